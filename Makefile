@@ -1,0 +1,39 @@
+# `make run` and `make test` need only Python 3.11 or newer; everything else goes into .venv.
+PYTHON ?= python3
+# Embedded models to install (350 MB in all); `make run MODELS=smollm2-135m` skips the larger one.
+MODELS ?= smollm2-135m gemma-3-270m
+BIN := .venv/bin
+
+.PHONY: run test test-slow lint models clean
+
+run: .venv/ready models
+	$(BIN)/python app.py $(ARGS)
+
+test: .venv/ready-dev
+	$(BIN)/python -m lineas_core fetch smollm2-135m
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: .venv/ready-dev models
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy lineas_core
+
+# A failed download must not keep the app from starting: it offers the model again.
+models: .venv/ready
+	-@for model in $(MODELS); do $(BIN)/python -m lineas_core fetch $$model; done
+
+.venv/ready: requirements.txt constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check --progress-bar on -r requirements.txt -c constraints.txt
+	touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt
+	$(BIN)/pip install --disable-pip-version-check --quiet -r requirements-dev.txt -c constraints.txt
+	touch $@
+
+clean:
+	rm -rf .venv

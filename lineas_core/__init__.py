@@ -1,0 +1,42 @@
+"""LinEAS: end-to-end learning of activation steering with a distributional loss.
+
+    model = load_model("smollm2-135m")
+    data = PromptSet.load("prompts/football.json")
+    maps = learn(model, data.source, data.target)
+    with steer(model.network, maps, strength=0.8):
+        texts = model.generate(["Once upon a time"], seeds=[0])
+
+Shapes: n, m prompts; t tokens; d coordinates of one module, D of all; h w space; v vocabulary.
+"""
+
+from lineas_core.affine import AffineMap, SteeringMaps, compose
+from lineas_core.errors import UserError
+from lineas_core.folding import fold
+from lineas_core.hooks import find_modules, record, steer
+from lineas_core.learn import BUDGETS, Iterate, LearnConfig, learn, learn_iter
+from lineas_core.models import load_model
+from lineas_core.prompts import PromptSet
+from lineas_core.storage import check_fits, load_maps, save_maps
+from lineas_core.wasserstein import wasserstein_1d
+
+__all__ = [
+    "BUDGETS",
+    "AffineMap",
+    "Iterate",
+    "LearnConfig",
+    "PromptSet",
+    "SteeringMaps",
+    "UserError",
+    "check_fits",
+    "compose",
+    "find_modules",
+    "fold",
+    "learn",
+    "learn_iter",
+    "load_maps",
+    "load_model",
+    "record",
+    "save_maps",
+    "steer",
+    "wasserstein_1d",
+]

@@ -1,0 +1,5 @@
+"""`python -m lineas_core`."""
+
+from lineas_core.cli import main
+
+main()

@@ -1,0 +1,189 @@
+"""The map itself: one scale and one shift per coordinate (LinEAS, Eq. 3.5).
+
+z        activation, d coordinates
+T(z)     scale * z + shift, coordinate by coordinate
+λ        strength: 0 the untouched network, 1 the full transport, negative the inverse map
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lineas_core.errors import UserError
+
+__all__ = ["SMALLEST_SCALE", "AffineMap", "SteeringMaps", "Strength", "compose"]
+
+SMALLEST_SCALE = 1e-3
+"""Coordinates with |scale| below this have no usable inverse and stay untouched for λ < 0."""
+
+Strength = float | Sequence[float]
+"""One λ for everybody, or one λ per row of the batch."""
+
+
+@dataclass(frozen=True, eq=False)
+class AffineMap:
+    """T(z) = scale * z + shift.
+
+    Attributes:
+        scale: ω, tensor (d,).
+        shift: b, tensor (d,).
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    @classmethod
+    def identity(cls, width: int) -> AffineMap:
+        """The map that changes nothing on `width` coordinates."""
+        return cls(torch.ones(width), torch.zeros(width))
+
+    @property
+    def width(self) -> int:
+        """Number of coordinates d."""
+        return self.scale.shape[-1]
+
+    @property
+    def invertible(self) -> Tensor:
+        """Coordinates that the inverse map moves: bool, (d,)."""
+        return self.scale.abs() >= SMALLEST_SCALE
+
+    @property
+    def moved(self) -> Tensor:
+        """Coordinates that are not left exactly as they are: bool, (d,)."""
+        return (self.scale != 1) | (self.shift != 0)
+
+    def at(self, strength: float | Tensor) -> AffineMap:
+        """The affine map that applies this one at strength λ.
+
+        λ ≥ 0: z + λ(T(z) - z); λ < 0: z + |λ|(T⁻¹(z) - z) with T⁻¹(z) = (z - shift) / scale
+        (LinEAS, sections 3.1 and 4.4). Coordinates without a usable inverse keep the identity
+        for λ < 0.
+
+        Args:
+            strength: one number, or a tensor (n,) with one λ per row of the batch.
+
+        Returns:
+            scale and shift of shape (d,), or (n, d) for a tensor of strengths.
+        """
+        if isinstance(strength, Tensor):
+            lam = strength.to(self.scale).unsqueeze(-1)
+            inverse = self._inverse(lam)
+            return AffineMap(
+                torch.where(lam < 0, inverse.scale, 1 + lam * (self.scale - 1)),
+                torch.where(lam < 0, inverse.shift, lam * self.shift),
+            )
+        if strength == 1:  # exactly T: 1 + (scale - 1) would round
+            return self
+        if strength < 0:
+            return self._inverse(strength)
+        return AffineMap(1 + strength * (self.scale - 1), strength * self.shift)
+
+    def then(self, other: AffineMap) -> AffineMap:
+        """One map that applies this one first and `other` after it."""
+        return AffineMap(other.scale * self.scale, other.scale * self.shift + other.shift)
+
+    def _inverse(self, lam: float | Tensor) -> AffineMap:
+        # The inner where keeps 1/ω finite, so that no NaN hides behind the outer one.
+        safe = torch.where(self.invertible, self.scale, 1.0)
+        scale = 1 - lam * (1 / safe - 1)
+        return AffineMap(scale, torch.where(self.invertible, lam * self.shift / safe, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class SteeringMaps(Mapping[str, AffineMap]):
+    """What a method learnt: one `AffineMap` per module name, and where it comes from.
+
+    Attributes:
+        maps: module name (dotted path in the network) -> map, in the order of execution.
+        metadata: JSON-like facts about the making: model, prompts, settings, figures.
+    """
+
+    maps: dict[str, AffineMap]
+    metadata: dict = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> AffineMap:
+        return self.maps[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.maps)
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    @property
+    def support(self) -> float:
+        """Share of coordinates moved, 0 to 1 (LinEAS, section 4.3)."""
+        moved = torch.cat([m.moved for m in self.values()])
+        return moved.double().mean().item()
+
+    @property
+    def not_invertible(self) -> int:
+        """Number of coordinates that stay untouched for λ < 0."""
+        return sum(int((~m.invertible).sum()) for m in self.values())
+
+    @property
+    def reflected(self) -> int:
+        """Number of coordinates with scale < 0: not a transport map, order is reversed."""
+        return sum(int((m.scale < 0).sum()) for m in self.values())
+
+    def at(self, strength: Strength) -> SteeringMaps:
+        """Every map at strength λ, see `AffineMap.at`."""
+        lam = check_strength(strength)
+        return SteeringMaps({name: m.at(lam) for name, m in self.items()}, self.metadata)
+
+
+def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> SteeringMaps:
+    """Several concepts at once, as one affine map per module (LinEAS, section F).
+
+    T^{c2}(T^{c1}(z)): the first concept acts first, each at its own strength. The result is
+    to be applied at strength 1 and costs the same for any number of concepts.
+
+    Args:
+        maps: the concepts, in the order in which they act. Module sets may differ.
+        strengths: one λ (or one λ per row) for each.
+
+    Raises:
+        UserError: the two sequences differ in length, or two maps disagree on a width.
+    """
+    if len(maps) != len(strengths):
+        raise UserError(
+            "E_STRENGTH",
+            f"{len(maps)} maps came with {len(strengths)} strengths",
+            remedy="Give one strength for each map.",
+        )
+    composed: dict[str, AffineMap] = {}
+    for concept, strength in zip(maps, strengths, strict=True):
+        for name, step in concept.at(strength).items():
+            before = composed.get(name)
+            if before is not None and before.width != step.width:
+                raise UserError(
+                    "E_MODEL",
+                    f"the maps to compose disagree on {name}: {before.width} and {step.width} "
+                    "coordinates",
+                    remedy="Compose maps that were learnt on the same model.",
+                )
+            composed[name] = step if before is None else before.then(step)
+    return SteeringMaps(composed)
+
+
+def check_strength(strength: Strength) -> float | Tensor:
+    """A finite float, or a finite tensor (n,) for one λ per row.
+
+    Raises:
+        UserError: not a number, or NaN or infinite.
+    """
+    try:
+        lam = torch.as_tensor(strength, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        lam = torch.tensor(float("nan"))
+    if isinstance(strength, bool | str) or lam.dim() > 1 or not lam.isfinite().all():
+        raise UserError(
+            "E_STRENGTH",
+            f"strength is {strength!r}",
+            remedy="Give a number, usually from -1 to 1, or one number per prompt.",
+        )
+    return lam if lam.dim() else float(strength)  # type: ignore[arg-type]

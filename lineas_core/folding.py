@@ -1,0 +1,104 @@
+"""Maps folded into the parameters of the modules they follow: steering without overhead.
+
+A map s ⊙ y + c after y = γ ⊙ norm(z) + β is the same norm with γ' = s ⊙ γ, β' = s ⊙ β + c. The
+same holds for Linear and convolutions, whose weight's first axis runs over coordinates. An
+RMSNorm has no bias of its own: its scale folds and the shift is added behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from lineas_core.affine import AffineMap, SteeringMaps, Strength, check_strength
+from lineas_core.hooks import steer
+
+__all__ = ["fold"]
+
+_WITH_BIAS = (nn.LayerNorm, nn.GroupNorm, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+@contextmanager
+def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> Iterator[nn.Module]:
+    """The same as `steer`, by exchanged parameters instead of hooks while the block runs.
+
+    Always folded from the pristine parameters, which come back untouched at the end. What
+    cannot be folded exactly is hooked: one λ per row, modules of other kinds, and parameters
+    in reduced precision, where rounding the folded ones would lose some of the effect.
+
+    Args:
+        network: where the maps' names resolve.
+        maps: what was learnt.
+        strength: λ, or one λ per row of the batch.
+    """
+    lam = check_strength(strength)
+    hooked = maps
+    with ExitStack() as restore:
+        if isinstance(lam, float) and lam != 0:
+            folded = {
+                name for name, step in maps.at(lam).items() if _fold(network, name, step, restore)
+            }
+            hooked = SteeringMaps({k: m for k, m in maps.items() if k not in folded})
+        restore.enter_context(steer(network, hooked, strength))
+        yield network
+
+
+def _fold(network: nn.Module, name: str, step: AffineMap, restore: ExitStack) -> bool:
+    """Exchange one module's parameters; False where that would not be exact."""
+    try:
+        module = network.get_submodule(name)
+    except AttributeError:
+        return False  # steer names the missing module
+    weight = getattr(module, "weight", None)
+    if weight is None or weight.dtype != torch.float32 or len(weight) != step.width:
+        return False
+    scale, shift = step.scale.to(weight.device), step.shift.to(weight.device)
+    if isinstance(module, _WITH_BIAS):
+        bias = 0 if module.bias is None else module.bias.detach()
+        per_coordinate = scale.view(-1, *[1] * (weight.dim() - 1))
+        _exchange(module, "weight", per_coordinate * weight.detach(), restore)
+        _exchange(module, "bias", scale * bias + shift, restore)
+        return True
+    gain = _rms_gain(module, weight)
+    if gain is None:
+        return False
+    _exchange(module, "weight", scale * (weight.detach() + gain) - gain, restore)
+    parent, _, leaf = name.rpartition(".")
+    _exchange(network.get_submodule(parent), leaf, _Shifted(module, shift), restore)
+    return True
+
+
+class _Shifted(nn.Module):
+    def __init__(self, norm: nn.Module, shift: Tensor) -> None:
+        super().__init__()
+        self.norm, self.shift = norm, shift
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        return self.norm(hidden_states) + self.shift
+
+
+def _rms_gain(module: nn.Module, weight: Tensor) -> float | None:
+    """0 for an RMSNorm that multiplies by its weight, 1 for one that multiplies by 1 + weight.
+
+    Llama and Gemma differ here and the class names do not say so; on a row of ones, whose root
+    mean square is 1, the output is the factor itself. None: not an RMSNorm.
+    """
+    if "rmsnorm" not in type(module).__name__.lower():
+        return None
+    with torch.no_grad():
+        factor = module(torch.ones_like(weight).unsqueeze(0)).squeeze(0)
+    for gain in (0.0, 1.0):
+        if torch.allclose(factor, weight + gain, rtol=1e-4, atol=1e-4):
+            return gain
+    return None
+
+
+def _exchange(owner: nn.Module, name: str, value: Tensor | nn.Module, restore: ExitStack) -> None:
+    pristine = getattr(owner, name)
+    if isinstance(value, Tensor):
+        value = nn.Parameter(value, requires_grad=False)
+    restore.callback(setattr, owner, name, pristine)
+    setattr(owner, name, value)

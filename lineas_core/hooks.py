@@ -1,0 +1,172 @@
+"""Every forward hook of the project: find modules, record their activations, steer them.
+
+Both context managers leave the network exactly as they found it, also after an exception.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from lineas_core.affine import AffineMap, SteeringMaps, Strength, check_strength
+from lineas_core.errors import UserError
+from lineas_core.pooling import coordinate_axis
+
+__all__ = ["PRESETS", "find_modules", "record", "steer"]
+
+PRESETS = {
+    "post-layernorms": r".*post.*layernorm",
+    "attention-output": r".*o_proj",
+    "all-layernorms": r".*layernorm",
+}
+"""Layer preset -> regular expression for whole module names (LinEAS, section 4.1, Table 9)."""
+
+Pool = Callable[[Tensor, int], Tensor]
+"""(activation, coordinate axis) -> (n, d), see `lineas_core.pooling`."""
+
+
+def find_modules(network: nn.Module, preset: str) -> list[str]:
+    """Names of the modules that a preset or a pattern selects, in the network's order.
+
+    Args:
+        network: where names resolve.
+        preset: a name from `PRESETS`, or a regular expression that
+            matches whole dotted names, such as `.*o_proj`.
+
+    Raises:
+        UserError: the pattern is broken or matches nothing; names the closest matches.
+    """
+    leaves = [name for name, module in network.named_modules() if not any(module.children())]
+    try:
+        pattern = re.compile(PRESETS.get(preset, preset))
+    except re.error as error:
+        raise UserError(
+            "E_MODULES",
+            f"the module pattern {preset!r} is not a regular expression ({error})",
+            remedy=f"Use one of the presets {', '.join(PRESETS)}, or correct the pattern.",
+        ) from error
+    names = [name for name in leaves if pattern.fullmatch(name)]
+    if not names:
+        known = [*PRESETS, *leaves]
+        close = difflib.get_close_matches(preset, known, n=3, cutoff=0.3) or list(PRESETS)
+        raise UserError(
+            "E_MODULES",
+            f"no module of this network matches {preset!r}",
+            remedy=f"The closest are {', '.join(close)}.",
+        )
+    return names
+
+
+@contextmanager
+def record(
+    network: nn.Module, names: Iterable[str], *, pool: Pool | None = None, stop: bool = False
+) -> Iterator[dict[str, Tensor]]:
+    """Keep what the named modules put out.
+
+    Args:
+        network: where names resolve.
+        names: dotted module names, each executed once in a pass.
+        pool: applied to every activation at once, so that only (n, d) is kept; None keeps the
+            activations whole.
+        stop: end the forward pass after the last named module has run, so that nothing behind
+            it (head, decoder) is computed. The rest of the `with` block is then skipped.
+
+    Yields:
+        A dict that fills while the network runs: name -> activation, or -> (n, d).
+    """
+    modules = {name: _module(network, name) for name in names}
+    activations: dict[str, Tensor] = {}
+
+    def keep(name: str, module: nn.Module, output: Tensor) -> None:
+        activations[name] = pool(output, coordinate_axis(module)) if pool else output
+        if stop and len(activations) == len(modules):
+            raise _Complete
+
+    with ExitStack() as handles:
+        for name, module in modules.items():
+            handles.enter_context(
+                module.register_forward_hook(
+                    lambda module, args, output, name=name: keep(name, module, output)
+                )
+            )
+        try:
+            yield activations
+        except _Complete:
+            pass
+
+
+@contextmanager
+def steer(
+    network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0
+) -> Iterator[nn.Module]:
+    """Apply the maps to every token or pixel of the named modules' outputs (LinEAS, Eq. 3.1).
+
+    Nest two of these to combine concepts: the outer one acts first. At strength 0 nothing is
+    registered, so the network is bit-equal to the untouched one.
+
+    Args:
+        network: where the maps' names resolve.
+        maps: what was learnt.
+        strength: λ, or one λ per row of the batch.
+
+    Raises:
+        UserError: a module is missing, its width differs, or the strength is not finite.
+    """
+    lam = check_strength(strength)
+    with ExitStack() as handles:
+        if torch.as_tensor(lam).any():
+            for name, step in maps.at(strength).items():
+                module = _module(network, name)
+                handles.enter_context(
+                    module.register_forward_hook(
+                        lambda module, args, output, name=name, step=step: _apply(
+                            step, output, coordinate_axis(module), name
+                        )
+                    )
+                )
+        yield network
+
+
+class _Complete(Exception):  # noqa: N818 - ends a pass, not an error
+    """Raised inside the forward pass once every recorded module has run."""
+
+
+def _apply(step: AffineMap, output: Tensor, axis: int, name: str) -> Tensor:
+    if output.shape[axis] != step.width:
+        raise UserError(
+            "E_MODEL",
+            f"{name} has {output.shape[axis]} coordinates, the map has {step.width}",
+            remedy="Load the model that the map was learnt on.",
+        )
+    per_row = step.scale.dim() == 2
+    if per_row and len(step.scale) != len(output):
+        raise UserError(
+            "E_STRENGTH",
+            f"{len(step.scale)} strengths came with a batch of {len(output)} rows",
+            remedy="Give one strength, or one for every row.",
+        )
+    shape = [1] * output.dim()
+    shape[axis] = step.width
+    if per_row:
+        shape[0] = len(output)
+    scale = step.scale.to(output.device).view(shape)
+    shift = step.shift.to(output.device).view(shape)
+    return torch.addcmul(shift, output, scale).to(output.dtype)
+
+
+def _module(network: nn.Module, name: str) -> nn.Module:
+    try:
+        return network.get_submodule(name)
+    except AttributeError:
+        names = [name for name, _ in network.named_modules()]
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.3)
+        raise UserError(
+            "E_MODEL",
+            f"this network has no module {name!r}",
+            remedy=f"Load the model that the map was learnt on (closest: {', '.join(close)}).",
+        ) from None

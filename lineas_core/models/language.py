@@ -1,0 +1,297 @@
+"""Causal language models from transformers: encoding, one training pass, seeded sampling.
+
+n prompts or rows, t tokens, v words of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.modeling_utils import PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from lineas_core.errors import UserError
+from lineas_core.hooks import find_modules
+from lineas_core.models.base import Inputs
+
+__all__ = ["LanguageModel", "Sampling"]
+
+_MAX_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen.
+
+    Attributes:
+        max_new_tokens: at most this many tokens are added, 1 or more.
+        temperature: logits are divided by it; 0 takes the likeliest token.
+        top_k: only this many likeliest tokens are considered, 1 or more.
+    """
+
+    max_new_tokens: int = 40
+    temperature: float = 1.0
+    top_k: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        for name, value, low, high in (
+            ("max_new_tokens", self.max_new_tokens, 1, 4096),
+            ("temperature", self.temperature, 0, 10),
+            ("top_k", self.top_k, 1, 100_000),
+        ):
+            if isinstance(value, bool | str) or not low <= value <= high:
+                raise UserError(
+                    "E_SAMPLING",
+                    f"{name} is {value!r}",
+                    remedy=f"Give a number from {low} to {high}.",
+                )
+
+
+class LanguageModel:
+    """A frozen causal language model that can be steered.
+
+    Attributes:
+        name: catalog name, hub id or folder.
+        network: the transformers model, frozen, in evaluation mode.
+        tokenizer: its tokenizer.
+        default_modules: the module names of its preset.
+    """
+
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str,
+        preset: str = "post-layernorms",
+    ) -> None:
+        """Freeze the network and find the modules of the preset."""
+        self.name = name
+        self.network = network.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.default_modules = find_modules(network, preset)
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+
+    @classmethod
+    def load(
+        cls, source: str | Path, *, name: str = "", preset: str = "post-layernorms", **options: Any
+    ) -> LanguageModel:
+        """Load from a local folder or a hub id; weights are read as safetensors only.
+
+        Args:
+            source: folder or hub id.
+            name: what to call the model in files; the source when empty.
+            preset: layer preset or pattern for `default_modules`.
+            **options: handed to `AutoModelForCausalLM.from_pretrained`, such as `dtype`,
+                `device_map` or `revision`.
+
+        Raises:
+            UserError: the model is neither on this machine nor to be had from the hub.
+        """
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            network = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                "E_MODEL",
+                f"the model {str(source)!r} could not be loaded ({_first_line(error)})",
+                remedy="Check the name, the network and, for a gated model, that you accepted "
+                "its terms and ran `hf auth login`; the embedded models need neither.",
+            ) from error
+        return cls(network, tokenizer, name=name or str(source), preset=preset)
+
+    def encode(self, prompts: Sequence[str]) -> Inputs:
+        """Tokens, right-padded to the longest prompt and cut at 512.
+
+        The first token never counts in pooling (unless it is alone): it serves the attention as
+        a sink and has extreme values that say nothing about the prompt. Neither do special
+        tokens and padding.
+        """
+        tokens = self.tokenizer(
+            list(prompts),
+            padding=True,
+            padding_side="right",
+            truncation=True,
+            max_length=_MAX_TOKENS,
+            return_tensors="pt",
+            return_special_tokens_mask=True,
+        )
+        counts = (1 - tokens["special_tokens_mask"]) * tokens["attention_mask"]
+        if counts.shape[1] > 1:
+            counts[:, 0] *= counts[:, 1:].sum(dim=1) == 0
+        device = self.network.device
+        return Inputs(
+            {k: tokens[k].to(device) for k in ("input_ids", "attention_mask")},
+            weight=counts.to(device),
+            truncated=sum(len(self.tokenizer(p)["input_ids"]) > _MAX_TOKENS for p in prompts),
+        )
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """One pass; logits (n, t, v). A recorder with `stop` ends it before the head."""
+        return self.network(**inputs.arguments, use_cache=False).logits
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        *,
+        seeds: Sequence[int],
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        chat: bool = False,
+    ) -> list[str]:
+        """Continue every prompt; returns the continuations alone. Arguments as in `stream`."""
+        texts = [""] * len(prompts)
+        for texts in self.stream(prompts, seeds=seeds, sampling=sampling, chat=chat):
+            pass
+        return texts
+
+    def stream(
+        self,
+        prompts: Sequence[str],
+        *,
+        seeds: Sequence[int],
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        chat: bool = False,
+    ) -> Iterator[list[str]]:
+        """Continue every prompt, one token per step, all rows in one batch.
+
+        Rows with the same seed draw the same random numbers, so that an original and a steered
+        row differ by the steering alone.
+
+        Args:
+            prompts: n texts to continue.
+            seeds: n whole numbers.
+            sampling: temperature, top k and length.
+            chat: put each prompt into the model's chat template first.
+
+        Yields:
+            The n continuations so far.
+
+        Raises:
+            UserError: lengths differ, or a chat template is asked for and there is none.
+        """
+        for ids in self._sample(self._openings(prompts, chat), seeds, sampling):
+            yield self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+
+    @torch.no_grad()
+    def log_likelihood(self, openings: Sequence[str], continuations: Sequence[str]) -> Tensor:
+        """Log-probability of every continuation after its opening, and its length in tokens.
+
+        Returns:
+            (n, 2): sum of natural log-probabilities, number of tokens.
+        """
+        rows = []
+        for opening, continuation in zip(openings, continuations, strict=True):
+            start = len(self.tokenizer(opening)["input_ids"])
+            ids = self.tokenizer(opening + continuation, return_tensors="pt")["input_ids"]
+            ids = ids.to(self.network.device)
+            # Only the continuation's logits: the vocabulary is wide.
+            keep = max(ids.shape[1] - start, 0) + 1
+            logits = self.network(ids, logits_to_keep=keep, use_cache=False).logits[0, :-1]
+            chosen = ids[0, ids.shape[1] - keep + 1 :, None]
+            log_p = logits.float().log_softmax(-1).gather(1, chosen)
+            rows.append(torch.stack([log_p.sum().cpu(), torch.tensor(float(len(chosen)))]))
+        return torch.stack(rows)
+
+    def _openings(self, prompts: Sequence[str], chat: bool) -> dict[str, Tensor]:
+        texts = list(prompts)
+        if chat:
+            if not self.tokenizer.chat_template:
+                raise UserError(
+                    "E_CHAT",
+                    f"{self.name} has no chat template",
+                    remedy="Continue the text instead, or choose an instruct model.",
+                )
+            texts = [
+                self.tokenizer.apply_chat_template(
+                    [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+                )
+                for text in texts
+            ]
+        tokens = self.tokenizer(
+            texts,
+            padding=True,
+            padding_side="left",
+            add_special_tokens=not chat,
+            return_tensors="pt",
+        )
+        if not tokens["attention_mask"].any(dim=1).all():
+            raise UserError("E_PROMPT", "the prompt is empty", remedy="Write a few words.")
+        return {k: tokens[k].to(self.network.device) for k in ("input_ids", "attention_mask")}
+
+    @torch.no_grad()
+    def _sample(
+        self, tokens: dict[str, Tensor], seeds: Sequence[int], sampling: Sampling
+    ) -> Iterator[Tensor]:
+        """Yields the new tokens so far, (n, steps so far)."""
+        ids, mask = tokens["input_ids"], tokens["attention_mask"]
+        if len(seeds) != len(ids):
+            raise UserError(
+                "E_SEED",
+                f"{len(ids)} prompts came with {len(seeds)} seeds",
+                remedy="Give one seed for each prompt.",
+            )
+        seed = torch.tensor(seeds, dtype=torch.int64, device=ids.device)
+        ends = torch.tensor(_end_tokens(self.network, self.tokenizer), device=ids.device)
+        done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+        cache, new = DynamicCache(config=self.network.config), ids[:, :0]
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        for step in range(sampling.max_new_tokens):
+            logits = self.network(
+                ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                logits_to_keep=1,
+            ).logits[:, -1]
+            choice = _choose(logits.float(), seed, step, sampling)
+            choice = choice.masked_fill(done, self.tokenizer.pad_token_id)
+            done |= torch.isin(choice, ends)
+            new = torch.cat([new, choice[:, None]], dim=1)
+            yield new
+            if done.all():
+                return
+            ids, positions = choice[:, None], positions[:, -1:] + 1
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+
+
+def _choose(logits: Tensor, seed: Tensor, step: int, sampling: Sampling) -> Tensor:
+    """Next token of every row, (n,), from logits (n, v).
+
+    Gumbel-max: the likeliest token after adding Gumbel noise is a sample of the softmax. The
+    noise is a hash of (seed, step, token), not a stream, so two rows with one seed that consider
+    the same token give it the same luck, whatever else happened to them, on every device.
+    """
+    if sampling.temperature == 0:
+        return logits.argmax(dim=-1)
+    value, token = logits.topk(min(sampling.top_k, logits.shape[-1]), dim=-1)
+    bits = _mix(_mix(_mix(seed)[:, None] + step) + token) >> 11 & ((1 << 52) - 1)
+    uniform = (bits.double() + 0.5) / (1 << 52)
+    gumbel = -(-uniform.log()).log()
+    best = (value / sampling.temperature + gumbel).argmax(dim=-1, keepdim=True)
+    return token.gather(1, best).squeeze(1)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """The finaliser of splitmix64 on int64, which wraps around as needed."""
+    x = x + -7046029254386353131
+    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
+        x = (x ^ (x >> shift & ((1 << (64 - shift)) - 1))) * factor
+    return x ^ (x >> 31 & ((1 << 33) - 1))
+
+
+def _end_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    ends = network.generation_config.eos_token_id if network.generation_config else None
+    ends = ends if isinstance(ends, list) else [ends]
+    return [end for end in {*ends, tokenizer.eos_token_id} if end is not None]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

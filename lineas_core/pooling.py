@@ -1,0 +1,56 @@
+"""From activations to samples of each coordinate (LinEAS, section 3.1; the paper leaves it open).
+
+n prompts, t tokens, d coordinates, h w space. A language model's activation is (n, t, d); an
+image network's is (n, h*w, d) after a LayerNorm and (n, d, h, w) after a GroupNorm.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lineas_core.errors import UserError
+
+__all__ = ["POOLINGS", "coordinate_axis", "pool"]
+
+POOLINGS = ("mean", "last", "all")
+
+_CHANNELS_FIRST = (nn.GroupNorm, nn.modules.batchnorm._NormBase, nn.modules.conv._ConvNd)
+
+
+def coordinate_axis(module: nn.Module) -> int:
+    """Axis of the module's output that runs over coordinates: 1 (channels first) or -1."""
+    return 1 if isinstance(module, _CHANNELS_FIRST) else -1
+
+
+def pool(
+    activation: Tensor, axis: int, *, weight: Tensor | None = None, how: str = "mean"
+) -> Tensor:
+    """Samples of every coordinate, in float32: sums over many positions need the precision.
+
+    Args:
+        activation: (n, t, d) with axis -1, or (n, d, h, w) with axis 1.
+        axis: where the coordinates run, see `coordinate_axis`.
+        weight: (n, t), 1 for a token that counts and 0 for padding and special tokens; None
+            means that every position counts.
+        how: `mean` over the positions of a prompt; `last` position that counts; `all`
+            positions as samples of their own.
+
+    Returns:
+        (n, d), or (number of positions that count, d) for `all`.
+
+    Raises:
+        UserError: an unknown way of pooling.
+    """
+    rows = activation.float().movedim(axis, -1).flatten(1, -2)
+    if how not in POOLINGS:
+        raise UserError(
+            "E_POOLING", f"pooling is {how!r}", remedy=f"Choose one of {', '.join(POOLINGS)}."
+        )
+    if weight is None:
+        weight = rows.new_ones(rows.shape[:2])
+    if how == "all":
+        return rows[weight > 0]
+    weight = weight.to(rows)
+    if how == "last":
+        weight = weight * (weight.flip(1).cumsum(1).flip(1) == 1)
+    return (weight.unsqueeze(1) @ rows).squeeze(1) / weight.sum(dim=1, keepdim=True)
