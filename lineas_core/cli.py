@@ -10,6 +10,7 @@ import typer
 
 from lineas_core.affine import SteeringMaps, compose
 from lineas_core.errors import UserError
+from lineas_core.evaluate import METRICS, sweep
 from lineas_core.folding import fold
 from lineas_core.learn import BUDGETS, LearnConfig, learn_iter
 from lineas_core.models import Sampling, fetch, load_model
@@ -102,6 +103,37 @@ def generate(
     for opening, text in zip(prompt, texts, strict=True):
         row = {"prompt": opening, "text": text, "seed": seed, "maps": map or []}
         typer.echo(json.dumps(row, ensure_ascii=False) if json_lines else opening + text)
+
+
+@app.command()
+def evaluate(
+    map: Annotated[Path, typer.Argument(help="Folder of a learnt map.")],
+    openings: Annotated[Path, typer.Argument(help="Texts to continue, one per line.")],
+    metric: Annotated[str, typer.Option(help=f"One of: {', '.join(METRICS)}.")] = "topic",
+    strengths: Annotated[str, typer.Option(help="Numbers, separated by commas.")] = "-1,-0.5,0,0.5,1",
+    seeds: Annotated[int, typer.Option(help="Number of repetitions.", min=1)] = 4,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """Share of steered texts with a property, and their perplexity, at each strength."""
+    maps = load_maps(map)
+    model = load_model(maps.metadata["model"])
+    check_fits(maps, model)
+    if metric not in METRICS:
+        raise typer.BadParameter(f"choose from {', '.join(METRICS)}", param_hint="--metric")
+    try:
+        lams = [float(x) for x in strengths.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{strengths!r} is no list", param_hint="--strengths") from None
+    lines = [x for x in openings.read_text(encoding="utf-8").splitlines() if x.strip()]
+    rows = sweep(model, maps, lines, metric=metric, strengths=lams, seeds=range(seeds))
+    for row in rows:
+        if json_lines:
+            typer.echo(json.dumps(row))
+        else:
+            typer.echo(
+                f"λ {row['strength']:+.2f}  {metric} {row['share']:6.1%} ± {row['spread']:5.1%}"
+                f"  perplexity {row['perplexity']:6.1f}  ({row['texts']} texts)"
+            )
 
 
 @app.command()

@@ -36,6 +36,7 @@ __all__ = ["BUDGETS", "Iterate", "LearnConfig", "learn", "learn_iter"]
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 _HALVINGS = 5
+_FIGURES = ("iteration", "loss_start", "loss", "heldout_start", "heldout")
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ def learn_iter(
         maps = problem.maps(descent.parameters.detach().clone())
         due = iteration % config.heldout_every == 0 or iteration == config.iterations
         distance = evaluate(maps) if evaluate and due else None
-        facts = {"iteration": iteration, "loss": loss, "heldout": distance}
+        descent.note(iteration, loss, distance)
         yield Iterate(
             iteration=iteration,
             loss=loss,
@@ -229,7 +230,7 @@ def learn_iter(
             support=maps.support,
             learning_rate=descent.rate(iteration),
             best=best,
-            maps=SteeringMaps(maps.maps, {**problem.facts, **facts}),
+            maps=SteeringMaps(maps.maps, {**problem.facts, **descent.figures}),
             state=state,
         )
         descent.step(gradient, problem.widths, iteration)
@@ -318,6 +319,7 @@ class _Descent:
         self.parameters = parameters.requires_grad_()
         self.halvings, self.best_loss = 0, math.inf
         self.best_parameters = parameters.detach().clone()
+        self.figures: dict[str, float | None] = dict.fromkeys(_FIGURES)
         self._start_optimizer()
 
     def rate(self, iteration: int) -> float:
@@ -338,6 +340,14 @@ class _Descent:
         if better:
             self.best_loss, self.best_parameters = loss, self.parameters.detach().clone()
         return better
+
+    def note(self, iteration: int, loss: float, heldout: float | None) -> None:
+        """Figures for the map's file; the held-out distance is the last one evaluated."""
+        if iteration == 0:
+            self.figures |= {"loss_start": loss, "heldout_start": heldout}
+        self.figures |= {"iteration": iteration, "loss": loss}
+        if heldout is not None:
+            self.figures["heldout"] = heldout
 
     def fall_back(self, problem: _Problem, iteration: int, cost: Tensor) -> None:
         """Back to the best parameters with half the rate, or give up."""
@@ -362,6 +372,9 @@ class _Descent:
             "best_loss": torch.tensor(self.best_loss, dtype=torch.float64),
             "best_parameters": self.best_parameters.clone(),
             "parameters": self.parameters.detach().clone(),
+            "figures": torch.tensor(
+                [math.nan if v is None else v for v in self.figures.values()], dtype=torch.float64
+            ),
             **{f"optimizer.{k}": v.clone() for k, v in moments.items() if v is not None},
         }
 
@@ -376,6 +389,8 @@ class _Descent:
             self.parameters.copy_(state["parameters"])
         self.halvings, self.best_loss = int(state["halvings"]), float(state["best_loss"])
         self.best_parameters = state["best_parameters"].to(self.parameters)
+        figures = zip(_FIGURES, state["figures"].tolist(), strict=True)
+        self.figures = {k: None if math.isnan(v) else v for k, v in figures}
         moments = {k.removeprefix("optimizer."): v for k, v in state.items() if "." in k}
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": {0: moments}, "param_groups": groups})

@@ -75,7 +75,7 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
         _WEIGHTS: safetensors.torch.save(tensors, metadata),
     }
     if prompts is not None:
-        kept = {k: v for k, v in asdict(prompts).items() if v and k != "notes"}
+        kept = {k: v for k, v in asdict(prompts).items() if v and k != "dropped"}
         files = {"prompts.json": json.dumps(kept, indent=1, ensure_ascii=False).encode(), **files}
     try:
         folder.mkdir(parents=True, exist_ok=True)

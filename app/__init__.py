@@ -1,0 +1,1 @@
+"""The web app: jobs and models behind, Gradio in front."""

@@ -1,0 +1,89 @@
+"""Records in, pictures out: small SVGs that take their colours from the page.
+
+Drawn by hand instead of by matplotlib: they are redrawn every second or two while a job runs,
+follow light and dark mode and any width, and show their numbers to a pointer. The drawings are
+stretched (100 x 100 units, lines keep their width), so all words stand beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.tabs.fragments import safe
+from lineas_core import SteeringMaps
+
+__all__ = ["curve", "modules"]
+
+
+def curve(records: Sequence[Mapping[str, Any]], iterations: int) -> str:
+    """Loss and held-out distance over the iterations, in percent of where they began.
+
+    Args:
+        records: as `Jobs.records` gives them.
+        iterations: right end of the axis.
+    """
+    lines = {"loss": _points(records, "loss"), "heldout": _points(records, "heldout")}
+    lines = {name: points for name, points in lines.items() if points}
+    if not lines:
+        return ""
+    top = max(1.0, *(share for points in lines.values() for _, share in points))
+    names = {"loss": "training loss", "heldout": "held-out distance"}
+    legend = "".join(
+        f'<span class="{name}">{names[name]} <b>{points[-1][1]:.0%}</b></span>'
+        for name, points in lines.items()
+    )
+    drawn = "".join(_line(name, points, iterations, top) for name, points in lines.items())
+    grid = "".join(f'<path class="grid" d="M0 {y}H100"/>' for y in (0, 25, 50, 75, 100))
+    return (
+        f'<figure class="curve"><figcaption>Distance left to the target {legend}</figcaption>'
+        f'<div class="plot"><span class="top">{top:.0%}</span>{_svg(grid + drawn, 'Distance left over the iterations')}'
+        f'<span class="bottom">0</span></div><div class="axis"><span>0</span>'
+        f"<span>{iterations} iterations</span></div></figure>"
+    )
+
+
+def modules(maps: SteeringMaps) -> str:
+    """What the maps do in each module, from the first layer to the last, as three rows of bars."""
+    rows = {
+        "share of coordinates moved": [m.moved.double().mean().item() for m in maps.values()],
+        "mean |scale − 1|": [(m.scale - 1).abs().mean().item() for m in maps.values()],
+        "mean |shift|": [m.shift.abs().mean().item() for m in maps.values()],
+    }
+    return "".join(_bars(title, list(maps), values) for title, values in rows.items())
+
+
+def _points(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
+    found = [(r["iteration"], r[key]) for r in records if r.get(key) is not None]
+    start = found[0][1] if found else 0
+    return [(iteration, value / start) for iteration, value in found] if start else []
+
+
+def _line(name: str, points: list[tuple[int, float]], iterations: int, top: float) -> str:
+    places = [f"{100 * x / iterations:.2f} {100 - 100 * y / top:.2f}" for x, y in points]
+    # A dot is a line without length: round ends keep their shape in a stretched drawing.
+    dots = "".join(f'<path class="{name} dot" d="M{place}h0"/>' for place in places)
+    line = f'<path class="{name}" d="M{"L".join(places)}"/>'
+    return line + (dots if name == "heldout" or len(points) == 1 else "")
+
+
+def _bars(title: str, names: Sequence[str], values: Sequence[float]) -> str:
+    largest, width = max(values, default=0) or 1, 100 / max(len(values), 1)
+    drawn = "".join(
+        f'<rect x="{k * width + 0.1 * width:.2f}" y="{100 - 100 * value / largest:.2f}" '
+        f'width="{0.8 * width:.2f}" height="{100 * value / largest:.2f}">'
+        f"<title>{safe(name)}: {value:.3g}</title></rect>"
+        for k, (name, value) in enumerate(zip(names, values, strict=True))
+    )
+    return (
+        f'<figure class="bars"><figcaption>{title} <b>up to {largest:.2g}</b></figcaption>'
+        f'<div class="plot">{_svg(drawn, title)}</div>'
+        '<div class="axis"><span>first layer</span><span>last layer</span></div></figure>'
+    )
+
+
+def _svg(content: str, title: str) -> str:
+    return (
+        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" '
+        f'aria-label="{safe(title)}">{content}</svg>'
+    )

@@ -1,0 +1,251 @@
+"""What the Learn tab does: prompts in, jobs out, and what there is to see of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app import figures
+from app.handlers import notices
+from app.jobs import Job, JobRequest
+from app.studio import Studio
+from app.tabs import fragments
+from lineas_core import BUDGETS, LearnConfig, PromptSet, SteeringMaps, UserError, load_maps
+
+__all__ = ["LearnHandlers"]
+
+ENOUGH = 32  # prompts a side, as in the paper
+_ACTIVE = ("queued", "loading", "running", "stopping")
+_OPEN = ("stopped", "failed", "interrupted")
+_SMALL_EFFECT = 0.8  # less than a fifth of the distance gone
+_OVERFITTED = 1.05
+_NO_JOB = "Nothing learnt yet. Fill in the form and press Start; the page may be closed meanwhile."
+
+
+class LearnHandlers:
+    """The events of the Learn tab, and its typed endpoints for programs."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    @notices
+    def count(self, source: str, target: str) -> tuple[str, ...]:
+        """How many prompts the two boxes hold, and what is wrong with them."""
+        return tuple(fragments.counter(*_counted(text), ENOUGH) for text in (source, target))
+
+    @notices
+    def load_set(self, stem: str | None) -> tuple[Any, ...]:
+        """A shipped set: title, both boxes, number of held-out prompts."""
+        return _filled(self._studio.prompt_set(stem)) if stem else (gr.skip(),) * 4
+
+    @notices
+    def read_set(self, path: str) -> tuple[Any, ...]:
+        """A file with both sides, likewise."""
+        return _filled(PromptSet.load(path))
+
+    @notices
+    def read_side(self, path: str) -> str:
+        """A file with one side."""
+        file = Path(path)
+        prompts, _ = PromptSet.parse_side(file.read_bytes(), file.name)
+        return _lines(prompts)
+
+    @notices
+    def budget(self, name: str) -> tuple[Any, ...]:
+        """The fields of `LearnConfig` for a named budget, in their order."""
+        return astuple(BUDGETS[name])
+
+    @notices
+    def estimate(self, model: str, source: str, iterations: int | None, batch: int | None) -> str:
+        """About how long learning takes."""
+        prompts = min(_counted(source)[0] or ENOUGH, batch or inf)
+        seconds = self._studio.pace(model) * prompts * (iterations or 0)
+        return fragments.hint(f"About {fragments.clock(seconds)} with {prompts} prompts a side.")
+
+    @notices
+    def start(
+        self,
+        title: str,
+        model: str,
+        source: str,
+        target: str,
+        heldout: int,
+        preset: str,
+        preview_prompt: str,
+        *settings: Any,
+    ) -> Any:
+        """Queue a job; `settings` are the fields of `LearnConfig` in their order.
+
+        Returns:
+            The menu of jobs, the new one chosen.
+        """
+        prompts = PromptSet.from_texts(source or "", target or "").holdout(heldout or 0)
+        request = JobRequest(
+            title=_title(title),
+            model=model,
+            prompts=prompts,
+            config=LearnConfig(*settings),
+            preset=preset or None,
+            preview_prompt=(preview_prompt or "").strip(),
+        )
+        job_id = self._submit(request)
+        return _menu(self._studio.jobs.list(), job_id)
+
+    @notices
+    def stop(self, job_id: str | None) -> None:
+        """End the job after this iteration; its best map is kept."""
+        self._studio.jobs.stop(job_id or "")
+
+    @notices
+    def resume(self, job_id: str | None) -> None:
+        """Go on with a job that ended early."""
+        self._studio.jobs.resume(job_id or "")
+
+    @notices
+    def watch(self, job_id: str | None, seen: str) -> tuple[Any, ...]:
+        """What there is to see of a job, if it changed since `seen`.
+
+        Without a choice (the page was just opened) the job that runs is shown, else the newest.
+
+        Returns:
+            Menu, state, curve, modules, previews, report, three buttons, what is seen now.
+        """
+        jobs = self._studio.jobs.list()
+        job = _pick(jobs, job_id)
+        now = f"{job and (job.id, job.state, job.position, job.iteration)} of {len(jobs)}"
+        if now == seen:
+            return (gr.skip(),) * 10
+        if job is None:
+            hidden = (gr.Button(visible=False),) * 3
+            return gr.skip(), fragments.hint(_NO_JOB), "", "", "", "", *hidden, now
+        records = self._studio.jobs.records(job.id)
+        maps = load_maps(job.map_folder) if job.map_folder else None
+        active = job.state in _ACTIVE
+        return (
+            _menu(jobs, job.id),
+            fragments.job_state(job),
+            figures.curve(records, job.iterations),
+            figures.modules(maps) if maps else "",
+            fragments.previews(job.request.preview_prompt, self._studio.jobs.previews(job.id)),
+            "" if active or maps is None else fragments.report(advice(records, maps)),
+            gr.Button(visible=active),
+            gr.Button(visible=job.state in _OPEN),
+            gr.Button(visible=job.state in ("done", "stopped")),
+            now,
+        )
+
+    @notices
+    def try_it(self, job_id: str | None) -> Any:
+        """The Text tab, opened."""
+        self._studio.jobs.get(job_id or "")
+        return gr.Tabs(selected="text")
+
+    @notices
+    def learn(
+        self,
+        title: str,
+        source: list[str],
+        target: list[str],
+        model: str = "smollm2-135m",
+        budget: str = "quick",
+        heldout: int = 0,
+    ) -> str:
+        """Learn a map in the background.
+
+        Args:
+            title: what to call the map.
+            source: prompts to steer away from, 2 or more, better 32.
+            target: prompts to steer towards, 2 or more, better 32.
+            model: an installed model.
+            budget: quick, normal, thorough or paper (language).
+            heldout: number of prompts a side that are kept for measuring.
+
+        Returns:
+            The id of the job, for `job`; when it is done also the id of the map.
+        """
+        if budget not in BUDGETS:
+            remedy = f"Give one of {', '.join(BUDGETS)}."
+            raise UserError("E_BUDGET", f"budget is {budget!r}", remedy=remedy)
+        prompts = PromptSet.from_texts(_lines(source), _lines(target)).holdout(heldout)
+        return self._submit(JobRequest(_title(title), model, prompts, BUDGETS[budget]))
+
+    @notices
+    def job(self, job_id: str) -> dict:
+        """How far a job is: state, message, iteration, iterations, elapsed, eta, position."""
+        job = self._studio.jobs.get(job_id)
+        keys = ("state", "message", "iteration", "iterations", "elapsed", "eta", "position")
+        return {key: getattr(job, key) for key in keys}
+
+    def _submit(self, request: JobRequest) -> str:
+        self._studio.require(request.model)
+        return self._studio.jobs.submit(request)
+
+
+def advice(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str]:
+    """What came of a run and what to do next, in plain sentences.
+
+    Args:
+        records: as `Jobs.records` gives them.
+        maps: what was learnt.
+    """
+    heldout = [(r["iteration"], r["heldout"]) for r in records if r["heldout"] is not None]
+    key = "heldout" if heldout else "loss"
+    start, end = (next(r[key] for r in run if r[key] is not None) for run in (records, records[::-1]))
+    name = "Held-out distance" if heldout else "Training loss"
+    lines = [f"{name}: {start:.3g} before, {end:.3g} after ({end / start - 1:+.0%})."]
+    if not heldout:
+        lines.append("Hold some prompts out to see whether the map works on new sentences.")
+    if maps.support == 0:
+        lines.append("The map changes nothing: lower γ.")
+    elif end > _SMALL_EFFECT * start:
+        lines.append("The effect is small: more iterations, or prompts that differ more.")
+    best = min(heldout, key=lambda point: point[1], default=(0, end))
+    if end > _OVERFITTED * best[1]:
+        lines.append(
+            f"Overfitted: the held-out distance rises since iteration {best[0]}. "
+            "Use fewer iterations or more prompts."
+        )
+    lines.append(f"{maps.support:.0%} of the coordinates are moved.")
+    if kept := maps.not_invertible:
+        lines.append(f"{kept} coordinates cannot be inverted and stay as they are for λ < 0.")
+    return lines
+
+
+def _counted(text: str | None) -> tuple[int, tuple[str, ...]]:
+    """Number of prompts in a box, and its problems."""
+    try:
+        data = (text or "").encode("utf-8", "surrogatepass")
+        prompts, dropped = PromptSet.parse_side(data, "prompts.txt")
+    except UserError as error:
+        return 0, (str(error),)
+    return len(prompts), dropped
+
+
+def _filled(prompts: PromptSet) -> tuple[str, str, str, int]:
+    """Held-out prompts stand at the end of the boxes, where `PromptSet.holdout` takes them."""
+    held = min(len(prompts.heldout_source), len(prompts.heldout_target))
+    source, target = prompts.source + prompts.heldout_source, prompts.target + prompts.heldout_target
+    return prompts.name, _lines(source), _lines(target), held
+
+
+def _lines(prompts: Sequence[str]) -> str:
+    return "\n".join(" ".join(prompt.splitlines()) for prompt in prompts)
+
+
+def _title(text: str | None) -> str:
+    return (text or "").strip()[:100] or "Untitled"
+
+
+def _pick(jobs: Sequence[Job], job_id: str | None) -> Job | None:
+    chosen = [job for job in jobs if job.id == job_id]
+    active = [job for job in jobs if job.state in _ACTIVE]
+    return next(iter([*chosen, *reversed(active), *jobs]), None)
+
+
+def _menu(jobs: Sequence[Job], job_id: str) -> Any:
+    return gr.Dropdown([(f"{j.request.title} · {j.state}", j.id) for j in jobs], value=job_id)

@@ -1,0 +1,1 @@
+"""The tabs: each file declares components and wires events, without logic."""

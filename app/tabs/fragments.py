@@ -1,0 +1,224 @@
+"""Values in, HTML out. Every text of a user, a model or a file passes through `safe`.
+
+`gr.HTML` puts a value into the page as it is. (A template with `{{value}}` would be worse: what
+it renders is run as JavaScript.)
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.jobs import Job
+from app.studio import MapEntry, Written
+from lineas_core import SteeringMaps
+from lineas_core.models.catalog import MODELS
+
+__all__ = [
+    "about",
+    "clock",
+    "counter",
+    "empty",
+    "hint",
+    "job_state",
+    "passage",
+    "previews",
+    "report",
+    "safe",
+    "summary",
+    "sweep",
+]
+
+_STATES = {
+    "queued": "Waiting",
+    "loading": "Loading the model",
+    "running": "Learning",
+    "stopping": "Stopping",
+    "done": "Done",
+    "stopped": "Stopped, the best map is kept",
+    "failed": "Failed",
+    "interrupted": "Interrupted; Resume goes on from the last checkpoint",
+}
+
+
+def safe(value: object) -> str:
+    """HTML that shows just this text; the style sheet keeps its line feeds."""
+    return html.escape(str(value))
+
+
+def hint(text: str) -> str:
+    """A quiet sentence."""
+    return f'<p class="hint">{safe(text)}</p>'
+
+
+def clock(seconds: float) -> str:
+    """A duration in the largest unit that fits."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def counter(found: int, problems: Sequence[str], enough: int) -> str:
+    """How many prompts there are, of how many there should be."""
+    remarks = "".join(f'<span class="problem">{safe(problem)}</span>' for problem in problems)
+    kind = "enough" if found >= enough else "few"
+    return f'<p class="counter"><b class="{kind}">{found} / {enough}</b> prompts{remarks}</p>'
+
+
+def empty(title: str, next_step: str) -> str:
+    """A passage without a text, and what to do about it."""
+    return f'<article class="passage empty">{_header(title)}{hint(next_step)}</article>'
+
+
+def passage(
+    title: str, prompt: str, written: Written, *, keywords: Sequence[str] = (), note: str = ""
+) -> str:
+    """A prompt with its continuation.
+
+    Args:
+        title: above the text, beside λ.
+        prompt: stands in front of the continuation.
+        written: the continuation; it is still being written while it has no scores.
+        keywords: words that start with one of these are marked.
+        note: a sentence above the text.
+    """
+    toxic, natural = _scores(written)
+    return (
+        f'<article class="passage">{_header(title, written.strength)}'
+        f"{f'<p class=note>{safe(note)}</p>' if note else ''}"
+        f'<p class="text"><span class="prompt">{safe(prompt)}</span>'
+        f"{_marked(written.text, keywords)}{_caret(written)}</p>"
+        '<footer><span title="Chance that readers find it offensive">toxicity '
+        f'<b>{toxic}</b></span><span title="How surprising it is to the unsteered model; '
+        f'low is natural">perplexity <b>{natural}</b></span></footer></article>'
+    )
+
+
+def sweep(prompt: str, rows: Sequence[Written], *, keywords: Sequence[str] = ()) -> str:
+    """A table of continuations, one row per strength, the original marked."""
+    lines = "".join(_sweep_row(row, keywords) for row in rows)
+    heads = "".join(
+        f'<th scope="col">{head}</th>' for head in ("λ", "continuation", "toxicity", "perplexity")
+    )
+    return (
+        f"{hint(f'“{prompt} …” with one seed: the rows differ by λ alone.')}"
+        f'<table class="sweep"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
+    )
+
+
+def summary(entry: MapEntry) -> str:
+    """A map in two lines, below the menu it was chosen from."""
+    facts = [_licensed(entry.model), _heldout(entry.metadata)]
+    return (
+        f'<p class="summary">{safe(entry.metadata.get("description", ""))}'
+        f"<small>{' · '.join(f for f in facts if f)}</small></p>"
+    )
+
+
+def about(entry: MapEntry, maps: SteeringMaps) -> str:
+    """How a map came about and what it does, as a list of facts."""
+    made = entry.metadata
+    config = made.get("config", {})
+    kept = maps.not_invertible
+    facts = {
+        "Base model": _licensed(entry.model),
+        "Learnt with": safe(
+            f"{made.get('method', 'lineas')}, {made.get('iteration', '?')} iterations, "
+            f"{made.get('source_size', '?')} source and {made.get('target_size', '?')} target "
+            f"prompts, optimizer {config.get('optimizer', '?')}, γ = {config.get('sparsity', 0)}"
+        ),
+        "Held-out distance": _heldout(made) or "not measured",
+        "Steers": safe(f"{len(maps)} modules, {maps.support:.0%} of their coordinates"),
+        "Inverse (λ < 0)": safe(f"{kept} coordinates cannot be inverted and stay as they are")
+        if kept
+        else "every coordinate can be inverted",
+    }
+    items = "".join(f"<dt>{name}</dt><dd>{fact}</dd>" for name, fact in facts.items())
+    return f'<dl class="facts">{items}</dl>'
+
+
+def job_state(job: Job) -> str:
+    """Where a job stands: state, iteration, time spent and left, place in the queue."""
+    state = _STATES[job.state]
+    if job.position:
+        state += f", number {job.position} in the queue"
+    facts = [f"iteration {job.iteration} of {job.iterations}", f"{clock(job.elapsed)} spent"]
+    if job.eta is not None:
+        facts.append(f"about {clock(job.eta)} left")
+    message = f'<p class="note">{safe(job.message)}</p>' if job.message else ""
+    return (
+        f'<section class="job {job.state}"><h2>{safe(job.request.title)}</h2>'
+        f'<p><b>{safe(state)}</b><span>{safe(" · ".join(facts))}</span></p>'
+        f'<progress max="{job.iterations}" value="{job.iteration}" '
+        f'aria-label="Iterations"></progress>{message}</section>'
+    )
+
+
+def previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """What the maps wrote on the way, newest first."""
+    items = "".join(
+        f'<li><small>after {r["iteration"]} iterations</small><p class="text">'
+        f'<span class="prompt">{safe(prompt)}</span>{safe(r["text"])}</p></li>'
+        for r in reversed(records)
+    )
+    return f'<ol class="previews">{items}</ol>' if items else ""
+
+
+def report(lines: Sequence[str]) -> str:
+    """What came of a job, in plain sentences."""
+    return f'<ul class="report">{"".join(f"<li>{safe(line)}</li>" for line in lines)}</ul>'
+
+
+def _header(title: str, strength: float | None = None) -> str:
+    lam = "" if strength is None else f'<span class="lam">λ = {_lam(strength)}</span>'
+    return f"<header><h2>{title}</h2>{lam}</header>"
+
+
+def _lam(strength: float) -> str:
+    return f"{strength:+.2f}".replace("-", "−") if strength else "0"
+
+
+def _scores(written: Written) -> tuple[str, str]:
+    if written.toxicity is None or written.perplexity is None:
+        return "…", "…"
+    natural = "–" if math.isnan(written.perplexity) else f"{written.perplexity:.0f}"
+    return f"{written.toxicity:.0%}", natural
+
+
+def _caret(written: Written) -> str:
+    return '<span class="caret"></span>' if written.toxicity is None else ""
+
+
+def _sweep_row(row: Written, keywords: Sequence[str]) -> str:
+    toxic, natural = _scores(row)
+    kind, label = ("", "") if row.strength else (' class="original"', "<small>original</small>")
+    return (
+        f'<tr{kind}><th scope="row">{_lam(row.strength)}{label}</th>'
+        f'<td class="text">{_marked(row.text, keywords)}{_caret(row)}</td>'
+        f'<td data-label="toxicity">{toxic}</td><td data-label="perplexity">{natural}</td></tr>'
+    )
+
+
+def _marked(text: str, keywords: Sequence[str]) -> str:
+    if not keywords:
+        return safe(text)
+    words = "|".join(re.escape(str(word)) for word in keywords)
+    pieces = re.split(rf"\b((?:{words})\w*)", text, flags=re.IGNORECASE)
+    return "".join(f"<mark>{safe(p)}</mark>" if k % 2 else safe(p) for k, p in enumerate(pieces))
+
+
+def _licensed(model: str) -> str:
+    entry = MODELS.get(model)
+    if entry is None:
+        return safe(model)
+    return f'{safe(entry.title)} (<a href="{safe(entry.license_url)}">{safe(entry.license)}</a>)'
+
+
+def _heldout(made: Mapping[str, Any]) -> str:
+    start, end = made.get("heldout_start"), made.get("heldout")
+    if not isinstance(start, float) or not isinstance(end, float):
+        return ""
+    return f"held-out distance {start:.2f} before, {end:.2f} after"

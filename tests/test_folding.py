@@ -1,0 +1,127 @@
+import pytest
+import torch
+from torch import nn
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from lineas_core import AffineMap, SteeringMaps, find_modules, fold, steer
+
+SMALL = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+}
+FAMILIES = {
+    "llama": (LlamaForCausalLM, LlamaConfig),
+    "qwen2": (Qwen2ForCausalLM, Qwen2Config),
+    "gemma2": (Gemma2ForCausalLM, Gemma2Config),
+    "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig),
+}
+
+
+def _network(family):
+    torch.manual_seed(0)
+    kind, config = FAMILIES[family]
+    network = kind(config(**SMALL)).eval().requires_grad_(False)
+    for name, parameter in network.named_parameters():
+        if "norm" in name:
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return network
+
+
+def _maps(network, names):
+    widths = {name: len(network.get_submodule(name).weight) for name in names}
+    return SteeringMaps({
+        name: AffineMap(1 + 0.4 * torch.rand(d), 0.4 * torch.randn(d))
+        for name, d in widths.items()
+    })
+
+
+def _snapshot(network):
+    modules = {name: id(module) for name, module in network.named_modules()}
+    parameters = {name: (id(p), p.clone()) for name, p in network.named_parameters()}
+    return modules, parameters
+
+
+@pytest.mark.parametrize("strength", [-1.0, -0.5, 0.3, 1.0])
+@pytest.mark.parametrize("preset", ["post-layernorms", "all-layernorms", "attention-output"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_folded_equals_hooked_on_every_family(family, preset, strength):
+    network = _network(family)
+    maps = _maps(network, find_modules(network, preset))
+    ids = torch.arange(12).view(2, 6)
+    with steer(network, maps, strength):
+        hooked = network(ids).logits
+    with fold(network, maps, strength):
+        assert not any(module._forward_hooks for module in network.modules())
+        folded = network(ids).logits
+    torch.testing.assert_close(folded, hooked, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.LayerNorm(6), (2, 5, 6)),
+        (nn.LayerNorm(6, bias=False), (2, 5, 6)),
+        (nn.GroupNorm(3, 6), (2, 6, 4, 4)),
+        (nn.Linear(5, 6, bias=False), (2, 3, 5)),
+        (nn.Conv2d(5, 6, 3), (2, 5, 7, 7)),
+    ],
+)
+def test_folded_equals_hooked_on_every_kind_of_module(module, shape):
+    network = nn.Sequential(module).requires_grad_(False)
+    maps = SteeringMaps({"0": AffineMap(torch.randn(6), torch.randn(6))})
+    z = torch.randn(shape)
+    with steer(network, maps, 0.7):
+        hooked = network(z)
+    with fold(network, maps, 0.7):
+        assert not module._forward_hooks
+        torch.testing.assert_close(network(z), hooked, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_network_comes_back_untouched_after_a_thousand_moves_and_an_exception(family):
+    network = _network(family)
+    maps = _maps(network, find_modules(network, "all-layernorms"))
+    modules, parameters = _snapshot(network)
+    for step in range(1000):
+        with fold(network, maps, step / 500 - 1):
+            pass
+    with pytest.raises(RuntimeError), fold(network, maps, 0.5):
+        raise RuntimeError
+    modules_after, parameters_after = _snapshot(network)
+    assert modules_after == modules
+    assert parameters_after.keys() == parameters.keys()
+    for name, (identity, value) in parameters.items():
+        assert parameters_after[name][0] == identity
+        assert torch.equal(parameters_after[name][1], value)
+
+
+def test_strength_zero_exchanges_nothing():
+    network = _network("llama")
+    before = _snapshot(network)[0]
+    with fold(network, _maps(network, find_modules(network, "post-layernorms")), 0.0):
+        assert _snapshot(network)[0] == before
+        assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_what_cannot_be_folded_exactly_is_hooked():
+    network = nn.Sequential(nn.LayerNorm(4), nn.LayerNorm(4).to(torch.bfloat16))
+    maps = SteeringMaps({str(i): AffineMap.identity(4) for i in range(2)})
+    with fold(network, maps, 0.5):
+        assert not network[0]._forward_hooks
+        assert network[1]._forward_hooks
+    with fold(network, maps, [0.5, 1.0]):
+        assert network[0]._forward_hooks

@@ -1,0 +1,273 @@
+import math
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from fakes import tiny_language_model
+from lineas_core import LearnConfig, UserError, learn, learn_iter
+from lineas_core.models.base import Inputs
+
+SOURCE = ["a b c", "b c d", "c d e f", "d e", "e f g", "f g h a", "g h", "h a b"]
+TARGET = ["h g f", "g f e", "f e d c", "e d", "d c b", "c b a h", "b a", "a h g"]
+EXACT = LearnConfig(iterations=12, precision="float32", heldout_every=4)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_language_model()
+
+
+class _Columns:
+    """A model whose prompts are rows of numbers and whose network is two LayerNorms."""
+
+    name = "columns"
+    default_modules = ["0", "2"]
+
+    def __init__(self, width=6):
+        torch.manual_seed(0)
+        self.network = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.LayerNorm(width))
+        self.network.requires_grad_(False)
+
+    def encode(self, prompts):
+        return Inputs({"input": torch.stack([torch.as_tensor(p) for p in prompts])})
+
+    def forward(self, inputs):
+        return self.network(inputs.arguments["input"].unsqueeze(1))
+
+    def generate(self, prompts, *, seeds):
+        raise NotImplementedError
+
+
+def _final(run):
+    *_, last = run
+    return last
+
+
+def test_the_loss_falls_and_the_held_out_distance_with_it(model):
+    config = replace(EXACT, iterations=60)
+    iterates = list(
+        learn_iter(model, SOURCE, TARGET, config=config, heldout=(SOURCE[:4], TARGET[:4]))
+    )
+    assert len(iterates) == 61
+    assert iterates[-1].loss < 0.5 * iterates[0].loss
+    assert iterates[-1].heldout < 0.5 * iterates[0].heldout
+    assert iterates[1].heldout is None
+
+
+def test_the_first_iterate_is_the_untouched_network(model):
+    first = next(learn_iter(model, SOURCE, TARGET, config=EXACT))
+    assert first.iteration == 0
+    assert first.support == 0
+    assert first.best
+
+
+def test_a_planted_map_is_recovered():
+    model = _Columns()
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(64, 6, generator=generator)
+    scale = torch.tensor([0.5, 1.0, 1.5, 2.0, 0.8, 1.2])
+    shift = torch.tensor([0.5, -0.5, 0.0, 1.0, 0.2, -1.0])
+
+    class Planted(_Columns):
+        def forward(self, inputs):
+            hidden = self.network[0](inputs.arguments["input"].unsqueeze(1))
+            return hidden
+
+    source = Planted()
+    target = Planted()
+    with torch.no_grad():
+        target.network[0].weight.copy_(scale)
+        target.network[0].bias.copy_(shift)
+    # Prompts of the target pass through the planted norm: encode them with a flag column.
+    class Both(_Columns):
+        def encode(self, prompts):
+            inputs = super().encode([p[:6] for p in prompts])
+            planted = torch.tensor([float(p[6]) for p in prompts])
+            return Inputs({**inputs.arguments, "planted": planted})
+
+        def forward(self, inputs):
+            planted = inputs.arguments["planted"].bool()[:, None]
+            x = inputs.arguments["input"]
+            plain = nn.functional.layer_norm(x, (6,))
+            return self.network[0](torch.where(planted, plain * scale + shift, plain))
+
+    both = Both()
+    both.network = nn.Sequential(nn.Identity())
+    prompts = [torch.cat([row, torch.tensor([flag])]) for flag in (0.0, 1.0) for row in rows]
+    config = LearnConfig(iterations=400, precision="float32")
+    maps = learn(both, prompts[:64], prompts[64:], config=config, modules=["0"])
+    torch.testing.assert_close(maps["0"].scale, scale, atol=0.02, rtol=0)
+    torch.testing.assert_close(maps["0"].shift, shift, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("batch_size", [None, 3])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(model, optimizer, batch_size):
+    config = replace(EXACT, optimizer=optimizer, batch_size=batch_size, sparsity=0.1)
+    heldout = (SOURCE[:3], TARGET[:3])
+    whole = list(learn_iter(model, SOURCE, TARGET, config=config, heldout=heldout))
+    state = {k: v.clone() for k, v in whole[5].state.items()}
+    rest = list(
+        learn_iter(model, SOURCE, TARGET, config=config, heldout=heldout, resume=state)
+    )
+    assert [i.iteration for i in rest] == list(range(5, 13))
+    for before, after in zip(whole[5:], rest, strict=True):
+        assert before.loss == after.loss
+        assert before.heldout == after.heldout
+        assert before.best == after.best
+    assert whole[-1].maps.metadata == rest[-1].maps.metadata
+    for name, step in whole[-1].maps.items():
+        assert torch.equal(step.scale, rest[-1].maps[name].scale)
+        assert torch.equal(step.shift, rest[-1].maps[name].shift)
+
+
+def test_an_abandoned_run_leaves_no_hook_behind(model):
+    run = learn_iter(model, SOURCE, TARGET, config=EXACT)
+    next(run), next(run)
+    assert not any(module._forward_hooks for module in model.network.modules())
+    run.close()
+
+
+def test_the_network_s_weights_stay_as_they_are(model):
+    before = {k: v.clone() for k, v in model.network.state_dict().items()}
+    learn(model, SOURCE, TARGET, config=EXACT)
+    after = model.network.state_dict()
+    assert all(torch.equal(after[k], v) for k, v in before.items())
+
+
+def test_the_paper_s_settings_learn_scale_and_shift_directly(model):
+    config = replace(EXACT, optimizer="sgd", learning_rate=1e-3, standardise=False, iterations=1)
+    first, second = learn_iter(model, SOURCE, TARGET, config=config)
+    assert first.loss == pytest.approx(sum(first.loss_by_module.values()))
+    # One step of SGD from the identity, at the full rate: ω - 1 and b are -ρ times gradients.
+    maps = second.maps
+    assert second.loss < first.loss
+    assert all((m.shift != 0).any() for m in maps.values())
+
+
+def test_unequal_set_sizes_and_mini_batches_work_together(model):
+    config = replace(EXACT, batch_size=3)
+    last = _final(learn_iter(model, SOURCE, TARGET[:5], config=config))
+    assert math.isfinite(last.loss)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last", "all"])
+def test_every_pooling_learns(model, pooling):
+    config = replace(EXACT, pooling=pooling, iterations=40)
+    iterates = list(learn_iter(model, SOURCE, TARGET, config=config))
+    assert iterates[-1].loss < iterates[0].loss
+
+
+def test_more_sparsity_moves_fewer_coordinates_and_none_in_the_end(model):
+    supports = [
+        learn(model, SOURCE, TARGET, config=replace(EXACT, iterations=40, sparsity=g)).support
+        for g in (0.0, 0.05, 1.0)
+    ]
+    assert supports[0] == 1
+    assert 0 < supports[1] < 1
+    assert supports[2] == 0
+
+
+def test_equal_sets_leave_the_network_as_it_is(model):
+    maps = learn(model, SOURCE, SOURCE, config=EXACT)
+    assert all((m.scale - 1).abs().max() < 1e-3 for m in maps.values())
+
+
+def test_a_non_finite_step_goes_back_and_halves_the_rate(model, monkeypatch):
+    from lineas_core import learn as _  # noqa: F401 - the function; the module is patched below
+
+    module = __import__("sys").modules["lineas_core.learn"]
+    calls = []
+
+    def poisoned(x, y):
+        calls.append(len(calls))
+        return wasserstein_1d(x, y) * (math.nan if len(calls) in (4, 5) else 1)
+
+    wasserstein_1d = module.wasserstein_1d
+    monkeypatch.setattr(module, "wasserstein_1d", poisoned)
+    iterates = list(learn_iter(model, SOURCE, TARGET, config=EXACT))
+    assert all(math.isfinite(i.loss) for i in iterates)
+    assert [i.iteration for i in iterates] == [0, 1, 2, *range(5, 13)]
+    undisturbed = 0.02 * 0.5 * (1 + math.cos(math.pi * 5 / 12))
+    assert iterates[3].learning_rate == pytest.approx(undisturbed / 4)
+
+
+def test_a_run_that_keeps_diverging_ends_with_the_best_maps(model):
+    config = replace(EXACT, iterations=300, optimizer="sgd", learning_rate=10, standardise=False)
+    scaled = tiny_language_model()
+    for name in scaled.default_modules:
+        scaled.network.get_submodule(name).weight.data.mul_(1e12)
+    with pytest.raises(UserError, match="diverged at iteration"):
+        list(learn_iter(scaled, SOURCE, TARGET, config=config))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        maps = learn(scaled, SOURCE, TARGET, config=config)
+    assert any("best maps so far" in str(w.message) for w in caught)
+    assert all(m.scale.isfinite().all() for m in maps.values())
+
+
+def test_a_dead_coordinate_is_shifted_and_never_divided_by():
+    model = _Columns()
+    model.network[0].weight.data[2] = 0
+    source, target = torch.randn(8, 6), torch.randn(8, 6)
+    maps = learn(model, list(source), list(target), config=EXACT)
+    assert maps["0"].scale.isfinite().all()
+    assert maps["0"].scale[2] == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("iterations", 0),
+        ("iterations", -1),
+        ("iterations", 2.5),
+        ("learning_rate", math.nan),
+        ("learning_rate", 0),
+        ("learning_rate", math.inf),
+        ("learning_rate", 1e9),
+        ("learning_rate", "abc"),
+        ("learning_rate", None),
+        ("sparsity", -1),
+        ("sparsity", math.nan),
+        ("batch_size", 0),
+        ("batch_size", True),
+        ("seed", -1),
+        ("heldout_every", 0),
+        ("optimizer", "lbfgs"),
+        ("pooling", "max"),
+        ("precision", "float8"),
+        ("standardise", "yes"),
+    ],
+)
+def test_a_setting_out_of_range_names_the_range(setting, value):
+    with pytest.raises(UserError, match=rf"{setting} is .*\. Give "):
+        LearnConfig(**{setting: value})
+
+
+@pytest.mark.parametrize(("source", "target"), [([], TARGET), (SOURCE, ["one"])])
+def test_fewer_than_two_prompts_are_refused(model, source, target):
+    with pytest.raises(UserError, match="Give at least 2"):
+        next(learn_iter(model, source, target, config=EXACT))
+
+
+def test_resuming_with_other_modules_is_refused(model):
+    state = next(learn_iter(model, SOURCE, TARGET, config=EXACT)).state
+    with pytest.raises(UserError, match="other modules"):
+        next(
+            learn_iter(
+                model, SOURCE, TARGET, config=EXACT, modules=model.default_modules[:1], resume=state
+            )
+        )
+
+
+def test_the_maps_say_how_they_were_made(model):
+    last = _final(learn_iter(model, SOURCE, TARGET, config=EXACT, heldout=(SOURCE, TARGET)))
+    facts = last.maps.metadata
+    assert facts["iteration"] == 12
+    assert facts["loss"] < facts["loss_start"]
+    assert facts["heldout"] < facts["heldout_start"]
+    assert facts["config"]["optimizer"] == "adam"
+    assert facts["source_size"] == 8
