@@ -37,7 +37,8 @@ def curve(records: Sequence[Mapping[str, Any]], iterations: int) -> str:
     grid = "".join(f'<path class="grid" d="M0 {y}H100"/>' for y in (0, 25, 50, 75, 100))
     return (
         f'<figure class="curve"><figcaption>Distance left to the target {legend}</figcaption>'
-        f'<div class="plot"><span class="top">{top:.0%}</span>{_svg(grid + drawn, 'Distance left over the iterations')}'
+        f'<div class="plot"><span class="top">{top:.0%}</span>'
+        f"{_svg(grid + drawn, 'Distance left over the iterations')}"
         f'<span class="bottom">0</span></div><div class="axis"><span>0</span>'
         f"<span>{iterations} iterations</span></div></figure>"
     )

@@ -24,14 +24,15 @@ from app.tabs import fragments
 from lineas_core import UserError
 from lineas_core.models import Sampling
 from lineas_core.models.catalog import MODELS
-from lineas_core.prompts import MAX_CHARACTERS
+from lineas_core.prompt_files import MAX_CHARACTERS
 
 __all__ = ["LONGEST", "Handlers", "notices"]
 
 LONGEST = 200  # tokens of a continuation
 STRENGTHS = (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
+MOST_STRENGTHS = 9
 TITLES = ("Original", "Steered")
-HARMFUL = "λ below 0 turns this map towards the harm it was made to reduce: for testing only."
+HARMFUL = "This λ points towards offensive texts: for testing only."
 _EXAMPLES = 5
 
 _log = logging.getLogger(__name__)
@@ -83,14 +84,14 @@ class Handlers:
             none = fragments.hint("There is no map yet. Learn one in the Learn tab.")
             return none, "", gr.skip(), gr.skip(), gr.Checkbox(visible=False), gr.skip(), ""
         entry = self._studio.entry(map_id)
-        openings = self._studio.openings(toxic=entry.toxic)[:_EXAMPLES]
-        unfit = ["", *self._studio.openings(toxic=not entry.toxic)]
+        openings = self._studio.openings(toxic=entry.harmful != 0)[:_EXAMPLES]
+        unfit = ["", *self._studio.openings(toxic=entry.harmful == 0)]
         return (
             fragments.summary(entry),
             fragments.about(entry, self._studio.steering(map_id)),
             openings[0] if (prompt or "") in unfit else gr.skip(),  # a user's own text stays
             gr.Dataset(samples=[[opening] for opening in openings]),
-            gr.Checkbox(visible=entry.toxic, value=False),
+            gr.Checkbox(visible=entry.harmful != 0, value=False),
             gr.Checkbox(visible=entry.model in MODELS and MODELS[entry.model].chat, value=False),
             entry.model,
         )
@@ -121,7 +122,7 @@ class Handlers:
             yield tuple(fragments.empty(t, "First install the model above.") for t in TITLES)
             return
         strengths = [0.0, _number("λ", strength, -1, 1)]
-        notes = ("", HARMFUL if entry.toxic and strength < 0 else "")
+        notes = ("", HARMFUL if strength * entry.harmful > 0 else "")
         for rows in self._write(entry, prompt, strengths, seed, length, temperature, chat):
             if wish != self._wishes[_session(request)]:
                 return
@@ -144,6 +145,10 @@ class Handlers:
         entry = self._studio.entry(map_id or "")
         for rows in self._write(entry, prompt, STRENGTHS, seed, length, temperature, chat):
             yield fragments.sweep(prompt, rows, keywords=entry.keywords)
+
+    def pick(self, example: list[str]) -> str:
+        """The prompt of an example that was clicked."""
+        return example[0]
 
     def another_seed(self) -> int:
         """A seed drawn at random."""
@@ -196,8 +201,7 @@ class Handlers:
             For each strength: strength, text, toxicity (0 to 1) and perplexity.
         """
         settings = (seed, max_new_tokens, temperature, chat)
-        for rows in self._write(self._studio.entry(map_id), prompt, strengths, *settings):
-            pass
+        *_, rows = self._write(self._studio.entry(map_id), prompt, strengths, *settings)
         return [asdict(row) for row in rows]
 
     def _write(
@@ -210,6 +214,9 @@ class Handlers:
         temperature: float,
         chat: bool,
     ) -> Iterator[list[Written]]:
+        if not 1 <= len(strengths) <= MOST_STRENGTHS:
+            remedy = f"Give 1 to {MOST_STRENGTHS}."
+            raise UserError("E_STRENGTH", f"{len(strengths)} strengths came", remedy=remedy)
         sampling = Sampling(
             max_new_tokens=int(_number("length", length, 1, LONGEST)),
             temperature=_number("temperature", temperature, 0, 2),

@@ -17,8 +17,9 @@ from app.studio import Studio
 from app.tabs import fragments
 from lineas_core import BUDGETS, LearnConfig, PromptSet, SteeringMaps, UserError, load_maps
 
-__all__ = ["LearnHandlers"]
+__all__ = ["LANGUAGE_BUDGETS", "LearnHandlers"]
 
+LANGUAGE_BUDGETS = {name: config for name, config in BUDGETS.items() if "DMD2" not in name}
 ENOUGH = 32  # prompts a side, as in the paper
 _ACTIVE = ("queued", "loading", "running", "stopping")
 _OPEN = ("stopped", "failed", "interrupted")
@@ -34,9 +35,9 @@ class LearnHandlers:
         self._studio = studio
 
     @notices
-    def count(self, source: str, target: str) -> tuple[str, ...]:
-        """How many prompts the two boxes hold, and what is wrong with them."""
-        return tuple(fragments.counter(*_counted(text), ENOUGH) for text in (source, target))
+    def count(self, text: str) -> str:
+        """How many prompts a box holds, and what is wrong with them."""
+        return fragments.counter(*_counted(text), ENOUGH)
 
     @notices
     def load_set(self, stem: str | None) -> tuple[Any, ...]:
@@ -58,7 +59,7 @@ class LearnHandlers:
     @notices
     def budget(self, name: str) -> tuple[Any, ...]:
         """The fields of `LearnConfig` for a named budget, in their order."""
-        return astuple(BUDGETS[name])
+        return astuple(LANGUAGE_BUDGETS[name])
 
     @notices
     def estimate(self, model: str, source: str, iterations: int | None, batch: int | None) -> str:
@@ -113,7 +114,7 @@ class LearnHandlers:
         Without a choice (the page was just opened) the job that runs is shown, else the newest.
 
         Returns:
-            Menu, state, curve, modules, previews, report, three buttons, what is seen now.
+            Menu, state, report, three buttons, curve, previews, modules, what is seen now.
         """
         jobs = self._studio.jobs.list()
         job = _pick(jobs, job_id)
@@ -121,21 +122,18 @@ class LearnHandlers:
         if now == seen:
             return (gr.skip(),) * 10
         if job is None:
-            hidden = (gr.Button(visible=False),) * 3
-            return gr.skip(), fragments.hint(_NO_JOB), "", "", "", "", *hidden, now
+            return gr.skip(), fragments.hint(_NO_JOB), "", *_buttons(""), "", "", "", now
         records = self._studio.jobs.records(job.id)
         maps = load_maps(job.map_folder) if job.map_folder else None
-        active = job.state in _ACTIVE
+        over = maps is not None and job.state not in _ACTIVE
         return (
             _menu(jobs, job.id),
             fragments.job_state(job),
+            fragments.report(advice(records, maps)) if over else "",
+            *_buttons(job.state),
             figures.curve(records, job.iterations),
-            figures.modules(maps) if maps else "",
             fragments.previews(job.request.preview_prompt, self._studio.jobs.previews(job.id)),
-            "" if active or maps is None else fragments.report(advice(records, maps)),
-            gr.Button(visible=active),
-            gr.Button(visible=job.state in _OPEN),
-            gr.Button(visible=job.state in ("done", "stopped")),
+            figures.modules(maps) if maps else "",
             now,
         )
 
@@ -168,11 +166,11 @@ class LearnHandlers:
         Returns:
             The id of the job, for `job`; when it is done also the id of the map.
         """
-        if budget not in BUDGETS:
-            remedy = f"Give one of {', '.join(BUDGETS)}."
+        if budget not in LANGUAGE_BUDGETS:
+            remedy = f"Give one of {', '.join(LANGUAGE_BUDGETS)}."
             raise UserError("E_BUDGET", f"budget is {budget!r}", remedy=remedy)
         prompts = PromptSet.from_texts(_lines(source), _lines(target)).holdout(heldout)
-        return self._submit(JobRequest(_title(title), model, prompts, BUDGETS[budget]))
+        return self._submit(JobRequest(_title(title), model, prompts, LANGUAGE_BUDGETS[budget]))
 
     @notices
     def job(self, job_id: str) -> dict:
@@ -195,9 +193,11 @@ def advice(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str
     """
     heldout = [(r["iteration"], r["heldout"]) for r in records if r["heldout"] is not None]
     key = "heldout" if heldout else "loss"
-    start, end = (next(r[key] for r in run if r[key] is not None) for run in (records, records[::-1]))
+    start, end = (
+        next(r[key] for r in run if r[key] is not None) for run in (records, records[::-1])
+    )
     name = "Held-out distance" if heldout else "Training loss"
-    lines = [f"{name}: {start:.3g} before, {end:.3g} after ({end / start - 1:+.0%})."]
+    lines = [f"{name}: {start:.3g} before, {end:.3g} after ({end / (start or 1) - 1:+.0%})."]
     if not heldout:
         lines.append("Hold some prompts out to see whether the map works on new sentences.")
     if maps.support == 0:
@@ -229,7 +229,10 @@ def _counted(text: str | None) -> tuple[int, tuple[str, ...]]:
 def _filled(prompts: PromptSet) -> tuple[str, str, str, int]:
     """Held-out prompts stand at the end of the boxes, where `PromptSet.holdout` takes them."""
     held = min(len(prompts.heldout_source), len(prompts.heldout_target))
-    source, target = prompts.source + prompts.heldout_source, prompts.target + prompts.heldout_target
+    source, target = (
+        prompts.source + prompts.heldout_source,
+        prompts.target + prompts.heldout_target,
+    )
     return prompts.name, _lines(source), _lines(target), held
 
 
@@ -245,6 +248,12 @@ def _pick(jobs: Sequence[Job], job_id: str | None) -> Job | None:
     chosen = [job for job in jobs if job.id == job_id]
     active = [job for job in jobs if job.state in _ACTIVE]
     return next(iter([*chosen, *reversed(active), *jobs]), None)
+
+
+def _buttons(state: str) -> tuple[Any, ...]:
+    """Stop, resume and try it, each where it makes sense."""
+    fitting = (state in _ACTIVE, state in _OPEN, state in ("done", "stopped"))
+    return tuple(gr.Button(visible=visible) for visible in fitting)
 
 
 def _menu(jobs: Sequence[Job], job_id: str) -> Any:

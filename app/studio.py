@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
+from statistics import fmean
 from threading import Lock
 from typing import Any, Literal
 
@@ -38,8 +39,10 @@ __all__ = ["MapEntry", "Studio", "Written"]
 Origin = Literal["ready-made", "yours"]
 
 _ROOT = Path(__file__).parents[1]
+_OPENS_ON = "football-smollm2-135m"  # a model without licence questions
 _MODELS_KEPT = 2
 _ENOUGH = 5  # iterations that tell a pace
+_OFFENSIVE = 0.3  # mean toxicity of one side of the prompts
 _SECONDS_PER_GB = 0.03  # per prompt and iteration, on two CPU cores
 
 _log = logging.getLogger(__name__)
@@ -56,6 +59,7 @@ class MapEntry:
         origin: shipped with the app, or learnt or put there by the user.
         folder: where it is kept, to be read by `load_maps`.
         metadata: facts about its making.
+        harmful: sign of the strengths that lead towards offensive texts; 0 where neither does.
     """
 
     id: str
@@ -64,11 +68,7 @@ class MapEntry:
     origin: Origin
     folder: Path
     metadata: dict[str, Any]
-
-    @property
-    def toxic(self) -> bool:
-        """Whether its texts may offend, and its inverse may harm."""
-        return self.metadata.get("task") == "toxicity"
+    harmful: int = 0
 
     @property
     def keywords(self) -> tuple[str, ...]:
@@ -118,10 +118,10 @@ class Studio:
         self._installing = Lock()
 
     def maps(self) -> list[MapEntry]:
-        """Ready-made maps, models in the catalog's order; then the user's, newest job first."""
+        """Ready-made maps, the one to open on first; then the user's, newest job first."""
         rank = {name: place for place, name in enumerate(MODELS)}
         ready = _stored("ready-made", self._ready_made)
-        ready.sort(key=lambda entry: rank.get(entry.model, len(rank)))
+        ready.sort(key=lambda e: (e.id != _OPENS_ON, rank.get(e.model, len(rank))))
         return [*ready, *_stored("yours", self._own), *self._learnt()]
 
     def entry(self, map_id: str) -> MapEntry:
@@ -275,14 +275,20 @@ def _stored(origin: Origin, library: Path) -> list[MapEntry]:
 def _entry(map_id: str, origin: Origin, folder: Path) -> list[MapEntry]:
     """The map in a folder; nothing, with a line in the log, where it cannot be read."""
     try:
-        facts = _metadata(folder, (folder / "lineas.safetensors").stat().st_mtime_ns)
+        facts, harmful = _read(folder, (folder / "lineas.safetensors").stat().st_mtime_ns)
     except (OSError, UserError) as error:
         _log.warning("The map %r is left out: %s", folder.name, error)
         return []
     title = str(facts.get("title") or folder.name)
-    return [MapEntry(map_id, title, str(facts.get("model", "")), origin, folder, facts)]
+    return [MapEntry(map_id, title, str(facts.get("model")), origin, folder, facts, harmful)]
 
 
 @lru_cache(maxsize=512)
-def _metadata(folder: Path, changed: int) -> dict[str, Any]:  # noqa: ARG001 - part of the key
-    return load_maps(folder).metadata
+def _read(folder: Path, changed: int) -> tuple[dict[str, Any], int]:  # noqa: ARG001 - of the key
+    """Metadata, and the sign of the harmful strengths, told by the prompts it was learnt from."""
+    facts, harmful = load_maps(folder).metadata, 0
+    if (folder / "prompts.json").is_file():
+        prompts = PromptSet.load(folder / "prompts.json")
+        source, target = (fmean(toxicity(side)) for side in (prompts.source, prompts.target))
+        harmful = (target > _OFFENSIVE) - (source > _OFFENSIVE)
+    return facts, harmful

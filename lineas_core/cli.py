@@ -54,7 +54,9 @@ def learn_command(
     if budget not in BUDGETS:
         raise typer.BadParameter(f"choose from {', '.join(BUDGETS)}", param_hint="--budget")
     base = BUDGETS[budget]
-    config = LearnConfig(**{**vars(base), "iterations": iterations or base.iterations, "seed": seed})
+    config = LearnConfig(
+        **{**vars(base), "iterations": iterations or base.iterations, "seed": seed}
+    )
     run = learn_iter(
         load_model(model),
         data.source,
@@ -73,8 +75,7 @@ def learn_command(
         last, interrupted = best, True
     if last is None:
         raise SystemExit(130)
-    facts = {**last.maps.metadata, "title": data.name, "description": data.description}
-    save_maps(SteeringMaps(last.maps.maps, facts), output, prompts=data)
+    save_maps(last.maps, output, prompts=data)
     typer.echo(str(output))
     if interrupted:
         raise SystemExit(130)
@@ -110,7 +111,9 @@ def evaluate(
     map: Annotated[Path, typer.Argument(help="Folder of a learnt map.")],
     openings: Annotated[Path, typer.Argument(help="Texts to continue, one per line.")],
     metric: Annotated[str, typer.Option(help=f"One of: {', '.join(METRICS)}.")] = "topic",
-    strengths: Annotated[str, typer.Option(help="Numbers, separated by commas.")] = "-1,-0.5,0,0.5,1",
+    strengths: Annotated[
+        str, typer.Option(help="Numbers, separated by commas.")
+    ] = "-1,-0.5,0,0.5,1",
     seeds: Annotated[int, typer.Option(help="Number of repetitions.", min=1)] = 4,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean, stdev
 
@@ -46,7 +45,7 @@ def sweep(
 
     Yields:
         {"strength", "texts", "share", "spread", "perplexity"}: number of texts; share of them
-        with the property, 0 to 1, and its standard deviation over seeds; perplexity of all
+        with the property, 0 to 1, and its standard deviation over seeds (0 for a single seed); perplexity of all
         continuations under the unsteered model.
     """
     keywords = maps.metadata.get("keywords", ())
@@ -62,6 +61,6 @@ def sweep(
             "strength": strength,
             "texts": len(texts),
             "share": fmean(shares),
-            "spread": stdev(shares) if len(shares) > 1 else math.nan,
+            "spread": stdev(shares) if len(shares) > 1 else 0.0,
             "perplexity": corpus_perplexity(model, list(openings) * len(seeds), texts),
         }

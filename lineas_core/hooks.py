@@ -101,9 +101,7 @@ def record(
 
 
 @contextmanager
-def steer(
-    network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0
-) -> Iterator[nn.Module]:
+def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> Iterator[nn.Module]:
     """Apply the maps to every token or pixel of the named modules' outputs (LinEAS, Eq. 3.1).
 
     Nest two of these to combine concepts: the outer one acts first. At strength 0 nothing is

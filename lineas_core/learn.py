@@ -62,7 +62,7 @@ class LearnConfig:
     learning_rate: float = 0.02
     optimizer: str = "adam"
     batch_size: int | None = None
-    sparsity: float = 0.0
+    sparsity: float = 0.1
     standardise: bool = True
     pooling: str = "mean"
     precision: str = "bfloat16"
@@ -103,10 +103,20 @@ BUDGETS = {
     "normal": LearnConfig(iterations=300),
     "thorough": LearnConfig(iterations=1000),
     "paper (language)": LearnConfig(
-        iterations=1000, learning_rate=0.1, optimizer="sgd", batch_size=32, standardise=False
+        iterations=1000,
+        learning_rate=0.1,
+        optimizer="sgd",
+        batch_size=32,
+        sparsity=0,
+        standardise=False,
     ),
     "paper (DMD2)": LearnConfig(
-        iterations=1000, learning_rate=1e-4, optimizer="adamw", batch_size=4, standardise=False
+        iterations=1000,
+        learning_rate=1e-4,
+        optimizer="adamw",
+        batch_size=4,
+        sparsity=0,
+        standardise=False,
     ),
 }
 """Named settings. The two of the paper are its sections 3.3 and H, to the letter."""
@@ -428,10 +438,12 @@ def _spread(y: Tensor, widths: list[int]) -> Tensor:
     """
     spread = y.std(dim=0).split(widths)
     floors = [0.1 * s.median() for s in spread]
-    return torch.cat([
-        s.clamp(min=floor) if floor > 0 else s.where(s > 0, torch.ones_like(s))
-        for s, floor in zip(spread, floors, strict=True)
-    ])
+    return torch.cat(
+        [
+            s.clamp(min=floor) if floor > 0 else s.where(s > 0, torch.ones_like(s))
+            for s, floor in zip(spread, floors, strict=True)
+        ]
+    )
 
 
 def _draw(total: int, share: float, seed: int, iteration: int) -> Tensor:

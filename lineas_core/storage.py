@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -44,7 +45,8 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
     Args:
         maps: what was learnt; `metadata` must be JSON-like.
         folder: made if missing.
-        prompts: the prompts the maps were learnt from, kept beside them.
+        prompts: the prompts the maps were learnt from, kept beside them; their name,
+            description and keywords go into the metadata where it has none of its own.
 
     Returns:
         The folder.
@@ -61,7 +63,18 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
             where=folder.name,
             remedy="Learn it again with a lower learning rate.",
         )
+    about = (
+        {}
+        if prompts is None
+        else {
+            "title": prompts.name,
+            "description": prompts.description,
+            "keywords": list(prompts.keywords),
+        }
+    )
     config = {
+        "date": date.today().isoformat(),
+        **about,
         **maps.metadata,
         "format_version": FORMAT_VERSION,
         "modules": {name: m.width for name, m in maps.items()},

@@ -43,10 +43,12 @@ def _network(family):
 
 def _maps(network, names):
     widths = {name: len(network.get_submodule(name).weight) for name in names}
-    return SteeringMaps({
-        name: AffineMap(1 + 0.4 * torch.rand(d), 0.4 * torch.randn(d))
-        for name, d in widths.items()
-    })
+    return SteeringMaps(
+        {
+            name: AffineMap(1 + 0.4 * torch.rand(d), 0.4 * torch.randn(d))
+            for name, d in widths.items()
+        }
+    )
 
 
 def _snapshot(network):

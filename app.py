@@ -1,0 +1,44 @@
+"""Start the page: `python app.py`, then open the address that it prints."""
+
+import argparse
+import os
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+
+def main() -> None:
+    """Read the arguments, build the page, serve it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--share", action="store_true", help="also open a public link")
+    parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask for a login")
+    parser.add_argument("--root-path", default="", help="path behind a reverse proxy")
+    parser.add_argument("--data-dir", type=Path, default=user_data_path("lineas-studio"))
+    args = parser.parse_args()
+    user, _, password = (args.auth or "").partition(":")
+    if args.auth and not (user and password):
+        parser.error("--auth needs the form user:password.")
+    if (args.share or args.host not in ("127.0.0.1", "::1", "localhost")) and not args.auth:
+        parser.error("A page that others can reach needs a login: add --auth user:password.")
+
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+    from app.studio import Studio
+    from app.ui import LOOK, build_demo
+
+    build_demo(Studio(args.data_dir)).queue(max_size=32).launch(
+        server_name=args.host,
+        server_port=args.port,
+        share=args.share,
+        auth=(user, password) if args.auth else None,
+        root_path=args.root_path,
+        max_file_size="1mb",
+        run_history=False,
+        footer_links=["api"],
+        **LOOK,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""The Learn tab: two sets of prompts on the left, the job that learns from them on the right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import gradio as gr
+from gradio.components import Component
+
+from app.handlers import Handlers
+from app.learn_handlers import LANGUAGE_BUDGETS, LearnHandlers
+from app.tabs import QUIET
+from app.tabs.install import install_panel
+from lineas_core import LearnConfig
+from lineas_core.hooks import PRESETS
+from lineas_core.learn import OPTIMIZERS
+from lineas_core.models.catalog import MODELS
+from lineas_core.pooling import POOLINGS
+
+__all__ = ["LearnTab", "learn_tab"]
+
+_TYPES = [".txt", ".csv", ".json", ".jsonl"]
+_SECONDS = 1.5  # between two looks at the job
+
+
+@dataclass(frozen=True)
+class LearnTab:
+    """What other parts of the page wire.
+
+    Attributes:
+        job: menu of jobs.
+        try_it: opens the map of a job that is done.
+    """
+
+    job: gr.Dropdown
+    try_it: gr.Button
+
+
+def learn_tab(handlers: LearnHandlers, shared: Handlers, sets: dict[str, str]) -> LearnTab:
+    """Declare the tab inside the current `gr.Tab`.
+
+    Args:
+        handlers: what its events do.
+        shared: what the events of the install panel do.
+        sets: shipped prompt sets, file stem -> title.
+    """
+    job = gr.Dropdown([], label="Job", render=False)
+    with gr.Row(elem_classes="learn"):
+        with gr.Column(min_width=320):
+            _form(handlers, shared, sets, job)
+        with gr.Column(min_width=320, elem_classes="watch"):
+            try_it = _watch(handlers, job)
+    return LearnTab(job, try_it)
+
+
+def _form(
+    handlers: LearnHandlers, shared: Handlers, sets: dict[str, str], job: gr.Dropdown
+) -> None:
+    with gr.Row():
+        title = gr.Textbox(label="Name", placeholder="What the map is about", max_length=100)
+        models = [(entry.title, name) for name, entry in MODELS.items()]
+        model = gr.Dropdown(models, value=next(iter(MODELS)), label="Model")
+    install_panel(shared, model)
+    with gr.Row(elem_classes="load"):
+        choices = [(name, stem) for stem, name in sets.items()]
+        shipped = gr.Dropdown(choices, value=None, label="Load a shipped set", scale=2)
+        upload = gr.UploadButton("Upload a set", file_types=_TYPES, size="sm", scale=1)
+    source, target = (
+        _side(handlers, label, placeholder)
+        for label, placeholder in (
+            ("Source: steer away from these", "One prompt per line"),
+            ("Target: steer towards these", "One prompt per line"),
+        )
+    )
+    budget = gr.Radio(
+        [
+            (f"{name} · {config.iterations} iterations", name)
+            for name, config in LANGUAGE_BUDGETS.items()
+        ],
+        value=next(iter(LANGUAGE_BUDGETS)),
+        label="Budget",
+    )
+    duration = gr.HTML(apply_default_css=False)
+    with gr.Accordion("Settings", open=False):
+        heldout = gr.Number(
+            0, label="Held-out prompts", info="The last ones of each side.", precision=0, minimum=0
+        )
+        preset = gr.Dropdown(
+            [("the model's own", ""), *((name, name) for name in PRESETS)],
+            value="",
+            label="Modules",
+            info="A preset, or a regular expression for module names.",
+            allow_custom_value=True,
+        )
+        preview = gr.Textbox("Once upon a time", label="Preview prompt")
+        settings = _settings()
+    start = gr.Button("Start", variant="primary")
+
+    filled = [title, source, target, heldout]
+    shipped.input(handlers.load_set, [shipped], filled, **QUIET)
+    upload.upload(handlers.read_set, [upload], filled, **QUIET)
+    budget.input(handlers.budget, [budget], [*settings.values()], **QUIET)
+    estimated = [model, source, settings["iterations"], settings["batch_size"]]
+    gr.on([c.change for c in estimated], handlers.estimate, estimated, [duration], **QUIET)
+    start.click(
+        handlers.start,
+        [title, model, source, target, heldout, preset, preview, *settings.values()],
+        [job],
+        **QUIET,
+    )
+
+
+def _side(handlers: LearnHandlers, label: str, placeholder: str) -> gr.Textbox:
+    """A box for one side, with its counter and its upload."""
+    box = gr.Textbox(label=label, placeholder=placeholder, lines=6, max_lines=12)
+    with gr.Row(elem_classes="side"):
+        counter = gr.HTML(handlers.count(""), apply_default_css=False)
+        upload = gr.UploadButton("Upload this side", file_types=_TYPES, size="sm", scale=0)
+    box.change(handlers.count, [box], [counter], **QUIET)
+    upload.upload(handlers.read_side, [upload], [box], **QUIET)
+    return box
+
+
+def _settings() -> dict[str, Component]:
+    """One component for each field of `LearnConfig`, in the order of the fields."""
+    default = LearnConfig()
+    with gr.Row():
+        made = {
+            "iterations": gr.Number(default.iterations, label="Iterations", precision=0),
+            "learning_rate": gr.Number(default.learning_rate, label="Learning rate", step=0.001),
+            "sparsity": gr.Slider(
+                0, 1, default.sparsity, step=0.05, label="γ", info="Sparsity; 0 moves everything."
+            ),
+        }
+    with gr.Row():
+        made |= {
+            "optimizer": gr.Dropdown(OPTIMIZERS, value=default.optimizer, label="Optimizer"),
+            "batch_size": gr.Number(
+                default.batch_size, label="Batch", info="Empty takes all.", precision=0
+            ),
+            "pooling": gr.Dropdown(POOLINGS, value=default.pooling, label="Pooling"),
+        }
+    with gr.Row():
+        made |= {
+            "precision": gr.Dropdown(
+                ["bfloat16", "float32"], value=default.precision, label="Precision"
+            ),
+            "heldout_every": gr.Number(
+                default.heldout_every, label="Iterations between held-out checks", precision=0
+            ),
+            "seed": gr.Number(default.seed, label="Seed", precision=0),
+        }
+    made["standardise"] = gr.Checkbox(
+        default.standardise,
+        label="Standardise",
+        info="Learn in units of each coordinate's spread.",
+    )
+    return {field.name: made[field.name] for field in fields(LearnConfig)}
+
+
+def _watch(handlers: LearnHandlers, job: gr.Dropdown) -> gr.Button:
+    seen = gr.State("")
+    job.render()
+    state, report = (gr.HTML(apply_default_css=False) for _ in range(2))
+    with gr.Row():
+        stop = gr.Button("Stop and keep the best", variant="stop", visible=False)
+        resume = gr.Button("Resume", visible=False)
+        try_it = gr.Button("Try it", variant="primary", visible=False)
+    curve, previews = (gr.HTML(apply_default_css=False) for _ in range(2))
+    with gr.Accordion("Where in the network it steers", open=False):
+        modules = gr.HTML(apply_default_css=False)
+
+    look = {
+        "fn": handlers.watch,
+        "inputs": [job, seen],
+        "outputs": [job, state, report, stop, resume, try_it, curve, previews, modules, seen],
+        **QUIET,
+    }
+    gr.Timer(_SECONDS).tick(**look)
+    job.change(**look)
+    stop.click(handlers.stop, [job], **QUIET).then(**look)
+    resume.click(handlers.resume, [job], **QUIET).then(**look)
+    return try_it

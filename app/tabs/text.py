@@ -1,0 +1,112 @@
+"""The Text tab: one prompt, its original and its steered continuation side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from app.handlers import LONGEST, TITLES, Handlers
+from app.tabs import HEARD, QUIET, fragments
+from app.tabs.install import install_panel
+from lineas_core.models import Sampling
+
+__all__ = ["TextTab", "text_tab"]
+
+_DEFAULTS = Sampling()
+_MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class TextTab:
+    """What other parts of the page wire.
+
+    Attributes:
+        concept: menu of maps; a new value writes new texts.
+    """
+
+    concept: gr.Dropdown
+
+
+def text_tab(handlers: Handlers) -> TextTab:
+    """Declare the tab inside the current `gr.Tab`."""
+    model, wish = gr.State(""), gr.State(0)
+    with gr.Row(elem_classes="ask"):
+        with gr.Column(scale=2, min_width=260):
+            concept = gr.Dropdown([], label="Concept")
+            summary = gr.HTML(apply_default_css=False)
+        with gr.Column(scale=3, min_width=300):
+            prompt = gr.Textbox(label="Beginning of the text", max_length=2000, lines=1)
+            examples = gr.Dataset(
+                components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
+            )
+    install = install_panel(handlers, model)
+    reveal = gr.Checkbox(
+        label="Show the texts",
+        info="They may be offensive, so they are blurred until you tick this box.",
+        visible=False,
+        elem_id="reveal",
+    )
+    start = "Choose a concept, then press Write."
+    with gr.Row(elem_classes="pair"):
+        original, steered = (
+            gr.HTML(fragments.empty(title, start), apply_default_css=False) for title in TITLES
+        )
+    with gr.Row(elem_classes="thumb"):
+        strength = gr.Slider(
+            -1,
+            1,
+            value=1,
+            step=0.05,
+            label="λ  −1 away · 0 original · 1 full",
+            elem_id="strength",
+            scale=5,
+        )
+        write = gr.Button("Write", variant="primary", scale=1, min_width=110)
+        reseed = gr.Button("Another seed", scale=1, min_width=110)
+    with gr.Accordion("Settings", open=False), gr.Row():
+        seed = gr.Number(0, label="Seed", info="Same seed, same text.", precision=0)
+        length = gr.Slider(
+            1, LONGEST, value=_DEFAULTS.max_new_tokens, step=1, label="Length in tokens"
+        )
+        temperature = gr.Slider(0, 2, value=_DEFAULTS.temperature, step=0.1, label="Temperature")
+        chat = gr.Checkbox(label="Ask as a question", info="Uses the chat template.")
+    with gr.Accordion("Sweep over λ", open=False):
+        sweep = gr.Button("Write at seven strengths")
+        table = gr.HTML(
+            fragments.hint("One table: the same seed from λ = −1 to 1."), apply_default_css=False
+        )
+    with gr.Accordion("About this map", open=False):
+        facts = gr.HTML(apply_default_css=False)
+
+    settings = [concept, prompt, seed, length, temperature, chat]
+    chosen = concept.change(
+        handlers.choose,
+        [concept, prompt],
+        [summary, facts, prompt, examples, reveal, chat, model],
+        **HEARD,
+    )
+    picked = examples.click(handlers.pick, [examples], [prompt], **QUIET)
+    drawn = reseed.click(handlers.another_seed, None, [seed], **QUIET)
+    # Every wish first gets a number: it stops what is being written for an older one, so that
+    # this turn of the queue ends early and the newest wish comes next.
+    gr.on(
+        [prompt.submit, write.click, strength.change],
+        handlers.wish,
+        None,
+        [wish],
+        trigger_mode="always_last",
+        **HEARD,
+    )
+    for event in (chosen, picked, drawn, install.done):
+        event.then(handlers.wish, None, [wish], **HEARD)
+    wish.change(
+        handlers.generate,
+        [wish, strength, *settings],
+        [original, steered],
+        trigger_mode="always_last",
+        show_progress="hidden",
+        **_MODEL,
+    )
+    sweep.click(handlers.sweep, settings, [table], show_progress="hidden", **_MODEL)
+    return TextTab(concept)

@@ -1,0 +1,53 @@
+"""The page: header, tabs and what passes between them. Layout only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from app.handlers import Handlers
+from app.learn_handlers import LearnHandlers
+from app.studio import Studio
+from app.tabs import QUIET
+from app.tabs.learn import learn_tab
+from app.tabs.text import text_tab
+
+__all__ = ["LOOK", "build_demo"]
+
+_ROOT = Path(__file__).parents[1]
+_HEADER = """
+<header class="studio"><h1>LinEAS <span>Studio</span></h1>
+<p>Turn a concept up or down inside a language model, without changing the prompt.</p></header>
+"""
+# Only fonts that every machine has: the page must work without a network.
+_THEME = gr.themes.Base(
+    primary_hue="teal",
+    neutral_hue="slate",
+    radius_size="lg",
+    font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+    font_mono=["ui-monospace", "Consolas", "monospace"],
+)
+LOOK = {"theme": _THEME, "css_paths": _ROOT / "assets" / "style.css"}
+"""Arguments of `launch` that belong to the page."""
+
+
+def build_demo(studio: Studio) -> gr.Blocks:
+    """The page and its endpoints, over everything behind them."""
+    handlers, learning = Handlers(studio), LearnHandlers(studio)
+    with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
+        gr.HTML(_HEADER, apply_default_css=False)
+        with gr.Tabs(selected="text") as tabs:
+            with gr.Tab("Text", id="text"):
+                text = text_tab(handlers)
+            with gr.Tab("Learn", id="learn"):
+                learn = learn_tab(learning, handlers, studio.prompt_sets())
+        demo.load(handlers.library, [text.concept], [text.concept], **QUIET)
+        learn.try_it.click(learning.try_it, [learn.job], [tabs], **QUIET).success(
+            handlers.library, [learn.job], [text.concept], **QUIET
+        )
+        gr.api(handlers.list_maps, api_name="list_maps", queue=False)
+        gr.api(handlers.continue_text, api_name="continue_text", concurrency_id="model")
+        gr.api(learning.learn, api_name="learn", queue=False)
+        gr.api(learning.job, api_name="job", queue=False)
+    return demo
