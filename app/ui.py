@@ -27,6 +27,11 @@ _THEME = gr.themes.Base(
     radius_size="lg",
     font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
     font_mono=["ui-monospace", "Consolas", "monospace"],
+).set(
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_600",
 )
 LOOK = {"theme": _THEME, "css_paths": _ROOT / "assets" / "style.css"}
 """Arguments of `launch` that belong to the page."""

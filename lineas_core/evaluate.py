@@ -45,8 +45,8 @@ def sweep(
 
     Yields:
         {"strength", "texts", "share", "spread", "perplexity"}: number of texts; share of them
-        with the property, 0 to 1, and its standard deviation over seeds (0 for a single seed); perplexity of all
-        continuations under the unsteered model.
+        with the property, 0 to 1, and its standard deviation over seeds (0 for a single seed);
+        perplexity of all continuations under the unsteered model.
     """
     keywords = maps.metadata.get("keywords", ())
     for strength in strengths:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
@@ -94,10 +94,8 @@ def record(
                     lambda module, args, output, name=name: keep(name, module, output)
                 )
             )
-        try:
+        with suppress(_Complete):
             yield activations
-        except _Complete:
-            pass
 
 
 @contextmanager

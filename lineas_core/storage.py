@@ -274,7 +274,8 @@ def _card(config: dict[str, Any]) -> str:
         "Modules steered": len(config["modules"]),
         "Prompts": f"{config.get('source_size')} source, {config.get('target_size')} target",
         "Iterations": config.get("iteration"),
-        "Held-out distance": f"{config.get('heldout_start')} before, {config.get('heldout')} after",
+        "Held-out distance before": config.get("heldout_start"),
+        "Held-out distance after": config.get("heldout"),
     }
     lines = ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items()), "---", "", f"# {title}"]
     lines += ["", str(config.get("description", "")), ""]

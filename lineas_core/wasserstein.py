@@ -8,6 +8,8 @@ by sorting.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -36,7 +38,7 @@ class _Wasserstein1d(torch.autograd.Function):
     """Sorts without autograd: the gradient is twice the weighted matched difference."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, y_sorted: Tensor) -> Tensor:  # noqa: ANN001
+    def forward(ctx: Any, x: Tensor, y_sorted: Tensor) -> Tensor:
         x_sorted, order = x.sort(dim=0)
         rows_x, rows_y, weight = _matching(len(x), len(y_sorted))
         rows_x, rows_y, weight = rows_x.to(x.device), rows_y.to(x.device), weight.to(x)
@@ -46,7 +48,7 @@ class _Wasserstein1d(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:  # noqa: ANN001
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         difference, order, rows_x = ctx.saved_tensors
         per_rank = torch.zeros_like(order, dtype=difference.dtype)
         per_rank.index_add_(0, rows_x, 2 * difference)

@@ -180,7 +180,7 @@ def test_a_non_finite_step_goes_back_and_halves_the_rate(model, monkeypatch):
     assert iterates[3].learning_rate == pytest.approx(undisturbed / 4)
 
 
-def test_a_run_that_keeps_diverging_ends_with_the_best_maps(model):
+def test_a_run_that_keeps_diverging_ends_with_the_best_maps():
     config = replace(EXACT, iterations=300, optimizer="sgd", learning_rate=10, standardise=False)
     scaled = tiny_language_model()
     for name in scaled.default_modules:

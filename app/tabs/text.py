@@ -14,6 +14,8 @@ from lineas_core.models import Sampling
 __all__ = ["TextTab", "text_tab"]
 
 _DEFAULTS = Sampling()
+_OPENING = "The man opened the door and"
+_LENGTH = 60  # two or three sentences
 _MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
 
 
@@ -36,7 +38,7 @@ def text_tab(handlers: Handlers) -> TextTab:
             concept = gr.Dropdown([], label="Concept")
             summary = gr.HTML(apply_default_css=False)
         with gr.Column(scale=3, min_width=300):
-            prompt = gr.Textbox(label="Beginning of the text", max_length=2000, lines=1)
+            prompt = gr.Textbox(_OPENING, label="Beginning of the text", max_length=2000, lines=1)
             examples = gr.Dataset(
                 components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
             )
@@ -66,9 +68,7 @@ def text_tab(handlers: Handlers) -> TextTab:
         reseed = gr.Button("Another seed", scale=1, min_width=110)
     with gr.Accordion("Settings", open=False), gr.Row():
         seed = gr.Number(0, label="Seed", info="Same seed, same text.", precision=0)
-        length = gr.Slider(
-            1, LONGEST, value=_DEFAULTS.max_new_tokens, step=1, label="Length in tokens"
-        )
+        length = gr.Slider(1, LONGEST, value=_LENGTH, step=1, label="Length in tokens")
         temperature = gr.Slider(0, 2, value=_DEFAULTS.temperature, step=0.1, label="Temperature")
         chat = gr.Checkbox(label="Ask as a question", info="Uses the chat template.")
     with gr.Accordion("Sweep over λ", open=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,7 +28,10 @@ def load_model(name: str, *, device: str | None = None) -> LanguageModel:
     """
     entry = MODELS.get(name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    options = {"dtype": torch.float32 if device == "cpu" else torch.bfloat16, "device_map": device}
+    options: dict[str, Any] = {
+        "dtype": torch.float32 if device == "cpu" else torch.bfloat16,
+        "device_map": device,
+    }
     if entry is None:
         if "/" not in name and not Path(name).is_dir():
             raise UserError(

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import torch
@@ -116,7 +117,7 @@ def _failed(what: str, why: str) -> UserError:
 
 def _convert(gguf: Path, folder: Path) -> None:
     folder.mkdir()
-    place = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    place: dict[str, Any] = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
     dense = GgufConfig(dequantize=True)
     network = AutoModelForCausalLM.from_pretrained(

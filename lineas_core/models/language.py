@@ -147,9 +147,7 @@ class LanguageModel:
         chat: bool = False,
     ) -> list[str]:
         """Continue every prompt; returns the continuations alone. Arguments as in `stream`."""
-        texts = [""] * len(prompts)
-        for texts in self.stream(prompts, seeds=seeds, sampling=sampling, chat=chat):
-            pass
+        *_, texts = self.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
         return texts
 
     def stream(
@@ -210,8 +208,12 @@ class LanguageModel:
                     remedy="Continue the text instead, or choose an instruct model.",
                 )
             texts = [
-                self.tokenizer.apply_chat_template(
-                    [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+                str(
+                    self.tokenizer.apply_chat_template(
+                        [{"role": "user", "content": text}],
+                        tokenize=False,
+                        add_generation_prompt=True,
+                    )
                 )
                 for text in texts
             ]

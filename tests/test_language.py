@@ -1,0 +1,127 @@
+import pytest
+import torch
+from fakes import tiny_language_model
+
+from lineas_core import UserError, load_model, record, steer
+from lineas_core.metrics.perplexity import corpus_perplexity, perplexity
+from lineas_core.metrics.topic import mentions
+from lineas_core.metrics.toxicity import toxicity
+from lineas_core.models import Sampling, installed
+from lineas_core.models.language import _choose
+
+SHORT = Sampling(max_new_tokens=8)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_language_model()
+
+
+def test_the_same_seed_gives_the_same_text_alone_or_in_a_batch(model):
+    alone = model.generate(["hello"], seeds=[7], sampling=SHORT)
+    batch = model.generate(["hello", "hello", "hello"], seeds=[7, 8, 7], sampling=SHORT)
+    assert batch[0] == batch[2] == alone[0]
+    assert batch[1] != batch[0]
+
+
+def test_prompts_of_different_length_do_not_disturb_each_other(model):
+    (alone,) = model.generate(["a rather long opening"], seeds=[3], sampling=SHORT)
+    _, padded = model.generate(["a", "a rather long opening"], seeds=[1, 3], sampling=SHORT)
+    assert padded == alone
+
+
+def test_streaming_ends_with_what_generate_returns(model):
+    steps = list(model.stream(["hello"], seeds=[7], sampling=SHORT))
+    assert len(steps) == 8
+    assert steps[-1] == model.generate(["hello"], seeds=[7], sampling=SHORT)
+
+
+def test_temperature_zero_takes_the_likeliest_token(model):
+    cold = Sampling(max_new_tokens=4, temperature=0)
+    assert model.generate(["hello"], seeds=[1], sampling=cold) == model.generate(
+        ["hello"], seeds=[2], sampling=cold
+    )
+
+
+def test_sampling_draws_from_the_softmax():
+    logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]]).expand(20_000, 4)
+    drawn = _choose(logits, torch.arange(20_000), 0, Sampling(temperature=2.0, top_k=3))
+    share = torch.bincount(drawn, minlength=4) / 20_000
+    expected = torch.tensor([0.0, 0.5, 1.0, -torch.inf]).softmax(0)
+    torch.testing.assert_close(share, expected, atol=0.015, rtol=0)
+
+
+def test_the_first_token_special_tokens_and_padding_do_not_count(model):
+    inputs = model.encode(["ab", "abcd"])
+    # <bos> is first and special; of padding there are two.
+    assert inputs.weight.tolist() == [[0, 1, 1, 0, 0], [0, 1, 1, 1, 1]]
+
+
+def test_an_overlong_prompt_is_cut_and_counted(model):
+    inputs = model.encode(["a" * 2000, "short"])
+    assert inputs.arguments["input_ids"].shape[1] == 512
+    assert inputs.truncated == 1
+
+
+def test_likelihood_is_that_of_the_whole_sequence(model):
+    total, count = model.log_likelihood(["abc"], ["defg"])[0].tolist()
+    ids = model.tokenizer("abcdefg", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        log_p = model.network(ids).logits[0].log_softmax(-1)
+    expected = sum(log_p[k - 1, ids[0, k]].item() for k in range(4, 8))
+    assert (total, count) == (pytest.approx(expected, rel=1e-4), 4)
+
+
+def test_perplexity_of_nothing_is_not_a_number(model):
+    values = perplexity(model, ["abc", "abc"], ["", "def"])
+    assert values[0] != values[0]
+    assert values[1] == pytest.approx(corpus_perplexity(model, ["abc"], ["def"]))
+
+
+@pytest.mark.parametrize("prompts", [["one", "two"], []])
+def test_seeds_and_prompts_must_match(model, prompts):
+    with pytest.raises(UserError):
+        model.generate(prompts, seeds=[1], sampling=SHORT)
+
+
+def test_a_chat_template_that_is_not_there_is_one_sentence(model):
+    with pytest.raises(UserError, match="no chat template"):
+        model.generate(["hello"], seeds=[1], chat=True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("temperature", float("nan")), ("temperature", -1), ("max_new_tokens", 0), ("top_k", "all")],
+)
+def test_sampling_out_of_range_names_the_range(setting, value):
+    with pytest.raises(UserError, match=f"{setting} is .* from"):
+        Sampling(**{setting: value})
+
+
+def test_a_topic_is_found_at_the_start_of_words_only():
+    texts = ["Nocturnal owls", "a knight", "the NIGHT train", ""]
+    assert mentions(texts, ["night", "nocturn"]) == [True, False, True, False]
+    assert mentions(texts, []) == [False] * 4
+
+
+def test_the_scorer_tells_insults_from_kindness():
+    rude, kind = toxicity(["You are a stupid idiot.", "What a lovely garden you have."])
+    assert rude > 0.5 > kind
+    assert toxicity([]) == []
+
+
+@pytest.mark.skipif(not installed("smollm2-135m"), reason="SmolLM2 is not installed")
+def test_the_embedded_model_steers_and_stops_before_its_head():
+    model = load_model("smollm2-135m")
+    plain = model.generate(["Once upon a time"], seeds=[0], sampling=SHORT)
+    assert plain[0].strip()
+    with record(model.network, model.default_modules, stop=True) as activations:
+        model.forward(model.encode(["Once upon a time"]))
+    assert len(activations) == 30
+    from lineas_core import load_maps
+
+    maps = load_maps("assets/maps/football-smollm2-135m")
+    with steer(model.network, maps, 0.0):
+        assert model.generate(["Once upon a time"], seeds=[0], sampling=SHORT) == plain
+    with steer(model.network, maps, 1.0):
+        assert model.generate(["Once upon a time"], seeds=[0], sampling=SHORT) != plain
