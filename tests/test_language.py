@@ -2,7 +2,7 @@ import pytest
 import torch
 from fakes import tiny_language_model
 
-from lineas_core import UserError, load_model, record, steer
+from lineas_core import UserError, load_maps, load_model, record, steer
 from lineas_core.metrics.perplexity import corpus_perplexity, perplexity
 from lineas_core.metrics.topic import mentions
 from lineas_core.metrics.toxicity import toxicity
@@ -118,10 +118,10 @@ def test_the_embedded_model_steers_and_stops_before_its_head():
     with record(model.network, model.default_modules, stop=True) as activations:
         model.forward(model.encode(["Once upon a time"]))
     assert len(activations) == 30
-    from lineas_core import load_maps
-
     maps = load_maps("assets/maps/football-smollm2-135m")
     with steer(model.network, maps, 0.0):
         assert model.generate(["Once upon a time"], seeds=[0], sampling=SHORT) == plain
+    seeds = range(8)
+    plain = model.generate(["Once upon a time"] * 8, seeds=seeds, sampling=SHORT)
     with steer(model.network, maps, 1.0):
-        assert model.generate(["Once upon a time"], seeds=[0], sampling=SHORT) != plain
+        assert model.generate(["Once upon a time"] * 8, seeds=seeds, sampling=SHORT) != plain

@@ -38,7 +38,13 @@ def text_tab(handlers: Handlers) -> TextTab:
             concept = gr.Dropdown([], label="Concept")
             summary = gr.HTML(apply_default_css=False)
         with gr.Column(scale=3, min_width=300):
-            prompt = gr.Textbox(_OPENING, label="Beginning of the text", max_length=2000, lines=1)
+            prompt = gr.Textbox(
+                _OPENING,
+                label="Beginning of the text",
+                max_length=2000,
+                lines=1,
+                submit_btn="Write",
+            )
             examples = gr.Dataset(
                 components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
             )
@@ -50,9 +56,10 @@ def text_tab(handlers: Handlers) -> TextTab:
         elem_id="reveal",
     )
     start = "Choose a concept, then press Write."
-    with gr.Row(elem_classes="pair"):
+    with gr.Row(elem_classes="pair", equal_height=True):
         original, steered = (
-            gr.HTML(fragments.empty(title, start), apply_default_css=False) for title in TITLES
+            gr.HTML(fragments.empty(title, start), apply_default_css=False, min_width=300)
+            for title in TITLES
         )
     with gr.Row(elem_classes="thumb"):
         strength = gr.Slider(
@@ -64,8 +71,7 @@ def text_tab(handlers: Handlers) -> TextTab:
             elem_id="strength",
             scale=5,
         )
-        write = gr.Button("Write", variant="primary", scale=1, min_width=110)
-        reseed = gr.Button("Another seed", scale=1, min_width=110)
+        reseed = gr.Button("Another seed", scale=1, min_width=120)
     with gr.Accordion("Settings", open=False), gr.Row():
         seed = gr.Number(0, label="Seed", info="Same seed, same text.", precision=0)
         length = gr.Slider(1, LONGEST, value=_LENGTH, step=1, label="Length in tokens")
@@ -91,7 +97,7 @@ def text_tab(handlers: Handlers) -> TextTab:
     # Every wish first gets a number: it stops what is being written for an older one, so that
     # this turn of the queue ends early and the newest wish comes next.
     gr.on(
-        [prompt.submit, write.click, strength.change],
+        [prompt.submit, strength.change],
         handlers.wish,
         None,
         [wish],

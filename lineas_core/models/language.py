@@ -200,6 +200,8 @@ class LanguageModel:
 
     def _openings(self, prompts: Sequence[str], chat: bool) -> dict[str, Tensor]:
         texts = list(prompts)
+        if not texts:
+            raise UserError("E_PROMPT", "there is no prompt", remedy="Give at least one.")
         if chat:
             if not self.tokenizer.chat_template:
                 raise UserError(
