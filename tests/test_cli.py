@@ -1,0 +1,105 @@
+import json
+
+import pytest
+from fakes import save_model, tiny_language_model
+from typer.testing import CliRunner
+
+from lineas_core import cli
+from lineas_core.evaluate import sweep
+from lineas_core.storage import load_maps
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    rows = {"source": ["a b c", "b c d", "c d e"], "target": ["h g f", "g f e", "f e d"]}
+    held = {f"heldout_{side}": ["d e f", "e f g"] for side in rows}
+    (folder / "set.json").write_text(json.dumps({**rows, **held, "keywords": ["a"]}))
+    (folder / "openings.txt").write_text("hello\nworld\n")
+    save_model(tiny_language_model(), folder / "model")
+    return folder
+
+
+def _run(*arguments):
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def learnt(workplace):
+    result = _run(
+        "learn", workplace / "set.json", workplace / "map",
+        "--model", workplace / "model", "--iterations", 3,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert result.stdout.strip() == str(workplace / "map")
+    return workplace / "map"
+
+
+def test_learning_writes_a_map_that_info_describes(learnt):
+    assert load_maps(learnt).metadata["iteration"] == 3
+    facts = json.loads(_run("info", learnt).stdout)
+    assert facts["source_size"] == 3
+    assert facts["support"] > 0
+    assert facts["title"] == "set"
+
+
+def test_generating_takes_the_map_s_model_and_strength(learnt):
+    plain = json.loads(_run("generate", "hello", "--map", f"{learnt}:0", "--json").stdout)
+    again = json.loads(_run("generate", "hello", "--map", f"{learnt}:0", "--json").stdout)
+    assert plain["text"] == again["text"]
+    assert _run("generate", "hello", "--map", learnt).exit_code == 0
+
+
+def test_evaluating_prints_one_row_per_strength(learnt, workplace):
+    result = _run(
+        "evaluate", learnt, workplace / "openings.txt",
+        "--strengths=-1,0,1", "--seeds", 2, "--json",
+    )  # fmt: skip
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["strength"] for row in rows] == [-1, 0, 1]
+    assert all(row["texts"] == 4 and 0 <= row["share"] <= 1 for row in rows)
+
+
+def test_an_interrupted_run_saves_the_best_so_far(workplace, monkeypatch):
+    def interrupted(*_, **__):
+        yield from iterates[:2]
+        raise KeyboardInterrupt
+
+    from lineas_core import LearnConfig, learn_iter
+
+    config = LearnConfig(iterations=3)
+    iterates = list(
+        learn_iter(tiny_language_model(), ["a b", "c d"], ["e f", "g h"], config=config)
+    )
+    monkeypatch.setattr(cli, "learn_iter", interrupted)
+    result = _run(
+        "learn", workplace / "set.json", workplace / "partial", "--model", workplace / "model"
+    )
+    assert result.exit_code == 130
+    assert load_maps(workplace / "partial").metadata["iteration"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["learn", "missing.json", "out"], 1),
+        (["info", "missing"], 1),
+        (["fetch", "no-such-model"], 1),
+        (["generate", "hello", "--model", "no-such-model"], 1),
+        (["generate", "hello", "--map", "missing:abc"], 1),
+        (["learn"], 2),
+    ],
+)
+def test_a_mistake_is_one_line_and_an_exit_code(arguments, code, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["lineas_core", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_only_the_strength_tells_rows_of_an_evaluation_apart(learnt):
+    model = tiny_language_model()
+    rows = sweep(model, load_maps(learnt), ["hello"], metric="toxicity", strengths=[0.0, 0.0])
+    first, second = rows
+    assert first == second
