@@ -34,6 +34,7 @@ MOST_STRENGTHS = 9
 TITLES = ("Original", "Steered")
 HARMFUL = "This λ points towards offensive texts: for testing only."
 _EXAMPLES = 5
+_FIRST = 1  # the example to open with; with seed 1 it shows what the ready-made maps do
 
 _log = logging.getLogger(__name__)
 
@@ -79,17 +80,22 @@ class Handlers:
 
     @notices
     def choose(self, map_id: str | None, prompt: str) -> tuple[Any, ...]:
-        """What depends on the map: summary, facts, prompt, examples, two switches, its model."""
+        """What depends on the map.
+
+        Returns:
+            Summary, facts, sweep, prompt, examples, two switches (show texts, chat), model.
+        """
         if not map_id:
             none = fragments.hint("There is no map yet. Learn one in the Learn tab.")
-            return none, "", gr.skip(), gr.skip(), gr.Checkbox(visible=False), gr.skip(), ""
+            return none, "", "", gr.skip(), gr.skip(), gr.Checkbox(visible=False), gr.skip(), ""
         entry = self._studio.entry(map_id)
         openings = self._studio.openings(toxic=entry.harmful != 0)[:_EXAMPLES]
         unfit = ["", *self._studio.openings(toxic=entry.harmful == 0)]
         return (
             fragments.summary(entry),
             fragments.about(entry, self._studio.steering(map_id)),
-            openings[0] if (prompt or "") in unfit else gr.skip(),  # a user's own text stays
+            fragments.hint("One text at seven strengths, with one seed."),
+            openings[_FIRST] if (prompt or "") in unfit else gr.skip(),  # a user's own text stays
             gr.Dataset(samples=[[opening] for opening in openings]),
             gr.Checkbox(visible=entry.harmful != 0, value=False),
             gr.Checkbox(visible=entry.model in MODELS and MODELS[entry.model].chat, value=False),
@@ -122,12 +128,13 @@ class Handlers:
             yield tuple(fragments.empty(t, "First install the model above.") for t in TITLES)
             return
         strengths = [0.0, _number("λ", strength, -1, 1)]
+        shown = f"{prompt}\n\n" if chat else prompt
         notes = ("", HARMFUL if strength * entry.harmful > 0 else "")
         for rows in self._write(entry, prompt, strengths, seed, length, temperature, chat):
             if wish != self._wishes[_session(request)]:
                 return
             yield tuple(
-                fragments.passage(title, prompt, row, keywords=entry.keywords, note=note)
+                fragments.passage(title, shown, row, keywords=entry.keywords, note=note)
                 for title, row, note in zip(TITLES, rows, notes, strict=True)
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from app.jobs import Job, JobRequest
 from app.studio import Studio
 from app.tabs import fragments
 from lineas_core import BUDGETS, LearnConfig, PromptSet, SteeringMaps, UserError, load_maps
+from lineas_core.models.catalog import MODELS
 
 __all__ = ["LANGUAGE_BUDGETS", "LearnHandlers"]
 
 LANGUAGE_BUDGETS = {name: config for name, config in BUDGETS.items() if "DMD2" not in name}
 ENOUGH = 32  # prompts a side, as in the paper
+_FIELDS = [field.name for field in fields(LearnConfig)]
 _ACTIVE = ("queued", "loading", "running", "stopping")
 _OPEN = ("stopped", "failed", "interrupted")
 _SMALL_EFFECT = 0.8  # less than a fifth of the distance gone
@@ -58,8 +60,8 @@ class LearnHandlers:
 
     @notices
     def budget(self, name: str) -> tuple[Any, ...]:
-        """The fields of `LearnConfig` for a named budget, in their order."""
-        return astuple(LANGUAGE_BUDGETS[name])
+        """The fields of `LearnConfig` for a named budget, in their order; 0 stands for None."""
+        return tuple(value or 0 for value in astuple(LANGUAGE_BUDGETS[name]))
 
     @notices
     def estimate(self, model: str, source: str, iterations: int | None, batch: int | None) -> str:
@@ -78,19 +80,36 @@ class LearnHandlers:
         heldout: int,
         preset: str,
         preview_prompt: str,
+        stem: str | None,
         *settings: Any,
     ) -> Any:
-        """Queue a job; `settings` are the fields of `LearnConfig` in their order.
+        """Queue a job.
+
+        Args:
+            title: what to call the map.
+            model: what to learn on.
+            source: prompts to steer away from, one per line.
+            target: prompts to steer towards, one per line.
+            heldout: how many of the last ones on each side are only measured on.
+            preset: layer preset or module pattern; empty for the model's own.
+            preview_prompt: continued now and then; empty: never.
+            stem: the shipped set that the boxes were filled from, if any.
+            *settings: the fields of `LearnConfig` in their order.
 
         Returns:
             The menu of jobs, the new one chosen.
         """
         prompts = PromptSet.from_texts(source or "", target or "").holdout(heldout or 0)
+        if stem and _filled(known := self._studio.prompt_set(stem))[1:3] == (source, target):
+            about = {"description": known.description, "keywords": known.keywords}
+            prompts = replace(prompts, **about)
+        chosen = dict(zip(_FIELDS, settings, strict=True))
+        chosen["batch_size"] = chosen["batch_size"] or None  # an empty box comes as 0
         request = JobRequest(
             title=_title(title),
             model=model,
             prompts=prompts,
-            config=LearnConfig(*settings),
+            config=LearnConfig(**chosen),
             preset=preset or None,
             preview_prompt=(preview_prompt or "").strip(),
         )
@@ -149,7 +168,7 @@ class LearnHandlers:
         title: str,
         source: list[str],
         target: list[str],
-        model: str = "smollm2-135m",
+        model: str = next(iter(MODELS)),
         budget: str = "quick",
         heldout: int = 0,
     ) -> str:

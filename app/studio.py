@@ -73,7 +73,8 @@ class MapEntry:
     @property
     def keywords(self) -> tuple[str, ...]:
         """Words that tell its topic; empty for most maps."""
-        return tuple(map(str, self.metadata.get("keywords", ())))
+        words = self.metadata.get("keywords")
+        return tuple(map(str, words)) if isinstance(words, list) else ()
 
 
 @dataclass(frozen=True)

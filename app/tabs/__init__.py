@@ -1,9 +1,10 @@
 """The tabs: each file declares components and wires events, without logic."""
 
-__all__ = ["HEARD", "QUIET"]
+__all__ = ["QUIET"]
 
-QUIET = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-"""For an event without model work: at once, without a spinner, not for programs."""
+QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+"""For an event without model work: at once, without a spinner, not for programs.
 
-HEARD = {**QUIET, "queue": True, "concurrency_limit": None}
-"""Likewise where a `gr.State` changes: its listeners hear of it from the queue alone."""
+Through the queue all the same: only there a notice comes without an HTTP error, and only there
+the listeners of a `gr.State` hear of its change.
+"""

@@ -111,17 +111,18 @@ def sweep(prompt: str, rows: Sequence[Written], *, keywords: Sequence[str] = ())
 
 def summary(entry: MapEntry) -> str:
     """A map in two lines, below the menu it was chosen from."""
-    facts = [_licensed(entry.model), _heldout(entry.metadata)]
+    heldout = _heldout(entry.metadata)
+    learnt = f" · held-out distance {heldout}" if heldout else ""
     return (
         f'<p class="summary">{safe(entry.metadata.get("description", ""))}'
-        f"<small>{' · '.join(f for f in facts if f)}</small></p>"
+        f"<small>{_licensed(entry.model)}{learnt}</small></p>"
     )
 
 
 def about(entry: MapEntry, maps: SteeringMaps) -> str:
     """How a map came about and what it does, as a list of facts."""
     made = entry.metadata
-    config = made.get("config", {})
+    config = made["config"] if isinstance(made.get("config"), dict) else {}
     kept = maps.not_invertible
     facts = {
         "Base model": _licensed(entry.model),
@@ -160,7 +161,7 @@ def job_state(job: Job) -> str:
 def previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
     """What the maps wrote on the way, newest first."""
     items = "".join(
-        f'<li><small>after {r["iteration"]} iterations</small><p class="text">'
+        f'<li><small>after {r["iteration"]} iterations, λ = 1</small><p class="text">'
         f'<span class="prompt">{safe(prompt)}</span>{safe(r["text"])}</p></li>'
         for r in reversed(records)
     )
@@ -197,7 +198,7 @@ def _sweep_row(row: Written, keywords: Sequence[str]) -> str:
     kind, label = ("", "") if row.strength else (' class="original"', "<small>original</small>")
     return (
         f'<tr{kind}><th scope="row">{_lam(row.strength)}{label}</th>'
-        f'<td class="text">{_marked(row.text, keywords)}{_caret(row)}</td>'
+        f'<td class="text">{_marked(row.text.strip(), keywords)}{_caret(row)}</td>'
         f'<td data-label="toxicity">{toxic}</td><td data-label="perplexity">{natural}</td></tr>'
     )
 
@@ -221,4 +222,4 @@ def _heldout(made: Mapping[str, Any]) -> str:
     start, end = made.get("heldout_start"), made.get("heldout")
     if not isinstance(start, float) or not isinstance(end, float):
         return ""
-    return f"held-out distance {start:.2f} before, {end:.2f} after"
+    return f"{start:.2f} before, {end:.2f} after"

@@ -104,7 +104,7 @@ def _form(
     gr.on([c.change for c in estimated], handlers.estimate, estimated, [duration], **QUIET)
     start.click(
         handlers.start,
-        [title, model, source, target, heldout, preset, preview, *settings.values()],
+        [title, model, source, target, heldout, preset, preview, shipped, *settings.values()],
         [job],
         **QUIET,
     )
@@ -136,7 +136,7 @@ def _settings() -> dict[str, Component]:
         made |= {
             "optimizer": gr.Dropdown(OPTIMIZERS, value=default.optimizer, label="Optimizer"),
             "batch_size": gr.Number(
-                default.batch_size, label="Batch", info="Empty takes all.", precision=0
+                default.batch_size or 0, label="Batch", info="0 takes all.", precision=0
             ),
             "pooling": gr.Dropdown(POOLINGS, value=default.pooling, label="Pooling"),
         }
@@ -176,7 +176,7 @@ def _watch(handlers: LearnHandlers, job: gr.Dropdown) -> gr.Button:
         "outputs": [job, state, report, stop, resume, try_it, curve, previews, modules, seen],
         **QUIET,
     }
-    gr.Timer(_SECONDS).tick(**look)
+    gr.Timer(_SECONDS).tick(**look, queue=False)
     job.change(**look)
     stop.click(handlers.stop, [job], **QUIET).then(**look)
     resume.click(handlers.resume, [job], **QUIET).then(**look)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.handlers import LONGEST, TITLES, Handlers
-from app.tabs import HEARD, QUIET, fragments
+from app.tabs import QUIET, fragments
 from app.tabs.install import install_panel
 from lineas_core.models import Sampling
 
 __all__ = ["TextTab", "text_tab"]
 
 _DEFAULTS = Sampling()
-_OPENING = "The man opened the door and"
 _LENGTH = 60  # two or three sentences
 _MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
 
@@ -39,7 +38,6 @@ def text_tab(handlers: Handlers) -> TextTab:
             summary = gr.HTML(apply_default_css=False)
         with gr.Column(scale=3, min_width=300):
             prompt = gr.Textbox(
-                _OPENING,
                 label="Beginning of the text",
                 max_length=2000,
                 lines=1,
@@ -53,6 +51,7 @@ def text_tab(handlers: Handlers) -> TextTab:
         label="Show the texts",
         info="They may be offensive, so they are blurred until you tick this box.",
         visible=False,
+        interactive=True,  # no event reads it: the style sheet does
         elem_id="reveal",
     )
     start = "Choose a concept, then press Write."
@@ -73,15 +72,13 @@ def text_tab(handlers: Handlers) -> TextTab:
         )
         reseed = gr.Button("Another seed", scale=1, min_width=120)
     with gr.Accordion("Settings", open=False), gr.Row():
-        seed = gr.Number(0, label="Seed", info="Same seed, same text.", precision=0)
+        seed = gr.Number(1, label="Seed", info="Same seed, same text.", precision=0)
         length = gr.Slider(1, LONGEST, value=_LENGTH, step=1, label="Length in tokens")
         temperature = gr.Slider(0, 2, value=_DEFAULTS.temperature, step=0.1, label="Temperature")
         chat = gr.Checkbox(label="Ask as a question", info="Uses the chat template.")
     with gr.Accordion("Sweep over λ", open=False):
         sweep = gr.Button("Write at seven strengths")
-        table = gr.HTML(
-            fragments.hint("One table: the same seed from λ = −1 to 1."), apply_default_css=False
-        )
+        table = gr.HTML(apply_default_css=False)
     with gr.Accordion("About this map", open=False):
         facts = gr.HTML(apply_default_css=False)
 
@@ -89,8 +86,8 @@ def text_tab(handlers: Handlers) -> TextTab:
     chosen = concept.change(
         handlers.choose,
         [concept, prompt],
-        [summary, facts, prompt, examples, reveal, chat, model],
-        **HEARD,
+        [summary, facts, table, prompt, examples, reveal, chat, model],
+        **QUIET,
     )
     picked = examples.click(handlers.pick, [examples], [prompt], **QUIET)
     drawn = reseed.click(handlers.another_seed, None, [seed], **QUIET)
@@ -102,10 +99,10 @@ def text_tab(handlers: Handlers) -> TextTab:
         None,
         [wish],
         trigger_mode="always_last",
-        **HEARD,
+        **QUIET,
     )
     for event in (chosen, picked, drawn, install.done):
-        event.then(handlers.wish, None, [wish], **HEARD)
+        event.then(handlers.wish, None, [wish], **QUIET)
     wish.change(
         handlers.generate,
         [wish, strength, *settings],

@@ -1,0 +1,99 @@
+"""The whole flow in a real browser, with the real embedded model and a few iterations."""
+
+import shutil
+
+import pytest
+
+from app.studio import Studio
+from app.ui import LOOK, build_demo
+from lineas_core.models import installed
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt install chromium"),
+    pytest.mark.skipif(not installed("smollm2-135m"), reason="SmolLM2 is not installed"),
+]
+SECONDS = 1000  # Playwright counts in milliseconds
+WRITTEN = """() => {
+    const scores = [...document.querySelectorAll('.passage footer b')];
+    return scores.length === 4 && scores.every(b => b.textContent !== '…');
+}"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    demo = build_demo(Studio(tmp_path_factory.mktemp("data"))).queue()
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LOOK)
+    yield url
+    demo.close()
+
+
+@pytest.fixture
+def page(address):
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(120 * SECONDS)
+        complaints = []
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        yield page
+        browser.close()
+    assert complaints == []
+
+
+def _texts(page, strength):
+    """Move the slider and wait until both texts of that strength are written and judged."""
+    box = page.get_by_label("number input for λ")
+    box.fill(str(strength))
+    box.press("Enter")
+    label = "λ = 0" if strength == 0 else f"λ = {strength:+.2f}".replace("-", "−")
+    page.locator(".passage .lam").nth(1).filter(has_text=label).wait_for()
+    page.wait_for_function(WRITTEN)
+    return page.locator(".passage .text").all_inner_texts()
+
+
+def test_the_slider_bends_a_text_on_the_first_visit(page):
+    page.wait_for_function(WRITTEN)
+    original, same = _texts(page, 0)
+    assert original == same
+    untouched, steered = _texts(page, 1)
+    assert untouched == original
+    assert steered != original
+
+
+def test_a_style_is_learnt_across_a_reload_and_then_steers(page):
+    page.get_by_role("tab", name="Learn").click()
+    page.get_by_label("Load a shipped set").click()
+    page.get_by_role("option", name="Football").click()
+    page.get_by_text("50 / 32").first.wait_for()
+    page.locator("button.label-wrap:visible", has_text="Settings").click()
+    page.get_by_label("Iterations", exact=True).fill("3")
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.locator(".job").wait_for()
+    page.reload()
+    page.get_by_role("tab", name="Learn").click()
+    page.locator(".job.done").wait_for()
+    page.locator(".report li").first.wait_for()
+    page.get_by_role("button", name="Try it").click()
+    page.wait_for_function(
+        "[...document.querySelectorAll('input')].some(i => i.value.includes('yours'))"
+    )
+    original, steered = _texts(page, 0.95)
+    assert original
+    assert steered
+
+
+def test_a_binary_upload_is_one_sentence_and_loses_nothing(page, tmp_path):
+    page.get_by_role("tab", name="Learn").click()
+    page.get_by_label("Source: steer away from these").fill("my own prompt")
+    picture = tmp_path / "prompts.txt"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    page.locator("input[type=file]").first.set_input_files(picture)
+    notice = page.get_by_text("binary")
+    notice.wait_for()
+    assert "Traceback" not in page.content()
+    assert page.get_by_label("Source: steer away from these").input_value() == "my own prompt"

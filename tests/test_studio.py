@@ -1,0 +1,88 @@
+import html
+
+import gradio as gr
+import pytest
+from fakes import save_model, tiny_language_model
+
+from app.handlers import Handlers
+from app.studio import Studio
+from lineas_core import LearnConfig, UserError, learn, save_maps
+from lineas_core.models import Sampling
+
+SHORT = Sampling(max_new_tokens=6)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    root = tmp_path_factory.mktemp("studio")
+    model = tiny_language_model()
+    model.name = save_model(model, root / "model")
+    maps = learn(model, ["a b", "b c"], ["y z", "x y"], config=LearnConfig(iterations=5))
+    save_maps(maps, root / "data" / "maps" / "letters")
+    (root / "data" / "maps" / "broken").mkdir()
+    (root / "data" / "maps" / "broken" / "lineas.safetensors").write_bytes(b"<html>")
+    return Studio(root / "data", assets=root / "assets")
+
+
+def _hooks(studio):
+    return [m for model in studio._models.values() for m in model.network.modules()
+            if m._forward_hooks]  # fmt: skip
+
+
+def test_a_broken_map_is_left_out_of_the_library(studio):
+    assert [entry.id for entry in studio.maps()] == ["letters"]
+
+
+def test_strength_zero_writes_the_original(studio):
+    *_, (original, same, other) = studio.continue_text(
+        "letters", "hello", [0.0, 0.0, 1.0], seed=3, sampling=SHORT
+    )
+    assert original == same
+    assert other.text != original.text
+    assert 0 <= other.toxicity <= 1
+    assert other.perplexity >= 1
+
+
+def test_a_closed_tab_gives_back_lock_and_hooks(studio):
+    stream = studio.continue_text("letters", "hello", [0.0, 1.0], sampling=SHORT)
+    next(stream), next(stream), next(stream)
+    assert studio._lock.locked()
+    stream.close()
+    assert not studio._lock.locked()
+    assert not _hooks(studio)
+
+
+def test_an_unknown_map_is_one_sentence(studio):
+    with pytest.raises(UserError, match="there is no such map"):
+        studio.entry("../letters")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"strengths": [float("nan")]}, "λ is nan"),
+        ({"strengths": [2]}, "λ is 2"),
+        ({"strengths": ["1"]}, "λ is '1'"),
+        ({"prompt": "  "}, "the prompt is empty"),
+        ({"prompt": "x" * 2001}, "2,001 characters"),
+        ({"max_new_tokens": 10**9}, "length is"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"map_id": "nothing"}, "no such map"),
+    ],
+)
+def test_whatever_is_posted_is_checked_on_the_server(studio, change, sentence):
+    request = {"map_id": "letters", "prompt": "hello", "strengths": [0.5], "max_new_tokens": 3}
+    with pytest.raises(gr.Error) as caught:
+        Handlers(studio).continue_text(**{**request, **change})
+    assert sentence in html.unescape(str(caught.value))
+
+
+def test_the_endpoint_answers_one_row_per_strength(studio):
+    rows = Handlers(studio).continue_text("letters", "hello", [0, 1], max_new_tokens=3)
+    assert [row["strength"] for row in rows] == [0, 1]
+
+
+def test_a_fault_of_ours_shows_a_number_and_no_trace(studio, monkeypatch):
+    monkeypatch.setattr(studio, "maps", lambda: 1 / 0)
+    with pytest.raises(gr.Error, match=r"Internal error [0-9a-f]{8}"):
+        Handlers(studio).list_maps()
