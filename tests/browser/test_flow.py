@@ -42,7 +42,8 @@ def page(address):
         page.goto(address)
         yield page
         browser.close()
-    assert complaints == []
+    # A reload cuts the requests under way off, which gradio reports as an AbortError.
+    assert [line for line in complaints if "AbortError" not in line] == []
 
 
 def _texts(page, strength):
