@@ -96,7 +96,7 @@ class Handlers:
             fragments.about(entry, self._studio.steering(map_id)),
             fragments.hint("One text at seven strengths, with one seed."),
             openings[_FIRST] if (prompt or "") in unfit else gr.skip(),  # a user's own text stays
-            gr.Dataset(samples=[[opening] for opening in openings]),
+            gr.update(samples=[[opening] for opening in openings]),
             gr.Checkbox(visible=entry.harmful != 0, value=False),
             gr.Checkbox(visible=entry.model in MODELS and MODELS[entry.model].chat, value=False),
             entry.model,
@@ -246,7 +246,7 @@ def _as_notices() -> Iterator[None]:
         yield
     except UserError as error:
         sentence = html.escape(str(error))  # Gradio shows notices as HTML
-        raise gr.Error(sentence, title="Please check", print_exception=False) from error
+        raise gr.Error(sentence, print_exception=False) from error
     except Exception as error:
         number = secrets.token_hex(4)
         _log.exception("internal error %s", number)

@@ -24,7 +24,7 @@ LANGUAGE_BUDGETS = {name: config for name, config in BUDGETS.items() if "DMD2" n
 ENOUGH = 32  # prompts a side, as in the paper
 _FIELDS = [field.name for field in fields(LearnConfig)]
 _ACTIVE = ("queued", "loading", "running", "stopping")
-_OPEN = ("stopped", "failed", "interrupted")
+_RESUMABLE = ("stopped", "failed", "interrupted")
 _SMALL_EFFECT = 0.8  # less than a fifth of the distance gone
 _OVERFITTED = 1.05
 _NO_JOB = "Nothing learnt yet. Fill in the form and press Start; the page may be closed meanwhile."
@@ -61,12 +61,19 @@ class LearnHandlers:
     @notices
     def budget(self, name: str) -> tuple[Any, ...]:
         """The fields of `LearnConfig` for a named budget, in their order; 0 stands for None."""
-        return tuple(value or 0 for value in astuple(LANGUAGE_BUDGETS[name]))
+        return tuple(0 if v is None else v for v in astuple(LANGUAGE_BUDGETS[name]))
 
     @notices
-    def estimate(self, model: str, source: str, iterations: int | None, batch: int | None) -> str:
+    def estimate(
+        self,
+        model: str,
+        source: str,
+        heldout: int | None,
+        iterations: int | None,
+        batch: int | None,
+    ) -> str:
         """About how long learning takes."""
-        prompts = min(_counted(source)[0] or ENOUGH, batch or inf)
+        prompts = min(max(_counted(source)[0] - (heldout or 0), 0) or ENOUGH, batch or inf)
         seconds = self._studio.pace(model) * prompts * (iterations or 0)
         return fragments.hint(f"About {fragments.clock(seconds)} with {prompts} prompts a side.")
 
@@ -271,7 +278,7 @@ def _pick(jobs: Sequence[Job], job_id: str | None) -> Job | None:
 
 def _buttons(state: str) -> tuple[Any, ...]:
     """Stop, resume and try it, each where it makes sense."""
-    fitting = (state in _ACTIVE, state in _OPEN, state in ("done", "stopped"))
+    fitting = (state in _ACTIVE, state in _RESUMABLE, state in ("done", "stopped"))
     return tuple(gr.Button(visible=visible) for visible in fitting)
 
 

@@ -33,12 +33,7 @@ def install_panel(handlers: Handlers, model: gr.State | gr.Dropdown) -> InstallP
         gr.HTML('<p class="hint">This model is not on this machine yet. It is fetched once.</p>')
         button = gr.Button("Install", variant="primary")
         progress = gr.HTML()
-    model.change(
-        handlers.offer,
-        [model],
-        [column, button],
-        **QUIET,
-    )
+    gr.on(None, handlers.offer, [model], [column, button], **QUIET)  # now and at every change
     done = button.click(
         handlers.install,
         [model],
@@ -46,10 +41,5 @@ def install_panel(handlers: Handlers, model: gr.State | gr.Dropdown) -> InstallP
         show_progress="minimal",
         concurrency_id="install",
         api_visibility="private",
-    ).success(
-        handlers.offer,
-        [model],
-        [column, button],
-        **QUIET,
-    )
+    ).success(handlers.offer, [model], [column, button], **QUIET)
     return InstallPanel(column, button, done)

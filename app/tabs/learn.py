@@ -65,13 +65,8 @@ def _form(
         choices = [(name, stem) for stem, name in sets.items()]
         shipped = gr.Dropdown(choices, value=None, label="Load a shipped set", scale=2)
         upload = gr.UploadButton("Upload a set", file_types=_TYPES, size="sm", scale=1)
-    source, target = (
-        _side(handlers, label, placeholder)
-        for label, placeholder in (
-            ("Source: steer away from these", "One prompt per line"),
-            ("Target: steer towards these", "One prompt per line"),
-        )
-    )
+    source = _side(handlers, "Source: steer away from these")
+    target = _side(handlers, "Target: steer towards these")
     budget = gr.Radio(
         [
             (f"{name} · {config.iterations} iterations", name)
@@ -100,8 +95,8 @@ def _form(
     shipped.input(handlers.load_set, [shipped], filled, **QUIET)
     upload.upload(handlers.read_set, [upload], filled, **QUIET)
     budget.input(handlers.budget, [budget], [*settings.values()], **QUIET)
-    estimated = [model, source, settings["iterations"], settings["batch_size"]]
-    gr.on([c.change for c in estimated], handlers.estimate, estimated, [duration], **QUIET)
+    estimated = [model, source, heldout, settings["iterations"], settings["batch_size"]]
+    gr.on(None, handlers.estimate, estimated, [duration], **QUIET)  # now and at every change
     start.click(
         handlers.start,
         [title, model, source, target, heldout, preset, preview, shipped, *settings.values()],
@@ -110,9 +105,9 @@ def _form(
     )
 
 
-def _side(handlers: LearnHandlers, label: str, placeholder: str) -> gr.Textbox:
+def _side(handlers: LearnHandlers, label: str) -> gr.Textbox:
     """A box for one side, with its counter and its upload."""
-    box = gr.Textbox(label=label, placeholder=placeholder, lines=6, max_lines=12)
+    box = gr.Textbox(label=label, placeholder="One prompt per line", lines=6, max_lines=12)
     with gr.Row(elem_classes="side"):
         counter = gr.HTML(handlers.count(""), apply_default_css=False)
         upload = gr.UploadButton("Upload this side", file_types=_TYPES, size="sm", scale=0)

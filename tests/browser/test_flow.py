@@ -6,7 +6,7 @@ import pytest
 
 from app.studio import Studio
 from app.ui import LOOK, build_demo
-from lineas_core.models import installed
+from lineas_core.models import Sampling, installed
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
@@ -19,11 +19,18 @@ WRITTEN = """() => {
     const scores = [...document.querySelectorAll('.passage footer b')];
     return scores.length === 4 && scores.every(b => b.textContent !== '…');
 }"""
+# What Gradio says when a page is left amid an answer.
+LEFT = ("AbortError", "Unexpected error Connection errored out")
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    demo = build_demo(Studio(tmp_path_factory.mktemp("data"))).queue()
+def studio(tmp_path_factory):
+    return Studio(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def address(studio):
+    demo = build_demo(studio).queue()
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LOOK)
     yield url
     demo.close()
@@ -39,11 +46,13 @@ def page(address):
         complaints = []
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
         yield page
         browser.close()
-    # A reload cuts the requests under way off, which gradio reports as an AbortError.
-    assert [line for line in complaints if "AbortError" not in line] == []
+    assert [line for line in complaints if not line.startswith(LEFT)] == []
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
 def _texts(page, strength):
@@ -98,3 +107,36 @@ def test_a_binary_upload_is_one_sentence_and_loses_nothing(page, tmp_path):
     notice.wait_for()
     assert "Traceback" not in page.content()
     assert page.get_by_label("Source: steer away from these").input_value() == "my own prompt"
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_a_narrow_page_scrolls_in_one_direction_only(page, address, mode, tmp_path):
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.goto(f"{address}?__theme={mode}")
+    page.wait_for_function(WRITTEN)
+    slider = page.get_by_label("range slider for λ")
+    for tab in ("Text", "Learn"):
+        page.get_by_role("tab", name=tab).click()
+        page.screenshot(path=tmp_path / f"{tab}-{mode}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    page.get_by_role("tab", name="Text").click()
+    assert slider.bounding_box()["y"] < 812  # under the thumb without scrolling
+
+
+def test_markup_is_shown_as_text(page):
+    page.wait_for_function(WRITTEN)
+    markup = '<img src=x onerror="window.hacked = true">'
+    page.get_by_label("Beginning of the text").fill(markup)
+    page.get_by_role("button", name="Write", exact=True).click()
+    page.locator(".passage .prompt").first.filter(has_text="<img src=x").wait_for()
+    page.wait_for_function(WRITTEN)
+    assert page.evaluate("window.hacked") is None
+
+
+def test_a_closed_tab_frees_the_model(page, studio):
+    page.wait_for_function(WRITTEN)
+    page.get_by_role("button", name="Another seed").click()
+    page.locator(".caret").first.wait_for()
+    page.close()
+    *_, rows = studio.continue_text(studio.maps()[0].id, "Once", [0.0], sampling=Sampling(1))
+    assert rows[0].text

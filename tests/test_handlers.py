@@ -1,0 +1,308 @@
+"""The events of the page as plain functions, with a studio that writes at once."""
+# ruff: noqa: ARG002 - the fakes take what the real ones take
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+import torch
+
+from app import figures
+from app.handlers import Handlers
+from app.jobs import Job, JobRequest
+from app.learn_handlers import LearnHandlers, advice
+from app.studio import MapEntry, Written
+from app.tabs import fragments
+from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError
+
+MARKUP = "<img src=x onerror=alert(1)>"
+PROMPTS = PromptSet(("a", "b", "c"), ("x", "y", "z"), ("d",), ("w",), name="Letters")
+MAPS = SteeringMaps({MARKUP: AffineMap(torch.tensor([0.5, 1.0]), torch.tensor([0.1, 0.0]))})
+REQUEST = JobRequest(MARKUP, "tiny", PROMPTS, LearnConfig(iterations=4))
+JOB = Job("20260101-000000-abcd", REQUEST, "running", created=0.0, iteration=2, elapsed=4.0)
+RECORDS = [
+    {"iteration": 0, "loss": 2.0, "heldout": 1.0},
+    {"iteration": 4, "loss": 1.0, "heldout": 0.5, "text": MARKUP},
+]
+
+
+class FakeJobs:
+    def __init__(self):
+        self.jobs, self.submitted, self.stopped = [], [], []
+
+    def list(self):
+        return self.jobs
+
+    def submit(self, request):
+        self.submitted.append(request)
+        self.jobs = [replace(JOB, request=request)]
+        return JOB.id
+
+    def stop(self, job_id):
+        self.stopped.append(job_id)
+
+    def records(self, job_id):
+        return RECORDS
+
+    def previews(self, job_id):
+        return [record for record in RECORDS if "text" in record]
+
+
+class FakeStudio:
+    """Knows one topic map and one toxicity map; writes the same words at every strength."""
+
+    def __init__(self):
+        self.jobs, self.missing = FakeJobs(), set()
+        self.closed = 0
+        folder = Path("unused")
+        self.entries = [
+            MapEntry("topic", MARKUP, "tiny", "ready-made", folder, {"keywords": ["goal"]}),
+            MapEntry("toxic", "Toxicity", "tiny", "yours", folder, {}, harmful=-1),
+        ]
+
+    def maps(self):
+        return self.entries
+
+    def entry(self, map_id):
+        found = [entry for entry in self.entries if entry.id == map_id]
+        if not found:
+            raise UserError("E_MAP", "there is no such map", remedy="Choose one from the list.")
+        return found[0]
+
+    def steering(self, map_id):
+        return MAPS
+
+    def installed(self, model):
+        return model not in self.missing
+
+    def require(self, model):
+        if not self.installed(model):
+            raise UserError("E_NOT_INSTALLED", "not on this machine", remedy="Click Install.")
+
+    def openings(self, *, toxic):
+        return ["You are", "You people"] if toxic else ["Once", "The man"]
+
+    def prompt_set(self, stem):
+        return PROMPTS
+
+    def pace(self, model):
+        return 0.5
+
+    def continue_text(self, map_id, prompt, strengths, *, seed, sampling, chat):
+        try:
+            for text in (" a", f" a goal {MARKUP}"):
+                yield [Written(lam, text) for lam in strengths]
+            yield [Written(lam, text, 0.25, math.nan) for lam in strengths]
+        finally:
+            self.closed += 1
+
+
+@pytest.fixture
+def studio():
+    return FakeStudio()
+
+
+def _generate(handlers, wish=0, strength=1.0, map_id="topic", prompt="The man", session="me"):
+    request = SimpleNamespace(session_hash=session)
+    return handlers.generate(wish, strength, map_id, prompt, 1, 20, 1.0, False, request)
+
+
+def test_both_texts_stream_and_end_with_their_scores(studio):
+    first, *_, (original, steered) = _generate(Handlers(studio))
+    assert "caret" in first[0]
+    assert "caret" not in steered
+    assert "λ = 0" in original
+    assert "λ = +1.00" in steered
+    assert "<b>25%</b>" in steered
+    assert "<b>–</b>" in steered  # an empty text has no perplexity
+    assert "<mark>goal</mark>" in steered
+
+
+def test_no_markup_of_a_text_reaches_the_page(studio):
+    *_, (original, steered) = _generate(Handlers(studio), prompt=MARKUP)
+    assert "<img" not in original + steered
+    assert "&lt;img" in steered
+
+
+def test_a_newer_wish_ends_the_older_writing(studio):
+    handlers = Handlers(studio)
+    me, somebody = (SimpleNamespace(session_hash=name) for name in ("me", "somebody"))
+    stream = _generate(handlers, wish=handlers.wish(me))
+    next(stream)
+    handlers.wish(somebody)
+    next(stream)
+    handlers.wish(me)
+    assert list(stream) == []
+    assert studio.closed == 1
+
+
+def test_a_model_that_is_missing_names_the_next_step(studio):
+    studio.missing = {"tiny"}
+    ((original, steered),) = _generate(Handlers(studio))
+    assert "install the model" in original
+
+
+def test_the_harmful_direction_carries_a_note(studio):
+    texts = {
+        strength: list(_generate(Handlers(studio), strength=strength, map_id="toxic"))[-1][1]
+        for strength in (-0.5, 0.5)
+    }
+    assert "offensive" in texts[-0.5]
+    assert "for testing only" not in texts[0.5]
+
+
+def test_nothing_is_written_while_a_number_is_being_typed(studio):
+    assert list(_generate(Handlers(studio), strength=None)) == []
+
+
+@pytest.mark.parametrize("strength", [float("nan"), True, "1", 1.5, [0.5]])
+def test_a_strength_that_is_none_is_refused(studio, strength):
+    with pytest.raises(gr.Error, match="Give a number from -1 to 1"):
+        list(_generate(Handlers(studio), strength=strength))
+
+
+def test_a_notice_shows_markup_as_text(studio):
+    with pytest.raises(gr.Error) as caught:
+        list(_generate(Handlers(studio), strength=MARKUP))
+    assert "<img" not in str(caught.value)
+
+
+def test_the_sweep_marks_the_original(studio):
+    *_, table = Handlers(studio).sweep("topic", "The man", 1, 20, 1.0, False)
+    assert table.count("<tr") == 8
+    assert table.count('class="original"') == 1
+    assert "<img" not in table
+
+
+def test_a_map_of_an_offensive_concept_brings_its_openings_and_its_veil(studio):
+    handlers = Handlers(studio)
+    _, _, _, prompt, examples, reveal, *_ = handlers.choose("toxic", "The man")
+    assert prompt == "You people"
+    assert examples["samples"] == [["You are"], ["You people"]]
+    assert reveal.visible
+    _, _, _, prompt, _, reveal, *_ = handlers.choose("topic", "My own words")
+    assert not isinstance(prompt, str)  # stays
+    assert not reveal.visible
+
+
+def test_the_menu_keeps_a_choice_and_prefers_what_can_run(studio):
+    handlers = Handlers(studio)
+    assert handlers.library("toxic").value == "toxic"
+    assert handlers.library("gone").value == "topic"
+
+
+def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
+    assert LearnHandlers(studio).load_set("letters") == ("Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1)
+
+
+def test_a_counter_shows_problems_at_once(studio):
+    counter = LearnHandlers(studio).count("one\none\n\ntwo")
+    assert "2 / 32" in counter
+    assert "problem" in counter
+
+
+def _start(handlers, **changes):
+    form = {
+        "title": " Mine ",
+        "model": "tiny",
+        "source": "a\nb\nc\nd",
+        "target": "x\ny\nz\nw",
+        "heldout": 1,
+        "preset": "",
+        "preview_prompt": "",
+        "stem": None,
+    }
+    settings = handlers.budget("quick")
+    return handlers.start(*{**form, **changes}.values(), *settings)
+
+
+def test_the_form_becomes_a_request(studio):
+    menu = _start(LearnHandlers(studio))
+    (request,) = studio.jobs.submitted
+    assert menu.value == JOB.id
+    assert request.title == "Mine"
+    assert request.prompts.source == ("a", "b", "c")
+    assert request.prompts.heldout_source == ("d",)
+    assert request.preset is None
+    assert request.config == LearnConfig()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"source": "only one"}, "source"),
+        ({"heldout": 3}, "0 to 2 possible"),
+        ({"model": "missing"}, "Click Install"),
+    ],
+)
+def test_a_form_that_cannot_work_is_refused_in_one_sentence(studio, changes, sentence):
+    studio.missing = {"missing"}
+    with pytest.raises(gr.Error, match=sentence):
+        _start(LearnHandlers(studio), **changes)
+    assert studio.jobs.submitted == []
+
+
+def test_watching_redraws_only_what_changed(studio):
+    handlers = LearnHandlers(studio)
+    studio.jobs.jobs = [JOB]
+    menu, state, report, stop, resume, try_it, curve, previews, _, seen = handlers.watch(None, "")
+    assert menu.value == JOB.id
+    assert "iteration 2 of 4" in state
+    assert "about 4 s left" in state
+    assert [button.visible for button in (stop, resume, try_it)] == [True, False, False]
+    assert "held-out distance <b>50%</b>" in curve
+    assert report == ""
+    assert "<img" not in state + previews
+    assert set(map(str, handlers.watch(JOB.id, seen))) == {str(gr.skip())}
+
+
+def test_an_empty_list_of_jobs_names_the_next_step(studio):
+    assert "press Start" in LearnHandlers(studio).watch(None, "")[1]
+
+
+def test_the_endpoint_refuses_an_unknown_budget(studio):
+    with pytest.raises(gr.Error, match="quick, normal"):
+        LearnHandlers(studio).learn("t", ["a", "b"], ["c", "d"], budget="huge")
+
+
+def _records(*heldout):
+    return [{"iteration": 10 * k, "loss": 1.0, "heldout": h} for k, h in enumerate(heldout)]
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        (_records(1.0, 0.4), "1 before, 0.4 after (-60%)"),
+        (_records(1.0, 0.9), "more iterations"),
+        (_records(1.0, 0.4, 0.5), "rises since iteration 10"),
+        (_records(None, None), "Hold some prompts out"),
+    ],
+)
+def test_the_report_says_what_to_do_next(records, words):
+    assert words in " ".join(advice(records, MAPS))
+
+
+def test_the_report_of_an_identity_says_so():
+    assert any("lower γ" in line for line in advice(_records(1.0, 1.0), _identity()))
+
+
+def _identity():
+    return SteeringMaps({"a": AffineMap.identity(3)})
+
+
+def test_pictures_show_every_module_and_escape_its_name():
+    drawing = figures.modules(MAPS)
+    assert drawing.count("<rect") == 3
+    assert "<img" not in drawing
+
+
+def test_a_curve_needs_records():
+    assert figures.curve([], 10) == ""
+    assert 'class="heldout dot"' in figures.curve(RECORDS, 4)
+
+
+def test_line_feeds_of_a_text_stay():
+    assert "a\nb" in fragments.passage("Steered", "x ", Written(1.0, "a\nb"))
