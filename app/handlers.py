@@ -245,7 +245,7 @@ def _as_notices() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        sentence = html.escape(str(error))  # Gradio shows notices as HTML
+        sentence = html.escape(str(error), quote=False)  # Gradio shows notices as HTML
         raise gr.Error(sentence, print_exception=False) from error
     except Exception as error:
         number = secrets.token_hex(4)

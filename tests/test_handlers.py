@@ -2,6 +2,8 @@
 # ruff: noqa: ARG002 - the fakes take what the real ones take
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -306,3 +308,13 @@ def test_a_curve_needs_records():
 
 def test_line_feeds_of_a_text_stay():
     assert "a\nb" in fragments.passage("Steered", "x ", Written(1.0, "a\nb"))
+
+
+@pytest.mark.parametrize("arguments", [["--host", "0.0.0.0"], ["--share"], ["--auth", "name"]])
+def test_a_public_page_without_a_login_does_not_start(arguments):
+    command = [sys.executable, "app.py", *arguments]
+    ended = subprocess.run(
+        command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "user:password" in ended.stderr.splitlines()[-1]

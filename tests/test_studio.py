@@ -6,8 +6,9 @@ from fakes import save_model, tiny_language_model
 
 from app.handlers import Handlers
 from app.studio import Studio
-from lineas_core import LearnConfig, UserError, learn, save_maps
+from lineas_core import LearnConfig, PromptSet, UserError, learn, save_maps
 from lineas_core.models import Sampling
+from lineas_core.models.catalog import MODELS
 
 SHORT = Sampling(max_new_tokens=6)
 
@@ -86,3 +87,47 @@ def test_a_fault_of_ours_shows_a_number_and_no_trace(studio, monkeypatch):
     monkeypatch.setattr(studio, "maps", lambda: 1 / 0)
     with pytest.raises(gr.Error, match=r"Internal error [0-9a-f]{8}"):
         Handlers(studio).list_maps()
+
+
+def test_the_prompts_of_a_map_tell_which_strengths_may_harm(studio, tmp_path):
+    rude, civil = ["you stupid idiot", "shut up, you idiot"], ["you are kind", "please go on"]
+    maps = studio.steering("letters")
+    for name, prompts in (("calm", (rude, civil)), ("rude", (civil, rude)), ("none", (civil,) * 2)):
+        folder = tmp_path / "assets" / "maps" / name
+        save_maps(maps, folder, prompts=PromptSet(*map(tuple, prompts)))
+    library = Studio(tmp_path / "data", assets=tmp_path / "assets")
+    assert {e.id: e.harmful for e in library.maps()} == {"calm": -1, "none": 0, "rude": 1}
+
+
+def test_a_missing_model_is_refused_with_the_button_to_click(studio, monkeypatch):
+    monkeypatch.setattr("app.studio.installed", lambda _: False)
+    with pytest.raises(UserError, match="Click “Install"):
+        studio.require(next(iter(MODELS)))
+
+
+def test_installing_tells_its_steps_and_then_its_failure(studio, monkeypatch):
+    def fetch(model, progress):
+        progress(f"{model}: downloading")
+        raise UserError("E_DOWNLOAD", "no network", remedy="Try again.")
+
+    monkeypatch.setattr("app.studio.fetch", fetch)
+    steps = studio.install("tiny")
+    assert next(steps) == "tiny: downloading"
+    with pytest.raises(UserError, match="no network"):
+        next(steps)
+
+
+def test_at_most_two_models_stay_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("app.studio.load_model", lambda name: name)
+    studio = Studio(tmp_path)
+    for name in ("one", "two", "one", "three"):
+        studio._model(name)
+    assert list(studio._models) == ["one", "three"]
+
+
+def test_every_shipped_set_can_be_loaded(studio):
+    sets = studio.prompt_sets()
+    assert "football" in sets
+    assert all(studio.prompt_set(stem).name == title for stem, title in sets.items())
+    with pytest.raises(UserError, match="no such set"):
+        studio.prompt_set("../football")

@@ -57,9 +57,11 @@ def _form(
     handlers: LearnHandlers, shared: Handlers, sets: dict[str, str], job: gr.Dropdown
 ) -> None:
     with gr.Row():
-        title = gr.Textbox(label="Name", placeholder="What the map is about", max_length=100)
+        title = gr.Textbox(
+            label="Name", placeholder="What the map is about", max_length=100, min_width=200
+        )
         models = [(entry.title, name) for name, entry in MODELS.items()]
-        model = gr.Dropdown(models, value=next(iter(MODELS)), label="Model")
+        model = gr.Dropdown(models, value=next(iter(MODELS)), label="Model", min_width=200)
     install_panel(shared, model)
     with gr.Row(elem_classes="load"):
         choices = [(name, stem) for stem, name in sets.items()]

@@ -33,7 +33,7 @@ def text_tab(handlers: Handlers) -> TextTab:
     """Declare the tab inside the current `gr.Tab`."""
     model, wish = gr.State(""), gr.State(0)
     with gr.Row(elem_classes="ask"):
-        with gr.Column(scale=2, min_width=260):
+        with gr.Column(scale=2, min_width=320):
             concept = gr.Dropdown([], label="Concept")
             summary = gr.HTML(apply_default_css=False)
         with gr.Column(scale=3, min_width=300):
