@@ -23,7 +23,7 @@ __all__ = ["LANGUAGE_BUDGETS", "LearnHandlers"]
 LANGUAGE_BUDGETS = {name: config for name, config in BUDGETS.items() if "DMD2" not in name}
 ENOUGH = 32  # prompts a side, as in the paper
 _FIELDS = [field.name for field in fields(LearnConfig)]
-_ACTIVE = ("queued", "loading", "running", "stopping")
+_ACTIVE = ("queued", "loading", "running", "stopping", "hung")
 _RESUMABLE = ("stopped", "failed", "interrupted")
 _SMALL_EFFECT = 0.8  # less than a fifth of the distance gone
 _OVERFITTED = 1.05
@@ -121,6 +121,8 @@ class LearnHandlers:
             preview_prompt=(preview_prompt or "").strip(),
         )
         job_id = self._submit(request)
+        for note in prompts.notes:
+            gr.Warning(fragments.safe(f"{note[0].upper()}{note[1:]}."))
         return _menu(self._studio.jobs.list(), job_id)
 
     @notices

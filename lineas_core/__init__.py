@@ -10,10 +10,11 @@ Shapes: n, m prompts; t tokens; d coordinates of one module, D of all; h w space
 """
 
 from lineas_core.affine import AffineMap, SteeringMaps, compose
+from lineas_core.config import BUDGETS, LearnConfig
 from lineas_core.errors import UserError
 from lineas_core.folding import fold
 from lineas_core.hooks import find_modules, record, steer
-from lineas_core.learn import BUDGETS, Iterate, LearnConfig, learn, learn_iter
+from lineas_core.learn import Iterate, learn, learn_iter
 from lineas_core.models import load_model
 from lineas_core.prompts import PromptSet
 from lineas_core.storage import check_fits, load_maps, save_maps

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from lineas_core.affine import SteeringMaps, compose
+from lineas_core.config import BUDGETS, LearnConfig
 from lineas_core.errors import UserError
 from lineas_core.evaluate import METRICS, sweep
 from lineas_core.folding import fold
-from lineas_core.learn import BUDGETS, LearnConfig, learn_iter
+from lineas_core.learn import learn_iter
 from lineas_core.models import Sampling, fetch, load_model
 from lineas_core.prompts import PromptSet
 from lineas_core.storage import check_fits, load_maps, save_maps

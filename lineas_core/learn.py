@@ -15,6 +15,7 @@ Algorithm 1 leaves it out.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -25,101 +26,17 @@ import torch
 from torch import Tensor
 
 from lineas_core.affine import AffineMap, SteeringMaps
+from lineas_core.config import BUDGETS, LearnConfig
+from lineas_core.descent import Descent
 from lineas_core.errors import UserError
 from lineas_core.hooks import record, steer
 from lineas_core.models.base import Inputs, SteerableModel, fingerprint
-from lineas_core.pooling import POOLINGS, pool
-from lineas_core.sparsity import prox_group_lasso
+from lineas_core.pooling import pool
 from lineas_core.wasserstein import wasserstein_1d
 
-__all__ = ["BUDGETS", "Iterate", "LearnConfig", "learn", "learn_iter"]
+__all__ = ["Iterate", "learn", "learn_iter"]
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
-_HALVINGS = 5
-_FIGURES = ("iteration", "loss_start", "loss", "heldout_start", "heldout")
-
-
-@dataclass(frozen=True)
-class LearnConfig:
-    """Settings of a run; the one place where defaults live.
-
-    Attributes:
-        iterations: optimiser steps, 1 to 100,000.
-        learning_rate: initial rate, above 0 and at most 10; decays to 0 along a cosine.
-        optimizer: `adam`, `adamw` or `sgd`.
-        batch_size: prompts per side and step, 1 or more; None takes all.
-        sparsity: γ from 0 to 1, weight of the sparse group lasso (LinEAS, Eq. 3.6).
-        standardise: learn in units of each coordinate's spread (see the module's docstring);
-            False is the paper's plain loss.
-        pooling: `mean`, `last` or `all`, see `lineas_core.pooling`.
-        precision: `bfloat16` runs the frozen network in mixed precision, `float32` does not.
-            Maps and loss are float32 in both.
-        heldout_every: iterations between two evaluations on held-out prompts, 1 or more.
-        seed: whole number, draws the mini-batches.
-    """
-
-    iterations: int = 80
-    learning_rate: float = 0.02
-    optimizer: str = "adam"
-    batch_size: int | None = None
-    sparsity: float = 0.1
-    standardise: bool = True
-    pooling: str = "mean"
-    precision: str = "bfloat16"
-    heldout_every: int = 10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing, with the range that does."""
-        for name, low, high in (
-            ("iterations", 1, 100_000),
-            ("learning_rate", 1e-8, 10),
-            ("batch_size", 1, 100_000),
-            ("sparsity", 0, 1),
-            ("heldout_every", 1, 100_000),
-            ("seed", 0, 2**53),
-        ):
-            value = getattr(self, name)
-            if name == "batch_size" and value is None:
-                continue
-            whole = name not in ("learning_rate", "sparsity")
-            kind = int if whole else int | float
-            # `not low <= value` rather than `value < low`: NaN fails every comparison.
-            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-                noun = "a whole number" if whole else "a number"
-                raise _setting(name, value, f"{noun} from {low} to {high}")
-        for name, choices in (
-            ("optimizer", OPTIMIZERS),
-            ("pooling", POOLINGS),
-            ("precision", ("bfloat16", "float32")),
-            ("standardise", (True, False)),
-        ):
-            if getattr(self, name) not in choices:
-                raise _setting(name, getattr(self, name), f"one of {choices}")
-
-
-BUDGETS = {
-    "quick": LearnConfig(),
-    "normal": LearnConfig(iterations=300),
-    "thorough": LearnConfig(iterations=1000),
-    "paper (language)": LearnConfig(
-        iterations=1000,
-        learning_rate=0.1,
-        optimizer="sgd",
-        batch_size=32,
-        sparsity=0,
-        standardise=False,
-    ),
-    "paper (DMD2)": LearnConfig(
-        iterations=1000,
-        learning_rate=1e-4,
-        optimizer="adamw",
-        batch_size=4,
-        sparsity=0,
-        standardise=False,
-    ),
-}
-"""Named settings. The two of the paper are its sections 3.3 and H, to the letter."""
+_RUNAWAY = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,8 +121,9 @@ def learn_iter(
         `config.iterations + 1` iterates, the first with the untouched network.
 
     Raises:
-        UserError: too few prompts; or loss or gradient stayed non-finite after five halvings
-            of the learning rate. What was yielded before stays valid.
+        UserError: too few prompts; or the run diverged (loss or gradient not finite, or the loss
+            a hundred times what it was at the start) and did so again after five halvings of
+            the learning rate. What was yielded before stays valid.
     """
     for side, prompts in (("source", source), ("target", target)):
         if len(prompts) < 2:
@@ -216,17 +134,19 @@ def learn_iter(
             )
     problem = _Problem(model, source, target, config, modules)
     evaluate = _heldout_distance(problem, heldout)
-    descent = _Descent(problem.zeros(), config)
+    descent = Descent(problem.zeros(), problem.widths, config)
     start = descent.restore(resume) if resume else 0
     for iteration in range(start, config.iterations + 1):
         state = descent.state(iteration)
         cost = problem.cost(descent.parameters, iteration)
         (gradient,) = torch.autograd.grad(cost.sum(), descent.parameters)
         cost = cost.detach()
-        if not (cost.isfinite().all() and gradient.isfinite().all()):
-            descent.fall_back(problem, iteration, cost)
-            continue
         loss = problem.total(cost)
+        # `not loss <= ceiling` rather than `loss > ceiling`: NaN fails every comparison.
+        ceiling = problem.ceiling(descent.figures["loss_start"])
+        if not (loss <= ceiling and gradient.isfinite().all()):
+            descent.fall_back(iteration, problem.worst(cost))
+            continue
         best = descent.keep_best(loss)
         maps = problem.maps(descent.parameters.detach().clone())
         due = iteration % config.heldout_every == 0 or iteration == config.iterations
@@ -243,7 +163,7 @@ def learn_iter(
             maps=SteeringMaps(maps.maps, {**problem.facts, **descent.figures}),
             state=state,
         )
-        descent.step(gradient, problem.widths, iteration)
+        descent.step(gradient, iteration)
 
 
 class _Problem:
@@ -320,95 +240,22 @@ class _Problem:
         """One number for a loss: the paper's sum, or the mean in standardised units."""
         return (cost.mean() if self.config.standardise else cost.sum()).item()
 
+    def ceiling(self, loss_start: float | None) -> float:
+        """The highest loss that is no divergence.
 
-class _Descent:
-    """What changes during a run: parameters, optimiser, the best so far."""
+        A run that explodes passes through huge finite losses before the first infinite one, and
+        no descent comes back from a hundred times its start. Sets that were equal at the start
+        are allowed a hundred times the loss of sets one spread apart.
+        """
+        if loss_start is None:
+            return sys.float_info.max
+        one_spread_apart = self.total((self.spread / self.unit).square())
+        return _RUNAWAY * max(loss_start, one_spread_apart)
 
-    def __init__(self, parameters: Tensor, config: LearnConfig) -> None:
-        self.config = config
-        self.parameters = parameters.requires_grad_()
-        self.halvings, self.best_loss = 0, math.inf
-        self.best_parameters = parameters.detach().clone()
-        self.figures: dict[str, float | None] = dict.fromkeys(_FIGURES)
-        self._start_optimizer()
-
-    def rate(self, iteration: int) -> float:
-        cosine = 0.5 * (1 + math.cos(math.pi * iteration / self.config.iterations))
-        return self.config.learning_rate * cosine * 0.5**self.halvings
-
-    def step(self, gradient: Tensor, widths: list[int], iteration: int) -> None:
-        rate = self.rate(iteration)
-        self.optimizer.param_groups[0]["lr"] = rate
-        self.parameters.grad = gradient
-        self.optimizer.step()
-        with torch.no_grad():
-            shrunk = prox_group_lasso(self.parameters, widths, rate * self.config.sparsity)
-            self.parameters.copy_(shrunk)
-
-    def keep_best(self, loss: float) -> bool:
-        better = loss < self.best_loss
-        if better:
-            self.best_loss, self.best_parameters = loss, self.parameters.detach().clone()
-        return better
-
-    def note(self, iteration: int, loss: float, heldout: float | None) -> None:
-        """Figures for the map's file; the held-out distance is the last one evaluated."""
-        if iteration == 0:
-            self.figures |= {"loss_start": loss, "heldout_start": heldout}
-        self.figures |= {"iteration": iteration, "loss": loss}
-        if heldout is not None:
-            self.figures["heldout"] = heldout
-
-    def fall_back(self, problem: _Problem, iteration: int, cost: Tensor) -> None:
-        """Back to the best parameters with half the rate, or give up."""
-        self.halvings += 1
-        if self.halvings > _HALVINGS:
-            worst = max(problem.split(cost.nan_to_num(math.inf)).items(), key=lambda c: c[1].sum())
-            raise UserError(
-                "E_DIVERGED",
-                f"the run diverged at iteration {iteration} (module {worst[0]}) although the "
-                f"learning rate was halved {_HALVINGS} times",
-                remedy="Start again with a smaller learning rate.",
-            )
-        with torch.no_grad():
-            self.parameters.copy_(self.best_parameters)
-        self._start_optimizer()
-
-    def state(self, iteration: int) -> dict[str, Tensor]:
-        moments = self.optimizer.state_dict()["state"].get(0, {})
-        return {
-            "iteration": torch.tensor(iteration),
-            "halvings": torch.tensor(self.halvings),
-            "best_loss": torch.tensor(self.best_loss, dtype=torch.float64),
-            "best_parameters": self.best_parameters.clone(),
-            "parameters": self.parameters.detach().clone(),
-            "figures": torch.tensor(
-                [math.nan if v is None else v for v in self.figures.values()], dtype=torch.float64
-            ),
-            **{f"optimizer.{k}": v.clone() for k, v in moments.items() if v is not None},
-        }
-
-    def restore(self, state: dict[str, Tensor]) -> int:
-        if state["parameters"].shape != self.parameters.shape:
-            raise UserError(
-                "E_RESUME",
-                "the saved run has other modules or another model",
-                remedy="Resume with the settings it was started with.",
-            )
-        with torch.no_grad():
-            self.parameters.copy_(state["parameters"])
-        self.halvings, self.best_loss = int(state["halvings"]), float(state["best_loss"])
-        self.best_parameters = state["best_parameters"].to(self.parameters)
-        figures = zip(_FIGURES, state["figures"].tolist(), strict=True)
-        self.figures = {k: None if math.isnan(v) else v for k, v in figures}
-        moments = {k.removeprefix("optimizer."): v for k, v in state.items() if "." in k}
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": {0: moments}, "param_groups": groups})
-        return int(state["iteration"])
-
-    def _start_optimizer(self) -> None:
-        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-        self.optimizer = kinds[self.config.optimizer]([self.parameters])
+    def worst(self, cost: Tensor) -> str:
+        """Name of the module with the highest loss, or with one that is none."""
+        blocks = self.split(cost.nan_to_num(math.inf))
+        return max(blocks, key=lambda name: blocks[name].sum().item())
 
 
 def _heldout_distance(
@@ -452,7 +299,3 @@ def _draw(total: int, share: float, seed: int, iteration: int) -> Tensor:
         return torch.arange(total)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + iteration)
     return torch.randperm(total, generator=generator)[: max(round(share * total), 1)]
-
-
-def _setting(name: str, value: object, allowed: str) -> UserError:
-    return UserError("E_SETTING", f"{name} is {value!r}", remedy=f"Give {allowed}.")

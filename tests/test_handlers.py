@@ -4,7 +4,7 @@
 import math
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -217,8 +217,10 @@ def _start(handlers, **changes):
         "preview_prompt": "",
         "stem": None,
     }
-    settings = handlers.budget("quick")
-    return handlers.start(*{**form, **changes}.values(), *settings)
+    names = [field.name for field in fields(LearnConfig)]
+    settings = dict(zip(names, handlers.budget("quick"), strict=True))
+    settings |= {name: changes.pop(name) for name in names if name in changes}
+    return handlers.start(*{**form, **changes}.values(), *settings.values())
 
 
 def test_the_form_becomes_a_request(studio):
@@ -238,6 +240,12 @@ def test_the_form_becomes_a_request(studio):
         ({"source": "only one"}, "source"),
         ({"heldout": 3}, "0 to 2 possible"),
         ({"model": "missing"}, "Click Install"),
+        ({"source": ""}, "0 prompts found"),
+        ({"target": "\udcff\nb"}, "target.txt, line 1"),
+        ({"learning_rate": math.nan}, "learning_rate is nan"),
+        ({"sparsity": math.inf}, "sparsity is inf"),
+        ({"iterations": 10**9}, "from 1 to 100000"),
+        ({"batch_size": -1}, "batch_size is -1"),
     ],
 )
 def test_a_form_that_cannot_work_is_refused_in_one_sentence(studio, changes, sentence):
@@ -245,6 +253,32 @@ def test_a_form_that_cannot_work_is_refused_in_one_sentence(studio, changes, sen
     with pytest.raises(gr.Error, match=sentence):
         _start(LearnHandlers(studio), **changes)
     assert studio.jobs.submitted == []
+
+
+def test_equal_sides_are_learnt_with_a_word_of_warning(studio):
+    with pytest.warns(UserWarning, match="equal: the map will be the identity"):
+        _start(LearnHandlers(studio), target="a\nb\nc\nd")
+    assert len(studio.jobs.submitted) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("empty.csv", b"", "nothing found"),
+        ("one.csv", b"source,target\na,b\n", "1 prompt found"),
+        ("binary.csv", b"\x89PNG\r\n\x1a\n\0\0", "binary"),
+        ("columns.csv", b"before,after\na,b\nc,d\n", "column"),
+        ("large.csv", b"source,target\n" + b"a" * 10_000_000, "larger than 1,000,000 bytes"),
+        ("broken.json", b'{"source": ["a"', "line 1"),
+        ("picture.png", b"a", "png"),
+    ],
+)
+def test_an_upload_that_cannot_be_read_is_one_sentence(studio, tmp_path, name, content, sentence):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(gr.Error, match=sentence) as caught:
+        LearnHandlers(studio).read_set(str(tmp_path / name))
+    assert "Internal error" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
 
 
 def test_watching_redraws_only_what_changed(studio):

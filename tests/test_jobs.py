@@ -14,8 +14,9 @@ from types import SimpleNamespace
 import pytest
 from fakes import save_model, tiny_language_model
 
-import app.jobs
+import app.worker
 from app.jobs import Job, JobRequest, Jobs
+from app.worker import work
 from lineas_core import LearnConfig, PromptSet, UserError, load_maps
 
 PROMPTS = PromptSet(
@@ -38,7 +39,7 @@ def wait_until(condition, seconds=120):
 
 def workers(folder):
     """Process ids of the workers of a folder of jobs."""
-    wanted = [b"app.jobs", str(folder).encode()]
+    wanted = [b"app.worker", str(folder).encode()]
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -176,6 +177,68 @@ def test_a_job_stopped_killed_and_resumed_ends_with_the_very_same_map(day, tmp_p
     assert records == [{k: v for k, v in r.items() if k != "elapsed"} for r in undisturbed]
 
 
+@pytest.fixture
+def stuck_model(tmp_path):
+    """Name of a model whose load never ends: reading its configuration waits for a writer."""
+    folder = tmp_path / "stuck"
+    folder.mkdir()
+    os.mkfifo(folder / "config.json")
+    return str(folder)
+
+
+def test_a_stop_while_the_model_is_loaded_acts_at_once_and_the_next_job_runs(
+    request_, stuck_model, tmp_path
+):
+    jobs = Jobs(tmp_path / "jobs")
+    stuck = jobs.submit(replace(request_, model=stuck_model))
+    after = jobs.submit(replace(request_, config=SHORT))
+    wait_until(lambda: jobs.get(stuck).state == "loading")
+    (worker,) = workers(jobs.folder)
+    jobs.stop(stuck)
+    wait_until(lambda: jobs.get(stuck).state == "stopped", seconds=10)
+    wait_until(lambda: jobs.get(after).state == "done")
+    assert jobs.get(stuck).map_folder is None
+    wait_until(lambda: worker not in workers(jobs.folder))
+
+
+def test_a_worker_that_hangs_is_recognised_and_replaced(request_, tmp_path):
+    jobs = Jobs(tmp_path, patience=2)
+    endless = replace(request_, config=replace(LONG, iterations=100_000))
+    hangs = jobs.submit(endless)
+    after = jobs.submit(replace(request_, config=SHORT))
+    wait_until(lambda: jobs.get(hangs).iteration >= 5)
+    (worker,) = workers(tmp_path)
+    os.kill(worker, signal.SIGSTOP)
+    wait_until(lambda: jobs.get(hangs).state == "hung", seconds=20)
+    assert jobs.get(after).state == "queued"
+    with pytest.raises(UserError, match="this job is hung"):
+        jobs.delete(hangs)
+
+    jobs.stop(hangs)
+    job = jobs.get(hangs)
+    assert job.state == "interrupted"
+    assert re.fullmatch(r"The worker gave no sign of life for \d+ s and was ended.", job.message)
+    wait_until(lambda: jobs.get(after).state == "done")
+    jobs.resume(hangs)
+    wait_until(lambda: jobs.get(hangs).iteration > job.iteration)
+    assert jobs.get(hangs).message == ""
+    jobs.stop(hangs)
+    wait_until(lambda: jobs.get(hangs).state == "stopped")
+
+
+def test_a_worker_that_was_only_paused_goes_on(request_, tmp_path):
+    jobs = Jobs(tmp_path, patience=2)
+    job_id = jobs.submit(replace(request_, config=replace(LONG, iterations=400)))
+    wait_until(lambda: jobs.get(job_id).iteration >= 5)
+    (worker,) = workers(tmp_path)
+    os.kill(worker, signal.SIGSTOP)
+    wait_until(lambda: jobs.get(job_id).state == "hung", seconds=20)
+    os.kill(worker, signal.SIGCONT)
+    wait_until(lambda: jobs.get(job_id).state == "running", seconds=20)
+    jobs.stop(job_id)
+    wait_until(lambda: jobs.get(job_id).state == "stopped")
+
+
 def test_the_worker_ends_when_its_server_is_gone(request_, tmp_path):
     endless = replace(request_, config=replace(LONG, iterations=100_000))
     (tmp_path / "request.json").write_text(json.dumps(asdict(endless)))
@@ -184,7 +247,7 @@ def test_the_worker_ends_when_its_server_is_gone(request_, tmp_path):
         "Jobs('jobs').submit(JobRequest.from_json(json.load(open('request.json'))))\n"
         "input()"
     )
-    root = Path(app.jobs.__file__).parents[1]
+    root = Path(app.worker.__file__).parents[1]
     server = subprocess.Popen(
         [sys.executable, "-c", script],
         cwd=tmp_path,
@@ -202,7 +265,7 @@ def test_the_worker_ends_when_its_server_is_gone(request_, tmp_path):
 @pytest.fixture
 def faults(monkeypatch):
     """Learning in which iterate 1 stays the best and the seed says what happens at iterate 3."""
-    learn_iter = app.jobs.learn_iter
+    learn_iter = app.worker.learn_iter
     raised = {
         1: UserError("E_DIVERGED", "the run diverged", remedy="Start again."),
         2: ZeroDivisionError(),
@@ -214,13 +277,13 @@ def faults(monkeypatch):
                 raise raised[config.seed]
             yield replace(iterate, best=iterate.iteration <= 1)
 
-    monkeypatch.setattr(app.jobs, "learn_iter", faulty)
+    monkeypatch.setattr(app.worker, "learn_iter", faulty)
 
 
 def worked_off(jobs, *seeds, request):
     """Jobs with these seeds, taken here and now by a worker in this process."""
     ids = [jobs.submit(replace(request, config=replace(SHORT, seed=seed))) for seed in seeds]
-    jobs.work(held(jobs))
+    work(jobs, held(jobs))
     return [jobs.get(job_id) for job_id in ids]
 
 
@@ -232,7 +295,7 @@ def test_a_diverged_job_fails_and_keeps_its_best_map_also_when_it_is_resumed(idl
         assert load_maps(job.map_folder).metadata["iteration"] == 1
         assert [record["iteration"] for record in idle.records(job.id)] == [0, 1, 2]
         idle.resume(job.id)
-        idle.work(held(idle))
+        work(idle, held(idle))
         job = idle.get(job.id)
 
 
@@ -252,7 +315,7 @@ def test_a_job_that_comes_while_the_worker_is_leaving_is_not_left_behind(
     idle, request_, monkeypatch
 ):
     late = []
-    waiting = Jobs._waiting
+    waiting = Jobs.waiting
 
     def and_then_one_comes(self):
         found = waiting(self)
@@ -260,10 +323,10 @@ def test_a_job_that_comes_while_the_worker_is_leaving_is_not_left_behind(
             late.append(self.submit(request_))  # too late for this look, and the lock is held
         return found
 
-    monkeypatch.setattr(app.jobs, "load_model", lambda *_: None)
-    monkeypatch.setattr(app.jobs, "_learn", lambda *_: "done")
-    monkeypatch.setattr(Jobs, "_waiting", and_then_one_comes)
-    idle.work(held(idle))
+    monkeypatch.setattr(app.worker, "load_model", lambda *_: None)
+    monkeypatch.setattr(app.worker, "_learn", lambda *_: "done")
+    monkeypatch.setattr(Jobs, "waiting", and_then_one_comes)
+    work(idle, held(idle))
     assert idle.get(late[0]).state == "done"
 
 

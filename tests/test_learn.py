@@ -163,13 +163,14 @@ def test_equal_sets_leave_the_network_as_it_is(model):
     assert all((m.scale - 1).abs().max() < 1e-3 for m in maps.values())
 
 
-def test_a_non_finite_step_goes_back_and_halves_the_rate(model, monkeypatch):
+@pytest.mark.parametrize("factor", [math.nan, 1e6])
+def test_a_step_that_explodes_goes_back_and_halves_the_rate(model, monkeypatch, factor):
     module = sys.modules["lineas_core.learn"]  # the package's attribute is the function
     calls = []
 
     def poisoned(x, y):
         calls.append(len(calls))
-        return wasserstein_1d(x, y) * (math.nan if len(calls) in (4, 5) else 1)
+        return wasserstein_1d(x, y) * (factor if len(calls) in (4, 5) else 1)
 
     wasserstein_1d = module.wasserstein_1d
     monkeypatch.setattr(module, "wasserstein_1d", poisoned)

@@ -40,6 +40,7 @@ _STATES = {
     "done": "Done",
     "stopped": "Stopped, the best map is kept",
     "failed": "Failed",
+    "hung": "No sign of life; Stop ends the worker, then Resume goes on from the last checkpoint",
     "interrupted": "Interrupted; Resume goes on from the last checkpoint",
 }
 

@@ -12,8 +12,8 @@ from app.learn_handlers import LANGUAGE_BUDGETS, LearnHandlers
 from app.tabs import QUIET
 from app.tabs.install import install_panel
 from lineas_core import LearnConfig
+from lineas_core.config import OPTIMIZERS
 from lineas_core.hooks import PRESETS
-from lineas_core.learn import OPTIMIZERS
 from lineas_core.models.catalog import MODELS
 from lineas_core.pooling import POOLINGS
 

@@ -1,0 +1,173 @@
+"""The process that learns: takes the jobs of a folder in turn, see `app.jobs`.
+
+    python -m app.worker FOLDER DESCRIPTOR SERVER
+
+FOLDER holds the jobs, DESCRIPTOR is the claimed lock as inherited from the server, SERVER the
+server's process id. The worker ends when no job waits, or when the server is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from typing import IO
+
+import safetensors.torch
+from torch import Tensor
+
+from app.jobs import Job, JobRequest, Jobs, whole_lines
+from lineas_core.affine import SteeringMaps
+from lineas_core.errors import UserError
+from lineas_core.hooks import find_modules, steer
+from lineas_core.learn import Iterate, learn_iter
+from lineas_core.models import LanguageModel, Sampling, load_model
+from lineas_core.storage import load_maps, save_maps, write_atomically
+
+__all__ = ["work"]
+
+_CHECKPOINT_SECONDS = 3
+_LOOK_SECONDS = 0.2  # between two looks whether to stop, while the model is loaded
+_NICENESS = 10
+_PREVIEW = Sampling(max_new_tokens=24)
+
+
+def work(jobs: Jobs, lock: IO[str] | None) -> None:
+    """Take jobs until none waits, with the lock of the jobs.
+
+    A job is on disk before its sender looks at the lock, and the worker looks at the queue once
+    more after it let go of the lock. So one of the two sees the other, and no job waits for a
+    worker that has just left.
+    """
+    while lock is not None:
+        with lock:
+            while waiting := jobs.waiting():
+                _run(jobs, waiting[0], lock)
+        lock = jobs.lock.claim() if jobs.waiting() else None
+
+
+def _run(jobs: Jobs, job: Job, lock: IO[str]) -> None:
+    folder, state, message = jobs.folder / job.id, "failed", ""
+    jobs.write(replace(job, state="loading"))
+    try:
+        model = _load(job.request.model, folder)
+        if model is None:
+            jobs.write(replace(job, state="stopped"))
+            _begin_anew(lock)
+        jobs.write(replace(job, state="running"))
+        state = _learn(model, job.request, folder)
+    except UserError as error:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - the queue goes on, whatever is wrong with this job
+        message = f"internal error {secrets.token_hex(4)}"
+        with (folder / "log.txt").open("a") as log:
+            log.write(f"{message}\n{traceback.format_exc()}\n")
+    jobs.write(replace(job, state=state, message=message))
+
+
+def _load(name: str, folder: Path) -> LanguageModel | None:
+    """The model; None once a stop is asked for, with a thread that may still be loading."""
+    loading = ThreadPoolExecutor(1).submit(load_model, name)
+    while not (folder / "stop").exists():
+        wait([loading], timeout=_LOOK_SECONDS)
+        if loading.done():
+            return loading.result()
+        (folder / "alive").touch()
+    return None
+
+
+def _begin_anew(lock: IO[str]) -> None:
+    """Run this program once more in this process, with the lock in hand.
+
+    Nothing else ends a thread that loads a model, and a second load beside it would not be safe.
+    """
+    os.set_inheritable(lock.fileno(), True)
+    folder, _, server = sys.argv[1:]
+    program = [sys.executable, "-m", "app.worker", folder, str(lock.fileno()), server]
+    os.execv(sys.executable, program)
+
+
+def _learn(model: LanguageModel, request: JobRequest, folder: Path) -> str:
+    """Learn from the last checkpoint to the end or to a stop; says which it was."""
+    prompts, stop = request.prompts, folder / "stop"
+    heldout = (prompts.heldout_source, prompts.heldout_target)
+    modules = find_modules(model.network, request.preset) if request.preset else None
+    state, best, elapsed = _restore(folder)
+    settings = {"config": request.config, "modules": modules, "heldout": heldout, "resume": state}
+    started, saved, iterate = time.monotonic() - elapsed, -inf, None
+    try:
+        for iterate in learn_iter(model, prompts.source, prompts.target, **settings):
+            best = iterate.maps if iterate.best else best
+            _record(iterate, time.monotonic() - started, model, request, folder)
+            if stop.exists():
+                return "stopped"
+            if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                _checkpoint(iterate, best, request, folder)
+                saved = time.monotonic()
+            (folder / "alive").touch()
+        best = iterate.maps
+        return "done"
+    finally:  # also when it diverged, or failed through a fault of ours
+        if iterate is not None:
+            _checkpoint(iterate, best, request, folder)
+
+
+def _record(
+    iterate: Iterate, elapsed: float, model: LanguageModel, request: JobRequest, folder: Path
+) -> None:
+    names = ("iteration", "loss", "heldout", "support", "learning_rate", "best")
+    record = {name: getattr(iterate, name) for name in names} | {"elapsed": round(elapsed, 2)}
+    quarters = [request.config.iterations * k // 4 for k in range(5)]
+    if request.preview_prompt and iterate.iteration in quarters:
+        with steer(model.network, iterate.maps, 1.0):
+            (text,) = model.generate([request.preview_prompt], seeds=[0], sampling=_PREVIEW)
+        record |= {"strength": 1.0, "text": text}
+    with (folder / "records.jsonl").open("ab") as log:
+        log.write(json.dumps(record).encode() + b"\n")
+
+
+def _checkpoint(iterate: Iterate, maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
+    facts = {"title": request.title, "description": request.prompts.description}
+    maps = SteeringMaps(maps.maps, {**maps.metadata, **facts})
+    # The state goes last: after a crash the maps may be newer, and learning meets them again.
+    save_maps(maps, folder / "map", prompts=request.prompts)
+    write_atomically(folder / "modules.json", json.dumps(iterate.loss_by_module).encode())
+    write_atomically(folder / "state.safetensors", safetensors.torch.save(iterate.state))
+
+
+def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, SteeringMaps | None, float]:
+    """State, best maps and seconds spent at the last checkpoint; None, None, 0 without one."""
+    file = folder / "state.safetensors"
+    state = safetensors.torch.load(file.read_bytes()) if file.exists() else None
+    # The checkpoint's own iterate comes once more: its record goes, and all that came after it.
+    start = int(state["iteration"]) if state else 0
+    kept = [line for line in whole_lines(folder) if json.loads(line)["iteration"] < start]
+    write_atomically(folder / "records.jsonl", b"".join(kept))
+    elapsed = json.loads(kept[-1])["elapsed"] if kept else 0.0
+    return state, load_maps(folder / "map") if state else None, elapsed
+
+
+def _leave_with(server: int) -> None:
+    """End this process soon after the server, even amid a long load or iteration.
+
+    There is nothing to save: the checkpoint is seconds old, and a free lock says the rest.
+    """
+    while os.getppid() == server:
+        time.sleep(1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)  # the page comes first
+    server = int(sys.argv[3])
+    threading.Thread(target=_leave_with, args=[server], daemon=True).start()
+    with open(int(sys.argv[2]), "a") as inherited:
+        work(Jobs(sys.argv[1]), inherited)

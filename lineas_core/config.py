@@ -1,0 +1,99 @@
+"""Settings of a run, and the named ones: the only place where defaults live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lineas_core.errors import UserError
+from lineas_core.pooling import POOLINGS
+
+__all__ = ["BUDGETS", "OPTIMIZERS", "LearnConfig"]
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+
+
+@dataclass(frozen=True)
+class LearnConfig:
+    """Settings of a run; the one place where defaults live.
+
+    Attributes:
+        iterations: optimiser steps, 1 to 100,000.
+        learning_rate: initial rate, above 0 and at most 10; decays to 0 along a cosine.
+        optimizer: `adam`, `adamw` or `sgd`.
+        batch_size: prompts per side and step, 1 or more; None takes all.
+        sparsity: γ from 0 to 1, weight of the sparse group lasso (LinEAS, Eq. 3.6).
+        standardise: learn in units of each coordinate's spread (see the module's docstring);
+            False is the paper's plain loss.
+        pooling: `mean`, `last` or `all`, see `lineas_core.pooling`.
+        precision: `bfloat16` runs the frozen network in mixed precision, `float32` does not.
+            Maps and loss are float32 in both.
+        heldout_every: iterations between two evaluations on held-out prompts, 1 or more.
+        seed: whole number, draws the mini-batches.
+    """
+
+    iterations: int = 80
+    learning_rate: float = 0.02
+    optimizer: str = "adam"
+    batch_size: int | None = None
+    sparsity: float = 0.1
+    standardise: bool = True
+    pooling: str = "mean"
+    precision: str = "bfloat16"
+    heldout_every: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing, with the range that does."""
+        for name, low, high in (
+            ("iterations", 1, 100_000),
+            ("learning_rate", 1e-8, 10),
+            ("batch_size", 1, 100_000),
+            ("sparsity", 0, 1),
+            ("heldout_every", 1, 100_000),
+            ("seed", 0, 2**53),
+        ):
+            value = getattr(self, name)
+            if name == "batch_size" and value is None:
+                continue
+            whole = name not in ("learning_rate", "sparsity")
+            kind = int if whole else int | float
+            # `not low <= value` rather than `value < low`: NaN fails every comparison.
+            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+                noun = "a whole number" if whole else "a number"
+                raise _setting(name, value, f"{noun} from {low} to {high}")
+        for name, choices in (
+            ("optimizer", OPTIMIZERS),
+            ("pooling", POOLINGS),
+            ("precision", ("bfloat16", "float32")),
+            ("standardise", (True, False)),
+        ):
+            if getattr(self, name) not in choices:
+                raise _setting(name, getattr(self, name), f"one of {choices}")
+
+
+BUDGETS = {
+    "quick": LearnConfig(),
+    "normal": LearnConfig(iterations=300),
+    "thorough": LearnConfig(iterations=1000),
+    "paper (language)": LearnConfig(
+        iterations=1000,
+        learning_rate=0.1,
+        optimizer="sgd",
+        batch_size=32,
+        sparsity=0,
+        standardise=False,
+    ),
+    "paper (DMD2)": LearnConfig(
+        iterations=1000,
+        learning_rate=1e-4,
+        optimizer="adamw",
+        batch_size=4,
+        sparsity=0,
+        standardise=False,
+    ),
+}
+"""Named settings. The two of the paper are its sections 3.3 and H, to the letter."""
+
+
+def _setting(name: str, value: object, allowed: str) -> UserError:
+    return UserError("E_SETTING", f"{name} is {value!r}", remedy=f"Give {allowed}.")
