@@ -23,8 +23,18 @@ PRESETS = {
     "post-layernorms": r".*post.*layernorm",
     "attention-output": r".*o_proj",
     "all-layernorms": r".*layernorm",
+    "all-norms": r"(.*\.)?(norm\d?|conv_norm_out)",
+    "feed-forward": r".*\.ff\.net\.2",
+    "attention-qk": r".*\.attn\d\.to_[qk]",
+    "attention-v": r".*\.attn\d\.to_v",
+    "proj-in": r".*\.proj_in",
+    "resnet-norms": r".*resnets\.\d+\.norm\d",
 }
-"""Layer preset -> regular expression for whole module names (LinEAS, section 4.1, Table 9)."""
+"""Layer preset -> regular expression for whole module names.
+
+The first three are for language models (LinEAS, section 4.1, Table 9), the others for UNets
+(Table 3). `ff.net.2` is the last layer of a FeedForward, so its output is the block's.
+"""
 
 Pool = Callable[[Tensor, int], Tensor]
 """(activation, coordinate axis) -> (n, d), see `lineas_core.pooling`."""
@@ -52,8 +62,9 @@ def find_modules(network: nn.Module, preset: str) -> list[str]:
         ) from error
     names = [name for name in leaves if pattern.fullmatch(name)]
     if not names:
-        known = [*PRESETS, *leaves]
-        close = difflib.get_close_matches(preset, known, n=3, cutoff=0.3) or list(PRESETS)
+        fitting = [k for k, p in PRESETS.items() if any(re.fullmatch(p, n) for n in leaves)]
+        known = [] if preset in PRESETS else [*fitting, *leaves]
+        close = difflib.get_close_matches(preset, known, n=3, cutoff=0.3) or fitting
         raise UserError(
             "E_MODULES",
             f"no module of this network matches {preset!r}",

@@ -28,7 +28,7 @@ def pool(
     """Samples of every coordinate, in float32: sums over many positions need the precision.
 
     Args:
-        activation: (n, t, d) with axis -1, or (n, d, h, w) with axis 1.
+        activation: (n, t, d) or (n, d) with axis -1, or (n, d, h, w) with axis 1.
         axis: where the coordinates run, see `coordinate_axis`.
         weight: (n, t), 1 for a token that counts and 0 for padding and special tokens; None
             means that every position counts.
@@ -41,7 +41,8 @@ def pool(
     Raises:
         UserError: an unknown way of pooling.
     """
-    rows = activation.float().movedim(axis, -1).flatten(1, -2)
+    rows = activation.float().movedim(axis, -1)
+    rows = rows.reshape(len(rows), -1, rows.shape[-1])
     if how not in POOLINGS:
         raise UserError(
             "E_POOLING", f"pooling is {how!r}", remedy=f"Choose one of {', '.join(POOLINGS)}."

@@ -2,9 +2,48 @@
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
-from lineas_core.models import LanguageModel
+from lineas_core.models import LanguageModel, TextToImageModel
+
+# The published config.json of SDXL's UNet, which DMD2, Turbo and Lightning share.
+SDXL_UNET = {
+    "act_fn": "silu",
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "attention_head_dim": [5, 10, 20],
+    "block_out_channels": [320, 640, 1280],
+    "center_input_sample": False,
+    "conv_in_kernel": 3,
+    "conv_out_kernel": 3,
+    "cross_attention_dim": 2048,
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+    "downsample_padding": 1,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "in_channels": 4,
+    "layers_per_block": 2,
+    "mid_block_scale_factor": 1,
+    "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "norm_eps": 1e-05,
+    "norm_num_groups": 32,
+    "only_cross_attention": False,
+    "out_channels": 4,
+    "projection_class_embeddings_input_dim": 2816,
+    "resnet_time_scale_shift": "default",
+    "sample_size": 128,
+    "transformer_layers_per_block": [1, 2, 10],
+    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+    "upcast_attention": None,
+    "use_linear_projection": True,
+}
 
 
 def tiny_language_model(seed=0):
@@ -29,10 +68,81 @@ def tiny_language_model(seed=0):
     return LanguageModel(network, tokenizer, name="tiny")
 
 
+def tiny_pipeline(seed=0, **scheduler):
+    """SDXL's architecture at a hundred-thousandth of its size: pictures of 64 x 64 pixels."""
+    # Imported here: diffusers takes seconds, and tests of texts do without.
+    from diffusers import (
+        AutoencoderTiny,
+        LCMScheduler,
+        StableDiffusionXLPipeline,
+        UNet2DConditionModel,
+    )
+
+    sizes = {
+        "addition_time_embed_dim": 8,
+        "attention_head_dim": [2, 2, 4],
+        "block_out_channels": [8, 16, 32],
+        "cross_attention_dim": 32,
+        "in_channels": 6,
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "out_channels": 6,
+        "projection_class_embeddings_input_dim": 16 + 6 * 8,
+        "sample_size": 8,
+        "transformer_layers_per_block": [1, 1, 2],
+    }
+    tokenizer = _letter_tokenizer()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel.from_config({**SDXL_UNET, **sizes})
+        text_encoder = CLIPTextModelWithProjection(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=32,
+                intermediate_size=64,
+                projection_dim=16,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                max_position_embeddings=16,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                initializer_factor=10.0,  # so that two prompts differ visibly
+            )
+        )
+        vae = AutoencoderTiny(
+            encoder_block_out_channels=(8,) * 4,
+            decoder_block_out_channels=(8,) * 4,
+            num_encoder_blocks=(1,) * 4,
+            num_decoder_blocks=(1,) * 4,
+            latent_channels=6,
+        )
+        last = vae.decoder.layers[-1]  # random weights alone give an even grey
+        last.weight.data *= 10
+        last.bias.data[:] = 0.5
+    return StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=None,
+        text_encoder_2=text_encoder,
+        tokenizer=None,
+        tokenizer_2=tokenizer,
+        unet=unet,
+        scheduler=LCMScheduler.from_config({"_one_step": {"timestep": 399}, **scheduler}),
+        add_watermarker=False,
+    )
+
+
+def tiny_image_model(seed=0, **scheduler):
+    """A one-step model around `tiny_pipeline`; keyword arguments configure the scheduler."""
+    return TextToImageModel(tiny_pipeline(seed, **scheduler), name="tiny image")
+
+
 def save_model(model, folder):
     """Write a model so that `load_model(str(folder))` finds it; returns that name."""
-    model.network.save_pretrained(folder)
-    model.tokenizer.save_pretrained(folder)
+    if isinstance(model, TextToImageModel):
+        model.pipeline.save_pretrained(folder)
+    else:
+        model.network.save_pretrained(folder)
+        model.tokenizer.save_pretrained(folder)
     return str(folder)
 
 
@@ -49,3 +159,11 @@ def _byte_tokenizer():
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
     )
+
+
+def _letter_tokenizer():
+    """A CLIP tokenizer without merges: every letter is a token."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = ["<|startoftext|>", "<|endoftext|>", *alphabet, *(f"{a}</w>" for a in alphabet)]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[])

@@ -1,5 +1,7 @@
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
+from fakes import SDXL_UNET
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
@@ -94,9 +96,59 @@ def test_every_preset_finds_modules_in_every_layer(name):
     assert _parameters_of_a_map(config, "all-layernorms")[0] >= 2 * config.num_hidden_layers
 
 
+@pytest.fixture(scope="module")
+def sdxl():
+    with torch.device("meta"):
+        return UNet2DConditionModel.from_config(SDXL_UNET)
+
+
+@pytest.mark.parametrize(
+    ("preset", "modules"),
+    [
+        ("all-norms", 256),
+        ("feed-forward", 70),
+        ("attention-qk", 280),
+        ("attention-v", 140),
+        ("proj-in", 11),
+        ("resnet-norms", 34),
+    ],
+)
+def test_every_preset_finds_as_many_modules_in_sdxl_as_the_paper(sdxl, preset, modules):
+    assert len(find_modules(sdxl, preset)) == modules  # LinEAS, Table 3
+
+
+def test_all_norms_of_sdxl_are_layer_and_group_norms(sdxl):
+    norms = [sdxl.get_submodule(name) for name in find_modules(sdxl, "all-norms")]
+    kinds = [type(norm).__name__ for norm in norms]
+    assert (kinds.count("LayerNorm"), kinds.count("GroupNorm")) == (210, 46)
+    assert sum(len(norm.weight) for norm in norms) == 294_080
+    every = [m for m in sdxl.modules() if type(m).__name__ in ("LayerNorm", "GroupNorm")]
+    assert norms == every
+
+
+@pytest.mark.parametrize("wrong", ["all-norm", "post-layernorms", "resnets-norm", "atention-v"])
+def test_a_preset_that_does_not_fit_a_unet_names_some_that_do(sdxl, wrong):
+    with pytest.raises(UserError, match="all-norms|resnet-norms|attention-v"):
+        find_modules(sdxl, wrong)
+
+
+def test_a_pattern_that_matches_nothing_names_the_closest_modules(sdxl):
+    with pytest.raises(UserError, match=r"down_blocks\.1\.attentions\.0\.proj_"):
+        find_modules(sdxl, "down_blocks.1.attentions.0.proj")
+
+
+def test_image_models_state_their_terms():
+    licences = {name: entry.license for name, entry in MODELS.items() if entry.one_step}
+    assert licences["dmd2"] == "CC-BY-NC-4.0"
+    assert "Non-Commercial" in licences["sdxl-turbo"]
+    assert "RAIL++" in licences["sdxl-lightning"]
+    assert {MODELS[name].kind for name in licences} == {"text-to-image"}
+    assert {MODELS[name].preset for name in licences} == {"all-norms"}
+
+
 def test_every_entry_can_be_had_from_somewhere_and_names_its_licence():
     for entry in MODELS.values():
-        assert (entry.hub_id is None) != (entry.embedded is None)
+        assert [entry.hub_id, entry.embedded, entry.folder].count(None) == 2
         assert entry.license
         assert entry.license_url.startswith("https://")
         assert entry.preset in PRESETS

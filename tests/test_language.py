@@ -7,7 +7,7 @@ from lineas_core.metrics.perplexity import corpus_perplexity, perplexity
 from lineas_core.metrics.topic import mentions
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models import Sampling, installed
-from lineas_core.models.language import _choose
+from lineas_core.models.sampling import choose
 
 SHORT = Sampling(max_new_tokens=8)
 
@@ -45,7 +45,7 @@ def test_temperature_zero_takes_the_likeliest_token(model):
 
 def test_sampling_draws_from_the_softmax():
     logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]]).expand(20_000, 4)
-    drawn = _choose(logits, torch.arange(20_000), 0, Sampling(temperature=2.0, top_k=3))
+    drawn = choose(logits, torch.arange(20_000), 0, Sampling(temperature=2.0, top_k=3))
     share = torch.bincount(drawn, minlength=4) / 20_000
     expected = torch.tensor([0.0, 0.5, 1.0, -torch.inf]).softmax(0)
     torch.testing.assert_close(share, expected, atol=0.015, rtol=0)

@@ -51,11 +51,16 @@ def test_every_forward_hook_is_registered_in_hooks(name):
 def test_nothing_is_unpickled_evaluated_or_trusted(name):
     assert not {"pickle", "dill", "joblib"} & set(_imports(name))
     forbidden = {"torch.load", "eval", "exec", "yaml.load"}
+    if name == "lineas_core/models/unpickle.py":  # in a process of its own, tensors only
+        forbidden.remove("torch.load")
+        assert "weights_only=True" in ast.unparse(FILES[name])
     assert not forbidden & set(_calls(name))
     assert "trust_remote_code" not in ast.unparse(FILES[name])
     assert not [node for node in ast.walk(FILES[name]) if isinstance(node, ast.Assert)]
 
 
-@pytest.mark.parametrize("name", [n for n in APP if Path(n).stem in ("studio", "jobs")])
+@pytest.mark.parametrize(
+    "name", [n for n in APP if Path(n).stem in ("studio", "jobs", "lock", "worker")]
+)
 def test_what_lies_under_the_page_knows_no_gradio(name):
     assert "gradio" not in set(_imports(name))

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from lineas_core.errors import UserError
-from lineas_core.models.catalog import MODELS
+from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.embedded import fetch, folder_of, installed
-from lineas_core.models.language import LanguageModel, Sampling
+from lineas_core.models.hub import INDEX, is_pipeline, unreachable
+from lineas_core.models.language import LanguageModel
+from lineas_core.models.sampling import Sampling
+from lineas_core.models.text_to_image import TextToImageModel
 
-__all__ = ["LanguageModel", "Sampling", "fetch", "installed", "load_model"]
+__all__ = ["LanguageModel", "Sampling", "TextToImageModel", "fetch", "installed", "load_model"]
+
+_ROOT = Path(__file__).parents[2]
 
 
-def load_model(name: str, *, device: str | None = None) -> LanguageModel:
+def load_model(name: str, *, device: str | None = None) -> LanguageModel | TextToImageModel:
     """Load a model by its catalog name, hub id or local folder.
 
     Args:
-        name: a key of `catalog.MODELS`, `owner/name` on the hub, or a folder.
+        name: a key of `catalog.MODELS`, `owner/name` on the hub, or a folder. What has a
+            `model_index.json` is a diffusers pipeline, the rest is a language model.
         device: where to put it; None takes the GPU when there is one. On a GPU the weights are
             bfloat16, on a CPU float32.
 
@@ -28,10 +33,28 @@ def load_model(name: str, *, device: str | None = None) -> LanguageModel:
     """
     entry = MODELS.get(name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    options: dict[str, Any] = {
-        "dtype": torch.float32 if device == "cpu" else torch.bfloat16,
-        "device_map": device,
-    }
+    source = _source(name, entry)
+    offline = not Path(source).is_dir() and unreachable()
+    if entry.one_step if entry else is_pipeline(source, local_files_only=offline):
+        from lineas_core.models.pipelines import load_pipeline  # takes seconds to import
+
+        one_step = entry.one_step if entry else None
+        pipeline = load_pipeline(
+            source, device=device, one_step=one_step, local_files_only=offline
+        )
+        return TextToImageModel(pipeline, name=name, preset=entry.preset if entry else "all-norms")
+    return LanguageModel.load(
+        source,
+        name=name,
+        preset=entry.preset if entry else "post-layernorms",
+        local_files_only=offline,
+        dtype=torch.float32 if device == "cpu" else torch.bfloat16,
+        device_map=device,
+    )
+
+
+def _source(name: str, entry: ModelEntry | None) -> str:
+    """Folder or hub id of a model."""
     if entry is None:
         if "/" not in name and not Path(name).is_dir():
             raise UserError(
@@ -39,12 +62,22 @@ def load_model(name: str, *, device: str | None = None) -> LanguageModel:
                 f"there is no model {name!r}",
                 remedy=f"Choose from {', '.join(MODELS)}, or give a hub id or a folder.",
             )
-        return LanguageModel.load(name, **options)
-    if entry.embedded and not installed(name):
-        raise UserError(
-            "E_NOT_INSTALLED",
-            f"{entry.title} is not on this machine yet",
-            remedy=f"Run `python -m lineas_core fetch {name}` ({entry.embedded.download_mb} MB).",
-        )
-    source = folder_of(name) if entry.embedded else entry.hub_id
-    return LanguageModel.load(str(source), name=name, preset=entry.preset, **options)
+        return name
+    if entry.embedded:
+        if not installed(name):
+            size = entry.embedded.download_mb
+            raise UserError(
+                "E_NOT_INSTALLED",
+                f"{entry.title} is not on this machine yet",
+                remedy=f"Run `python -m lineas_core fetch {name}` ({size} MB).",
+            )
+        return str(folder_of(name))
+    if entry.folder:
+        if not (_ROOT / entry.folder / INDEX).is_file():
+            raise UserError(
+                "E_NOT_INSTALLED",
+                f"the weights of {entry.title} are missing from {entry.folder}",
+                remedy="Get the whole repository again; they are part of it.",
+            )
+        return str(_ROOT / entry.folder)
+    return str(entry.hub_id)

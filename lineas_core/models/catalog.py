@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["MODELS", "EmbeddedFile", "ModelEntry"]
+__all__ = ["MODELS", "EmbeddedFile", "ModelEntry", "OneStep"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,29 @@ class EmbeddedFile:
 
 
 @dataclass(frozen=True)
+class OneStep:
+    """How a diffusion pipeline makes a picture in a single step.
+
+    Attributes:
+        timestep: what the network is asked at; None takes the scheduler's own first one.
+        noise: `per-pixel` draws a normal number for every latent pixel and channel,
+            `per-channel` one for each channel, constant over space.
+        scheduler: diffusers class that replaces the pipeline's scheduler; None keeps it.
+        scheduler_config: settings of the scheduler that differ, as (name, value).
+        unet: (hub id, revision, file) of the network's weights where they are not the
+            pipeline's own; None where they are.
+        variant: which files of the hub repository to load, such as `fp16`.
+    """
+
+    timestep: int | None = None
+    noise: Literal["per-pixel", "per-channel"] = "per-pixel"
+    scheduler: str | None = None
+    scheduler_config: tuple[tuple[str, str], ...] = ()
+    unet: tuple[str, str, str] | None = None
+    variant: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """One model of the catalog.
 
@@ -33,9 +57,12 @@ class ModelEntry:
         license_url: where to read it.
         memory_gb: memory for weights and steering, float32 on CPU and bfloat16 on GPU.
         preset: the layer preset that `learn` uses when none is given.
-        hub_id: repository on the hub; None for a model that is installed from the package index.
-        embedded: how a model that works offline is installed; None for hub models.
+        hub_id: repository on the hub; None for a model that comes from elsewhere.
+        embedded: how a model is installed from the package index; None for the others.
+        folder: where a model lies that is shipped with the project, from its root; None for
+            the others.
         chat: whether the model knows a chat template.
+        one_step: how it makes a picture; None for a language model.
         note: one sentence on what it is good for.
     """
 
@@ -46,12 +73,20 @@ class ModelEntry:
     preset: str = "post-layernorms"
     hub_id: str | None = None
     embedded: EmbeddedFile | None = None
+    folder: str | None = None
     chat: bool = False
+    one_step: OneStep | None = None
     note: str = ""
+
+    @property
+    def kind(self) -> Literal["language", "text-to-image"]:
+        """What it makes out of a prompt."""
+        return "text-to-image" if self.one_step else "language"
 
 
 _GEMMA_TERMS = "https://ai.google.dev/gemma/terms"
 _APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
+_SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 MODELS: dict[str, ModelEntry] = {
     "smollm2-135m": ModelEntry(
@@ -114,5 +149,64 @@ MODELS: dict[str, ModelEntry] = {
         license_url="https://github.com/deepseek-ai/deepseek-LLM/blob/main/LICENSE-MODEL",
         memory_gb=16,
         hub_id="deepseek-ai/deepseek-llm-7b-base",
+    ),
+    "emoji-world": ModelEntry(
+        title="Emoji World",
+        license="MIT",
+        license_url="https://github.com/microsoft/fluentui-emoji/blob/main/LICENSE",
+        memory_gb=0.5,
+        preset="all-norms",
+        folder="assets/models/emoji-world",
+        one_step=OneStep(timestep=399, noise="per-channel"),
+        note="Small scenes of emoji in 256 pixels, offline and without a GPU.",
+    ),
+    "dmd2": ModelEntry(
+        title="DMD2 (SDXL, one step)",
+        license="CC-BY-NC-4.0",
+        license_url="https://creativecommons.org/licenses/by-nc/4.0/",
+        memory_gb=12,
+        preset="all-norms",
+        hub_id=_SDXL,
+        one_step=OneStep(
+            timestep=399,
+            scheduler="LCMScheduler",
+            unet=(
+                "tianweiy/DMD2",
+                "19179ac8ee169bfc4420e0877aac7ab952d5a6fa",
+                "dmd2_sdxl_1step_unet_fp16.bin",
+            ),
+            variant="fp16",
+        ),
+        note="The paper's model, 1024 pixels; not for commercial use.",
+    ),
+    "sdxl-turbo": ModelEntry(
+        title="SDXL Turbo",
+        license="Stability AI Non-Commercial Research Community License",
+        license_url="https://huggingface.co/stabilityai/sdxl-turbo/blob/main/LICENSE.md",
+        memory_gb=10,
+        preset="all-norms",
+        hub_id="stabilityai/sdxl-turbo",
+        one_step=OneStep(
+            scheduler="EulerAncestralDiscreteScheduler",
+            scheduler_config=(("timestep_spacing", "trailing"),),
+            variant="fp16",
+        ),
+        note="512 pixels; for research, not for commercial use.",
+    ),
+    "sdxl-lightning": ModelEntry(
+        title="SDXL Lightning (one step)",
+        license="CreativeML Open RAIL++-M",
+        license_url="https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/"
+        "blob/main/LICENSE.md",
+        memory_gb=12,
+        preset="all-norms",
+        hub_id=_SDXL,
+        one_step=OneStep(
+            scheduler="EulerDiscreteScheduler",
+            scheduler_config=(("timestep_spacing", "trailing"), ("prediction_type", "sample")),
+            unet=("ByteDance/SDXL-Lightning", "main", "sdxl_lightning_1step_unet_x0.safetensors"),
+            variant="fp16",
+        ),
+        note="1024 pixels; its one-step version is experimental.",
     ),
 }

@@ -6,7 +6,6 @@ n prompts or rows, t tokens, v words of the vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +18,11 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lineas_core.errors import UserError
 from lineas_core.hooks import find_modules
 from lineas_core.models.base import Inputs
+from lineas_core.models.sampling import Sampling, choose
 
-__all__ = ["LanguageModel", "Sampling"]
+__all__ = ["LanguageModel"]
 
 _MAX_TOKENS = 512
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen.
-
-    Attributes:
-        max_new_tokens: at most this many tokens are added, 1 or more.
-        temperature: logits are divided by it; 0 takes the likeliest token.
-        top_k: only this many likeliest tokens are considered, 1 or more.
-    """
-
-    max_new_tokens: int = 40
-    temperature: float = 1.0
-    top_k: int = 50
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        for name, value, low, high in (
-            ("max_new_tokens", self.max_new_tokens, 1, 4096),
-            ("temperature", self.temperature, 0, 10),
-            ("top_k", self.top_k, 1, 100_000),
-        ):
-            if isinstance(value, bool | str) or not low <= value <= high:
-                raise UserError(
-                    "E_SAMPLING",
-                    f"{name} is {value!r}",
-                    remedy=f"Give a number from {low} to {high}.",
-                )
 
 
 class LanguageModel:
@@ -90,14 +61,15 @@ class LanguageModel:
             source: folder or hub id.
             name: what to call the model in files; the source when empty.
             preset: layer preset or pattern for `default_modules`.
-            **options: handed to `AutoModelForCausalLM.from_pretrained`, such as `dtype`,
-                `device_map` or `revision`.
+            **options: handed to `AutoModelForCausalLM.from_pretrained`, such as `dtype` and
+                `device_map`; `local_files_only` holds for the tokenizer, too.
 
         Raises:
             UserError: the model is neither on this machine nor to be had from the hub.
         """
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source)
+            offline = options.get("local_files_only", False)
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
             network = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
         except (OSError, ValueError) as error:
             raise UserError(
@@ -255,7 +227,7 @@ class LanguageModel:
                 past_key_values=cache,
                 logits_to_keep=1,
             ).logits[:, -1]
-            choice = _choose(logits.float(), seed, step, sampling)
+            choice = choose(logits.float(), seed, step, sampling)
             choice = choice.masked_fill(done, self.tokenizer.pad_token_id)
             done |= torch.isin(choice, ends)
             new = torch.cat([new, choice[:, None]], dim=1)
@@ -264,31 +236,6 @@ class LanguageModel:
                 return
             ids, positions = choice[:, None], positions[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-
-
-def _choose(logits: Tensor, seed: Tensor, step: int, sampling: Sampling) -> Tensor:
-    """Next token of every row, (n,), from logits (n, v).
-
-    Gumbel-max: the likeliest token after adding Gumbel noise is a sample of the softmax. The
-    noise is a hash of (seed, step, token), not a stream, so two rows with one seed that consider
-    the same token give it the same luck, whatever else happened to them, on every device.
-    """
-    if sampling.temperature == 0:
-        return logits.argmax(dim=-1)
-    value, token = logits.topk(min(sampling.top_k, logits.shape[-1]), dim=-1)
-    bits = _mix(_mix(_mix(seed)[:, None] + step) + token) >> 11 & ((1 << 52) - 1)
-    uniform = (bits.double() + 0.5) / (1 << 52)
-    gumbel = -(-uniform.log()).log()
-    best = (value / sampling.temperature + gumbel).argmax(dim=-1, keepdim=True)
-    return token.gather(1, best).squeeze(1)
-
-
-def _mix(x: Tensor) -> Tensor:
-    """The finaliser of splitmix64 on int64, which wraps around as needed."""
-    x = x + -7046029254386353131
-    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
-        x = (x ^ (x >> shift & ((1 << (64 - shift)) - 1))) * factor
-    return x ^ (x >> 31 & ((1 << 33) - 1))
 
 
 def _end_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -1,0 +1,195 @@
+"""Loads diffusers pipelines of SDXL's shape, from a folder or the hub, and nothing that is code.
+
+What a pipeline lacks is taken from its catalog entry: other weights for the UNet, another
+scheduler. How its one step is taken is kept in the scheduler's configuration, under
+`_one_step`, which diffusers saves and loads like the rest; so a folder can say it by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers.utils import logging
+from huggingface_hub import hf_hub_download
+from platformdirs import user_cache_path
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from lineas_core.errors import UserError
+from lineas_core.models import unpickle
+from lineas_core.models.catalog import OneStep
+from lineas_core.models.hub import INDEX
+
+__all__ = ["convert_pickle", "load_pipeline"]
+
+_CLASS = "StableDiffusionXLPipeline"
+_TRUSTED = {"diffusers", "transformers", None}  # libraries that components may come from
+
+
+def load_pipeline(
+    source: str | Path,
+    *,
+    device: str,
+    one_step: OneStep | None = None,
+    local_files_only: bool = False,
+) -> StableDiffusionXLPipeline:
+    """Load a pipeline; weights are read as safetensors only.
+
+    Args:
+        source: folder or hub id.
+        device: where to put it. The decoder stays in float32, for the sake of the colours; the
+            rest is bfloat16 on a GPU and float32 on a CPU.
+        one_step: how it makes a picture; None leaves that to the pipeline itself.
+        local_files_only: do not ask the hub.
+
+    Raises:
+        UserError: the pipeline is of another kind, comes with code of its own, or is neither on
+            this machine nor to be had from the hub.
+    """
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    try:
+        _check(source, local_files_only)
+        parts: dict[str, Any] = {}
+        if one_step and one_step.unet:
+            parts["unet"] = _unet(source, one_step.unet, dtype, local_files_only)
+        with _quiet():
+            pipeline = StableDiffusionXLPipeline.from_pretrained(
+                source,
+                variant=_variant(source, one_step),
+                torch_dtype={"default": dtype, "vae": torch.float32},
+                use_safetensors=True,
+                add_watermarker=False,
+                local_files_only=local_files_only,
+                **parts,
+            )
+    except (OSError, ValueError, LookupError, TypeError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, UserError | torch.OutOfMemoryError):
+            raise
+        reason = str(error).strip().split("\n")[0]
+        if local_files_only and isinstance(error, FileNotFoundError):
+            reason = "it is not on this machine, and huggingface.co does not answer"
+        raise UserError(
+            "E_MODEL",
+            f"the image model {str(source)!r} could not be loaded ({reason})",
+            remedy="Check the name and the connection to huggingface.co, and for a gated model "
+            "that you accepted its terms and ran `hf auth login`. A folder that holds the "
+            "pipeline can be given instead; emoji-world needs no connection.",
+        ) from error
+    if one_step:
+        pipeline.scheduler = _scheduler(pipeline.scheduler, one_step)
+    return pipeline.to(device)
+
+
+def convert_pickle(pickle: Path, target: Path) -> Path:
+    """Rewrite a pickled state dict as safetensors, once, in a process of its own.
+
+    Args:
+        pickle: the file as it was downloaded.
+        target: the safetensors file; its folder is made if missing.
+
+    Returns:
+        The target.
+
+    Raises:
+        UserError: the file holds code or anything but named tensors. No target is left then.
+    """
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(".unfinished")
+    try:
+        # -P: the script's own folder is no place to import from.
+        command = [sys.executable, "-P", unpickle.__file__, str(pickle), str(unfinished)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise UserError(
+                "E_PICKLE",
+                "the weights are not taken: the file is damaged or holds more than tensors",
+                where=pickle.name,
+                remedy="Delete it and download it again from its author's repository.",
+            )
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return target
+
+
+def _check(source: str | Path, local_files_only: bool) -> None:
+    """Refuse a pipeline of another kind, and one whose parts are not from the libraries."""
+    folder = Path(source)
+    if not folder.is_dir():
+        index = hf_hub_download(str(source), INDEX, local_files_only=local_files_only)
+        folder = Path(index).parent
+    parts = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    kind = parts["_class_name"]
+    if kind != _CLASS:
+        raise UserError(
+            "E_MODEL",
+            f"the pipeline {str(source)!r} is of the kind {kind!r}",
+            remedy=f"Choose one of the kind {_CLASS}, such as dmd2 or sdxl-turbo.",
+        )
+    for name, origin in parts.items():
+        if isinstance(origin, list) and origin[0] not in _TRUSTED:
+            raise UserError(
+                "E_MODEL",
+                f"the pipeline {str(source)!r} comes with code of its own for its {name}",
+                remedy="Code from a model is never run; choose another pipeline.",
+            )
+
+
+def _variant(source: str | Path, one_step: OneStep | None) -> str | None:
+    if Path(source).is_dir():
+        return "fp16" if any(Path(source).glob("*/*.fp16.safetensors")) else None
+    return one_step.variant if one_step else None
+
+
+def _unet(
+    base: str | Path,
+    origin: tuple[str, str, str],
+    dtype: torch.dtype,
+    local_files_only: bool,
+) -> Any:
+    """The base's UNet with weights from another repository."""
+    repository, revision, file = origin
+    offline: Any = {"local_files_only": local_files_only}
+    weights = Path(hf_hub_download(repository, file, revision=revision, **offline))
+    if weights.suffix == ".bin":
+        name = f"{Path(file).stem}-{revision[:8]}.safetensors"
+        weights = convert_pickle(weights, user_cache_path("lineas") / "models" / name)
+    with torch.device("meta"):
+        unet: Any = UNet2DConditionModel.from_config(
+            UNet2DConditionModel.load_config(base, subfolder="unet", **offline)
+        )
+    state = {name: tensor.to(dtype) for name, tensor in load_file(weights).items()}
+    unet.load_state_dict(state, assign=True)
+    return unet
+
+
+def _scheduler(scheduler: Any, one_step: OneStep) -> Any:
+    kind = getattr(diffusers, one_step.scheduler) if one_step.scheduler else type(scheduler)
+    changed = kind.from_config(scheduler.config, **dict(one_step.scheduler_config))
+    facts = {"timestep": one_step.timestep, "noise": one_step.noise}
+    changed.register_to_config(_one_step=facts)
+    return changed
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without bars, and without warnings that a small model's decoder is not SDXL's."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
