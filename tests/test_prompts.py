@@ -23,6 +23,25 @@ from lineas_core.prompts import PromptSet
 
 DATA = Path(__file__).parent.parent / "prompts"
 TOPICS = ("football", "night", "day", "elephant", "fishing")
+STYLES = ("vaporwave", "lush", "low-poly", "ukiyo-e", "fantasy")
+OBJECTS = ("robot", "axolotl", "book", "car", "hourglass")
+PERSPECTIVES = ("macro", "fisheye", "bokeh", "underwater", "tilt-shift")
+CONCEPTS = (*STYLES, *OBJECTS, *PERSPECTIVES)
+SCENES = {
+    "plain": "background|backdrop|studio",
+    "meadow": "meadow|hills?|grass|valley|garden|park|"
+    "(?<!snowy )(?<!snow-covered )(?<!depth of )field",
+    "forest": "forest|woods|trees",
+    "snow": "snow|snowy|winter",
+    "desert": "desert|dunes?",
+    "beach": "beach|seaside|by the (?:sea|ocean)",
+    "night": "night|stars|starry|moonlit|moonlight",
+    "city": "city|skyline|downtown|tall buildings",
+    "mountains": "mountains?|peaks|alps",
+    "lake": "lake|river|by the water",
+    "sunset": "sunset|sunrise|dusk|evening|golden hour|orange sky",
+    "table": "table|desk|kitchen|room|indoors",
+}
 
 SOURCE = ("A man reads.", "Grüße, “quoted”", "ends with a comma,")
 TARGET = ("夜が来た。", "The moon 🌙 rises; slowly", 'He said "no".')
@@ -609,3 +628,95 @@ def test_the_openings_are_short_and_begin_no_prompt():
         data = PromptSet.load(DATA / f"{stem}.json")
         for text in (*data.source, *data.target, *data.heldout_source, *data.heldout_target):
             assert not text.startswith((*toxic, *neutral))
+
+
+# ------------------------------------------------------------------------ the sets for images
+
+
+def image_set(concept: str) -> PromptSet:
+    return PromptSet.load(DATA / "images" / f"{concept}.json")
+
+
+def sides(data: PromptSet) -> tuple[tuple[str, ...], ...]:
+    return data.source, data.target, data.heldout_source, data.heldout_target
+
+
+def scene(text: str, keywords: tuple[str, ...] = ()) -> str:
+    """The one scene that the words name, apart from those of the concept ("bokeh background")."""
+    for keyword in keywords:
+        text = re.sub(re.escape(keyword), "", text, flags=re.IGNORECASE)
+    patterns = {name: rf"\b(?:{words})\b" for name, words in SCENES.items()}
+    found = [name for name, words in patterns.items() if re.search(words, text, re.IGNORECASE)]
+    assert len(found) == 1, (text, found)
+    return found[0]
+
+
+def test_there_is_an_image_set_for_each_concept_and_for_nothing_else():
+    assert {file.stem for file in (DATA / "images").iterdir()} == set(CONCEPTS)
+
+
+@pytest.mark.parametrize("concept", CONCEPTS)
+def test_an_image_set_has_50_different_sentences_a_side(concept):
+    data = image_set(concept)
+    assert data.notes == ()
+    assert [len(side) for side in sides(data)] == [32, 32, 18, 18]
+    texts = [text for side in sides(data) for text in side]
+    assert len({text.lower() for text in texts}) == 100  # so none is both learnt and held out
+    assert all(4 <= len(text.split()) <= 25 for text in texts)
+    assert all(text[0].isupper() and text.endswith(".") for text in texts)
+    assert data.name
+    assert data.description
+    document = json.loads((DATA / "images" / f"{concept}.json").read_text("utf-8"))
+    assert document["license"] == "CC0-1.0"
+
+
+def test_the_neutral_scenes_are_the_same_for_every_concept_and_show_none():
+    sets = [image_set(concept) for concept in CONCEPTS]
+    assert len({(data.target, data.heldout_target) for data in sets}) == 1
+    further = openings("neutral-images.txt")
+    assert len(further) == 32
+    texts = (*sets[0].target, *sets[0].heldout_target, *further)
+    neutral = {text.rstrip(".").lower() for text in texts}
+    assert len(neutral) == 32 + 18 + 32
+    assert all(4 <= len(text.split()) <= 25 for text in further)
+    assert not any(text.endswith(".") for text in further)  # a tag follows
+    assert [text for text in neutral for data in sets if mentions(data, text)] == []
+
+
+@pytest.mark.parametrize("concept", CONCEPTS)
+def test_a_sentence_shows_its_own_concept_and_no_other(concept):
+    sets = {name: image_set(name) for name in CONCEPTS}
+    for text in (*sets[concept].source, *sets[concept].heldout_source):
+        assert [name for name in CONCEPTS if mentions(sets[name], text)] == [concept], text
+
+
+def test_no_concept_sentence_is_used_twice():
+    sets = [image_set(name) for name in CONCEPTS]
+    texts = {text for data in sets for text in (*data.source, *data.heldout_source)}
+    assert len(texts) == 15 * 50
+
+
+@pytest.mark.parametrize("concept", CONCEPTS)
+def test_both_sides_of_an_image_set_show_the_same_scenes_equally_often(concept):
+    data = image_set(concept)
+    for source, target, often in (
+        (data.source, data.target, {2, 3}),
+        (data.heldout_source, data.heldout_target, {1, 2}),
+    ):
+        scenes = [scene(text) for text in target]
+        assert [scene(text, data.keywords) for text in source] == scenes
+        assert {scenes.count(name) for name in SCENES} == often
+        words = [len(" ".join(side).split()) / len(side) for side in (source, target)]
+        assert abs(words[0] - words[1]) < 2
+
+
+def test_the_further_neutral_scenes_are_balanced_too():
+    scenes = [scene(text) for text in openings("neutral-images.txt")]
+    assert {scenes.count(name) for name in SCENES} == {2, 3}
+
+
+@pytest.mark.parametrize("concept", CONCEPTS)
+def test_the_first_keyword_is_a_tag_that_gives_a_neutral_scene_the_concept(concept):
+    data = image_set(concept)
+    assert (data.keywords[0].split()[0] == "with") == (concept in OBJECTS)
+    assert mentions(data, f"A castle by a lake, {data.keywords[0]}")
