@@ -49,9 +49,10 @@ class Descent:
         self._optimizer.param_groups[0]["lr"] = rate
         self.parameters.grad = gradient
         self._optimizer.step()
-        with torch.no_grad():
-            threshold = rate * self._config.sparsity
-            self.parameters.copy_(prox_group_lasso(self.parameters, self._widths, threshold))
+        if self._config.sparsity:
+            threshold = self._config.sparsity * self._reach(rate)
+            with torch.no_grad():
+                self.parameters.copy_(prox_group_lasso(self.parameters, self._widths, threshold))
 
     def keep_best(self, loss: float) -> bool:
         """Whether this loss is the lowest so far; its parameters are then kept."""
@@ -122,6 +123,19 @@ class Descent:
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": {0: moments}, "param_groups": groups})
         return int(state["iteration"])
+
+    def _reach(self, rate: float) -> Tensor:
+        """How far one unit of gradient moves each coordinate: (2, D), or one number for SGD.
+
+        Adam moves all coordinates about equally far, however flat the loss. With one threshold
+        for all of them, γ would switch off either every coordinate or none.
+        """
+        moments = self._optimizer.state[self.parameters]
+        if "exp_avg_sq" not in moments:
+            return torch.tensor(rate)
+        group = self._optimizer.param_groups[0]
+        unbiased = moments["exp_avg_sq"] / (1 - group["betas"][1] ** moments["step"])
+        return rate / (unbiased.sqrt() + group["eps"])
 
     def _start_optimizer(self) -> None:
         self._optimizer = _OPTIMIZERS[self._config.optimizer]([self.parameters])

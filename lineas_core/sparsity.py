@@ -11,36 +11,39 @@ from torch import Tensor
 __all__ = ["prox_group_lasso", "soft_threshold"]
 
 
-def soft_threshold(z: Tensor, threshold: float) -> Tensor:
+def soft_threshold(z: Tensor, threshold: float | Tensor) -> Tensor:
     """Proximal operator of threshold·|z|₁: sign(z) max(|z| - threshold, 0) (LinEAS, Eq. D.1).
 
     Args:
         z: any shape.
-        threshold: τ ≥ 0, in the unit of z.
+        threshold: τ ≥ 0, in the unit of z; one number, or a tensor of z's shape.
     """
     return z.sign() * (z.abs() - threshold).clamp(min=0)
 
 
-def prox_group_lasso(z: Tensor, widths: list[int], threshold: float) -> Tensor:
+def prox_group_lasso(z: Tensor, widths: list[int], threshold: float | Tensor) -> Tensor:
     """Proximal operator of the sparse group lasso, with exact zeros (LinEAS, Algorithm 1).
 
     First soft-thresholds every coordinate, then shrinks the norm of every module's block by
     threshold·√width: (1 - τ√d / |z|₂)₊ z. The composition in this order is the exact proximal
     operator of the sum of both norms.
 
+    Differs from the paper: an optimiser that moves every coordinate by a step of its own needs
+    as many thresholds (Yun, Lozano, Yang, 2021, "Adaptive proximal gradient methods for
+    structured neural networks"). With them this is no longer exact, but it rests in the same
+    points: where the gradient of the loss and the one of the norms cancel.
+
     Args:
         z: (r, D) rows of concatenated coordinates; each row has blocks of its own.
         widths: d_ℓ of every module, summing to D.
-        threshold: τ ≥ 0, learning rate times γ.
+        threshold: τ ≥ 0, learning rate times γ; one number, or (r, D).
 
     Returns:
         (r, D), zero where a coordinate or a whole block was switched off.
     """
-    if threshold == 0:
-        return z
     z = soft_threshold(z, threshold)
     width = torch.tensor(widths, device=z.device)
     block = torch.arange(len(widths), device=z.device).repeat_interleave(width)
     norm = z.new_zeros(len(z), len(widths)).index_add_(1, block, z.square()).sqrt()
-    keep = (1 - threshold * width.sqrt() / norm.clamp(min=torch.finfo(z.dtype).tiny)).clamp(min=0)
-    return z * keep[:, block]
+    norm = norm.clamp(min=torch.finfo(z.dtype).tiny)
+    return z * (1 - threshold * (width.sqrt() / norm)[:, block]).clamp(min=0)

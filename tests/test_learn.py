@@ -67,16 +67,21 @@ def test_the_first_iterate_is_the_untouched_network(model):
     assert first.best
 
 
-class _Planted(_Columns):
-    """The last column of a prompt says whether a known map has moved the other six."""
+class _Rows(_Columns):
+    """A network of one module that puts out the rows as they are."""
 
-    scale = torch.tensor([0.5, 1.0, 1.5, 2.0, 0.8, 1.2])
-    shift = torch.tensor([0.5, -0.5, 0.0, 1.0, 0.2, -1.0])
     default_modules = ["0"]
 
     def __init__(self):
         self.network = nn.Sequential(nn.Linear(6, 6, bias=False)).requires_grad_(False)
         self.network[0].weight.copy_(torch.eye(6))
+
+
+class _Planted(_Rows):
+    """The last column of a prompt says whether a known map has moved the other six."""
+
+    scale = torch.tensor([0.5, 1.0, 1.5, 2.0, 0.8, 1.2])
+    shift = torch.tensor([0.5, -0.5, 0.0, 1.0, 0.2, -1.0])
 
     def forward(self, inputs):
         rows, planted = inputs.arguments["input"].split([6, 1], dim=1)
@@ -148,14 +153,20 @@ def test_every_pooling_learns(model, pooling):
     assert iterates[-1].loss < iterates[0].loss
 
 
-def test_more_sparsity_moves_fewer_coordinates_and_none_in_the_end(model):
-    supports = [
-        learn(model, SOURCE, TARGET, config=replace(EXACT, iterations=40, sparsity=g)).support
-        for g in (0.0, 0.4, 1.0)
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_sparsity_keeps_the_coordinates_that_tell_the_sets_apart(optimizer):
+    generator = torch.Generator().manual_seed(0)
+    source, target = torch.randn(2, 256, 6, generator=generator)
+    target[:, :2] += 1
+    config = replace(EXACT, iterations=100, learning_rate=0.1, optimizer=optimizer)
+    maps = [
+        learn(_Rows(), list(source), list(target), config=replace(config, sparsity=gamma))["0"]
+        for gamma in (0.0, 0.4, 1.0)
     ]
-    assert supports[0] == 1
-    assert 0 < supports[1] <= 1
-    assert supports[2] == 0
+    assert [m.moved.tolist() for m in maps] == [[True] * 6, [True] * 2 + [False] * 4, [False] * 6]
+    # The loss 2(1 - b) against the norms γ(1 + √6/√2), both as gradients at the resting point.
+    expected = torch.full((2,), 1 - 0.4 * (1 + 3**0.5) / 2)
+    torch.testing.assert_close(maps[1].shift[:2], expected, atol=0.2, rtol=0)
 
 
 def test_equal_sets_leave_the_network_as_it_is(model):
