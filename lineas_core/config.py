@@ -27,6 +27,8 @@ class LearnConfig:
         pooling: `mean`, `last` or `all`, see `lineas_core.pooling`.
         precision: `bfloat16` runs the frozen network in mixed precision, `float32` does not.
             Maps and loss are float32 in both.
+        micro_batch_size: prompts that pass through the network together, 1 or more; None takes
+            as many as a GPU has memory for. Changes time and memory, not the result.
         heldout_every: iterations between two evaluations on held-out prompts, 1 or more.
         seed: whole number, draws the mini-batches.
     """
@@ -39,6 +41,7 @@ class LearnConfig:
     standardise: bool = True
     pooling: str = "mean"
     precision: str = "bfloat16"
+    micro_batch_size: int | None = None
     heldout_every: int = 10
     seed: int = 0
 
@@ -48,12 +51,13 @@ class LearnConfig:
             ("iterations", 1, 100_000),
             ("learning_rate", 1e-8, 10),
             ("batch_size", 1, 100_000),
+            ("micro_batch_size", 1, 100_000),
             ("sparsity", 0, 1),
             ("heldout_every", 1, 100_000),
             ("seed", 0, 2**53),
         ):
             value = getattr(self, name)
-            if name == "batch_size" and value is None:
+            if value is None and name in ("batch_size", "micro_batch_size"):
                 continue
             whole = name not in ("learning_rate", "sparsity")
             kind = int if whole else int | float

@@ -17,7 +17,7 @@ from lineas_core.affine import AffineMap, SteeringMaps, Strength, check_strength
 from lineas_core.errors import UserError
 from lineas_core.pooling import coordinate_axis
 
-__all__ = ["PRESETS", "find_modules", "record", "steer"]
+__all__ = ["PRESETS", "Complete", "find_modules", "record", "steer"]
 
 PRESETS = {
     "post-layernorms": r".*post.*layernorm",
@@ -73,6 +73,10 @@ def find_modules(network: nn.Module, preset: str) -> list[str]:
     return names
 
 
+class Complete(Exception):  # noqa: N818 - ends a pass, not an error
+    """Raised inside the forward pass once every recorded module has run."""
+
+
 @contextmanager
 def record(
     network: nn.Module, names: Iterable[str], *, pool: Pool | None = None, stop: bool = False
@@ -85,18 +89,23 @@ def record(
         pool: applied to every activation at once, so that only (n, d) is kept; None keeps the
             activations whole.
         stop: end the forward pass after the last named module has run, so that nothing behind
-            it (head, decoder) is computed. The rest of the `with` block is then skipped.
+            it (head, decoder) is computed. It ends by raising `Complete`: the rest of the
+            `with` block is skipped, unless the caller suppresses that around the pass.
 
     Yields:
-        A dict that fills while the network runs: name -> activation, or -> (n, d).
+        A dict that fills while the network runs: name -> activation, or -> (n, d). Once every
+        module has run it stays as it is.
     """
     modules = {name: _module(network, name) for name in names}
     activations: dict[str, Tensor] = {}
 
     def keep(name: str, module: nn.Module, output: Tensor) -> None:
-        activations[name] = pool(output, coordinate_axis(module)) if pool else output
+        value = pool(output, coordinate_axis(module)) if pool else output
+        if len(activations) == len(modules):
+            return  # a block is computed again for the backward pass; to keep it would leak
+        activations[name] = value
         if stop and len(activations) == len(modules):
-            raise _Complete
+            raise Complete
 
     with ExitStack() as handles:
         for name, module in modules.items():
@@ -105,7 +114,7 @@ def record(
                     lambda module, args, output, name=name: keep(name, module, output)
                 )
             )
-        with suppress(_Complete):
+        with suppress(Complete):
             yield activations
 
 
@@ -137,10 +146,6 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
                     )
                 )
         yield network
-
-
-class _Complete(Exception):  # noqa: N818 - ends a pass, not an error
-    """Raised inside the forward pass once every recorded module has run."""
 
 
 def _apply(step: AffineMap, output: Tensor, axis: int, name: str) -> Tensor:

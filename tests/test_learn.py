@@ -176,7 +176,7 @@ def test_equal_sets_leave_the_network_as_it_is(model):
 
 @pytest.mark.parametrize("factor", [math.nan, 1e6])
 def test_a_step_that_explodes_goes_back_and_halves_the_rate(model, monkeypatch, factor):
-    module = sys.modules["lineas_core.learn"]  # the package's attribute is the function
+    module = sys.modules["lineas_core.problem"]
     calls = []
 
     def poisoned(x, y):
