@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lineas_core.affine import SteeringMaps, compose
-from lineas_core.config import BUDGETS, LearnConfig
+from lineas_core.config import BUDGETS
 from lineas_core.errors import UserError
 from lineas_core.evaluate import METRICS, sweep
 from lineas_core.folding import fold
+from lineas_core.hooks import find_modules, steer
 from lineas_core.learn import learn_iter
-from lineas_core.models import Sampling, fetch, load_model
+from lineas_core.models import LanguageModel, Sampling, TextToImageModel, fetch, load_model
+from lineas_core.pictures import Recipe, recipe_of, save_png, strip
 from lineas_core.prompts import PromptSet
 from lineas_core.storage import check_fits, load_maps, save_maps
 
@@ -48,6 +52,12 @@ def learn_command(
     model: Model = "smollm2-135m",
     budget: Annotated[str, typer.Option(help=f"One of: {', '.join(BUDGETS)}.")] = "quick",
     iterations: Annotated[int | None, typer.Option(help="Instead of the budget's.")] = None,
+    modules: Annotated[
+        str | None, typer.Option(help="Layer preset or regular expression; else the model's own.")
+    ] = None,
+    micro_batch_size: Annotated[
+        int | None, typer.Option(help="Prompts at a time, where memory is short.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Learn a map from source and target prompts. Ctrl-C saves the best so far."""
@@ -55,14 +65,15 @@ def learn_command(
     if budget not in BUDGETS:
         raise typer.BadParameter(f"choose from {', '.join(BUDGETS)}", param_hint="--budget")
     base = BUDGETS[budget]
-    config = LearnConfig(
-        **{**vars(base), "iterations": iterations or base.iterations, "seed": seed}
-    )
+    changed: dict[str, Any] = {"iterations": iterations, "micro_batch_size": micro_batch_size}
+    config = replace(base, seed=seed, **{k: v for k, v in changed.items() if v is not None})
+    loaded = load_model(model)
     run = learn_iter(
-        load_model(model),
+        loaded,
         data.source,
         data.target,
         config=config,
+        modules=find_modules(loaded.network, modules) if modules else None,
         heldout=(data.heldout_source, data.heldout_target),
     )
     best = last = None
@@ -87,24 +98,41 @@ def generate(
     prompt: list[str],
     model: Annotated[str | None, typer.Option(help="The first map's model if not given.")] = None,
     map: Annotated[list[str] | None, typer.Option(help="FOLDER[:STRENGTH], repeatable.")] = None,
+    strengths: Annotated[
+        str | None,
+        typer.Option(help="One result for each, such as -1,0,1; they multiply the maps' own."),
+    ] = None,
     seed: Seed = 0,
     max_new_tokens: int = Sampling.max_new_tokens,
     temperature: float = Sampling.temperature,
+    output_dir: Annotated[Path, typer.Option(help="Folder for pictures.")] = Path(),
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """Continue prompts, steered by any number of maps in the given order."""
+    """Continue or paint prompts, steered by any number of maps in the given order."""
     steps = [_map_and_strength(text) for text in map or []]
+    lams = _numbers(strengths) if strengths else None
+    if lams and not steps:
+        raise typer.BadParameter("give a --map, too", param_hint="--strengths")
     name = model or (steps[0][0].metadata.get("model") if steps else None) or "smollm2-135m"
     loaded = load_model(name)
     for maps, _ in steps:
         check_fits(maps, loaded)
-    composed = compose([maps for maps, _ in steps], [strength for _, strength in steps])
+    own = [strength for _, strength in steps]
+    applied = [[lam * strength for lam in lams] for strength in own] if lams else own
+    composed = compose([maps for maps, _ in steps], applied)
+    titles = [str(maps.metadata.get("title", "a map")) for maps, _ in steps]
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
-    with fold(loaded.network, composed):
-        texts = loaded.generate(prompt, seeds=[seed] * len(prompt), sampling=sampling)
-    for opening, text in zip(prompt, texts, strict=True):
-        row = {"prompt": opening, "text": text, "seed": seed, "maps": map or []}
-        typer.echo(json.dumps(row, ensure_ascii=False) if json_lines else opening + text)
+    for text in prompt:
+        # One strength per row of the batch cannot be folded into the parameters.
+        with steer(loaded.network, composed) if lams else fold(loaded.network, composed):
+            if isinstance(loaded, TextToImageModel):
+                recipe = recipe_of(loaded, text, seed, list(zip(titles, applied, strict=True)))
+                rows = [_paint(loaded, recipe, lams, output_dir)]
+            else:
+                rows = _continue(loaded, text, seed, lams, sampling)
+        for row in rows:
+            facts = {"prompt": text, "seed": seed, "maps": map or [], **row}
+            typer.echo(json.dumps(facts, ensure_ascii=False) if json_lines else _plain(facts))
 
 
 @app.command()
@@ -122,12 +150,11 @@ def evaluate(
     maps = load_maps(map)
     model = load_model(maps.metadata["model"])
     check_fits(maps, model)
+    if isinstance(model, TextToImageModel):
+        raise typer.BadParameter(f"{model.name} makes pictures, the metrics judge texts")
     if metric not in METRICS:
         raise typer.BadParameter(f"choose from {', '.join(METRICS)}", param_hint="--metric")
-    try:
-        lams = [float(x) for x in strengths.split(",")]
-    except ValueError:
-        raise typer.BadParameter(f"{strengths!r} is no list", param_hint="--strengths") from None
+    lams = _numbers(strengths)
     lines = [x for x in openings.read_text(encoding="utf-8").splitlines() if x.strip()]
     rows = sweep(model, maps, lines, metric=metric, strengths=lams, seeds=range(seeds))
     for row in rows:
@@ -150,6 +177,43 @@ def info(path: Path) -> None:
         "reflected": maps.reflected,
     }
     typer.echo(json.dumps({**maps.metadata, **figures}, indent=2))
+
+
+def _continue(
+    model: LanguageModel, text: str, seed: int, lams: list[float] | None, sampling: Sampling
+) -> list[dict[str, Any]]:
+    """One row for every strength."""
+    rows = len(lams or [1])
+    texts = model.generate([text] * rows, seeds=[seed] * rows, sampling=sampling)
+    if not lams:
+        return [{"text": texts[0]}]
+    return [{"strength": lam, "text": t} for lam, t in zip(lams, texts, strict=True)]
+
+
+def _paint(
+    model: TextToImageModel, recipe: Recipe, lams: list[float] | None, folder: Path
+) -> dict[str, Any]:
+    """One file: a picture, or a strip of pictures for the strengths."""
+    if model.truncated([recipe.prompt]):
+        typer.echo("The prompt is longer than the model reads; its end is ignored.", err=True)
+    rows = len(lams or [1])
+    images = model.generate([recipe.prompt] * rows, seeds=[recipe.seed] * rows)
+    slug = re.sub(r"[^a-z0-9]+", "-", recipe.prompt.lower()).strip("-")[:40] or "picture"
+    path = folder / f"{slug}-seed{recipe.seed}{'-strip' if lams else ''}.png"
+    file = save_png(strip(images, lams) if lams else images[0], path, recipe)
+    return {"strengths": lams, "file": str(file)} if lams else {"file": str(file)}
+
+
+def _plain(facts: dict[str, Any]) -> str:
+    lam = f"λ {facts['strength']:+.2f}  " if "strength" in facts else ""
+    return facts.get("file") or f"{lam}{facts['prompt']}{facts['text']}"
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no list", param_hint="--strengths") from None
 
 
 def _map_and_strength(text: str) -> tuple[SteeringMaps, float]:

@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from fakes import save_model, tiny_language_model
+from fakes import save_model, tiny_image_model, tiny_language_model
+from PIL import Image
 from typer.testing import CliRunner
 
 from lineas_core import cli
@@ -50,6 +51,63 @@ def test_generating_takes_the_map_s_model_and_strength(learnt):
     assert _run("generate", "hello", "--map", learnt).exit_code == 0
 
 
+def test_strengths_give_one_text_each_from_one_batch(learnt):
+    single = json.loads(_run("generate", "hello", "--map", f"{learnt}:0", "--json").stdout)
+    result = _run("generate", "hello", "--map", learnt, "--strengths=-1,0,1", "--json")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["strength"] for row in rows] == [-1, 0, 1]
+    assert rows[1]["text"] == single["text"]
+
+
+@pytest.fixture(scope="module")
+def painted(workplace):
+    """A map learnt on an image model, by way of the command line."""
+    save_model(tiny_image_model(), workplace / "pipeline")
+    result = _run(
+        "learn", workplace / "set.json", workplace / "look", "--model", workplace / "pipeline",
+        "--iterations", 2, "--modules", "resnet-norms", "--micro-batch-size", 2,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    return workplace / "look"
+
+
+def test_image_models_learn_the_modules_that_were_asked_for(painted):
+    maps = load_maps(painted)
+    assert maps.metadata["iteration"] == 2
+    assert all(".resnets." in name for name in maps)
+
+
+def test_pictures_are_written_with_their_recipe(painted, tmp_path):
+    result = _run(
+        "generate", "A b!", "c d", "--map", f"{painted}:0.5", "--seed", 3,
+        "--output-dir", tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    names = ["a-b-seed3.png", "c-d-seed3.png"]
+    assert result.stdout.split() == [str(tmp_path / name) for name in names]
+    with Image.open(tmp_path / names[0]) as image:
+        assert image.size == (64, 64)
+        assert image.text["parameters"].endswith('LinEAS: "set: 0.5"')
+
+
+def test_strengths_give_one_labelled_strip(painted, tmp_path):
+    result = _run(
+        "generate", "a b", "--map", painted, "--strengths=-1,0,1",
+        "--output-dir", tmp_path, "--json",
+    )  # fmt: skip
+    row = json.loads(result.stdout)
+    assert row["strengths"] == [-1, 0, 1]
+    with Image.open(row["file"]) as image:
+        assert image.width > 3 * 64
+        assert json.loads(image.text["lineas"])["maps"] == [["set", [-1, 0, 1]]]
+
+
+def test_an_overlong_prompt_is_painted_with_a_warning(painted, tmp_path):
+    result = _run("generate", "a" * 40, "--map", painted, "--output-dir", tmp_path)
+    assert result.exit_code == 0
+    assert "its end is ignored" in result.stderr
+
+
 def test_evaluating_prints_one_row_per_strength(learnt, workplace):
     result = _run(
         "evaluate", learnt, workplace / "openings.txt",
@@ -88,6 +146,8 @@ def test_an_interrupted_run_saves_the_best_so_far(workplace, monkeypatch):
         (["generate", "hello", "--model", "no-such-model"], 1),
         (["generate", "hello", "--map", "missing:abc"], 1),
         (["learn"], 2),
+        (["generate", "hello", "--strengths=0,1"], 2),
+        (["generate", "hello", "--map", "missing", "--strengths=a"], 1),
     ],
 )
 def test_a_mistake_is_one_line_and_an_exit_code(arguments, code, monkeypatch, capsys):
