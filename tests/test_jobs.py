@@ -177,13 +177,24 @@ def test_a_job_stopped_killed_and_resumed_ends_with_the_very_same_map(day, tmp_p
     assert records == [{k: v for k, v in r.items() if k != "elapsed"} for r in undisturbed]
 
 
+_STUCK = """
+import threading
+import lineas_core.models as models
+
+def load_model(name, load=models.load_model):
+    return threading.Event().wait() if name == "stuck" else load(name)
+
+models.load_model = load_model
+"""
+
+
 @pytest.fixture
-def stuck_model(tmp_path):
-    """Name of a model whose load never ends: reading its configuration waits for a writer."""
-    folder = tmp_path / "stuck"
-    folder.mkdir()
-    os.mkfifo(folder / "config.json")
-    return str(folder)
+def stuck_model(tmp_path, monkeypatch):
+    """Name of a model whose load never ends in the processes started from here on."""
+    (tmp_path / "sitecustomize.py").write_text(_STUCK)
+    root = Path(app.worker.__file__).parents[1]
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{root}")
+    return "stuck"
 
 
 def test_a_stop_while_the_model_is_loaded_acts_at_once_and_the_next_job_runs(
