@@ -25,8 +25,8 @@ class LearnConfig:
         standardise: learn in units of each coordinate's spread (see the module's docstring);
             False is the paper's plain loss.
         pooling: `mean`, `last` or `all`, see `lineas_core.pooling`.
-        precision: `bfloat16` runs the frozen network in mixed precision, `float32` does not.
-            Maps and loss are float32 in both.
+        precision: `bfloat16` runs a network with float32 weights in mixed precision, `float32`
+            does not. Maps and loss are float32 in both.
         micro_batch_size: prompts that pass through the network together, 1 or more; None takes
             as many as a GPU has memory for. Changes time and memory, not the result.
         heldout_every: iterations between two evaluations on held-out prompts, 1 or more.

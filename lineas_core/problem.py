@@ -162,11 +162,11 @@ class Problem:
     def _pass(self, inputs: Inputs, maps: SteeringMaps) -> Iterator[dict[str, Tensor]]:
         """One pass: module name -> pooled activations. Hooked until the block ends."""
         network = self._model.network
-        device = next(network.parameters()).device
+        weight = next(network.parameters())
         pooling = partial(pool, weight=inputs.weight, how=self._config.pooling)
-        mixed = torch.autocast(
-            device.type, torch.bfloat16, enabled=self._config.precision == "bfloat16"
-        )
+        # A network in bfloat16 is left to compute as it does when it generates.
+        wanted = self._config.precision == "bfloat16" and weight.dtype == torch.float32
+        mixed = torch.autocast(weight.device.type, torch.bfloat16, enabled=wanted)
         again = checkpointed(network) if self._memory.checkpointing else nullcontext()
         with (
             again,

@@ -1,0 +1,1 @@
+"""Measurements that are too large or too slow for the tests."""
