@@ -4,6 +4,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     CLIPTextConfig,
+    CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     LlamaConfig,
@@ -68,8 +69,11 @@ def tiny_language_model(seed=0):
     return LanguageModel(network, tokenizer, name="tiny")
 
 
-def tiny_pipeline(seed=0, **scheduler):
-    """SDXL's architecture at a hundred-thousandth of its size: pictures of 64 x 64 pixels."""
+def tiny_pipeline(seed=0, *, encoders=1, **scheduler):
+    """SDXL's architecture at a ten-thousandth of its size: pictures of 64 x 64 pixels.
+
+    Two text encoders are what SDXL has, one what a small model has.
+    """
     # Imported here: diffusers takes seconds, and tests of texts do without.
     from diffusers import (
         AutoencoderTiny,
@@ -95,20 +99,20 @@ def tiny_pipeline(seed=0, **scheduler):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         unet = UNet2DConditionModel.from_config({**SDXL_UNET, **sizes})
-        text_encoder = CLIPTextModelWithProjection(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=32,
-                intermediate_size=64,
-                projection_dim=16,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                max_position_embeddings=16,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                initializer_factor=10.0,  # so that two prompts differ visibly
-            )
+        texts = CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32 // encoders,
+            intermediate_size=64,
+            projection_dim=16,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=16,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            initializer_factor=10.0,  # so that two prompts differ visibly
         )
+        text_encoder = CLIPTextModelWithProjection(texts)
+        first = CLIPTextModel(texts) if encoders == 2 else None
         vae = AutoencoderTiny(
             encoder_block_out_channels=(8,) * 4,
             decoder_block_out_channels=(8,) * 4,
@@ -121,9 +125,9 @@ def tiny_pipeline(seed=0, **scheduler):
         last.bias.data[:] = 0.5
     return StableDiffusionXLPipeline(
         vae=vae,
-        text_encoder=None,
+        text_encoder=first,
         text_encoder_2=text_encoder,
-        tokenizer=None,
+        tokenizer=_letter_tokenizer() if first else None,
         tokenizer_2=tokenizer,
         unet=unet,
         scheduler=LCMScheduler.from_config({"_one_step": {"timestep": 399}, **scheduler}),
@@ -131,9 +135,9 @@ def tiny_pipeline(seed=0, **scheduler):
     )
 
 
-def tiny_image_model(seed=0, **scheduler):
-    """A one-step model around `tiny_pipeline`; keyword arguments configure the scheduler."""
-    return TextToImageModel(tiny_pipeline(seed, **scheduler), name="tiny image")
+def tiny_image_model(seed=0, **settings):
+    """A one-step model around `tiny_pipeline`."""
+    return TextToImageModel(tiny_pipeline(seed, **settings), name="tiny image")
 
 
 def save_model(model, folder):

@@ -200,6 +200,27 @@ def test_learning_encodes_every_side_once(model):
     assert len(passes) == 2
 
 
+def test_both_text_encoders_of_sdxl_are_heard():
+    model = tiny_image_model(encoders=2)
+    inputs = model.encode(["a b", "c" * 20])
+    assert inputs.arguments["encoder_hidden_states"].shape == (2, 16, 32)
+    assert inputs.truncated == 1
+    expected, _, pooled, _ = model.pipeline.encode_prompt(
+        ["a b"], do_classifier_free_guidance=False
+    )
+    torch.testing.assert_close(inputs.arguments["encoder_hidden_states"][:1], expected)
+    torch.testing.assert_close(inputs.arguments["text_embeds"][:1], pooled)
+
+
+def test_text_encoders_leave_the_gpu_for_learning_and_come_back(model, monkeypatch):
+    places, encoder = [], model.pipeline.text_encoder_2
+    monkeypatch.setattr(encoder, "to", lambda place: places.append(str(place)))
+    model.encode(["a"])
+    model.generate(["a"], seeds=[0])
+    assert places == ["cpu", "cpu", "cpu"]
+    # On a GPU these are: there, back, there again.
+
+
 def test_the_rows_of_a_strip_share_one_encoding(model):
     rows = []
     handle = model.pipeline.text_encoder_2.register_forward_pre_hook(

@@ -18,8 +18,8 @@ class Inputs:
     """Prompts, encoded once and fed to the network many times.
 
     Attributes:
-        arguments: keyword arguments of the network; every tensor's first axis runs over the n
-            prompts.
+        arguments: what `SteerableModel.forward` needs of the prompts; every tensor's first
+            axis runs over these.
         weight: (n, t), 1 for a token that counts in pooling, 0 for padding and special tokens;
             None where every position counts.
         truncated: number of prompts that were longer than the model allows and were cut.
