@@ -1,0 +1,50 @@
+"""ImgScore: how much of a picture stays when it is steered (LinEAS, section 4.4).
+
+Cosine of the embeddings of original and steered picture, 1 for the same picture.
+
+Differs from the paper, which embeds with DINOv2-small from the hub: EfficientNet-Lite0 comes out
+of the package index and runs offline. Their figures compare in order, not in size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from lineas_core.metrics.efficientnet import EfficientNetLite0
+
+__all__ = ["image_scores", "pixels_of"]
+
+_SIDE = 224
+_ROWS = 32
+
+
+def image_scores(originals: Sequence[Image.Image], steered: Sequence[Image.Image]) -> list[float]:
+    """Cosine similarity of each pair, -1 to 1.
+
+    Raises:
+        UserError: the package with the embedding network's weights is not installed.
+    """
+    pairs = F.cosine_similarity(_embed(originals), _embed(steered))
+    return pairs.tolist()
+
+
+def pixels_of(images: Sequence[Image.Image]) -> Tensor:
+    """What the embedding network reads: (n, 3, 224, 224), from about -1 to 1."""
+    pixels = np.stack([np.asarray(i.convert("RGB").resize((_SIDE, _SIDE))) for i in images])
+    return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
+
+
+@torch.no_grad()
+def _embed(images: Sequence[Image.Image]) -> Tensor:
+    network = _network()
+    return torch.cat([network.embed(rows) for rows in pixels_of(images).split(_ROWS)])
+
+
+_network = cache(EfficientNetLite0.pretrained)

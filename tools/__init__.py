@@ -1,0 +1,1 @@
+"""How shipped data was made; nothing here is imported by the app."""

@@ -1,0 +1,1 @@
+"""emoji-world: how the embedded image model is made. Not imported by the app."""
