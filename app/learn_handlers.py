@@ -111,7 +111,8 @@ class LearnHandlers:
             about = {"description": known.description, "keywords": known.keywords}
             prompts = replace(prompts, **about)
         chosen = dict(zip(_FIELDS, settings, strict=True))
-        chosen["batch_size"] = chosen["batch_size"] or None  # an empty box comes as 0
+        for name in ("batch_size", "micro_batch_size"):
+            chosen[name] = chosen[name] or None  # an empty box comes as 0
         request = JobRequest(
             title=_title(title),
             model=model,

@@ -142,6 +142,12 @@ def _settings() -> dict[str, Component]:
             "precision": gr.Dropdown(
                 ["bfloat16", "float32"], value=default.precision, label="Precision"
             ),
+            "micro_batch_size": gr.Number(
+                default.micro_batch_size or 0,
+                label="At a time",
+                info="0 takes what fits into memory.",
+                precision=0,
+            ),
             "heldout_every": gr.Number(
                 default.heldout_every, label="Iterations between held-out checks", precision=0
             ),
