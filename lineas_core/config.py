@@ -21,7 +21,8 @@ class LearnConfig:
         learning_rate: initial rate, above 0 and at most 10; decays to 0 along a cosine.
         optimizer: `adam`, `adamw` or `sgd`.
         batch_size: prompts per side and step, 1 or more; None takes all.
-        sparsity: γ from 0 to 1, weight of the sparse group lasso (LinEAS, Eq. 3.6).
+        sparsity: γ from 0 to 1, weight of the sparse group lasso (LinEAS, Eq. 3.6); 0 moves
+            every coordinate.
         standardise: learn in units of each coordinate's spread (see the module's docstring);
             False is the paper's plain loss.
         pooling: `mean`, `last` or `all`, see `lineas_core.pooling`.
@@ -37,7 +38,7 @@ class LearnConfig:
     learning_rate: float = 0.02
     optimizer: str = "adam"
     batch_size: int | None = None
-    sparsity: float = 0.1
+    sparsity: float = 0.0
     standardise: bool = True
     pooling: str = "mean"
     precision: str = "bfloat16"

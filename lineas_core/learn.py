@@ -1,7 +1,8 @@
 """The method: learn all maps together, end to end, through the frozen network (Algorithm 1).
 
 Differs from the paper: the learning rate multiplies γ in the proximal step, as proximal gradient
-descent on Eq. 3.6 needs; Algorithm 1 leaves it out. See also `lineas_core.problem`.
+descent on Eq. 3.6 needs; Algorithm 1 leaves it out. With Adam each coordinate has a rate of its
+own there, see `lineas_core.sparsity`. See also `lineas_core.problem`.
 """
 
 from __future__ import annotations
