@@ -76,6 +76,7 @@ class Problem:
             self._centre, self._unit = self._rows(self._inputs).mean(dim=0), self._spread
         self.facts = {
             "method": "lineas",
+            "kind": model.kind,
             "model": model.name,
             "fingerprint": fingerprint(model.network, self.names),
             "config": asdict(config),

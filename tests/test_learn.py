@@ -24,7 +24,7 @@ def model():
 class _Columns:
     """A model whose prompts are rows of numbers and whose network is two LayerNorms."""
 
-    name = "columns"
+    kind = name = "columns"
     default_modules = ["0", "2"]
 
     def __init__(self, width=6):

@@ -113,11 +113,20 @@ def test_noise_per_channel_is_constant_over_space():
 
 
 @pytest.mark.parametrize(
-    "facts", [{"noise": "pink"}, {"timestep": 1000}, {"timestep": -1}, {"timestep": "399"}]
+    "facts",
+    [{"noise": "pink"}, {"timestep": 1000}, {"timestep": -1}, {"timestep": "399"}, ["per-pixel"]],
 )
 def test_a_step_that_does_not_exist_is_refused(facts):
     with pytest.raises(UserError, match="in the scheduler of tiny image"):
         tiny_image_model(_one_step=facts)
+
+
+def test_a_scheduler_that_chooses_its_timestep_takes_no_other():
+    pipeline = tiny_pipeline()
+    pipeline.scheduler = EulerAncestralDiscreteScheduler()
+    pipeline.scheduler.register_to_config(_one_step={"timestep": 399})
+    with pytest.raises(UserError, match="timestep is 399, in the scheduler of ancestral"):
+        TextToImageModel(pipeline, name="ancestral")
 
 
 def test_the_same_seed_gives_the_same_picture_alone_or_in_a_batch(model):
@@ -283,6 +292,7 @@ def test_a_saved_pipeline_is_loaded_with_the_way_it_takes_its_step(tmp_path):
 
 def test_maps_are_saved_loaded_and_tied_to_their_model(model, tmp_path):
     maps = learn(model, SOURCE, TARGET, config=SHORT)
+    assert maps.metadata["kind"] == "text-to-image"
     loaded = load_maps(save_maps(maps, tmp_path / "map"))
     check_fits(loaded, model)
     with steer(model.network, maps, 0.7):

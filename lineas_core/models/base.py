@@ -42,11 +42,13 @@ class SteerableModel(Protocol):
     """A frozen generative model with a network in which module names resolve.
 
     Attributes:
+        kind: what it makes out of a prompt, `language` or `text-to-image`.
         name: catalog name, hub id or folder; goes into the files of learnt maps.
         network: the frozen network.
         default_modules: what `learn` steers when no modules are given.
     """
 
+    kind: str
     name: str
     network: nn.Module
     default_modules: list[str]

@@ -29,11 +29,14 @@ class LanguageModel:
     """A frozen causal language model that can be steered.
 
     Attributes:
+        kind: `language`.
         name: catalog name, hub id or folder.
         network: the transformers model, frozen, in evaluation mode.
         tokenizer: its tokenizer.
         default_modules: the module names of its preset.
     """
+
+    kind = "language"
 
     def __init__(
         self,

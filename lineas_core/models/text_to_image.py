@@ -38,6 +38,7 @@ class TextToImageModel:
     """A frozen one-step text-to-image model that can be steered.
 
     Attributes:
+        kind: `text-to-image`.
         name: catalog name, hub id or folder.
         network: the UNet, frozen.
         pipeline: text encoders, UNet, scheduler and decoder, as diffusers loads them.
@@ -46,6 +47,8 @@ class TextToImageModel:
         noise: `per-pixel` or `per-channel`, see `catalog.OneStep`.
         timestep: what the network is asked at, a scalar tensor.
     """
+
+    kind = "text-to-image"
 
     def __init__(
         self, pipeline: StableDiffusionXLPipeline, *, name: str, preset: str = "all-norms"
@@ -65,6 +68,8 @@ class TextToImageModel:
         self.default_modules = find_modules(self.network, preset)
         self.size: int = self.pipeline.default_sample_size * self.pipeline.vae_scale_factor
         facts = self.pipeline.scheduler.config.get("_one_step") or {}
+        if not isinstance(facts, dict):
+            raise _wrong(name, f"_one_step is {facts!r}", "a table")
         self.noise: str = facts.get("noise", "per-pixel")
         if self.noise not in _NOISES:
             raise _wrong(name, f"noise is {self.noise!r}", f"one of {_NOISES}")
@@ -153,8 +158,11 @@ class TextToImageModel:
             steps = scheduler.config.num_train_timesteps
             if not isinstance(timestep, int) or not 0 <= timestep < steps:
                 raise _wrong(self.name, f"timestep is {timestep!r}", f"a number below {steps}")
-            with _silent():
-                scheduler.set_timesteps(timesteps=[timestep], device=device)
+            try:
+                with _silent():
+                    scheduler.set_timesteps(timesteps=[timestep], device=device)
+            except (TypeError, ValueError) as error:  # many a class chooses its own
+                raise _wrong(self.name, f"timestep is {timestep}", "none") from error
         # Schedulers of the Euler family find their place in the schedule by this call.
         scheduler.scale_model_input(torch.zeros(1), scheduler.timesteps[0])
         return scheduler.timesteps[0]
