@@ -31,7 +31,8 @@ from tools.emoji_world.dataset import Dataset
 from tools.emoji_world.latents import CELL, CHANNELS
 from tools.emoji_world.renderer import NOISE, SIZE
 from tools.emoji_world.training import Clock, Run, muon_and_adamw, set_rate
-from tools.emoji_world.words import WIDTH, new_text_encoder, new_tokenizer
+from tools.emoji_world.vocabulary import LOOKS, SCENES, SUBJECTS
+from tools.emoji_world.words import WIDTH, learn_meanings, new_text_encoder, new_tokenizer
 
 __all__ = ["TIMESTEP", "Generator", "ship"]
 
@@ -39,6 +40,7 @@ TIMESTEP = 399  # DMD2's
 _BATCH = 48
 _RATE = 1.5e-3
 _EMA = 0.99
+_MEANINGS = 5.0  # minutes
 _LATENT = SIZE // CELL
 
 
@@ -109,6 +111,18 @@ def ship(generator: Generator, vae: AutoencoderTiny, folder: Path) -> None:
     pipeline.to(torch.float16)
     pipeline.save_pretrained(folder, safe_serialization=True)
     pipeline.to(torch.float32)
+    (folder / "words.txt").write_text(_words(), encoding="utf-8")
+
+
+def _words() -> str:
+    """What the model understands, for the page to show."""
+    looks = [tag for tags, _ in LOOKS.values() for tag in tags[:1]]
+    places = [phrase for phrases, _ in SCENES.values() for phrase in phrases if phrase]
+    also = [word for _, *more in SUBJECTS.values() for word in more]
+    parts = {"subjects": list(SUBJECTS), "looks": looks, "places": places, "also": also}
+    return (
+        "\n".join(line for name, words in parts.items() for line in (f"# {name}", *words)) + "\n"
+    )
 
 
 class _Average:
@@ -151,6 +165,8 @@ def main() -> None:
         generator.unet.load_state_dict(load_file(weights))
         text = options.ship / "text_encoder_2" / "model.safetensors"
         generator.text_encoder_2.load_state_dict(load_file(text), strict=False)
+    elif not (options.out / "generator.pt").exists():
+        learn_meanings(generator.text_encoder_2, tokenizer, _MEANINGS)
     optimizers = muon_and_adamw(generator, _RATE)
     run = Run(options.out / "generator.pt", {"model": generator}, optimizers)
     average = _Average(generator, options.out / "generator-mean.safetensors")

@@ -6,12 +6,17 @@ import json
 from pathlib import Path
 from random import Random
 
+import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from torch import nn
+from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
-from tools.emoji_world.captions import caption, random_picture
+from tools.emoji_world.captions import Picture, caption, random_picture
+from tools.emoji_world.training import Clock, set_rate
+from tools.emoji_world.vocabulary import LOOKS, SCENES, SUBJECTS
 
-__all__ = ["MAX_TOKENS", "WIDTH", "new_text_encoder", "new_tokenizer"]
+__all__ = ["MAX_TOKENS", "WIDTH", "learn_meanings", "new_text_encoder", "new_tokenizer"]
 
 MAX_TOKENS = 48
 WIDTH = 256
@@ -74,3 +79,40 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
         pad_token_id=tokenizer.pad_token_id,
     )
     return CLIPTextModelWithProjection(config)
+
+
+def learn_meanings(
+    encoder: CLIPTextModelWithProjection, tokenizer: CLIPTokenizer, minutes: float
+) -> None:
+    """Teach the encoder to tell scene, look and subjects of a caption, before any picture.
+
+    Minutes instead of hours: without it the generator draws the average picture of all captions
+    for its first thousand steps.
+    """
+    subjects = [None, *SUBJECTS]
+    names: list[list] = [list(SCENES), list(LOOKS), subjects, subjects]
+    heads = nn.ModuleList(nn.Linear(WIDTH, len(known)) for known in names)
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], lr=1e-3)
+    optimizer.param_groups[0]["rate"] = 1e-3
+    rng, clock, step = Random(1), Clock(minutes), 0
+    while not clock.over:
+        pictures = [random_picture(rng) for _ in range(64)]
+        captions = [caption(picture, rng) for picture in pictures]
+        tokens = tokenizer(captions, padding=True, truncation=True, return_tensors="pt")
+        wanted = torch.tensor([_indices(picture, names) for picture in pictures])
+        with torch.autocast("cpu", torch.bfloat16):
+            text = encoder(tokens["input_ids"]).text_embeds
+            guesses = [head(text).float() for head in heads]
+        loss = sum(F.cross_entropy(g, wanted[:, i]) for i, g in enumerate(guesses))
+        set_rate([optimizer], min(1, (step + 1) / 100) * clock.decay(0.4))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if (step := step + 1) % 50 == 0:
+            right = [(g.argmax(1) == wanted[:, i]).float().mean() for i, g in enumerate(guesses)]
+            print("meanings", step, f"{loss:.3f}", [f"{share:.2f}" for share in right], flush=True)
+
+
+def _indices(picture: Picture, names: list[list]) -> list[int]:
+    shown = (picture.scene, picture.look, picture.subject, picture.second)
+    return [known.index(name) for known, name in zip(names, shown, strict=True)]

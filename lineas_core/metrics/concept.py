@@ -1,0 +1,119 @@
+"""ConceptScore: how surely a picture shows a concept, judged by a network that never steers.
+
+A small classifier ("probe") of the embedded model's world, trained on drawn pictures, not on
+generated ones (see tools/emoji_world/probe.py). It knows subjects, scenes and looks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lineas_core.errors import UserError
+
+__all__ = ["Probe", "concept_scores"]
+
+_FOLDER = Path(__file__).parents[2] / "assets" / "models" / "emoji-world-probe"
+_SIDE = 128
+_ROWS = 64
+
+
+class Probe(nn.Module):
+    """A residual network with one output for every subject, scene and look.
+
+    Attributes:
+        labels: what it knows, by kind; `subject` are seen or not one by one, of `scene` and
+            `look` a picture has exactly one.
+    """
+
+    def __init__(self, labels: dict[str, list[str]]) -> None:
+        """Untrained."""
+        super().__init__()
+        self.labels = labels
+        widths = (32, 64, 128, 192, 256)
+        layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 5, stride=2, padding=2)]
+        for before, after in pairwise(widths):
+            layers += [_Residual(before), nn.Conv2d(before, after, 3, stride=2, padding=1)]
+        self.body = nn.Sequential(*layers, _Residual(widths[-1]), nn.BatchNorm2d(widths[-1]))
+        # Mean for what is everywhere (scene, look), maximum for what stands in one place.
+        self.head = nn.Linear(2 * widths[-1], sum(map(len, labels.values())))
+
+    @classmethod
+    def load(cls, folder: Path = _FOLDER) -> Probe:
+        """The shipped one.
+
+        Raises:
+            UserError: it is not there.
+        """
+        try:
+            labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+            weights = load_file(folder / "model.safetensors")
+        except (OSError, ValueError) as error:
+            raise UserError(
+                "E_MODEL",
+                "the network that recognises concepts is missing or damaged",
+                where=str(folder),
+                remedy="Restore the folder from the repository.",
+            ) from error
+        probe = cls(labels)
+        probe.load_state_dict(weights)
+        return probe.float().eval().requires_grad_(False)
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """(n, 3, 128, 128) from -1 to 1 -> logits (n, labels) by kind."""
+        z = F.silu(self.body(pixels))
+        logits = self.head(torch.cat([z.mean(dim=(2, 3)), z.amax(dim=(2, 3))], dim=1))
+        parts = logits.split([len(names) for names in self.labels.values()], dim=1)
+        return dict(zip(self.labels, parts, strict=True))
+
+    @torch.no_grad()
+    def probabilities(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
+        """(n, labels) by kind: each subject for itself; scenes, and looks, sum to 1."""
+        pixels = np.stack([np.asarray(i.convert("RGB").resize((_SIDE, _SIDE))) for i in images])
+        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+        logits = [self(rows) for rows in x.split(_ROWS)]
+        joined = {kind: torch.cat([part[kind] for part in logits]) for kind in self.labels}
+        return {k: v.sigmoid() if k == "subject" else v.softmax(-1) for k, v in joined.items()}
+
+
+def concept_scores(images: Sequence[Image.Image], concept: str) -> list[float]:
+    """Probability that each picture shows the concept, 0 to 1.
+
+    Raises:
+        UserError: the probe does not know the concept, or is missing.
+    """
+    probe = _shipped()
+    for kind, names in probe.labels.items():
+        if concept in names:
+            return probe.probabilities(images)[kind][:, names.index(concept)].tolist()
+    known = ", ".join(probe.labels["look"][1:] + probe.labels["subject"][:5])
+    raise UserError("E_CONCEPT", f"no score for {concept!r}", remedy=f"Known are {known}, ....")
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.BatchNorm2d(width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)
+
+
+_shipped = cache(Probe.load)
