@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 import torch
 from fakes import tiny_language_model
@@ -12,6 +14,7 @@ from lineas_core import (
     record,
     steer,
 )
+from lineas_core.hooks import Complete
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +115,17 @@ def test_stopping_after_the_last_module_skips_what_follows(model):
     handle.remove()
     assert list(activations) == model.default_modules
     assert reached == []
+    assert _hooks(model.network) == 0
+
+
+def test_who_suppresses_the_end_of_a_pass_goes_on_under_the_hooks(model):
+    with record(model.network, model.default_modules, stop=True) as activations:
+        with suppress(Complete):
+            _logits(model)
+        first = dict(activations)
+        assert _hooks(model.network) == len(first) == len(model.default_modules)
+        _logits(model, ["c b a"])  # as when a block is computed again: nothing new is kept
+    assert all(activations[name] is first[name] for name in first)
     assert _hooks(model.network) == 0
 
 

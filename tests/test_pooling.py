@@ -42,3 +42,8 @@ def test_pooling_first_equals_steering_first():
 def test_unknown_pooling_names_the_known_ones():
     with pytest.raises(UserError, match="mean, last, all"):
         pool(torch.zeros(1, 2, 3), -1, how="max")
+
+
+def test_an_output_without_positions_is_its_own_sample():
+    rows = torch.randn(3, 5)
+    assert all(torch.equal(pool(rows, -1, how=how), rows) for how in ("mean", "last", "all"))
