@@ -148,7 +148,8 @@ def _check(source: str | Path, local_files_only: bool) -> None:
 
 def _variant(source: str | Path, one_step: OneStep | None) -> str | None:
     if Path(source).is_dir():
-        return "fp16" if any(Path(source).glob("*/*.fp16.safetensors")) else None
+        files = [file.name for file in Path(source).glob("unet/*.safetensors")]
+        return "fp16" if files and all(".fp16." in name for name in files) else None
     return one_step.variant if one_step else None
 
 
