@@ -334,7 +334,7 @@ def test_a_job_that_comes_while_the_worker_is_leaving_is_not_left_behind(
             late.append(self.submit(request_))  # too late for this look, and the lock is held
         return found
 
-    monkeypatch.setattr(app.worker, "load_model", lambda *_: None)
+    monkeypatch.setattr(app.worker, "load_model", lambda *_: object())
     monkeypatch.setattr(app.worker, "_learn", lambda *_: "done")
     monkeypatch.setattr(Jobs, "waiting", and_then_one_comes)
     work(idle, held(idle))
