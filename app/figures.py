@@ -7,13 +7,22 @@ stretched (100 x 100 units, lines keep their width), so all words stand beside t
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from app.tabs.fragments import safe
 from lineas_core import SteeringMaps
+from lineas_core.pictures import label_of
 
-__all__ = ["curve", "modules"]
+__all__ = ["curve", "modules", "strips"]
+
+_THUMBNAIL = 160  # pixels
 
 
 def curve(records: Sequence[Mapping[str, Any]], iterations: int) -> str:
@@ -52,6 +61,41 @@ def modules(maps: SteeringMaps) -> str:
         "mean |shift|": [m.shift.abs().mean().item() for m in maps.values()],
     }
     return "".join(_bars(title, list(maps), values) for title, values in rows.items())
+
+
+def strips(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """What the maps painted on the way, newest first: a strip over λ for each record.
+
+    Args:
+        prompt: what was painted.
+        records: as `Jobs.previews` gives them.
+    """
+    items = "".join(
+        f'<li><small>after {r["iteration"]} iterations</small><div class="painted">'
+        + "".join(map(_picture, r["pictures"], r["strengths"]))
+        + "</div></li>"
+        for r in reversed(records)
+        if r.get("pictures")
+    )
+    return f'<p class="hint">“{safe(prompt)}”</p><ol class="previews">{items}</ol>'
+
+
+def _picture(file: Path, strength: float) -> str:
+    data, label = _thumbnail(file), label_of(strength)
+    return (
+        f'<figure><img src="data:image/jpeg;base64,{data}" alt="λ {label}">'
+        f"<figcaption>{label}</figcaption></figure>"
+    )
+
+
+@lru_cache(maxsize=256)
+def _thumbnail(file: Path) -> str:
+    """A small JPEG: a job is looked at every second or two, and all its pictures with it."""
+    data = BytesIO()
+    with Image.open(file) as image:
+        image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+        image.convert("RGB").save(data, "JPEG", quality=85)
+    return base64.b64encode(data.getvalue()).decode()
 
 
 def _points(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:

@@ -8,6 +8,7 @@ A job is a folder named by its id:
     modules.json        latest loss of every module
     state.safetensors   checkpoint: all that `learn_iter` needs to go on
     map/                the best maps so far; the last ones once the job is done
+    preview-*.png       what an image model painted on the way
     log.txt             traces of internal errors
 
 One worker takes the jobs in turn. It holds the file `lock` for as long as it lives, so a job that
@@ -60,7 +61,7 @@ class JobRequest:
         prompts: both sides, and held-out prompts to measure on.
         config: settings of the run.
         preset: layer preset or module pattern; None takes the model's default.
-        preview_prompt: continued at strength 1 at every quarter of the run; empty: never.
+        preview_prompt: continued or painted at every quarter of the run; empty: never.
     """
 
     title: str
@@ -196,8 +197,10 @@ class Jobs:
         return [json.loads(line) for line in whole_lines(self._folder(job_id))]
 
     def previews(self, job_id: str) -> list[dict[str, Any]]:
-        """The records that also have strength and text."""
-        return [record for record in self.records(job_id) if "text" in record]
+        """The records that also have strength and text, or strengths and pictures (files)."""
+        folder = self._folder(job_id)
+        found = [r for r in self.records(job_id) if "text" in r or "pictures" in r]
+        return [r | {"pictures": [folder / f for f in r.get("pictures", ())]} for r in found]
 
     def modules(self, job_id: str) -> dict[str, float]:
         """Module name -> loss, seconds old; empty before the first checkpoint."""

@@ -6,27 +6,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields, replace
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
 from app import figures
-from app.handlers import notices
+from app.advice import advice
+from app.checks import map_menu, notices
 from app.jobs import Job, JobRequest
 from app.studio import Studio
 from app.tabs import fragments
-from lineas_core import BUDGETS, LearnConfig, PromptSet, SteeringMaps, UserError, load_maps
-from lineas_core.models.catalog import MODELS
+from lineas_core import BUDGETS, LearnConfig, PromptSet, UserError, load_maps
+from lineas_core.models.catalog import MODELS, Kind
 
-__all__ = ["LANGUAGE_BUDGETS", "LearnHandlers"]
+__all__ = ["PREVIEWS", "LearnHandlers", "budgets", "kind_of"]
 
-LANGUAGE_BUDGETS = {name: config for name, config in BUDGETS.items() if "DMD2" not in name}
+PREVIEWS: dict[Kind, str] = {
+    "language": "Once upon a time",
+    "text-to-image": "A castle by a lake",
+}
+"""What a job continues or paints on the way, unless told otherwise."""
+_ELSEWHERE = {"language": "DMD2", "text-to-image": "language"}  # in the names of budgets
 ENOUGH = 32  # prompts a side, as in the paper
 _FIELDS = [field.name for field in fields(LearnConfig)]
 _ACTIVE = ("queued", "loading", "running", "stopping", "hung")
 _RESUMABLE = ("stopped", "failed", "interrupted")
-_SMALL_EFFECT = 0.8  # less than a fifth of the distance gone
-_OVERFITTED = 1.05
 _NO_JOB = "Nothing learnt yet. Fill in the form and press Start; the page may be closed meanwhile."
 
 
@@ -40,6 +44,20 @@ class LearnHandlers:
     def count(self, text: str) -> str:
         """How many prompts a box holds, and what is wrong with them."""
         return fragments.counter(*_counted(text), ENOUGH)
+
+    def sets(self, model: str) -> list[tuple[str, str]]:
+        """The shipped sets for a model, as (title, stem)."""
+        return [(title, stem) for stem, title in self._studio.prompt_sets(kind_of(model)).items()]
+
+    @notices
+    def fit(self, model: str, preview_prompt: str) -> tuple[Any, ...]:
+        """What depends on the model: menu of shipped sets, budgets, preview prompt."""
+        ours = (preview_prompt or "") in ("", *PREVIEWS.values())
+        return (
+            gr.Dropdown(self.sets(model), value=None),
+            gr.Radio(budgets(model), value=next(iter(BUDGETS))),
+            PREVIEWS[kind_of(model)] if ours else gr.skip(),
+        )
 
     @notices
     def load_set(self, stem: str | None) -> tuple[Any, ...]:
@@ -61,7 +79,7 @@ class LearnHandlers:
     @notices
     def budget(self, name: str) -> tuple[Any, ...]:
         """The fields of `LearnConfig` for a named budget, in their order; 0 stands for None."""
-        return tuple(0 if v is None else v for v in astuple(LANGUAGE_BUDGETS[name]))
+        return tuple(0 if v is None else v for v in astuple(BUDGETS[name]))
 
     @notices
     def estimate(
@@ -161,16 +179,20 @@ class LearnHandlers:
             fragments.report(advice(records, maps)) if over else "",
             *_buttons(job.state),
             figures.curve(records, job.iterations),
-            fragments.previews(job.request.preview_prompt, self._studio.jobs.previews(job.id)),
+            _previews(job.request.preview_prompt, self._studio.jobs.previews(job.id)),
             figures.modules(maps) if maps else "",
             now,
         )
 
     @notices
-    def try_it(self, job_id: str | None) -> Any:
-        """The Text tab, opened."""
-        self._studio.jobs.get(job_id or "")
-        return gr.Tabs(selected="text")
+    def try_it(self, job_id: str | None) -> tuple[Any, ...]:
+        """The tab for what was learnt, opened, and the menus of both, the new map chosen."""
+        kind = self._studio.entry(job_id or "").kind
+        menus = [
+            map_menu(self._studio, kind, job_id) if kind == other else gr.skip()
+            for other in get_args(Kind)
+        ]
+        return gr.Tabs(selected=kind), *menus
 
     @notices
     def learn(
@@ -189,17 +211,17 @@ class LearnHandlers:
             source: prompts to steer away from, 2 or more, better 32.
             target: prompts to steer towards, 2 or more, better 32.
             model: an installed model.
-            budget: quick, normal, thorough or paper (language).
+            budget: quick, normal, thorough, paper (language) or paper (DMD2).
             heldout: number of prompts a side that are kept for measuring.
 
         Returns:
             The id of the job, for `job`; when it is done also the id of the map.
         """
-        if budget not in LANGUAGE_BUDGETS:
-            remedy = f"Give one of {', '.join(LANGUAGE_BUDGETS)}."
+        if budget not in BUDGETS:
+            remedy = f"Give one of {', '.join(BUDGETS)}."
             raise UserError("E_BUDGET", f"budget is {budget!r}", remedy=remedy)
         prompts = PromptSet.from_texts(_lines(source), _lines(target)).holdout(heldout)
-        return self._submit(JobRequest(_title(title), model, prompts, LANGUAGE_BUDGETS[budget]))
+        return self._submit(JobRequest(_title(title), model, prompts, BUDGETS[budget]))
 
     @notices
     def job(self, job_id: str) -> dict:
@@ -213,36 +235,24 @@ class LearnHandlers:
         return self._studio.jobs.submit(request)
 
 
-def advice(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str]:
-    """What came of a run and what to do next, in plain sentences.
+def budgets(model: str) -> list[tuple[str, str]]:
+    """The named settings that fit a model, as (what a menu shows, name)."""
+    return [
+        (f"{name} · {config.iterations} iterations", name)
+        for name, config in BUDGETS.items()
+        if _ELSEWHERE[kind_of(model)] not in name
+    ]
 
-    Args:
-        records: as `Jobs.records` gives them.
-        maps: what was learnt.
-    """
-    heldout = [(r["iteration"], r["heldout"]) for r in records if r["heldout"] is not None]
-    key = "heldout" if heldout else "loss"
-    start, end = (
-        next(r[key] for r in run if r[key] is not None) for run in (records, records[::-1])
-    )
-    name = "Held-out distance" if heldout else "Training loss"
-    lines = [f"{name}: {start:.3g} before, {end:.3g} after ({end / (start or 1) - 1:+.0%})."]
-    if not heldout:
-        lines.append("Hold some prompts out to see whether the map works on new sentences.")
-    if maps.support == 0:
-        lines.append("The map changes nothing: lower γ.")
-    elif end > _SMALL_EFFECT * start:
-        lines.append("The effect is small: more iterations, or prompts that differ more.")
-    best = min(heldout, key=lambda point: point[1], default=(0, end))
-    if end > _OVERFITTED * best[1]:
-        lines.append(
-            f"Overfitted: the held-out distance rises since iteration {best[0]}. "
-            "Use fewer iterations or more prompts."
-        )
-    lines.append(f"{maps.support:.0%} of the coordinates are moved.")
-    if kept := maps.not_invertible:
-        lines.append(f"{kept} coordinates cannot be inverted and stay as they are for λ < 0.")
-    return lines
+
+def kind_of(model: str) -> Kind:
+    """What a model makes."""
+    return MODELS[model].kind if model in MODELS else "language"
+
+
+def _previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """The figure for what the job made of its prompt."""
+    painted = any(record.get("pictures") for record in records)
+    return figures.strips(prompt, records) if painted else fragments.previews(prompt, records)
 
 
 def _counted(text: str | None) -> tuple[int, tuple[str, ...]]:

@@ -7,19 +7,19 @@ went away) gives back lock and hooks like one that ran to its end.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
-from statistics import fmean
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, get_args
 
+from app.album import Album, Painted
 from app.jobs import Jobs
+from app.library import MapEntry, read_map, ready_made, stored
+from app.words import known_words
 from lineas_core import (
     PromptSet,
     SteeringMaps,
@@ -31,50 +31,17 @@ from lineas_core import (
 )
 from lineas_core.metrics.perplexity import perplexity
 from lineas_core.metrics.toxicity import toxicity
-from lineas_core.models import LanguageModel, Sampling, fetch, installed
-from lineas_core.models.catalog import MODELS
+from lineas_core.models import Sampling, fetch, folder_of, installed
+from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.pictures import recipe_of
 
-__all__ = ["MapEntry", "Studio", "Written"]
-
-Origin = Literal["ready-made", "yours"]
+__all__ = ["Studio", "Written"]
 
 _ROOT = Path(__file__).parents[1]
-_OPENS_ON = "football-smollm2-135m"  # a model without licence questions
+_MADE: dict[Kind, str] = {"language": "texts", "text-to-image": "pictures"}
 _MODELS_KEPT = 2
 _ENOUGH = 5  # iterations that tell a pace
-_OFFENSIVE = 0.3  # mean toxicity of one side of the prompts
 _SECONDS_PER_GB = 0.03  # per prompt and iteration, on two CPU cores
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class MapEntry:
-    """A map of the library.
-
-    Attributes:
-        id: name of its folder, or the id of the job that learnt it.
-        title: what a menu shows, any text.
-        model: catalog name, hub id or folder of the model it was learnt on.
-        origin: shipped with the app, or learnt or put there by the user.
-        folder: where it is kept, to be read by `load_maps`.
-        metadata: facts about its making.
-        harmful: sign of the strengths that lead towards offensive texts; 0 where neither does.
-    """
-
-    id: str
-    title: str
-    model: str
-    origin: Origin
-    folder: Path
-    metadata: dict[str, Any]
-    harmful: int = 0
-
-    @property
-    def keywords(self) -> tuple[str, ...]:
-        """Words that tell its topic; empty for most maps."""
-        words = self.metadata.get("keywords")
-        return tuple(map(str, words)) if isinstance(words, list) else ()
 
 
 @dataclass(frozen=True)
@@ -113,28 +80,31 @@ class Studio:
         """
         self.jobs = Jobs(data_dir / "jobs")
         self._ready_made, self._own = assets / "maps", data_dir / "maps"
-        self._prompts = prompts
-        self._models: dict[str, LanguageModel] = {}  # the one used last stands last
+        self._prompts, self._album = prompts, Album()
+        self._models: dict[str, Any] = {}  # the one used last stands last
         self._lock = Lock()  # not an RLock: a generator may go on in another thread
         self._installing = Lock()
 
     def maps(self) -> list[MapEntry]:
         """Ready-made maps, the one to open on first; then the user's, newest job first."""
-        rank = {name: place for place, name in enumerate(MODELS)}
-        ready = _stored("ready-made", self._ready_made)
-        ready.sort(key=lambda e: (e.id != _OPENS_ON, rank.get(e.model, len(rank))))
-        return [*ready, *_stored("yours", self._own), *self._learnt()]
+        return [*ready_made(self._ready_made), *stored("yours", self._own), *self._learnt()]
 
-    def entry(self, map_id: str) -> MapEntry:
-        """The map with this id.
+    def opens_on(self) -> Kind:
+        """What to show first: pictures, if there is a shipped map for a model that can run."""
+        ready = [e for e in ready_made(self._ready_made) if self.installed(e.model)]
+        return "text-to-image" if "text-to-image" in {e.kind for e in ready} else "language"
+
+    def entry(self, map_id: str, kind: Kind | None = None) -> MapEntry:
+        """The map with this id, for models of this kind if one is given.
 
         Raises:
             UserError: there is none.
         """
         for entry in self.maps():
-            if entry.id == map_id:
+            if entry.id == map_id and kind in (None, entry.kind):
                 return entry
-        raise UserError("E_MAP", "there is no such map", remedy="Choose one from the list.")
+        what = f"there is no such map{f' for {_MADE[kind]}' if kind else ''}"
+        raise UserError("E_MAP", what, remedy="Choose one from the list.")
 
     def steering(self, map_id: str) -> SteeringMaps:
         """The learnt maps themselves."""
@@ -167,7 +137,8 @@ class Studio:
         Raises:
             UserError: no such map, its model is not installed, or the map does not fit it.
         """
-        entry, maps, rows = self.entry(map_id), self.steering(map_id), len(strengths)
+        entry, rows = self.entry(map_id, "language"), len(strengths)
+        maps = load_maps(entry.folder)
         prompts, seeds, texts = [prompt] * rows, [seed] * rows, [""] * rows
         yield [Written(lam, "") for lam in strengths]
         with self._lock:
@@ -180,10 +151,51 @@ class Studio:
             figures = toxicity(texts), perplexity(model, prompts, texts)  # of the unsteered model
         yield [Written(*row) for row in zip(strengths, texts, *figures, strict=True)]
 
+    def painted(
+        self, map_id: str, prompt: str, strengths: Sequence[float], *, seed: int = 0
+    ) -> list[Painted] | None:
+        """What `paint` would answer, if it is all at hand; None where a model has to work."""
+        entry = self.entry(map_id, "text-to-image")
+        found = [self._album.get(_key(entry, prompt, seed, lam)) for lam in strengths]
+        pictures = [picture for picture in found if picture]
+        return pictures if len(pictures) == len(found) else None
+
+    def paint(
+        self, map_id: str, prompt: str, strengths: Sequence[float], *, seed: int = 0
+    ) -> list[Painted]:
+        """Paint one prompt at several strengths; what is not at hand yet in one batch.
+
+        Args:
+            map_id: which map steers.
+            prompt: what to paint.
+            strengths: λ of every picture; the one at 0 is the original.
+            seed: of the noise, shared by all, so that they differ by the steering alone.
+
+        Returns:
+            One picture per strength.
+
+        Raises:
+            UserError: no such map, its model is not there, or the map does not fit it.
+        """
+        entry = self.entry(map_id, "text-to-image")
+        keys = [_key(entry, prompt, seed, lam) for lam in strengths]
+        with self._lock:
+            found = [self._album.get(key) for key in keys]
+            lams = [lam for lam, picture in zip(strengths, found, strict=True) if not picture]
+            new = iter(self._paint(entry, prompt, lams, seed) if lams else ())
+            pictures = [picture or next(new) for picture in found]
+            for key, picture in zip(keys, pictures, strict=True):
+                self._album.add(key, picture)
+        return pictures
+
+    def words(self, model: str) -> dict[str, tuple[str, ...]]:
+        """The words that a model knows, by heading; empty where nothing is told about it."""
+        return known_words(folder_of(model) if model in MODELS else Path(model))
+
     def installed(self, model: str) -> bool:
         """Whether a model is ready to load; one from the hub is left to transformers."""
         entry = MODELS.get(model)
-        return entry is None or entry.embedded is None or installed(model)
+        return entry is None or not (entry.embedded or entry.folder) or installed(model)
 
     def require(self, model: str) -> None:
         """Refuse a model that would have to be installed first.
@@ -192,11 +204,13 @@ class Studio:
             UserError: it is not on this machine.
         """
         if not self.installed(model):
-            title = MODELS[model].title
+            entry = MODELS[model]
             raise UserError(
                 "E_NOT_INSTALLED",
-                f"{title} is not on this machine yet",
-                remedy=f"Click “Install {title}”.",
+                f"{entry.title} is not on this machine yet",
+                remedy=f"Click “Install {entry.title}”."
+                if entry.embedded
+                else f"Get the whole project again: its weights belong to {entry.folder}.",
             )
 
     def install(self, model: str) -> Iterator[str]:
@@ -230,32 +244,62 @@ class Studio:
                 return job.elapsed / job.iteration / len(job.request.prompts.source)
         return _SECONDS_PER_GB * (MODELS[model].memory_gb if model in MODELS else 1)
 
-    def prompt_sets(self) -> dict[str, str]:
-        """Shipped prompt sets: file stem -> title."""
-        return {f.stem: PromptSet.load(f).name for f in sorted(self._prompts.glob("*.json"))}
+    def prompt_sets(self, kind: Kind) -> dict[str, str]:
+        """Shipped prompt sets for models of a kind: file stem -> title."""
+        return {
+            f.stem: PromptSet.load(f).name for f in sorted(self._set_folder(kind).glob("*.json"))
+        }
 
     def prompt_set(self, stem: str) -> PromptSet:
-        """A shipped prompt set.
+        """A shipped prompt set of either kind.
 
         Raises:
             UserError: there is none of this name.
         """
-        if stem not in self.prompt_sets():
-            raise UserError("E_SET", "there is no such set", remedy="Choose one from the list.")
-        return PromptSet.load(self._prompts / f"{stem}.json")
+        for kind in get_args(Kind):
+            if stem in self.prompt_sets(kind):
+                return PromptSet.load(self._set_folder(kind) / f"{stem}.json")
+        raise UserError("E_SET", "there is no such set", remedy="Choose one from the list.")
 
     def openings(self, *, toxic: bool) -> list[str]:
-        """Shipped openings that show what a map does."""
-        name = "toxicity-openings.txt" if toxic else "neutral-openings.txt"
+        """Shipped openings that show what a map does to texts."""
+        return self._lines("toxicity-openings.txt" if toxic else "neutral-openings.txt")
+
+    def scenes(self) -> list[str]:
+        """Shipped descriptions that show what a map does to pictures."""
+        return self._lines("neutral-images.txt")
+
+    def _lines(self, name: str) -> list[str]:
         return (self._prompts / name).read_text(encoding="utf-8").splitlines()
+
+    def _set_folder(self, kind: Kind) -> Path:
+        return self._prompts / "images" if kind == "text-to-image" else self._prompts
 
     def _learnt(self) -> list[MapEntry]:
         over = [job for job in self.jobs.list() if job.state in ("done", "stopped")]
+        places = [(job.id, job.map_folder) for job in over if job.map_folder]
+        return [entry for place in places if (entry := read_map(place[0], "yours", place[1]))]
+
+    def _paint(
+        self, entry: MapEntry, prompt: str, strengths: Sequence[float], seed: int
+    ) -> list[Painted]:
+        """One batch of pictures; the lock must be held."""
+        maps, model, rows = load_maps(entry.folder), self._model(entry.model), len(strengths)
+        check_fits(maps, model)
+        with steer(model.network, maps, strengths):
+            images = model.generate([prompt] * rows, seeds=[seed] * rows)
+        truncated = bool(model.truncated([prompt]))
         return [
-            e for job in over if job.map_folder for e in _entry(job.id, "yours", job.map_folder)
+            Painted(
+                lam,
+                image,
+                recipe_of(model, prompt, seed, [(entry.title, lam)] if lam else []),
+                truncated,
+            )
+            for lam, image in zip(strengths, images, strict=True)
         ]
 
-    def _model(self, name: str) -> LanguageModel:
+    def _model(self, name: str) -> Any:
         """Load a model or take it from the few that are kept; the lock must be held."""
         self.require(name)
         model = self._models.pop(name, None)
@@ -267,29 +311,6 @@ class Studio:
         return model
 
 
-def _stored(origin: Origin, library: Path) -> list[MapEntry]:
-    return [
-        e for folder in sorted(library.glob("*/")) for e in _entry(folder.name, origin, folder)
-    ]
-
-
-def _entry(map_id: str, origin: Origin, folder: Path) -> list[MapEntry]:
-    """The map in a folder; nothing, with a line in the log, where it cannot be read."""
-    try:
-        facts, harmful = _read(folder, (folder / "lineas.safetensors").stat().st_mtime_ns)
-    except (OSError, UserError) as error:
-        _log.warning("The map %r is left out: %s", folder.name, error)
-        return []
-    title = str(facts.get("title") or folder.name)
-    return [MapEntry(map_id, title, str(facts.get("model")), origin, folder, facts, harmful)]
-
-
-@lru_cache(maxsize=512)
-def _read(folder: Path, changed: int) -> tuple[dict[str, Any], int]:  # noqa: ARG001 - of the key
-    """Metadata, and the sign of the harmful strengths, told by the prompts it was learnt from."""
-    facts, harmful = load_maps(folder).metadata, 0
-    if (folder / "prompts.json").is_file():
-        prompts = PromptSet.load(folder / "prompts.json")
-        source, target = (fmean(toxicity(side)) for side in (prompts.source, prompts.target))
-        harmful = (target > _OFFENSIVE) - (source > _OFFENSIVE)
-    return facts, harmful
+def _key(entry: MapEntry, prompt: str, seed: int, strength: float) -> tuple[object, ...]:
+    """What a picture depends on; the originals of all maps are the same."""
+    return entry.model, entry.metadata.get("sha256") if strength else "", prompt, seed, strength

@@ -7,9 +7,11 @@ from pathlib import Path
 import gradio as gr
 
 from app.handlers import Handlers
+from app.image_handlers import ImageHandlers
 from app.learn_handlers import LearnHandlers
 from app.studio import Studio
 from app.tabs import QUIET
+from app.tabs.images import images_tab
 from app.tabs.learn import learn_tab
 from app.tabs.text import text_tab
 
@@ -18,7 +20,7 @@ __all__ = ["LOOK", "build_demo"]
 _ROOT = Path(__file__).parents[1]
 _HEADER = """
 <header class="studio"><h1>LinEAS <span>Studio</span></h1>
-<p>Turn a concept up or down inside a language model, without changing the prompt.</p></header>
+<p>Turn a concept up or down inside a generative model, without changing the prompt.</p></header>
 """
 # Only fonts that every machine has: the page must work without a network.
 _THEME = gr.themes.Base(
@@ -41,19 +43,30 @@ LOOK = {"theme": _THEME, "css_paths": _ROOT / "assets" / "style.css"}
 
 def build_demo(studio: Studio) -> gr.Blocks:
     """The page and its endpoints, over everything behind them."""
-    handlers, learning = Handlers(studio), LearnHandlers(studio)
+    handlers, painting, learning = Handlers(studio), ImageHandlers(studio), LearnHandlers(studio)
+    opened = studio.opens_on()
     with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
         gr.HTML(_HEADER, apply_default_css=False)
-        with gr.Tabs(selected="text") as tabs:
-            with gr.Tab("Text", id="text"):
+        with gr.Tabs(selected=opened) as tabs:
+            with gr.Tab("Images", id="text-to-image") as images_frame:
+                images = images_tab(painting, handlers)
+            with gr.Tab("Text", id="language") as text_frame:
                 text = text_tab(handlers)
             with gr.Tab("Learn", id="learn"):
-                learn = learn_tab(learning, handlers, studio.prompt_sets())
-        demo.load(handlers.library, [text.concept], [text.concept], **QUIET)
-        learn.try_it.click(learning.try_it, [learn.job], [tabs], **QUIET).success(
-            handlers.library, [learn.job], [text.concept], **QUIET
+                learn = learn_tab(learning, handlers)
+        # Only the tab that is looked at asks a model for work.
+        filled = {
+            "text-to-image": (images_frame, painting.library, images.concept),
+            "language": (text_frame, handlers.library, text.concept),
+        }
+        for kind, (frame, library, concept) in filled.items():
+            load = [demo.load] if kind == opened else []
+            gr.on([frame.select, *load], library, [concept], [concept], **QUIET)
+        learn.try_it.click(
+            learning.try_it, [learn.job], [tabs, text.concept, images.concept], **QUIET
         )
         gr.api(handlers.list_maps, api_name="list_maps", queue=False)
+        gr.api(painting.make_pictures, api_name="make_pictures", concurrency_id="model")
         gr.api(handlers.continue_text, api_name="continue_text", concurrency_id="model")
         gr.api(learning.learn, api_name="learn", queue=False)
         gr.api(learning.job, api_name="job", queue=False)

@@ -25,19 +25,21 @@ import safetensors.torch
 from torch import Tensor
 
 from app.jobs import Job, JobRequest, Jobs, whole_lines
+from app.previews import preview
 from lineas_core.affine import SteeringMaps
 from lineas_core.errors import UserError
-from lineas_core.hooks import find_modules, steer
+from lineas_core.hooks import find_modules
 from lineas_core.learn import Iterate, learn_iter
-from lineas_core.models import LanguageModel, Sampling, load_model
+from lineas_core.models import LanguageModel, TextToImageModel, load_model
 from lineas_core.storage import load_maps, save_maps, write_atomically
 
 __all__ = ["work"]
 
+_Model = LanguageModel | TextToImageModel
+
 _CHECKPOINT_SECONDS = 3
 _LOOK_SECONDS = 0.2  # between two looks whether to stop, while the model is loaded
 _NICENESS = 10
-_PREVIEW = Sampling(max_new_tokens=24)
 
 
 def work(jobs: Jobs, lock: IO[str] | None) -> None:
@@ -73,7 +75,7 @@ def _run(jobs: Jobs, job: Job, lock: IO[str]) -> None:
     jobs.write(replace(job, state=state, message=message))
 
 
-def _load(name: str, folder: Path) -> LanguageModel | None:
+def _load(name: str, folder: Path) -> _Model | None:
     """The model; None once a stop is asked for, with a thread that may still be loading."""
     loading = ThreadPoolExecutor(1).submit(load_model, name)
     while not (folder / "stop").exists():
@@ -95,7 +97,7 @@ def _begin_anew(lock: IO[str]) -> None:
     os.execv(sys.executable, program)
 
 
-def _learn(model: LanguageModel, request: JobRequest, folder: Path) -> str:
+def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
     """Learn from the last checkpoint to the end or to a stop; says which it was."""
     prompts, stop = request.prompts, folder / "stop"
     heldout = (prompts.heldout_source, prompts.heldout_target)
@@ -121,15 +123,13 @@ def _learn(model: LanguageModel, request: JobRequest, folder: Path) -> str:
 
 
 def _record(
-    iterate: Iterate, elapsed: float, model: LanguageModel, request: JobRequest, folder: Path
+    iterate: Iterate, elapsed: float, model: _Model, request: JobRequest, folder: Path
 ) -> None:
     names = ("iteration", "loss", "heldout", "support", "learning_rate", "best")
     record = {name: getattr(iterate, name) for name in names} | {"elapsed": round(elapsed, 2)}
     quarters = [request.config.iterations * k // 4 for k in range(5)]
     if request.preview_prompt and iterate.iteration in quarters:
-        with steer(model.network, iterate.maps, 1.0):
-            (text,) = model.generate([request.preview_prompt], seeds=[0], sampling=_PREVIEW)
-        record |= {"strength": 1.0, "text": text}
+        record |= preview(model, iterate.maps, request.preview_prompt, folder, iterate.iteration)
     with (folder / "records.jsonl").open("ab") as log:
         log.write(json.dumps(record).encode() + b"\n")
 

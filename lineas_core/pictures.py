@@ -20,7 +20,7 @@ from lineas_core.errors import UserError
 from lineas_core.models import TextToImageModel
 from lineas_core.storage import write_atomically
 
-__all__ = ["Recipe", "label_of", "recipe_of", "save_png", "strip"]
+__all__ = ["Recipe", "label_of", "png", "recipe_of", "save_png", "strip"]
 
 _SAMPLERS = {
     "LCMScheduler": "LCM",
@@ -65,6 +65,14 @@ class Recipe:
             facts["LinEAS"] = json.dumps("; ".join(applied), ensure_ascii=False)
         return f"{self.prompt}\n" + ", ".join(f"{key}: {value}" for key, value in facts.items())
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The texts of a PNG file, by their keywords."""
+        return {
+            "parameters": _printable(self.parameters),
+            "lineas": json.dumps(asdict(self)),
+        }
+
 
 def recipe_of(
     model: TextToImageModel, prompt: str, seed: int, maps: Sequence[tuple[str, Strength]] = ()
@@ -106,6 +114,15 @@ def label_of(strength: float) -> str:
     return f"{strength:+g}" if strength else "original"
 
 
+def png(image: Image.Image, recipe: Recipe) -> bytes:
+    """A picture with its recipe inside, as the content of a PNG file."""
+    texts, data = PngInfo(), BytesIO()
+    for keyword, text in recipe.texts.items():
+        texts.add_text(keyword, text)
+    image.save(data, "PNG", pnginfo=texts)
+    return data.getvalue()
+
+
 def save_png(image: Image.Image, path: Path, recipe: Recipe) -> Path:
     """Write a picture with its recipe inside.
 
@@ -115,17 +132,12 @@ def save_png(image: Image.Image, path: Path, recipe: Recipe) -> Path:
     Raises:
         UserError: the disk refuses.
     """
-    texts = PngInfo()
-    texts.add_text("parameters", _printable(recipe.parameters))
-    texts.add_text("lineas", json.dumps(asdict(recipe)))
-    data = BytesIO()
-    image.save(data, "PNG", pnginfo=texts)
     free, number = path, 2
     while free.exists():
         free, number = path.with_stem(f"{path.stem}-{number}"), number + 1
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(free, data.getvalue())
+        write_atomically(free, png(image, recipe))
     except OSError as error:
         raise UserError(
             "E_DISK",

@@ -16,7 +16,8 @@ from app import figures
 from app.handlers import Handlers
 from app.jobs import Job, JobRequest
 from app.learn_handlers import LearnHandlers, advice
-from app.studio import MapEntry, Written
+from app.library import MapEntry
+from app.studio import Written
 from app.tabs import fragments
 from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError
 

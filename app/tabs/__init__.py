@@ -1,6 +1,6 @@
 """The tabs: each file declares components and wires events, without logic."""
 
-__all__ = ["QUIET"]
+__all__ = ["MODEL", "QUIET"]
 
 QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 """For an event without model work: at once, without a spinner, not for programs.
@@ -8,3 +8,6 @@ QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility":
 Through the queue all the same: only there a notice comes without an HTTP error, and only there
 the listeners of a `gr.State` hear of its change.
 """
+
+MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+"""For an event that makes a model work: one at a time."""

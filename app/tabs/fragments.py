@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.jobs import Job
-from app.studio import MapEntry, Written
+from app.library import MapEntry
+from app.studio import Written
 from lineas_core import SteeringMaps
 from lineas_core.models.catalog import MODELS
 
@@ -30,6 +31,7 @@ __all__ = [
     "safe",
     "summary",
     "sweep",
+    "vocabulary",
 ]
 
 _STATES = {
@@ -140,6 +142,17 @@ def about(entry: MapEntry, maps: SteeringMaps) -> str:
     }
     items = "".join(f"<dt>{name}</dt><dd>{fact}</dd>" for name, fact in facts.items())
     return f'<dl class="facts">{items}</dl>'
+
+
+def vocabulary(words: Mapping[str, Sequence[str]]) -> str:
+    """The words that a model knows, under their headings."""
+    if not words:
+        return hint("This model understands free text.")
+    return "".join(
+        f'<section class="words"><h3>{safe(heading)}</h3>'
+        f"<ul>{''.join(f'<li>{safe(word)}</li>' for word in listed)}</ul></section>"
+        for heading, listed in words.items()
+    )
 
 
 def job_state(job: Job) -> str:

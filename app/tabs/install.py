@@ -30,10 +30,11 @@ class InstallPanel:
 def install_panel(handlers: Handlers, model: gr.State | gr.Dropdown) -> InstallPanel:
     """Declare the panel for the model that a component names."""
     with gr.Column(visible=False, elem_classes="install") as column:
-        gr.HTML('<p class="hint">This model is not on this machine yet. It is fetched once.</p>')
+        sentence = gr.HTML()
         button = gr.Button("Install", variant="primary")
         progress = gr.HTML()
-    gr.on(None, handlers.offer, [model], [column, button], **QUIET)  # now and at every change
+    panel = [column, sentence, button]
+    gr.on(None, handlers.offer, [model], panel, **QUIET)  # now and at every change
     done = button.click(
         handlers.install,
         [model],
@@ -41,5 +42,5 @@ def install_panel(handlers: Handlers, model: gr.State | gr.Dropdown) -> InstallP
         show_progress="minimal",
         concurrency_id="install",
         api_visibility="private",
-    ).success(handlers.offer, [model], [column, button], **QUIET)
+    ).success(handlers.offer, [model], panel, **QUIET)
     return InstallPanel(column, button, done)

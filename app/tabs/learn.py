@@ -8,10 +8,10 @@ import gradio as gr
 from gradio.components import Component
 
 from app.handlers import Handlers
-from app.learn_handlers import LANGUAGE_BUDGETS, LearnHandlers
+from app.learn_handlers import PREVIEWS, LearnHandlers, budgets, kind_of
 from app.tabs import QUIET
 from app.tabs.install import install_panel
-from lineas_core import LearnConfig
+from lineas_core import BUDGETS, LearnConfig
 from lineas_core.config import OPTIMIZERS
 from lineas_core.hooks import PRESETS
 from lineas_core.models.catalog import MODELS
@@ -36,47 +36,39 @@ class LearnTab:
     try_it: gr.Button
 
 
-def learn_tab(handlers: LearnHandlers, shared: Handlers, sets: dict[str, str]) -> LearnTab:
+def learn_tab(handlers: LearnHandlers, shared: Handlers) -> LearnTab:
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
         handlers: what its events do.
         shared: what the events of the install panel do.
-        sets: shipped prompt sets, file stem -> title.
     """
     job = gr.Dropdown([], label="Job", render=False)
     with gr.Row(elem_classes="learn"):
         with gr.Column(min_width=320):
-            _form(handlers, shared, sets, job)
+            _form(handlers, shared, job)
         with gr.Column(min_width=320, elem_classes="watch"):
             try_it = _watch(handlers, job)
     return LearnTab(job, try_it)
 
 
-def _form(
-    handlers: LearnHandlers, shared: Handlers, sets: dict[str, str], job: gr.Dropdown
-) -> None:
+def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
+    first = next(iter(MODELS))
     with gr.Row():
         title = gr.Textbox(
             label="Name", placeholder="What the map is about", max_length=100, min_width=200
         )
         models = [(entry.title, name) for name, entry in MODELS.items()]
-        model = gr.Dropdown(models, value=next(iter(MODELS)), label="Model", min_width=200)
+        model = gr.Dropdown(models, value=first, label="Model", min_width=200)
     install_panel(shared, model)
     with gr.Row(elem_classes="load"):
-        choices = [(name, stem) for stem, name in sets.items()]
-        shipped = gr.Dropdown(choices, value=None, label="Load a shipped set", scale=2)
+        shipped = gr.Dropdown(
+            handlers.sets(first), value=None, label="Load a shipped set", scale=2
+        )
         upload = gr.UploadButton("Upload a set", file_types=_TYPES, size="sm", scale=1)
     source = _side(handlers, "Source: steer away from these")
     target = _side(handlers, "Target: steer towards these")
-    budget = gr.Radio(
-        [
-            (f"{name} · {config.iterations} iterations", name)
-            for name, config in LANGUAGE_BUDGETS.items()
-        ],
-        value=next(iter(LANGUAGE_BUDGETS)),
-        label="Budget",
-    )
+    budget = gr.Radio(budgets(first), value=next(iter(BUDGETS)), label="Budget")
     duration = gr.HTML(apply_default_css=False)
     with gr.Accordion("Settings", open=False):
         heldout = gr.Number(
@@ -89,11 +81,12 @@ def _form(
             info="A preset, or a regular expression for module names.",
             allow_custom_value=True,
         )
-        preview = gr.Textbox("Once upon a time", label="Preview prompt")
+        preview = gr.Textbox(PREVIEWS[kind_of(first)], label="Preview prompt")
         settings = _settings()
     start = gr.Button("Start", variant="primary")
 
     filled = [title, source, target, heldout]
+    model.change(handlers.fit, [model, preview], [shipped, budget, preview], **QUIET)
     shipped.input(handlers.load_set, [shipped], filled, **QUIET)
     upload.upload(handlers.read_set, [upload], filled, **QUIET)
     budget.input(handlers.budget, [budget], [*settings.values()], **QUIET)

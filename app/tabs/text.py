@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.handlers import LONGEST, TITLES, Handlers
-from app.tabs import QUIET, fragments
+from app.tabs import MODEL, QUIET, fragments
 from app.tabs.install import install_panel
 from lineas_core.models import Sampling
 
@@ -15,7 +15,6 @@ __all__ = ["TextTab", "text_tab"]
 
 _DEFAULTS = Sampling()
 _LENGTH = 60  # two or three sentences
-_MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ def text_tab(handlers: Handlers) -> TextTab:
             value=1,
             step=0.05,
             label="λ  −1 away · 0 original · 1 full",
-            elem_id="strength",
+            buttons=["reset"],
+            elem_classes="strength",
             scale=5,
         )
         reseed = gr.Button("Another seed", scale=1, min_width=120)
@@ -109,7 +109,7 @@ def text_tab(handlers: Handlers) -> TextTab:
         [original, steered],
         trigger_mode="always_last",
         show_progress="hidden",
-        **_MODEL,
+        **MODEL,
     )
-    sweep.click(handlers.sweep, settings, [table], show_progress="hidden", **_MODEL)
+    sweep.click(handlers.sweep, settings, [table], show_progress="hidden", **MODEL)
     return TextTab(concept)

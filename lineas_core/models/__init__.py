@@ -9,14 +9,20 @@ import torch
 from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.embedded import fetch, folder_of, installed
-from lineas_core.models.hub import INDEX, is_pipeline, unreachable
+from lineas_core.models.hub import is_pipeline, unreachable
 from lineas_core.models.language import LanguageModel
 from lineas_core.models.sampling import Sampling
 from lineas_core.models.text_to_image import TextToImageModel
 
-__all__ = ["LanguageModel", "Sampling", "TextToImageModel", "fetch", "installed", "load_model"]
-
-_ROOT = Path(__file__).parents[2]
+__all__ = [
+    "LanguageModel",
+    "Sampling",
+    "TextToImageModel",
+    "fetch",
+    "folder_of",
+    "installed",
+    "load_model",
+]
 
 
 def load_model(name: str, *, device: str | None = None) -> LanguageModel | TextToImageModel:
@@ -73,11 +79,11 @@ def _source(name: str, entry: ModelEntry | None) -> str:
             )
         return str(folder_of(name))
     if entry.folder:
-        if not (_ROOT / entry.folder / INDEX).is_file():
+        if not installed(name):
             raise UserError(
                 "E_NOT_INSTALLED",
                 f"the weights of {entry.title} are missing from {entry.folder}",
                 remedy="Get the whole repository again; they are part of it.",
             )
-        return str(_ROOT / entry.folder)
+        return str(folder_of(name))
     return str(entry.hub_id)

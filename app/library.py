@@ -1,0 +1,102 @@
+"""The maps there are: shipped with the app, put into a folder by the user, or learnt by a job."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from lineas_core import PromptSet, UserError, load_maps
+from lineas_core.metrics.toxicity import toxicity
+from lineas_core.models.catalog import MODELS, Kind
+
+__all__ = ["MapEntry", "read_map", "ready_made", "stored"]
+
+Origin = Literal["ready-made", "yours"]
+
+# Models without licence questions, and concepts that show at once.
+_OPENS_ON = ("football-smollm2-135m", "robot-emoji-world")
+_OFFENSIVE = 0.3  # mean toxicity of one side of the prompts
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MapEntry:
+    """A map of the library.
+
+    Attributes:
+        id: name of its folder, or the id of the job that learnt it.
+        title: what a menu shows, any text.
+        model: catalog name, hub id or folder of the model it was learnt on.
+        origin: shipped with the app, or learnt or put there by the user.
+        folder: where it is kept, to be read by `load_maps`.
+        metadata: facts about its making.
+        harmful: sign of the strengths that lead towards offensive texts; 0 where neither does.
+        kind: what its model makes.
+    """
+
+    id: str
+    title: str
+    model: str
+    origin: Origin
+    folder: Path
+    metadata: dict[str, Any]
+    harmful: int = 0
+    kind: Kind = "language"
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """Words that tell its topic; empty for most maps."""
+        words = self.metadata.get("keywords")
+        return tuple(map(str, words)) if isinstance(words, list) else ()
+
+    @property
+    def tag(self) -> str:
+        """What brings the concept into the prompt of a picture; empty where there is none."""
+        return self.keywords[0] if self.keywords and self.kind == "text-to-image" else ""
+
+
+def ready_made(library: Path) -> list[MapEntry]:
+    """The maps of a shipped folder: those to open on, then in the order of their models."""
+    rank = {name: place for place, name in enumerate(MODELS)}
+    found = stored("ready-made", library)
+    return sorted(found, key=lambda e: (e.id not in _OPENS_ON, rank.get(e.model, len(rank))))
+
+
+def stored(origin: Origin, library: Path) -> list[MapEntry]:
+    """The maps of a folder, by name."""
+    folders = sorted(library.glob("*/"))
+    return [entry for f in folders if (entry := read_map(f.name, origin, f))]
+
+
+def read_map(map_id: str, origin: Origin, folder: Path) -> MapEntry | None:
+    """The map in a folder; None, with a line in the log, where it cannot be read."""
+    try:
+        facts, harmful, kind = _read(folder, (folder / "lineas.safetensors").stat().st_mtime_ns)
+    except (OSError, UserError) as error:
+        _log.warning("The map %r is left out: %s", folder.name, error)
+        return None
+    title, model = str(facts.get("title") or folder.name), str(facts.get("model"))
+    return MapEntry(map_id, title, model, origin, folder, facts, harmful, kind)
+
+
+@lru_cache(maxsize=512)
+def _read(
+    folder: Path,
+    changed: int,  # noqa: ARG001 - of the key
+) -> tuple[dict[str, Any], int, Kind]:
+    """Metadata, sign of the harmful strengths, and what the model makes.
+
+    Which strengths are harmful is told by the prompts that the map was learnt from.
+    """
+    facts, harmful = load_maps(folder).metadata, 0
+    kind: Kind = "text-to-image" if facts.get("kind") == "text-to-image" else "language"
+    if kind == "language" and (folder / "prompts.json").is_file():
+        prompts = PromptSet.load(folder / "prompts.json")
+        source, target = (fmean(toxicity(side)) for side in (prompts.source, prompts.target))
+        harmful = (target > _OFFENSIVE) - (source > _OFFENSIVE)
+    return facts, harmful, kind

@@ -1,0 +1,50 @@
+"""What the maps of a running job do, on one prompt with one seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lineas_core.affine import SteeringMaps
+from lineas_core.hooks import steer
+from lineas_core.models import LanguageModel, Sampling, TextToImageModel
+from lineas_core.pictures import recipe_of, save_png
+
+__all__ = ["preview"]
+
+_STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+_SAMPLING = Sampling(max_new_tokens=24)
+_SEED = 0
+
+
+def preview(
+    model: LanguageModel | TextToImageModel,
+    maps: SteeringMaps,
+    prompt: str,
+    folder: Path,
+    iteration: int,
+) -> dict[str, Any]:
+    """What goes into the record of an iteration.
+
+    Args:
+        model: what is learnt on.
+        maps: as they are after this iteration.
+        prompt: continued or painted.
+        folder: of the job; pictures are written there.
+        iteration: names the pictures.
+
+    Returns:
+        strength and text, or strengths and pictures (the names of their files).
+    """
+    if isinstance(model, LanguageModel):
+        with steer(model.network, maps, 1.0):
+            (text,) = model.generate([prompt], seeds=[_SEED], sampling=_SAMPLING)
+        return {"strength": 1.0, "text": text}
+    rows = len(_STRENGTHS)
+    with steer(model.network, maps, _STRENGTHS):
+        images = model.generate([prompt] * rows, seeds=[_SEED] * rows)
+    files = []
+    for image, lam in zip(images, _STRENGTHS, strict=True):
+        recipe = recipe_of(model, prompt, _SEED, [(f"iteration {iteration}", lam)])
+        files.append(save_png(image, folder / f"preview-{iteration}-at-{lam:+g}.png", recipe))
+    return {"strengths": _STRENGTHS, "pictures": [file.name for file in files]}
