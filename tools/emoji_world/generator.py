@@ -38,7 +38,7 @@ __all__ = ["TIMESTEP", "Generator", "ship"]
 
 TIMESTEP = 399  # DMD2's
 _BATCH = 48
-_RATE = 1.5e-3
+_RATE = 3e-3
 _EMA = 0.99
 _MEANINGS = 5.0  # minutes
 _LATENT = SIZE // CELL

@@ -114,7 +114,10 @@ class Run:
             for name, network in networks.items():
                 network.load_state_dict(state[name])
             for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+                rates = [group["rate"] for group in optimizer.param_groups]
                 optimizer.load_state_dict(kept)
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["rate"] = rate  # this sitting's, not the former one's
 
     def after_step(self, optimizers: Sequence[Optimizer], **figures: float) -> None:
         """Step the optimisers, keep running means of the figures, log and save in turn."""
