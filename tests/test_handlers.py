@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 import torch
+from PIL import Image
 
 from app import figures
 from app.handlers import Handlers
@@ -90,6 +91,9 @@ class FakeStudio:
 
     def prompt_set(self, stem):
         return PROMPTS
+
+    def prompt_sets(self, kind):
+        return {"letters": "Letters"} if kind == "language" else {"robot": "Robot"}
 
     def pace(self, model):
         return 0.5
@@ -199,6 +203,34 @@ def test_the_menu_keeps_a_choice_and_prefers_what_can_run(studio):
 
 def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
     assert LearnHandlers(studio).load_set("letters") == ("Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "stem", "paper", "preview"),
+    [
+        ("smollm2-135m", "letters", "paper (language)", "Once upon a time"),
+        ("emoji-world", "robot", "paper (DMD2)", "A castle by a lake"),
+    ],
+)
+def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview):
+    sets, names, prompt = LearnHandlers(studio).fit(model, "A castle by a lake")
+    assert [value for _, value in sets.choices] == [stem]
+    assert [value for _, value in names.choices] == ["quick", "normal", "thorough", paper]
+    assert prompt == preview
+    *_, kept = LearnHandlers(studio).fit(model, "My own words")
+    assert not isinstance(kept, str)
+
+
+def test_a_map_is_tried_in_the_tab_of_its_kind(studio):
+    picture = replace(studio.entries[0], id="picture", kind="text-to-image")
+    studio.entries.append(picture)
+    tabs, texts, pictures = LearnHandlers(studio).try_it("picture")
+    assert tabs.selected == "text-to-image"
+    assert not isinstance(texts, gr.Dropdown)
+    assert pictures.value == "picture"
+    tabs, texts, pictures = LearnHandlers(studio).try_it("toxic")
+    assert tabs.selected == "language"
+    assert texts.value == "toxic"
 
 
 def test_a_counter_shows_problems_at_once(studio):
@@ -334,6 +366,17 @@ def test_pictures_show_every_module_and_escape_its_name():
     drawing = figures.modules(MAPS)
     assert drawing.count("<rect") == 3
     assert "<img" not in drawing
+
+
+def test_a_strip_is_shown_for_every_quarter(tmp_path):
+    file = tmp_path / "preview-0-at-+1.png"
+    Image.new("RGB", (512, 512), "red").save(file)
+    records = [{"iteration": k, "strengths": [0.0, 1.0], "pictures": [file] * 2} for k in (0, 4)]
+    drawing = figures.strips(MARKUP, records)
+    assert drawing.count("data:image/jpeg") == 4
+    assert drawing.index("after 4 iterations") < drawing.index("after 0 iterations")
+    assert "original" in drawing
+    assert "<img src=x" not in drawing
 
 
 def test_a_curve_needs_records():

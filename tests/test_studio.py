@@ -1,8 +1,9 @@
 import html
+import json
 
 import gradio as gr
 import pytest
-from fakes import save_model, tiny_language_model
+from fakes import save_model, tiny_image_model, tiny_language_model
 
 from app.handlers import Handlers
 from app.studio import Studio
@@ -92,7 +93,11 @@ def test_a_fault_of_ours_shows_a_number_and_no_trace(studio, monkeypatch):
 def test_the_prompts_of_a_map_tell_which_strengths_may_harm(studio, tmp_path):
     rude, civil = ["you stupid idiot", "shut up, you idiot"], ["you are kind", "please go on"]
     maps = studio.steering("letters")
-    for name, prompts in (("calm", (rude, civil)), ("rude", (civil, rude)), ("none", (civil,) * 2)):
+    for name, prompts in (
+        ("calm", (rude, civil)),
+        ("rude", (civil, rude)),
+        ("none", (civil,) * 2),
+    ):
         folder = tmp_path / "assets" / "maps" / name
         save_maps(maps, folder, prompts=PromptSet(*map(tuple, prompts)))
     library = Studio(tmp_path / "data", assets=tmp_path / "assets")
@@ -133,3 +138,80 @@ def test_every_shipped_set_can_be_loaded(studio):
         assert studio.prompt_set(stem).name == title
     with pytest.raises(UserError, match="no such set"):
         studio.prompt_set("../football")
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory):
+    """A studio with one map for pictures."""
+    root = tmp_path_factory.mktemp("gallery")
+    model = tiny_image_model()
+    model.name = save_model(model, root / "model")
+    (root / "model" / "words.txt").write_text("# letters\nab\n")
+    prompts = PromptSet(("a b", "b c"), ("y z", "x y"), name="Letters", keywords=("with ab",))
+    config = LearnConfig(iterations=3, learning_rate=0.5)
+    maps = learn(model, prompts.source, prompts.target, config=config)
+    save_maps(maps, root / "assets" / "maps" / "letters", prompts=prompts)
+    return Studio(root / "data", assets=root / "assets")
+
+
+def _pixels(pictures):
+    return [picture.image.tobytes() for picture in pictures]
+
+
+def test_a_map_for_pictures_says_so_and_opens_first(gallery, studio):
+    (entry,) = gallery.maps()
+    assert (entry.kind, entry.tag, entry.harmful) == ("text-to-image", "with ab", 0)
+    assert gallery.opens_on() == "text-to-image"
+    assert studio.opens_on() == "language"
+    assert gallery.words(entry.model) == {"letters": ("ab",)}
+
+
+def test_strength_zero_paints_the_original(gallery):
+    same, original, other = gallery.paint("letters", "a b", [0.0, 0.0, 1.0], seed=3)
+    assert same.image.tobytes() == original.image.tobytes() != other.image.tobytes()
+    assert original.recipe.maps == []
+    assert other.recipe.maps == [("Letters", 1.0)]
+    assert json.loads(other.image.info["lineas"])["seed"] == 3
+    assert not _hooks(gallery)
+
+
+def test_what_was_painted_once_is_at_hand(gallery, monkeypatch):
+    strengths = [-0.5, 0.0, 0.5]
+    assert gallery.painted("letters", "c d", strengths) is None
+    first = gallery.paint("letters", "c d", strengths)
+    monkeypatch.setattr(gallery, "_paint", lambda *_: 1 / 0)
+    assert _pixels(gallery.paint("letters", "c d", strengths)) == _pixels(first)
+    assert _pixels(gallery.painted("letters", "c d", strengths[:2])) == _pixels(first[:2])
+    for other in (("c", [0.5], 0), ("c d", [0.25], 0), ("c d", [0.5], 1)):
+        assert gallery.painted("letters", other[0], other[1], seed=other[2]) is None
+
+
+def test_only_what_is_missing_is_painted(gallery, monkeypatch):
+    gallery.paint("letters", "e f", [0.0, 0.5])
+    asked, paint = [], gallery._paint
+    monkeypatch.setattr(gallery, "_paint", lambda *a: asked.append(a[2]) or paint(*a))
+    pictures = gallery.paint("letters", "e f", [-1.0, 0.0, 0.5, 1.0])
+    assert asked == [[-1.0, 1.0]]
+    assert [picture.strength for picture in pictures] == [-1.0, 0.0, 0.5, 1.0]
+
+
+def test_a_prompt_that_is_cut_is_told(gallery):
+    (short,), (long,) = (gallery.paint("letters", p, [1.0]) for p in ("a b", "a b " * 20))
+    assert (short.truncated, long.truncated) == (False, True)
+
+
+def test_a_map_of_the_other_kind_is_refused(gallery, studio):
+    with pytest.raises(UserError, match="no such map for texts"):
+        next(gallery.continue_text("letters", "hello", [1.0]))
+    with pytest.raises(UserError, match="no such map for pictures"):
+        studio.paint("letters", "hello", [1.0])
+
+
+def test_missing_weights_of_a_shipped_model_are_told(gallery, monkeypatch):
+    monkeypatch.setattr("app.studio.installed", lambda _: False)
+    name = next(name for name, entry in MODELS.items() if entry.folder)
+    with pytest.raises(UserError, match="weights belong to"):
+        gallery.require(name)
+    _, sentence, button = Handlers(gallery).offer(name)
+    assert "are missing from" in sentence
+    assert not button.visible
