@@ -328,6 +328,13 @@ def test_watching_redraws_only_what_changed(studio):
     assert set(map(str, handlers.watch(JOB.id, seen))) == {str(gr.skip())}
 
 
+def test_a_job_that_hangs_says_what_to_do_and_offers_it(studio):
+    studio.jobs.jobs = [replace(JOB, state="hung")]
+    _, state, _, stop, resume, *_ = LearnHandlers(studio).watch(None, "")
+    assert "Stop ends the worker, then Resume goes on" in state
+    assert (stop.visible, resume.visible) == (True, False)
+
+
 def test_an_empty_list_of_jobs_names_the_next_step(studio):
     assert "press Start" in LearnHandlers(studio).watch(None, "")[1]
 
