@@ -1,26 +1,19 @@
-"""The whole flow in a real browser, with the real embedded model and a few iterations."""
-
-import shutil
+"""The whole flow of texts in a real browser, with the real embedded model, a few iterations."""
 
 import pytest
+from pages import CHROMIUM, served, visible, visited
 
 from app.studio import Studio
-from app.ui import LOOK, build_demo
 from lineas_core.models import Sampling, installed
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt install chromium"),
     pytest.mark.skipif(not installed("smollm2-135m"), reason="SmolLM2 is not installed"),
 ]
-SECONDS = 1000  # Playwright counts in milliseconds
 WRITTEN = """() => {
     const scores = [...document.querySelectorAll('.passage footer b')];
     return scores.length === 4 && scores.every(b => b.textContent !== '…');
 }"""
-# What Gradio says when a page is left amid an answer.
-LEFT = ("AbortError", "Unexpected error Connection errored out")
 
 
 @pytest.fixture(scope="module")
@@ -30,34 +23,20 @@ def studio(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(studio):
-    demo = build_demo(studio).queue()
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LOOK)
-    yield url
-    demo.close()
+    with served(studio) as url:
+        yield url
 
 
 @pytest.fixture
 def page(address):
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(120 * SECONDS)
-        complaints = []
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        asked = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(address)
+    with visited(address) as page:
+        page.get_by_role("tab", name="Text").click()
         yield page
-        browser.close()
-    assert [line for line in complaints if not line.startswith(LEFT)] == []
-    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
 def _texts(page, strength):
     """Move the slider and wait until both texts of that strength are written and judged."""
-    box = page.get_by_label("number input for λ")
+    box = visible(page, "number input for λ")
     box.fill(str(strength))
     box.press("Enter")
     label = "λ = 0" if strength == 0 else f"λ = {strength:+.2f}".replace("-", "−")
@@ -113,13 +92,14 @@ def test_a_binary_upload_is_one_sentence_and_loses_nothing(page, tmp_path):
 def test_a_narrow_page_scrolls_in_one_direction_only(page, address, mode, tmp_path):
     page.set_viewport_size({"width": 375, "height": 812})
     page.goto(f"{address}?__theme={mode}")
+    page.get_by_role("tab", name="Text").click()
     page.wait_for_function(WRITTEN)
-    slider = page.get_by_label("range slider for λ")
     for tab in ("Text", "Learn"):
         page.get_by_role("tab", name=tab).click()
         page.screenshot(path=tmp_path / f"{tab}-{mode}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
     page.get_by_role("tab", name="Text").click()
+    slider = visible(page, "range slider for λ")
     assert slider.bounding_box()["y"] < 812  # under the thumb without scrolling
 
 
@@ -135,8 +115,9 @@ def test_markup_is_shown_as_text(page):
 
 def test_a_closed_tab_frees_the_model(page, studio):
     page.wait_for_function(WRITTEN)
-    page.get_by_role("button", name="Another seed").click()
+    page.get_by_role("button", name="Another seed").and_(page.locator(":visible")).click()
     page.locator(".caret").first.wait_for()
     page.close()
-    *_, rows = studio.continue_text(studio.maps()[0].id, "Once", [0.0], sampling=Sampling(1))
+    entry = next(entry for entry in studio.maps() if entry.kind == "language")
+    *_, rows = studio.continue_text(entry.id, "Once", [0.0], sampling=Sampling(1))
     assert rows[0].text

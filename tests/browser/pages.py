@@ -1,0 +1,51 @@
+"""A page in a real browser; complains where the page does."""
+
+import shutil
+from contextlib import contextmanager
+
+import pytest
+
+from app.ui import LOOK, build_demo
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = shutil.which("chromium")
+SECONDS = 1000  # Playwright counts in milliseconds
+# What Gradio says when a page is left amid an answer.
+LEFT = ("AbortError", "Unexpected error Connection errored out")
+
+
+@contextmanager
+def served(studio):
+    """The address of a page over this studio."""
+    demo = build_demo(studio).queue()
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LOOK)
+    try:
+        yield url
+    finally:
+        demo.close()
+
+
+@contextmanager
+def visited(address):
+    """The page, opened; afterwards: no complaint in its console, no request to elsewhere."""
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(120 * SECONDS)
+        complaints = []
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        yield page
+        browser.close()
+    assert [line for line in complaints if not line.startswith(LEFT)] == []
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+
+
+def visible(page, label):
+    """The component with this label in the open tab."""
+    return page.get_by_label(label).and_(page.locator(":visible"))

@@ -1,0 +1,116 @@
+"""The flow of pictures in a real browser: a tiny model always, the embedded one where it is."""
+
+import pytest
+from fakes import save_model, tiny_image_model
+from pages import CHROMIUM, served, visible, visited
+
+from app.studio import Studio
+from lineas_core import LearnConfig, PromptSet, learn, save_maps
+from lineas_core.models import installed
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
+EMBEDDED = "emoji-world"
+STRIP = "() => document.querySelectorAll('.strip img').length === 9"
+# A prompt that nothing was painted for: the picture that comes next is another one.
+MARKUP = '<img src=x onerror="window.hacked = true">'
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The page over a tiny model with random weights and one map."""
+    root = tmp_path_factory.mktemp("tiny")
+    model = tiny_image_model()
+    model.name = save_model(model, root / "model")
+    prompts = PromptSet(("a b", "b c"), ("y z", "x y"), name="Letters", keywords=("with ab",))
+    config = LearnConfig(iterations=3, learning_rate=0.5)
+    maps = learn(model, prompts.source, prompts.target, config=config)
+    save_maps(maps, root / "assets" / "maps" / "letters", prompts=prompts)
+    with served(Studio(root / "data", assets=root / "assets")) as url:
+        yield url
+
+
+@pytest.fixture
+def page(tiny):
+    with visited(tiny) as page:
+        page.wait_for_function(STRIP)  # nothing was clicked
+        yield page
+
+
+def _picture(page, other_than=None):
+    """Address of the steered picture; waits for another one than the given."""
+    page.wait_for_function(
+        "other => ![undefined, other].includes(document.querySelector('#steered img')?.src)",
+        arg=other_than,
+    )
+    return page.locator("#steered img").get_attribute("src")
+
+
+def test_arrow_keys_on_the_slider_change_the_picture(page):
+    full, slider = _picture(page), visible(page, "range slider for λ")
+    slider.focus()
+    slider.press("ArrowLeft")
+    less = _picture(page, other_than=full)
+    slider.press("ArrowRight")
+    assert _picture(page, other_than=less) == full
+
+
+def test_a_click_on_the_strip_moves_the_slider(page):
+    before = _picture(page)
+    page.locator(".strip button").nth(4).click()  # the original
+    page.wait_for_function("document.querySelector('.strip').dataset.at === '5'")
+    assert visible(page, "number input for λ").input_value() == "0"
+    steered = _picture(page, other_than=before)
+    assert steered == page.locator("#original img").get_attribute("src")
+
+
+def test_markup_in_a_prompt_is_painted_and_not_run(page):
+    before = _picture(page)
+    page.get_by_label("What to paint").fill(MARKUP)
+    page.get_by_role("button", name="Paint", exact=True).click()
+    _picture(page, other_than=before)
+    page.wait_for_function(STRIP)
+    assert page.evaluate("window.hacked") is None
+
+
+def test_an_empty_prompt_is_one_sentence_and_the_pictures_stay(page):
+    before = _picture(page)
+    page.get_by_label("What to paint").fill(" ")
+    page.get_by_role("button", name="Paint", exact=True).click()
+    page.get_by_text("the prompt is empty").wait_for()
+    assert _picture(page) == before
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_on_a_narrow_page_picture_and_slider_are_in_sight(page, tiny, mode):
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.goto(f"{tiny}?__theme={mode}")
+    page.wait_for_function(STRIP)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    slider = visible(page, "range slider for λ").bounding_box()
+    picture = page.locator("#steered img").bounding_box()
+    assert picture["width"] > 300
+    assert picture["y"] + picture["height"] / 2 < slider["y"] < 812
+
+
+@pytest.mark.skipif(not installed(EMBEDDED), reason=f"{EMBEDDED} has no weights yet")
+def test_a_concept_is_learnt_on_the_embedded_model_and_bends_a_picture(tmp_path):
+    with served(Studio(tmp_path)) as url, visited(url) as page:
+        page.get_by_role("tab", name="Learn").click()
+        page.get_by_label("Model", exact=True).click()
+        page.get_by_role("option", name="Emoji World").click()
+        page.get_by_label("Load a shipped set").click()
+        page.get_by_role("option", name="Robot").click()
+        page.get_by_text("50 / 32").first.wait_for()
+        page.locator("button.label-wrap:visible", has_text="Settings").click()
+        page.get_by_label("Iterations", exact=True).fill("2")
+        page.get_by_label("Batch", exact=True).fill("2")
+        page.get_by_label("Held-out prompts").fill("46")
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.locator(".job.done").wait_for()
+        assert page.locator(".painted").count() == 3  # at the beginning, half way, at the end
+        page.get_by_role("button", name="Try it").click()
+        page.wait_for_function(STRIP)
+        full, slider = _picture(page), visible(page, "range slider for λ")
+        slider.focus()
+        slider.press("Home")
+        _picture(page, other_than=full)
