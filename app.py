@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from threading import Thread
 
 from platformdirs import user_data_path
 
@@ -24,10 +25,13 @@ def main() -> None:
         parser.error("A page that others can reach needs a login: add --auth user:password.")
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+    from app.image_handlers import warm_up
     from app.studio import Studio
     from app.ui import LOOK, build_demo
 
-    build_demo(Studio(args.data_dir)).queue(max_size=32).launch(
+    studio = Studio(args.data_dir)
+    Thread(target=warm_up, args=[studio], daemon=True).start()
+    build_demo(studio).queue(max_size=32).launch(
         server_name=args.host,
         server_port=args.port,
         share=args.share,

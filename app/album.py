@@ -1,17 +1,20 @@
-"""The pictures painted lately, so that a slider that comes back is answered at once."""
+"""Pictures, painted in batches and kept a while: a slider that comes back is answered at once."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
 from PIL.Image import Image
 
-from lineas_core.pictures import Recipe, png
+from app.library import MapEntry
+from lineas_core import check_fits, load_maps, steer
+from lineas_core.models import TextToImageModel
+from lineas_core.pictures import Recipe, png, recipe_of
 
-__all__ = ["Album", "Painted"]
+__all__ = ["Album", "Painted", "key_of", "paint"]
 
 _PIXELS = 64 << 20  # 200 MB: a thousand pictures of the embedded model
 
@@ -70,3 +73,30 @@ class Album:
 
 def _pixels(picture: Painted) -> int:
     return picture.image.width * picture.image.height
+
+
+def key_of(entry: MapEntry, prompt: str, seed: int, strength: float) -> tuple[Hashable, ...]:
+    """What a picture depends on; the originals of all maps of a model are the same."""
+    return entry.model, entry.metadata.get("sha256") if strength else "", prompt, seed, strength
+
+
+def paint(
+    model: TextToImageModel, entry: MapEntry, prompt: str, strengths: Sequence[float], seed: int
+) -> list[Painted]:
+    """One batch of pictures, which differ by the strength of the map alone.
+
+    Raises:
+        UserError: the map does not fit the model.
+    """
+    maps, rows = load_maps(entry.folder), len(strengths)
+    check_fits(maps, model)
+    with steer(model.network, maps, strengths):
+        images = model.generate([prompt] * rows, seeds=[seed] * rows)
+    truncated = bool(model.truncated([prompt]))
+    recipes = [
+        recipe_of(model, prompt, seed, [(entry.title, lam)] if lam else []) for lam in strengths
+    ]
+    return [
+        Painted(lam, image, recipe, truncated)
+        for lam, image, recipe in zip(strengths, images, recipes, strict=True)
+    ]

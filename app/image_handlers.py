@@ -17,15 +17,18 @@ from app.tabs import fragments
 from app.words import unknown_words
 from lineas_core.pictures import label_of
 
-__all__ = ["STRIP", "ImageHandlers"]
+__all__ = ["SEED", "STRIP", "ImageHandlers", "warm_up"]
 
 STRIP = tuple(k / 4 for k in range(-4, 5))
 """The strengths of the strip."""
 
+SEED = 1
+"""To open with."""
+
 _EXAMPLES = 5
+_FIRST = 1  # the example to open with
 _CUT = "The prompt is longer than the model reads: its end is ignored."
-_LOADING = "Loading the model …"
-_PAINTING = "Painting the strip …"
+_PAINTING = "Painting …"
 
 
 class ImageHandlers:
@@ -56,7 +59,7 @@ class ImageHandlers:
             fragments.summary(entry),
             fragments.about(entry, self._studio.steering(map_id)),
             self._in_place_of(prompt, entry) or gr.skip(),  # a user's own text stays
-            gr.update(samples=[[_with_tag(s, entry)] for s in scenes], sample_labels=scenes),
+            gr.update(samples=[[entry.within(s)] for s in scenes], sample_labels=scenes),
             fragments.vocabulary(self._studio.words(entry.model)),
             entry.model,
         )
@@ -89,20 +92,20 @@ class ImageHandlers:
         asked = (entry.id, prompt_text(prompt))
         pair, seed = [0.0, number("λ", strength, -1, 1)], seed_of(seed)
         strip_of = repr((*asked, seed))
-        if not self._studio.painted(*asked, pair, seed=seed):
-            yield *(gr.skip(),) * 3, self._note(entry, prompt, [], _LOADING), gr.skip()
+        if shown != strip_of and not self._studio.painted(*asked, pair, seed=seed):
+            yield *(gr.skip(),) * 3, self._note(entry, prompt, [], _PAINTING), gr.skip()
         pictures = self._studio.paint(*asked, pair, seed=seed)
-        strip: Any = gr.skip() if shown == strip_of else []
-        note = self._note(entry, prompt, pictures, "" if shown == strip_of else _PAINTING)
         if self._wishes.overtaken(wish, request):
             return
-        yield *(picture.image for picture in pictures), strip, note, "" if strip == [] else shown
+        note, images = self._note(entry, prompt, pictures), [p.image for p in pictures]
         if shown == strip_of:
+            yield *images, gr.skip(), note, shown
             return
+        if not self._studio.painted(*asked, STRIP, seed=seed):  # no strip of another prompt then
+            yield *images, [], self._note(entry, prompt, pictures, _PAINTING), ""
         strip = _labelled(self._studio.paint(*asked, STRIP, seed=seed))
         if not self._wishes.overtaken(wish, request):
-            note = self._note(entry, prompt, pictures)
-            yield gr.skip(), gr.skip(), strip, note, strip_of
+            yield *images, strip, note, strip_of
 
     def strength_at(self, event: gr.SelectData) -> float:
         """The strength of the picture of the strip that was clicked."""
@@ -143,10 +146,10 @@ class ImageHandlers:
         """The scene of an example with this map's concept in it; empty for a user's own text."""
         scenes = self._studio.scenes()
         if not (prompt or "").strip():
-            return _with_tag(scenes[0], entry)
+            return entry.within(scenes[_FIRST])
         ours = [e for e in self._studio.maps() if e.kind == entry.kind]
-        found = (s for s in scenes for e in ours if prompt in (s, _with_tag(s, e)))
-        return next((_with_tag(scene, entry) for scene in found), "")
+        found = (s for s in scenes for e in ours if prompt in (s, e.within(s)))
+        return next((entry.within(scene) for scene in found), "")
 
     def _note(
         self, entry: MapEntry, prompt: str, pictures: Sequence[Painted], doing: str = ""
@@ -160,8 +163,14 @@ class ImageHandlers:
         return fragments.hint(" ".join(sentences))
 
 
-def _with_tag(scene: str, entry: MapEntry) -> str:
-    return f"{scene}, {entry.tag}" if entry.tag else scene
+def warm_up(studio: Studio) -> None:
+    """Paint what the page opens with, so that the first visitor finds it painted."""
+    if studio.opens_on() == "text-to-image":
+        able = [
+            e for e in studio.maps() if e.kind == "text-to-image" and studio.installed(e.model)
+        ]
+        prompt = able[0].within(studio.scenes()[_FIRST])
+        studio.paint(able[0].id, prompt, STRIP, seed=SEED)
 
 
 def _labelled(pictures: Sequence[Painted]) -> list[tuple[Any, str]]:

@@ -54,10 +54,9 @@ class MapEntry:
         words = self.metadata.get("keywords")
         return tuple(map(str, words)) if isinstance(words, list) else ()
 
-    @property
-    def tag(self) -> str:
-        """What brings the concept into the prompt of a picture; empty where there is none."""
-        return self.keywords[0] if self.keywords and self.kind == "text-to-image" else ""
+    def within(self, scene: str) -> str:
+        """The description of a picture with the concept in it, where the map tells its tag."""
+        return f"{scene}, {self.keywords[0]}" if self.keywords else scene
 
 
 def ready_made(library: Path) -> list[MapEntry]:

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import Any, get_args
 
-from app.album import Album, Painted
+from app.album import Album, Painted, key_of, paint
 from app.jobs import Jobs
 from app.library import MapEntry, read_map, ready_made, stored
 from app.words import known_words
@@ -33,7 +33,6 @@ from lineas_core.metrics.perplexity import perplexity
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models import Sampling, fetch, folder_of, installed
 from lineas_core.models.catalog import MODELS, Kind
-from lineas_core.pictures import recipe_of
 
 __all__ = ["Studio", "Written"]
 
@@ -156,7 +155,7 @@ class Studio:
     ) -> list[Painted] | None:
         """What `paint` would answer, if it is all at hand; None where a model has to work."""
         entry = self.entry(map_id, "text-to-image")
-        found = [self._album.get(_key(entry, prompt, seed, lam)) for lam in strengths]
+        found = [self._album.get(key_of(entry, prompt, seed, lam)) for lam in strengths]
         pictures = [picture for picture in found if picture]
         return pictures if len(pictures) == len(found) else None
 
@@ -178,11 +177,11 @@ class Studio:
             UserError: no such map, its model is not there, or the map does not fit it.
         """
         entry = self.entry(map_id, "text-to-image")
-        keys = [_key(entry, prompt, seed, lam) for lam in strengths]
+        keys = [key_of(entry, prompt, seed, lam) for lam in strengths]
         with self._lock:
             found = [self._album.get(key) for key in keys]
             lams = [lam for lam, picture in zip(strengths, found, strict=True) if not picture]
-            new = iter(self._paint(entry, prompt, lams, seed) if lams else ())
+            new = iter(paint(self._model(entry.model), entry, prompt, lams, seed) if lams else ())
             pictures = [picture or next(new) for picture in found]
             for key, picture in zip(keys, pictures, strict=True):
                 self._album.add(key, picture)
@@ -280,25 +279,6 @@ class Studio:
         places = [(job.id, job.map_folder) for job in over if job.map_folder]
         return [entry for place in places if (entry := read_map(place[0], "yours", place[1]))]
 
-    def _paint(
-        self, entry: MapEntry, prompt: str, strengths: Sequence[float], seed: int
-    ) -> list[Painted]:
-        """One batch of pictures; the lock must be held."""
-        maps, model, rows = load_maps(entry.folder), self._model(entry.model), len(strengths)
-        check_fits(maps, model)
-        with steer(model.network, maps, strengths):
-            images = model.generate([prompt] * rows, seeds=[seed] * rows)
-        truncated = bool(model.truncated([prompt]))
-        return [
-            Painted(
-                lam,
-                image,
-                recipe_of(model, prompt, seed, [(entry.title, lam)] if lam else []),
-                truncated,
-            )
-            for lam, image in zip(strengths, images, strict=True)
-        ]
-
     def _model(self, name: str) -> Any:
         """Load a model or take it from the few that are kept; the lock must be held."""
         self.require(name)
@@ -309,8 +289,3 @@ class Studio:
             model = load_model(name)
         self._models[name] = model
         return model
-
-
-def _key(entry: MapEntry, prompt: str, seed: int, strength: float) -> tuple[object, ...]:
-    """What a picture depends on; the originals of all maps are the same."""
-    return entry.model, entry.metadata.get("sha256") if strength else "", prompt, seed, strength

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from app.album import Painted
-from app.image_handlers import STRIP, ImageHandlers
+from app.image_handlers import SEED, STRIP, ImageHandlers, warm_up
 from app.library import MapEntry
 from lineas_core import AffineMap, SteeringMaps, UserError
 from lineas_core.pictures import Recipe
@@ -38,6 +38,9 @@ class FakeStudio:
 
     def maps(self):
         return self.entries
+
+    def opens_on(self):
+        return "text-to-image"
 
     def entry(self, map_id, kind=None):
         found = [e for e in self.entries if e.id == map_id and kind in (None, e.kind)]
@@ -91,8 +94,8 @@ def _is_skip(value):
 
 
 def test_the_pair_comes_first_and_then_the_strip(studio):
-    loading, pair, strip = _generate(ImageHandlers(studio))
-    assert "Loading" in loading[3]
+    working, pair, strip = _generate(ImageHandlers(studio))
+    assert "Painting" in working[3]
     assert [image.getpixel((0, 0)) for image in pair[:2]] == [100, 160]
     assert pair[2] == []  # no strip of another prompt beside these
     assert [label for _, label in strip[2]] == [
@@ -109,7 +112,7 @@ def test_a_strip_that_is_shown_stays_while_the_slider_moves(studio):
     assert steered.getpixel((0, 0)) == 150
     assert _is_skip(strip)
     assert still == shown
-    assert "Loading" not in note
+    assert "Painting" not in note
 
 
 def test_another_seed_takes_the_old_strip_away(studio):
@@ -176,7 +179,7 @@ def test_only_maps_for_pictures_are_listed(studio):
 
 def test_a_scene_stays_when_the_concept_changes_and_so_does_what_somebody_wrote(studio):
     handlers = ImageHandlers(studio)
-    assert handlers.choose("robot", "")[2] == "A valley, with a robot"
+    assert handlers.choose("robot", "")[2] == "A church, with a robot"
     assert handlers.choose("robot", "A church")[2] == "A church, with a robot"
     assert handlers.choose("mine", "A church, with a robot")[2] == "A church"
     assert _is_skip(handlers.choose("robot", "My own words")[2])
@@ -188,6 +191,16 @@ def test_what_depends_on_the_map_shows_no_markup(studio):
     assert model == "small"
     assert "<li>church</li>" in words
     assert "<img" not in summary + facts + words
+
+
+def test_the_first_visitor_finds_all_painted(studio):
+    warm_up(studio)  # the fake opens on pictures
+    handlers = ImageHandlers(studio)
+    *_, prompt, _, _, _ = handlers.choose("robot", "")
+    studio.batches.clear()
+    ((*_, strip, note, _),) = _generate(handlers, strength=1.0, prompt=prompt, seed=SEED)
+    assert len(strip) == len(STRIP)
+    assert "Painting" not in note
 
 
 def test_an_empty_library_names_the_next_step(studio):

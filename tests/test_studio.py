@@ -5,6 +5,7 @@ import gradio as gr
 import pytest
 from fakes import save_model, tiny_image_model, tiny_language_model
 
+from app.album import paint
 from app.handlers import Handlers
 from app.studio import Studio
 from lineas_core import LearnConfig, PromptSet, UserError, learn, save_maps
@@ -160,7 +161,8 @@ def _pixels(pictures):
 
 def test_a_map_for_pictures_says_so_and_opens_first(gallery, studio):
     (entry,) = gallery.maps()
-    assert (entry.kind, entry.tag, entry.harmful) == ("text-to-image", "with ab", 0)
+    assert (entry.kind, entry.harmful) == ("text-to-image", 0)
+    assert entry.within("a valley") == "a valley, with ab"
     assert gallery.opens_on() == "text-to-image"
     assert studio.opens_on() == "language"
     assert gallery.words(entry.model) == {"letters": ("ab",)}
@@ -179,7 +181,7 @@ def test_what_was_painted_once_is_at_hand(gallery, monkeypatch):
     strengths = [-0.5, 0.0, 0.5]
     assert gallery.painted("letters", "c d", strengths) is None
     first = gallery.paint("letters", "c d", strengths)
-    monkeypatch.setattr(gallery, "_paint", lambda *_: 1 / 0)
+    monkeypatch.setattr("app.studio.paint", lambda *_: 1 / 0)
     assert _pixels(gallery.paint("letters", "c d", strengths)) == _pixels(first)
     assert _pixels(gallery.painted("letters", "c d", strengths[:2])) == _pixels(first[:2])
     for other in (("c", [0.5], 0), ("c d", [0.25], 0), ("c d", [0.5], 1)):
@@ -188,8 +190,8 @@ def test_what_was_painted_once_is_at_hand(gallery, monkeypatch):
 
 def test_only_what_is_missing_is_painted(gallery, monkeypatch):
     gallery.paint("letters", "e f", [0.0, 0.5])
-    asked, paint = [], gallery._paint
-    monkeypatch.setattr(gallery, "_paint", lambda *a: asked.append(a[2]) or paint(*a))
+    asked = []
+    monkeypatch.setattr("app.studio.paint", lambda *a: asked.append(a[3]) or paint(*a))
     pictures = gallery.paint("letters", "e f", [-1.0, 0.0, 0.5, 1.0])
     assert asked == [[-1.0, 1.0]]
     assert [picture.strength for picture in pictures] == [-1.0, 0.0, 0.5, 1.0]

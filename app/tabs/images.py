@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.handlers import TITLES, Handlers
-from app.image_handlers import STRIP, ImageHandlers
+from app.image_handlers import SEED, STRIP, ImageHandlers
 from app.tabs import MODEL, QUIET, fragments
 from app.tabs.install import install_panel
 
@@ -56,7 +56,9 @@ def images_tab(handlers: ImageHandlers, shared: Handlers) -> ImagesTab:
                 label="What to paint", max_length=2000, lines=1, max_lines=5, submit_btn="Paint"
             )
             note = gr.HTML(
-                fragments.hint("Choose a concept, then press Paint."), apply_default_css=False
+                fragments.hint("Choose a concept, then press Paint."),
+                apply_default_css=False,
+                elem_classes="status",
             )
             examples = gr.Dataset(
                 components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
@@ -91,7 +93,7 @@ def images_tab(handlers: ImageHandlers, shared: Handlers) -> ImagesTab:
                 elem_classes="strip",
             )
     with gr.Accordion("Settings", open=False):
-        seed = gr.Number(1, label="Seed", info="Same seed, same picture.", precision=0)
+        seed = gr.Number(SEED, label="Seed", info="Same seed, same picture.", precision=0)
     with gr.Accordion("Words that the model knows", open=False):
         words = gr.HTML(apply_default_css=False)
     with gr.Accordion("About this map", open=False):
