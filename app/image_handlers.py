@@ -14,7 +14,6 @@ from app.checks import Wishes, check_count, map_menu, notices, number, prompt_te
 from app.library import MapEntry
 from app.studio import Studio
 from app.tabs import fragments
-from app.words import unknown_words
 from lineas_core.pictures import label_of
 
 __all__ = ["SEED", "STRIP", "ImageHandlers", "warm_up"]
@@ -157,7 +156,7 @@ class ImageHandlers:
         sentences = [doing] if doing else []
         if any(picture.truncated for picture in pictures):
             sentences.append(_CUT)
-        if unknown := unknown_words(prompt, self._studio.words(entry.model)):
+        if unknown := self._studio.unknown_words(entry.model, prompt):
             listed = ", ".join(f"“{word}”" for word in unknown)
             sentences.append(f"Words that this small model has not learnt: {listed}.")
         return fragments.hint(" ".join(sentences))

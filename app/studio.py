@@ -19,7 +19,7 @@ from typing import Any, get_args
 from app.album import Album, Painted, key_of, paint
 from app.jobs import Jobs
 from app.library import MapEntry, read_map, ready_made, stored
-from app.words import known_words
+from app.words import known_words, unknown_words
 from lineas_core import (
     PromptSet,
     SteeringMaps,
@@ -189,7 +189,11 @@ class Studio:
 
     def words(self, model: str) -> dict[str, tuple[str, ...]]:
         """The words that a model knows, by heading; empty where nothing is told about it."""
-        return known_words(folder_of(model) if model in MODELS else Path(model))
+        return known_words(_folder(model))
+
+    def unknown_words(self, model: str, prompt: str) -> tuple[str, ...]:
+        """Words of a prompt that a small model has not learnt."""
+        return unknown_words(prompt, _folder(model))
 
     def installed(self, model: str) -> bool:
         """Whether a model is ready to load; one from the hub is left to transformers."""
@@ -289,3 +293,7 @@ class Studio:
             model = load_model(name)
         self._models[name] = model
         return model
+
+
+def _folder(model: str) -> Path:
+    return folder_of(model) if model in MODELS else Path(model)

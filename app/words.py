@@ -5,24 +5,20 @@ One word or phrase a line; a line such as `# scenes` is the heading of those bel
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 __all__ = ["known_words", "unknown_words"]
 
-_FILE = "words.txt"
-_SMALL = (
-    "a an and are as at beside by for from front has her his in into is it its left near next no "
-    "of off on one onto or other out over right some that the their there these this to two "
-    "under up very with without"
-)  # words that say nothing about what there is to see
+_LIST, _TOKENS = "words.txt", "*/tokenizer.json"
+_END = "</w>"  # of a word, in a CLIP tokenizer
 
 
 def known_words(folder: Path) -> dict[str, tuple[str, ...]]:
     """Heading -> words and phrases; empty for a model without a list."""
     try:
-        lines = (folder / _FILE).read_text(encoding="utf-8").splitlines()
+        lines = (folder / _LIST).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return {}
     found: dict[str, list[str]] = {}
@@ -35,17 +31,27 @@ def known_words(folder: Path) -> dict[str, tuple[str, ...]]:
     return {heading: tuple(words) for heading, words in found.items()}
 
 
-def unknown_words(prompt: str, known: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """Words of the prompt that the list has not, in their order; none where there is no list."""
-    small = _SMALL.split()
-    listed = {part for words in known.values() for word in words for part in _parts(word)}
+def unknown_words(prompt: str, folder: Path) -> tuple[str, ...]:
+    """Words of the prompt that the model has not learnt, in their order.
+
+    Besides the words of the list it knows those that are a token of their own: they were common
+    in the captions that its tokenizer was made from. None are told of a model without a list.
+    """
+    listed = {part for words in known_words(folder).values() for w in words for part in _parts(w)}
     if not listed:
         return ()
+    known = listed | _common_words(folder)
     return tuple(
         word
         for word in dict.fromkeys(_parts(prompt))
-        if word not in small and not listed & {word, word + "s", *_singulars(word)}
+        if not known & {word, word + "s", *_singulars(word)}
     )
+
+
+def _common_words(folder: Path) -> set[str]:
+    files = (json.loads(file.read_bytes()) for file in folder.glob(_TOKENS))
+    tokens = {token for file in files for token in file["model"]["vocab"]}
+    return {token.removesuffix(_END) for token in tokens if token.endswith(_END)}
 
 
 def _parts(text: str) -> list[str]:

@@ -60,6 +60,9 @@ class FakeStudio:
     def words(self, model):
         return {"subjects": ("robot", "church", "valley", MARKUP)}
 
+    def unknown_words(self, model, prompt):
+        return [word for word in prompt.split() if word in ("dodecahedron", MARKUP.split()[0])]
+
     def painted(self, map_id, prompt, strengths, *, seed=0):
         known = all((map_id, prompt, lam, seed) in self.kept for lam in strengths)
         return self.paint(map_id, prompt, strengths, seed=seed) if known else None
@@ -163,7 +166,7 @@ def test_what_cannot_be_painted_is_one_sentence(studio, change, sentence):
 
 
 def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
-    prompt = f"A church, {MARKUP} and a dodecahedron on a valley of glass"
+    prompt = f"A church, {MARKUP} and a dodecahedron in a valley of glass"
     *_, (*_, note, _) = _generate(ImageHandlers(studio), prompt=prompt)
     assert "“dodecahedron”" in note
     assert "“church”" not in note
