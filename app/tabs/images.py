@@ -55,13 +55,12 @@ def images_tab(handlers: ImageHandlers, shared: Handlers) -> ImagesTab:
             prompt = gr.Textbox(
                 label="What to paint", max_length=2000, lines=1, max_lines=5, submit_btn="Paint"
             )
+            examples = gr.Dataset(
+                components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
+            )
             note = gr.HTML(
                 fragments.hint("Choose a concept, then press Paint."),
                 apply_default_css=False,
-                elem_classes="status",
-            )
-            examples = gr.Dataset(
-                components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
             )
             install_panel(shared, model)
         with gr.Column(scale=3, min_width=520, elem_classes="canvas"):
