@@ -101,10 +101,11 @@ def test_a_concept_is_learnt_on_the_embedded_model_and_bends_a_picture(tmp_path)
         page.get_by_label("Load a shipped set").click()
         page.get_by_role("option", name="Robot").click()
         page.get_by_text("50 / 32").first.wait_for()
+        for side, few in (("Source", "A robot\nA small robot"), ("Target", "A meadow\nA lake")):
+            page.get_by_label(f"{side}: steer").fill(few)  # for time's sake
         page.locator("button.label-wrap:visible", has_text="Settings").click()
+        page.get_by_label("Held-out prompts").fill("0")
         page.get_by_label("Iterations", exact=True).fill("2")
-        page.get_by_label("Batch", exact=True).fill("2")
-        page.get_by_label("Held-out prompts").fill("46")
         page.get_by_role("button", name="Start", exact=True).click()
         page.locator(".job.done").wait_for()
         assert page.locator(".painted").count() == 3  # at the beginning, half way, at the end
