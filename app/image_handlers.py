@@ -75,7 +75,7 @@ class ImageHandlers:
         strength: float | None,
         map_id: str | None,
         prompt: str,
-        seed: int,
+        seed: int | None,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Paint the original, the steered picture, and the strip where it is not `shown` yet.
@@ -83,7 +83,7 @@ class ImageHandlers:
         Yields:
             Original, steered picture, strip, a note below them, what strip is shown now.
         """
-        if not map_id or strength is None:  # None: somebody is typing in the number box
+        if not map_id or None in (strength, seed):  # None: somebody is typing in a number box
             return
         entry = self._studio.entry(map_id)
         if not self._studio.installed(entry.model):

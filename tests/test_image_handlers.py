@@ -141,6 +141,7 @@ def test_a_newer_wish_saves_the_strip_of_the_older(studio):
 def test_nothing_is_painted_while_a_number_is_typed_or_a_model_is_missing(studio):
     handlers = ImageHandlers(studio)
     assert list(_generate(handlers, strength=None)) == []
+    assert list(_generate(handlers, seed=None)) == []
     assert list(_generate(handlers, map_id=None)) == []
     studio.missing = {"small"}
     assert list(_generate(handlers)) == []
@@ -153,7 +154,7 @@ def test_nothing_is_painted_while_a_number_is_typed_or_a_model_is_missing(studio
         ({"prompt": "x" * 2001}, "2,001 characters"),
         ({"strength": math.nan}, "λ is nan"),
         ({"strength": MARKUP}, "Give a number from -1 to 1"),
-        ({"seed": None}, "seed is None"),
+        ({"seed": "x"}, "seed is 'x'"),
         ({"seed": -1}, "seed is -1"),
         ({"map_id": "gone"}, "no such map"),
     ],
