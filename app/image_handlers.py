@@ -25,7 +25,7 @@ SEED = 1
 """To open with."""
 
 _EXAMPLES = 5
-_FIRST = 1  # the example to open with
+_FIRST = 0  # the example to open with
 _CUT = "The prompt is longer than the model reads: its end is ignored."
 _PAINTING = "Painting …"
 

@@ -18,7 +18,7 @@ __all__ = ["MapEntry", "read_map", "ready_made", "stored"]
 Origin = Literal["ready-made", "yours"]
 
 # Models without licence questions, and concepts that show at once.
-_OPENS_ON = ("football-smollm2-135m", "robot-emoji-world")
+_OPENS_ON = ("football-smollm2-135m", "vaporwave-emoji-world")
 _OFFENSIVE = 0.3  # mean toxicity of one side of the prompts
 
 _log = logging.getLogger(__name__)

@@ -183,7 +183,7 @@ def test_only_maps_for_pictures_are_listed(studio):
 
 def test_a_scene_stays_when_the_concept_changes_and_so_does_what_somebody_wrote(studio):
     handlers = ImageHandlers(studio)
-    assert handlers.choose("robot", "")[2] == "A church, with a robot"
+    assert handlers.choose("robot", "")[2] == "A valley, with a robot"
     assert handlers.choose("robot", "A church")[2] == "A church, with a robot"
     assert handlers.choose("mine", "A church, with a robot")[2] == "A church"
     assert _is_skip(handlers.choose("robot", "My own words")[2])
