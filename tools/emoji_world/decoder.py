@@ -97,7 +97,7 @@ def main() -> None:
     clock = Clock(options.minutes)
     rng, noise = Random(run.step + 1), np.random.default_rng(run.step + 1)
     while not clock.over:
-        x = crops(rng, noise, _CROPS[clock.spent > 0.6])
+        x = crops(rng, noise, _CROPS[clock.spent > 0.7])
         z = space.encode(x).contiguous(memory_format=torch.channels_last)
         set_rate(optimizers, min(1, (run.step + 1) / 50) * clock.decay(0.5))
         with torch.autocast("cpu", torch.bfloat16):
