@@ -10,6 +10,7 @@ from app.handlers import TITLES, Handlers
 from app.image_handlers import SEED, STRIP, ImageHandlers
 from app.tabs import MODEL, QUIET, fragments
 from app.tabs.install import install_panel
+from app.tabs.thumb import thumb
 
 __all__ = ["ImagesTab", "images_tab"]
 
@@ -66,18 +67,7 @@ def images_tab(handlers: ImageHandlers, shared: Handlers) -> ImagesTab:
         with gr.Column(scale=3, min_width=520, elem_classes="canvas"):
             with gr.Row(elem_classes=["pair", "pictures"]):
                 original, steered = map(_picture, TITLES)
-            with gr.Row(elem_classes="thumb"):
-                strength = gr.Slider(
-                    -1,
-                    1,
-                    value=1,
-                    step=0.05,
-                    label="λ  −1 inverse · 0 original · 1 full",
-                    buttons=["reset"],
-                    elem_classes="strength",
-                    scale=5,
-                )
-                reseed = gr.Button("Another seed", scale=1, min_width=120)
+            strength, reseed = thumb("λ  −1 inverse · 0 original · 1 full")
             strip = gr.Gallery(
                 label="Nine strengths λ; click one",
                 show_label=False,

@@ -9,6 +9,7 @@ import gradio as gr
 from app.handlers import LONGEST, TITLES, Handlers
 from app.tabs import MODEL, QUIET, fragments
 from app.tabs.install import install_panel
+from app.tabs.thumb import thumb
 from lineas_core.models import Sampling
 
 __all__ = ["TextTab", "text_tab"]
@@ -59,18 +60,7 @@ def text_tab(handlers: Handlers) -> TextTab:
             gr.HTML(fragments.empty(title, start), apply_default_css=False, min_width=300)
             for title in TITLES
         )
-    with gr.Row(elem_classes="thumb"):
-        strength = gr.Slider(
-            -1,
-            1,
-            value=1,
-            step=0.05,
-            label="λ  −1 away · 0 original · 1 full",
-            buttons=["reset"],
-            elem_classes="strength",
-            scale=5,
-        )
-        reseed = gr.Button("Another seed", scale=1, min_width=120)
+    strength, reseed = thumb("λ  −1 away · 0 original · 1 full")
     with gr.Accordion("Settings", open=False), gr.Row():
         seed = gr.Number(1, label="Seed", info="Same seed, same text.", precision=0)
         length = gr.Slider(1, LONGEST, value=_LENGTH, step=1, label="Length in tokens")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from tools.emoji_world.captions import Picture, random_picture
-from tools.emoji_world.latents import LatentSpace, as_pixels
+from tools.emoji_world.latents import LatentSpace, as_pixels, latent_space
 from tools.emoji_world.renderer import NOISE, render, use_emoji
 
 __all__ = ["Dataset"]
@@ -75,9 +75,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/emoji-world"))
     options = parser.parse_args()
     use_emoji(options.emoji)
-    known = options.out / "latent-space.safetensors"
-    space = LatentSpace.load(known) if known.exists() else LatentSpace.fit()
-    space.save(known)
+    space = latent_space()
     folder = options.out / "latents"
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(options.count // _SHARD):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tools.emoji_world.captions import random_picture
-from tools.emoji_world.latents import CELL, CHANNELS, LatentSpace, as_pixels
+from tools.emoji_world.latents import CELL, CHANNELS, as_pixels, latent_space
 from tools.emoji_world.renderer import NOISE, SIZE, render, use_emoji
 from tools.emoji_world.training import Clock, Run, muon_and_adamw, set_rate
 
@@ -87,11 +87,14 @@ def main() -> None:
     parser.add_argument("--emoji", type=Path, required=True, help="assets of the npm package")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--out", type=Path, default=Path("build/emoji-world"))
+    parser.add_argument("--ship", type=Path, default=Path("assets/models/emoji-world/vae"))
     options = parser.parse_args()
     use_emoji(options.emoji)
     torch.manual_seed(0)
-    space = LatentSpace.load(options.out / "latent-space.safetensors")
-    model = new_autoencoder().to(memory_format=torch.channels_last)
+    space = latent_space()
+    shipped = options.ship.exists()
+    model = AutoencoderTiny.from_pretrained(options.ship) if shipped else new_autoencoder()
+    model.to(memory_format=torch.channels_last)
     optimizers = muon_and_adamw(model, _RATE)
     run = Run(options.out / "decoder.pt", {"model": model}, optimizers)
     clock = Clock(options.minutes)
@@ -108,7 +111,7 @@ def main() -> None:
         psnr = -10 * (F.mse_loss(y, x) / 4).log10()
         run.after_step(optimizers, psnr=psnr.item(), encoder=coded.item())
     run.save()
-    model.save_pretrained(options.out / "vae")
+    model.half().save_pretrained(options.ship)
 
 
 if __name__ == "__main__":

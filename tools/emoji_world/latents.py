@@ -20,10 +20,12 @@ from torch import Tensor
 from tools.emoji_world.captions import random_picture
 from tools.emoji_world.renderer import NOISE, render
 
-__all__ = ["CELL", "CHANNELS", "LatentSpace", "as_pixels"]
+__all__ = ["CELL", "CHANNELS", "LatentSpace", "as_pixels", "latent_space"]
 
 CELL = 16
 CHANNELS = 48
+# In git: fitted anew, a component may point the other way, and no shipped weights would fit.
+_FILE = Path(__file__).with_name("latent-space.safetensors")
 _EVEN = 8  # the first components get equal spread, the later ones fade like its square root
 
 
@@ -68,7 +70,6 @@ class LatentSpace:
 
     def save(self, file: Path) -> None:
         """As safetensors."""
-        file.parent.mkdir(parents=True, exist_ok=True)
         save_file({k: v.contiguous() for k, v in vars(self).items()}, file)
 
     def encode(self, pixels: Tensor) -> Tensor:
@@ -81,6 +82,13 @@ class LatentSpace:
         patches = latents.permute(0, 2, 3, 1) @ self.back + self.mean
         grid = patches.view(n, h, w, 3, CELL, CELL).permute(0, 3, 1, 4, 2, 5)
         return grid.reshape(n, 3, h * CELL, w * CELL)
+
+
+def latent_space() -> LatentSpace:
+    """The one that the shipped weights were trained in; fitted when its file was deleted."""
+    if not _FILE.exists():
+        LatentSpace.fit().save(_FILE)
+    return LatentSpace.load(_FILE)
 
 
 def _patches(pixels: Tensor) -> Tensor:
