@@ -13,7 +13,8 @@ import typer
 from lineas_core.affine import SteeringMaps, compose
 from lineas_core.config import BUDGETS
 from lineas_core.errors import UserError
-from lineas_core.evaluate import METRICS, sweep
+from lineas_core.evaluate import METRICS, sweep, sweep_pictures
+from lineas_core.export import export_norms
 from lineas_core.folding import fold
 from lineas_core.hooks import find_modules, steer
 from lineas_core.learn import learn_iter
@@ -138,33 +139,34 @@ def generate(
 @app.command()
 def evaluate(
     map: Annotated[Path, typer.Argument(help="Folder of a learnt map.")],
-    openings: Annotated[Path, typer.Argument(help="Texts to continue, one per line.")],
-    metric: Annotated[str, typer.Option(help=f"One of: {', '.join(METRICS)}.")] = "topic",
+    openings: Annotated[
+        Path, typer.Argument(help="Texts to continue, or scenes to paint, one per line.")
+    ],
+    metric: Annotated[str, typer.Option(help=f"Of texts: {', '.join(METRICS)}.")] = "topic",
     strengths: Annotated[
         str, typer.Option(help="Numbers, separated by commas.")
     ] = "-1,-0.5,0,0.5,1",
-    seeds: Annotated[int, typer.Option(help="Number of repetitions.", min=1)] = 4,
+    seeds: Annotated[int, typer.Option(help="Repetitions of texts.", min=1)] = 4,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """Share of steered texts with a property, and their perplexity, at each strength."""
+    """What a map does at each strength.
+
+    Of texts: the share that has a property, and perplexity. Of pictures, with the concept in the
+    prompt and without: ConceptScore, and ImgScore against the original.
+    """
     maps = load_maps(map)
     model = load_model(maps.metadata["model"])
     check_fits(maps, model)
-    if isinstance(model, TextToImageModel):
-        raise typer.BadParameter(f"{model.name} makes pictures, the metrics judge texts")
     if metric not in METRICS:
         raise typer.BadParameter(f"choose from {', '.join(METRICS)}", param_hint="--metric")
     lams = _numbers(strengths)
     lines = [x for x in openings.read_text(encoding="utf-8").splitlines() if x.strip()]
-    rows = sweep(model, maps, lines, metric=metric, strengths=lams, seeds=range(seeds))
+    if isinstance(model, TextToImageModel):
+        rows = sweep_pictures(model, maps, lines, strengths=lams)
+    else:
+        rows = sweep(model, maps, lines, metric=metric, strengths=lams, seeds=range(seeds))
     for row in rows:
-        if json_lines:
-            typer.echo(json.dumps(row))
-        else:
-            typer.echo(
-                f"λ {row['strength']:+.2f}  {metric} {row['share']:6.1%} ± {row['spread']:5.1%}"
-                f"  perplexity {row['perplexity']:6.1f}  ({row['texts']} texts)"
-            )
+        typer.echo(json.dumps(row) if json_lines else _told(row, metric))
 
 
 @app.command()
@@ -177,6 +179,18 @@ def info(path: Path) -> None:
         "reflected": maps.reflected,
     }
     typer.echo(json.dumps({**maps.metadata, **figures}, indent=2))
+
+
+@app.command()
+def export(
+    map: Annotated[Path, typer.Argument(help="Folder of a learnt map.")],
+    output_dir: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
+) -> None:
+    """Write a map of norms as LyCORIS files for other tools, and its inverse as a second one."""
+    maps = load_maps(map)
+    model = load_model(maps.metadata["model"])
+    for file in export_norms(maps, model, output_dir, map.resolve().name):
+        typer.echo(str(file))
 
 
 def _continue(
@@ -207,6 +221,23 @@ def _paint(
 def _plain(facts: dict[str, Any]) -> str:
     lam = f"λ {facts['strength']:+.2f}  " if "strength" in facts else ""
     return facts.get("file") or f"{lam}{facts['prompt']}{facts['text']}"
+
+
+def _told(row: dict[str, Any], metric: str) -> str:
+    if "pictures" in row:
+        sides = [
+            f"{side} {'-' if scores['concept'] is None else format(scores['concept'], '5.2f')}"
+            f"  ImgScore {scores['image']:5.2f}"
+            for side, scores in row.items()
+            if isinstance(scores, dict)
+        ]
+        return (
+            f"λ {row['strength']:+.2f}  concept {'  '.join(sides)}  ({row['pictures']} pictures)"
+        )
+    return (
+        f"λ {row['strength']:+.2f}  {metric} {row['share']:6.1%} ± {row['spread']:5.1%}"
+        f"  perplexity {row['perplexity']:6.1f}  ({row['texts']} texts)"
+    )
 
 
 def _numbers(text: str) -> list[float]:

@@ -1,18 +1,39 @@
-"""What a map does to generated texts: one row of figures for each strength."""
+"""What a map does to generated texts or pictures: one row of figures for each strength."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from PIL.Image import Image
+
 from lineas_core.affine import SteeringMaps
+from lineas_core.errors import UserError
 from lineas_core.folding import fold
-from lineas_core.metrics.perplexity import corpus_perplexity
+from lineas_core.metrics.concept import concept_scores, known_concept
+from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.metrics.topic import mentions
 from lineas_core.metrics.toxicity import toxicity
-from lineas_core.models import LanguageModel, Sampling
+from lineas_core.models import LanguageModel, Sampling, TextToImageModel
 
-__all__ = ["METRICS", "sweep"]
+__all__ = [
+    "METRICS",
+    "STRENGTHS",
+    "Tally",
+    "count",
+    "figures",
+    "row_seeds",
+    "sweep",
+    "sweep_pictures",
+]
+
+STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+"""Where a map is measured unless told otherwise."""
+
+_PICTURES_AT_ONCE = 8
+_APART = 1_000_003  # between the random numbers of two seeds: more than there are openings
 
 METRICS: dict[str, Callable[[Sequence[str], Sequence[str]], list[bool]]] = {
     "topic": mentions,
@@ -21,19 +42,109 @@ METRICS: dict[str, Callable[[Sequence[str], Sequence[str]], list[bool]]] = {
 """Name -> (texts, keywords) -> whether each text has the property."""
 
 
+@dataclass(frozen=True)
+class Tally:
+    """What was counted in continuations; tallies add up.
+
+    Attributes:
+        texts: number of continuations.
+        hits: number of those with the property.
+        log_p: sum of their log-probabilities under the unsteered model, 0 or less.
+        tokens: of all of them together.
+    """
+
+    texts: int = 0
+    hits: int = 0
+    log_p: float = 0.0
+    tokens: float = 0.0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.texts + other.texts,
+            self.hits + other.hits,
+            self.log_p + other.log_p,
+            self.tokens + other.tokens,
+        )
+
+    @property
+    def share(self) -> float:
+        """Share of the texts with the property, 0 to 1."""
+        return self.hits / self.texts
+
+    @property
+    def perplexity(self) -> float:
+        """Of all continuations under the unsteered model; NaN when all are empty."""
+        return math.exp(-self.log_p / self.tokens) if self.tokens else math.nan
+
+
+def count(
+    model: LanguageModel,
+    maps: SteeringMaps,
+    openings: Sequence[str],
+    has: Callable[[Sequence[str]], list[bool]],
+    *,
+    strength: float,
+    seeds: Sequence[int],
+) -> Tally:
+    """Continue openings once, in one batch, and count; only the continuations are judged.
+
+    Args:
+        model: the model the maps were learnt on.
+        maps: what steers.
+        openings: texts to continue.
+        has: tells of each continuation whether it has the property.
+        strength: λ.
+        seeds: one for every opening, see `row_seeds`.
+    """
+    with fold(model.network, maps, strength):
+        texts = model.generate(openings, seeds=seeds, sampling=Sampling())
+    log_p, tokens = model.log_likelihood(openings, texts).sum(dim=0).tolist()
+    return Tally(len(texts), sum(has(texts)), log_p, tokens)
+
+
+def row_seeds(seed: int, places: Iterable[int]) -> list[int]:
+    """Seeds of the openings at these places of a list, in one repetition.
+
+    They depend on repetition and place alone: counted in parts, a list has the same luck.
+    """
+    return [seed * _APART + place for place in places]
+
+
+def figures(strength: float, repetitions: Sequence[Tally]) -> dict:
+    """One row of figures.
+
+    Args:
+        strength: λ.
+        repetitions: one tally for every seed.
+
+    Returns:
+        {"strength", "texts", "share", "spread", "perplexity", "perplexity_spread"}: number of
+        texts; share of them with the property, 0 to 1; perplexity of all continuations under
+        the unsteered model; and the standard deviations of both over seeds (0 for one seed).
+    """
+    total = sum(repetitions, Tally())
+    return {
+        "strength": strength,
+        "texts": total.texts,
+        "share": total.share,
+        "spread": _spread([tally.share for tally in repetitions]),
+        "perplexity": total.perplexity,
+        "perplexity_spread": _spread([tally.perplexity for tally in repetitions]),
+    }
+
+
 def sweep(
     model: LanguageModel,
     maps: SteeringMaps,
     openings: Sequence[str],
     *,
     metric: str,
-    strengths: Sequence[float] = (-1.0, -0.5, 0.0, 0.5, 1.0),
+    strengths: Sequence[float] = STRENGTHS,
     seeds: Sequence[int] = (0, 1, 2, 3),
 ) -> Iterator[dict]:
     """Continue every opening with every seed at every strength and count.
 
-    Only the continuations are judged. Random numbers depend on seed and opening alone, so rows
-    differ by the strength.
+    Random numbers depend on seed and opening alone, so rows differ by the strength.
 
     Args:
         model: the model the maps were learnt on.
@@ -44,23 +155,76 @@ def sweep(
         seeds: repetitions; the spread over them is reported.
 
     Yields:
-        {"strength", "texts", "share", "spread", "perplexity"}: number of texts; share of them
-        with the property, 0 to 1, and its standard deviation over seeds (0 for a single seed);
-        perplexity of all continuations under the unsteered model.
+        One row for every strength, see `figures`.
     """
     keywords = maps.metadata.get("keywords", ())
+
+    def has(texts: Sequence[str]) -> list[bool]:
+        return METRICS[metric](texts, keywords)
+
+    luck = [row_seeds(seed, range(len(openings))) for seed in seeds]
+    for lam in strengths:
+        yield figures(
+            lam, [count(model, maps, openings, has, strength=lam, seeds=rows) for rows in luck]
+        )
+
+
+def sweep_pictures(
+    model: TextToImageModel,
+    maps: SteeringMaps,
+    scenes: Sequence[str],
+    *,
+    strengths: Sequence[float] = STRENGTHS,
+    seed: int = 0,
+) -> Iterator[dict]:
+    """Paint every scene with the map's concept in it and without, at every strength.
+
+    The concept is added as in the paper, by a tag after the scene (section 4.4). Every scene has
+    a seed of its own, the same at every strength.
+
+    Args:
+        model: the model the maps were learnt on.
+        maps: what is evaluated; the first of `metadata["keywords"]` is the concept's tag.
+        scenes: descriptions without the concept.
+        strengths: λ of every row.
+        seed: of the first scene; the others follow.
+
+    Yields:
+        {"strength", "pictures", "with", "without"}: number of scenes, and for the scenes with
+        and without the tag {"concept", "image"}: mean ConceptScore, None where the probe does not
+        know the concept, and mean ImgScore against λ = 0.
+
+    Raises:
+        UserError: the maps tell no concept.
+    """
+    keywords = maps.metadata.get("keywords")
+    if not keywords:
+        raise UserError("E_CONCEPT", "the map tells no concept", remedy="Learn it with keywords.")
+    concept = known_concept(keywords)
+    sides = {"with": [f"{scene}, {keywords[0]}" for scene in scenes], "without": list(scenes)}
+
+    def paint(prompts: list[str], strength: float) -> list[Image]:
+        with fold(model.network, maps, strength):
+            return [
+                picture
+                for start in range(0, len(prompts), _PICTURES_AT_ONCE)
+                for picture in model.generate(
+                    prompts[start : start + _PICTURES_AT_ONCE],
+                    seeds=range(seed + start, seed + min(start + _PICTURES_AT_ONCE, len(prompts))),
+                )
+            ]
+
+    originals = {side: paint(prompts, 0.0) for side, prompts in sides.items()}
     for strength in strengths:
-        shares, texts = [], []
-        for seed in seeds:
-            rows = [seed * 1_000_003 + row for row in range(len(openings))]
-            with fold(model.network, maps, strength):
-                batch = model.generate(openings, seeds=rows, sampling=Sampling())
-            shares.append(fmean(METRICS[metric](batch, keywords)))
-            texts += batch
-        yield {
-            "strength": strength,
-            "texts": len(texts),
-            "share": fmean(shares),
-            "spread": stdev(shares) if len(shares) > 1 else 0.0,
-            "perplexity": corpus_perplexity(model, list(openings) * len(seeds), texts),
-        }
+        row: dict = {"strength": strength, "pictures": len(scenes)}
+        for side, prompts in sides.items():
+            images = paint(prompts, strength) if strength else originals[side]
+            row[side] = {
+                "concept": fmean(concept_scores(images, concept)) if concept else None,
+                "image": fmean(image_scores(originals[side], images)),
+            }
+        yield row
+
+
+def _spread(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0

@@ -102,6 +102,16 @@ def test_strengths_give_one_labelled_strip(painted, tmp_path):
         assert json.loads(image.text["lineas"])["maps"] == [["set", [-1, 0, 1]]]
 
 
+def test_a_map_of_norms_is_exported_with_its_inverse(painted, learnt, tmp_path):
+    result = _run("export", painted, "--output-dir", tmp_path)
+    assert result.exit_code == 0
+    names = ["look.safetensors", "look-inverse.safetensors"]
+    assert result.stdout.split() == [str(tmp_path / name) for name in names]
+    refused = _run("export", learnt, "--output-dir", tmp_path)
+    assert "are no norms with weight and bias" in str(refused.exception)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names)
+
+
 def test_an_overlong_prompt_is_painted_with_a_warning(painted, tmp_path):
     result = _run("generate", "a" * 40, "--map", painted, "--output-dir", tmp_path)
     assert result.exit_code == 0

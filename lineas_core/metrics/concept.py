@@ -7,7 +7,7 @@ generated ones (see tools/emoji_world/probe.py). It knows subjects, scenes and l
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from lineas_core.errors import UserError
 
-__all__ = ["Probe", "concept_scores"]
+__all__ = ["Probe", "concept_scores", "known_concept"]
 
 _FOLDER = Path(__file__).parents[2] / "assets" / "models" / "emoji-world-probe"
 _SIDE = 128
@@ -98,6 +98,15 @@ def concept_scores(images: Sequence[Image.Image], concept: str) -> list[float]:
             return probe.probabilities(images)[kind][:, names.index(concept)].tolist()
     known = ", ".join(probe.labels["look"][1:] + probe.labels["subject"][:5])
     raise UserError("E_CONCEPT", f"no score for {concept!r}", remedy=f"Known are {known}, ....")
+
+
+def known_concept(keywords: Iterable[str]) -> str | None:
+    """The first of the words that the probe has a score for; None where it is missing, too."""
+    try:
+        labels = {name for names in _shipped().labels.values() for name in names}
+    except UserError:
+        return None
+    return next((word for word in keywords if word in labels), None)
 
 
 class _Residual(nn.Module):

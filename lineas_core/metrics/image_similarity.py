@@ -28,6 +28,10 @@ _ROWS = 32
 def image_scores(originals: Sequence[Image.Image], steered: Sequence[Image.Image]) -> list[float]:
     """Cosine similarity of each pair, -1 to 1.
 
+    Args:
+        originals: one for each steered picture, or a single one for all of them.
+        steered: n pictures.
+
     Raises:
         UserError: the package with the embedding network's weights is not installed.
     """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lineas_core.models.language import LanguageModel
 
-__all__ = ["corpus_perplexity", "perplexity"]
+__all__ = ["perplexity"]
 
 
 def perplexity(
@@ -19,11 +19,3 @@ def perplexity(
     """
     rows = model.log_likelihood(openings, continuations)
     return [math.exp(-total / count) if count else math.nan for total, count in rows.tolist()]
-
-
-def corpus_perplexity(
-    model: LanguageModel, openings: Sequence[str], continuations: Sequence[str]
-) -> float:
-    """The same over all tokens of all continuations together."""
-    total, count = model.log_likelihood(openings, continuations).sum(dim=0).tolist()
-    return math.exp(-total / count) if count else math.nan

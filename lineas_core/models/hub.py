@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from huggingface_hub import constants, hf_hub_download
+from huggingface_hub import CommitOperationAdd, HfApi, constants, hf_hub_download
 
-__all__ = ["INDEX", "is_pipeline", "unreachable"]
+from lineas_core.errors import UserError
+
+__all__ = ["INDEX", "is_pipeline", "push_to_hub", "unreachable"]
 
 INDEX = "model_index.json"
 """The file that makes a folder or repository a diffusers pipeline."""
@@ -43,3 +46,38 @@ def is_pipeline(source: str, *, local_files_only: bool) -> bool:
     except (OSError, ValueError, LookupError):  # no such file, no such repository
         return False
     return True
+
+
+def push_to_hub(files: Mapping[str, bytes], repository: str, *, token: str) -> str:
+    """Put files into a repository of the hub, as one commit.
+
+    Args:
+        files: path within the repository -> content.
+        repository: `name` or `owner/name`. One that is not there yet is made, and private: the
+            prompts of a map may say more than its author means to publish.
+        token: of the hub, with the right to write.
+
+    Returns:
+        The address of the repository.
+
+    Raises:
+        UserError: the hub cannot be reached, or refuses.
+    """
+    if unreachable():
+        remedy = "Check the network and try again."
+        raise UserError("E_HUB", "the hub cannot be reached", remedy=remedy)
+    api = HfApi(token=token)
+    try:
+        made = api.create_repo(repository, private=True, exist_ok=True)
+        operations = [CommitOperationAdd(path, data) for path, data in files.items()]
+        api.create_commit(made.repo_id, operations, commit_message="Upload a steering map")
+    except (OSError, ValueError) as error:
+        response = getattr(error, "response", None)
+        answer = f" ({response.status_code})" if response is not None else ""
+        raise UserError(
+            "E_HUB",
+            f"the hub refused{answer}",
+            where=repository,
+            remedy="Check the name, and that the token may write.",
+        ) from error
+    return str(made)
