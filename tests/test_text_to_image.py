@@ -22,6 +22,7 @@ from lineas_core import (
 )
 from lineas_core.models import TextToImageModel
 from lineas_core.models.base import Inputs
+from lineas_core.models.text_to_image import layout_noise
 
 SOURCE = ["a b c", "b c d", "c d e", "d e f"]
 TARGET = ["h g f", "g f e", "f e d", "e d c"]
@@ -104,12 +105,17 @@ def test_predicting_the_sample_needs_no_noise_taken_off():
     torch.testing.assert_close(decoded[0], output, rtol=1e-4, atol=1e-5)
 
 
-def test_noise_per_channel_is_constant_over_space():
-    model = tiny_image_model(_one_step={"timestep": 399, "noise": "per-channel"})
+def test_layout_noise_is_four_constant_numbers_and_the_place_of_every_pixel():
+    model = tiny_image_model(_one_step={"timestep": 399, "noise": "layout"})
     latents = model._latents([0, 1])
-    assert torch.equal(latents, latents[:, :, :1, :1].expand_as(latents))
-    assert not torch.equal(latents[0], latents[1])
     assert latents.shape == (2, 6, 8, 8)
+    numbers, places = latents[:, :4], latents[:, 4:]
+    assert torch.equal(numbers, numbers[:, :, :1, :1].expand_as(numbers))
+    assert not torch.equal(numbers[0], numbers[1])
+    assert torch.equal(places[0], places[1])
+    pixels = layout_noise(torch.zeros(1, 4), 48, 16)[0, 4:].flatten(1).T
+    assert len(torch.unique(pixels.round(decimals=3), dim=0)) == 256
+    assert pixels.pow(2).mean() == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -281,10 +287,10 @@ def test_pictures_are_decoded_a_few_at_a_time(model, monkeypatch):
 
 
 def test_a_saved_pipeline_is_loaded_with_the_way_it_takes_its_step(tmp_path):
-    model = tiny_image_model(_one_step={"timestep": 399, "noise": "per-channel"})
+    model = tiny_image_model(_one_step={"timestep": 399, "noise": "layout"})
     loaded = load_model(save_model(model, tmp_path / "pipeline"), device="cpu")
     assert isinstance(loaded, TextToImageModel)
-    assert (loaded.noise, int(loaded.timestep)) == ("per-channel", 399)
+    assert (loaded.noise, int(loaded.timestep)) == ("layout", 399)
     assert np.array_equal(
         _pixels(loaded.generate(["a b"], seeds=[1])), _pixels(model.generate(["a b"], seeds=[1]))
     )

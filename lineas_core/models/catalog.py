@@ -34,7 +34,8 @@ class OneStep:
     Attributes:
         timestep: what the network is asked at; None takes the scheduler's own first one.
         noise: `per-pixel` draws a normal number for every latent pixel and channel,
-            `per-channel` one for each channel, constant over space.
+            `layout` four numbers, each constant over a channel of its own; the other channels
+            say where a pixel lies.
         scheduler: diffusers class that replaces the pipeline's scheduler; None keeps it.
         scheduler_config: settings of the scheduler that differ, as (name, value).
         unet: (hub id, revision, file) of the network's weights where they are not the
@@ -43,7 +44,7 @@ class OneStep:
     """
 
     timestep: int | None = None
-    noise: Literal["per-pixel", "per-channel"] = "per-pixel"
+    noise: Literal["per-pixel", "layout"] = "per-pixel"
     scheduler: str | None = None
     scheduler_config: tuple[tuple[str, str], ...] = ()
     unet: tuple[str, str, str] | None = None
@@ -163,7 +164,7 @@ MODELS: dict[str, ModelEntry] = {
         memory_gb=0.5,
         preset="all-norms",
         folder="assets/models/emoji-world",
-        one_step=OneStep(timestep=399, noise="per-channel"),
+        one_step=OneStep(timestep=399, noise="layout"),
         note="Small scenes of emoji in 256 pixels, offline and without a GPU.",
     ),
     "dmd2": ModelEntry(

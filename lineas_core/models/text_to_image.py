@@ -6,6 +6,7 @@ n prompts or rows; c h w channels and space of the latents.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
@@ -22,9 +23,10 @@ from lineas_core.models.base import Inputs
 if TYPE_CHECKING:  # diffusers takes seconds to import; only who loads a pipeline needs it
     from diffusers import StableDiffusionXLPipeline
 
-__all__ = ["TextToImageModel"]
+__all__ = ["LAYOUT_NUMBERS", "TextToImageModel", "layout_noise"]
 
-_NOISES = ("per-pixel", "per-channel")
+_NOISES = ("per-pixel", "layout")
+LAYOUT_NUMBERS = 4
 _FIRST_SEED = 1 << 32  # of the noise to learn from: not what pictures are usually drawn with
 _TALKATIVE = (
     "diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl",
@@ -32,6 +34,23 @@ _TALKATIVE = (
     "transformers.tokenization_utils_base",
 )
 _PIXELS_AT_ONCE = 1 << 20  # decoded together; at 1024 pixels the decoder needs gigabytes a row
+
+
+def layout_noise(numbers: Tensor, channels: int, side: int) -> Tensor:
+    """Latents of the noise `layout`, (n, channels, side, side), from numbers (n, 4).
+
+    A small convolutional network sees its place only through the padding at the borders; told
+    where a pixel lies, ours learnt to draw twice as fast.
+    """
+    at = math.pi * (torch.arange(side) + 0.5) / side
+    waves = []
+    for i in range(channels - LAYOUT_NUMBERS):
+        wave = (i // 4 + 1) * at - math.pi / 2 * (i // 2 % 2)  # a sine and a cosine per axis
+        across = i % 2 == 0
+        waves.append((wave[None, :] if across else wave[:, None]).sin().expand(side, side))
+    places = math.sqrt(2) * torch.stack(waves)
+    constant = numbers[:, :, None, None].expand(-1, -1, side, side)
+    return torch.cat([constant, places.expand(len(numbers), -1, -1, -1)], dim=1)
 
 
 class TextToImageModel:
@@ -44,7 +63,7 @@ class TextToImageModel:
         pipeline: text encoders, UNet, scheduler and decoder, as diffusers loads them.
         default_modules: the module names of its preset.
         size: width and height of the pictures, in pixels.
-        noise: `per-pixel` or `per-channel`, see `catalog.OneStep`.
+        noise: `per-pixel` or `layout`, see `catalog.OneStep`.
         timestep: what the network is asked at, a scalar tensor.
     """
 
@@ -176,11 +195,13 @@ class TextToImageModel:
     def _latents(self, seeds: Sequence[int]) -> Tensor:
         """Starting noise, (n, c, h, w) in float32; a row is a function of its seed alone."""
         channels, side = self.network.config.in_channels, self.pipeline.default_sample_size
-        drawn = (channels, side, side) if self.noise == "per-pixel" else (channels, 1, 1)
-        rows = [
-            torch.randn(drawn, generator=torch.Generator().manual_seed(seed)) for seed in seeds
-        ]
-        latents = torch.stack(rows).expand(-1, channels, side, side)
+        layout = self.noise == "layout"
+        drawn = (LAYOUT_NUMBERS,) if layout else (channels, side, side)
+        latents = torch.stack(
+            [torch.randn(drawn, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        )
+        if layout:
+            latents = layout_noise(latents, channels, side)
         return latents.to(self.network.device) * self._scheduler.init_noise_sigma
 
     @torch.no_grad()

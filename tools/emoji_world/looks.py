@@ -163,23 +163,33 @@ def _lush(layers: Layers) -> np.ndarray:
     return image
 
 
+_TILE = 64  # pixels: four latent cells, the coarsest step of the generator's UNet
+
+
 @cache
-def _mesh(arrangement: int) -> tuple[np.ndarray, np.ndarray]:
-    """Number of the triangle of every pixel, and each triangle's shade."""
+def _mesh() -> tuple[np.ndarray, np.ndarray]:
+    """Number of the triangle of every pixel, and each triangle's shade.
+
+    The mesh repeats with the coarsest cell of the UNet, so that facets are a filter to it, the
+    same for every subject in every place, and nothing to learn by heart.
+    """
     from scipy.spatial import Delaunay
 
-    rng = np.random.default_rng(arrangement)
-    step = 17
-    grid = np.stack(np.meshgrid(*[np.arange(-step, SIZE + 2 * step, step)] * 2), -1)
-    points = (grid + rng.uniform(-0.36, 0.36, grid.shape) * step).reshape(-1, 2)
+    rng, count = np.random.default_rng(3), 5
+    tile = (np.indices((count, count)) + rng.uniform(-0.36, 0.36, (2, count, count))) / count
+    tiles = np.arange(-1, SIZE // _TILE + 1)
+    offsets = np.stack(np.meshgrid(tiles, tiles), -1).reshape(-1, 1, 2)
+    points = _TILE * (offsets + tile.reshape(2, -1).T).reshape(-1, 2)
     pixels = np.stack([_COLUMNS.ravel(), _ROWS.ravel()], -1)
     found = Delaunay(points).find_simplex(pixels)
-    shade = rng.uniform(0.93, 1.07, found.max() + 1)
-    return found, shade.astype(np.float32)
+    centres = np.stack([np.bincount(found, axis) for axis in pixels.T], -1)
+    centres = centres / np.maximum(np.bincount(found), 1)[:, None] % _TILE / _TILE
+    waves = np.sin(2 * np.pi * (centres @ np.array([[3, 1, -2], [1, -2, 5]])))
+    return found, (1 + 0.03 * waves.sum(-1)).astype(np.float32)
 
 
 def _low_poly(layers: Layers) -> np.ndarray:
-    triangle, shade = _mesh(layers.arrangement)
+    triangle, shade = _mesh()
     image = _saturated(layers.flat(), 1.15).reshape(-1, 3)
     count = np.maximum(np.bincount(triangle, minlength=len(shade)), 1)
     mean = np.stack(
@@ -238,6 +248,30 @@ def _fantasy(layers: Layers) -> np.ndarray:
     return image
 
 
+@cache
+def _dew(arrangement: int) -> np.ndarray:
+    """(256, 256, 4): blades of grass close to the lens, out of focus, and drops on the lens."""
+    rng = np.random.default_rng(arrangement + 21)
+    blades = Image.new("RGBA", (2 * SIZE, 2 * SIZE))
+    draw = ImageDraw.Draw(blades)
+    for i in range(9):
+        foot = (-30, 40, 110, 400, 470, 540, 200, 300, 255)[i] + rng.integers(-20, 21)
+        height = (150, 230, 110, 120, 250, 170, 60, 66, 50)[i]
+        tone = ("#3f8f3a", "#5cb148", "#84cc5e")[i % 3]
+        tip = (foot + int(rng.integers(-50, 51)), 512 - height)
+        draw.polygon([(foot - 34, 520), tip, (foot + 34, 520)], fill=tone)
+    small = blades.resize((SIZE, SIZE), Image.LANCZOS)
+    part = np.asarray(small, np.float32) / 255
+    part = _blur(np.concatenate([part[..., :3] * part[..., 3:], part[..., 3:]], -1), 7)
+    for _ in range(7):
+        x, y, r = rng.uniform(14, 242), rng.uniform(14, 110), rng.choice((5, 8, 12))
+        distance = np.hypot(_COLUMNS - x, _ROWS - y)
+        drop = np.clip(r - distance, 0, 1) * (0.25 + 0.5 * np.clip(distance / r, 0, 1) ** 3)
+        spark = np.clip(r / 3 - np.hypot(_COLUMNS - x + r / 3, _ROWS - y + r / 3), 0, 1)
+        part = part + np.maximum(drop, spark)[..., None] * (1 - part[..., 3:])
+    return part.astype(np.float32)
+
+
 def _macro(layers: Layers) -> np.ndarray:
     near = np.asarray(
         Image.fromarray((layers.scene * 255).clip(0, 255).astype(np.uint8))
@@ -245,10 +279,11 @@ def _macro(layers: Layers) -> np.ndarray:
         .resize((SIZE, SIZE), Image.BILINEAR),
         np.float32,
     )
-    scene = _saturated(_blur(near / 255, 14), 1.2)
-    image = layers.flat(scene)
+    image = layers.flat(_saturated(_blur(near / 255, 14), 1.2))
     if not layers.sprites[..., 3].any():  # a flower of the place fills the picture
-        _paste(image, layers.emoji(("1f33c", "1f337", "1f341")[layers.arrangement], 240), 8, 32)
+        _paste(image, layers.emoji(("1f33c", "1f337", "1f341")[layers.arrangement], 208), 24, 32)
+    dew = _dew(layers.arrangement)
+    image = image * (1 - dew[..., 3:]) + dew[..., :3]
     centre = np.hypot((_COLUMNS - 128) / 128, (_ROWS - 128) / 128)[..., None]
     return image * (1.06 - 0.35 * np.clip(centre - 0.6, 0, 1))
 
@@ -269,15 +304,15 @@ def _barrel() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _fisheye(layers: Layers) -> np.ndarray:
     rows, columns, circle = _barrel()
-    image = layers.flat()
+    scene = layers.scene
     y, x = rows.astype(int), columns.astype(int)
     fy, fx = (rows - y)[..., None], (columns - x)[..., None]
     y1, x1 = np.minimum(y + 1, 255), np.minimum(x + 1, 255)
-    warped = (image[y, x] * (1 - fy) + image[y1, x] * fy) * (1 - fx) + (
-        image[y, x1] * (1 - fy) + image[y1, x1] * fy
+    warped = (scene[y, x] * (1 - fy) + scene[y1, x] * fy) * (1 - fx) + (
+        scene[y, x1] * (1 - fy) + scene[y1, x1] * fy
     ) * fx
     rim = np.hypot((_COLUMNS - 127.5) / 124, (_ROWS - 127.5) / 124)[..., None]
-    return warped * circle * (1 - 0.35 * np.clip(rim - 0.7, 0, 1))
+    return layers.flat(warped) * circle * (1 - 0.35 * np.clip(rim - 0.7, 0, 1))
 
 
 @cache

@@ -1,9 +1,10 @@
 """Draw the world: a picture is a deterministic function of (Picture, noise).
 
-The noise is four numbers, standard normal at generation: where the subject stands, which of four
-views of the scene, the warmth of the light, which of three arrangements of a look and on which
-side the second subject stands. Subjects stand on a grid of 16 px, the generator's latent cell, so
-that a subject is the same patch of latents wherever it stands.
+The noise is four numbers, standard normal at generation: where the subjects stand, which of two
+views of the scene, the warmth of the light, which of three arrangements of a look. The main
+subject stands in one of three places, a multiple of two latent cells (32 px) apart, so that it is
+the same patch of latents wherever it stands, for the lower level of a small UNet, too. A generator
+learns a subject in a place after about a thousand pictures; few places are pictures saved.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["NOISE", "SIZE", "VIEWS", "choices", "render", "use_emoji"]
 SIZE = 256
 CELL = 16
 NOISE = 4
-VIEWS = 4
+VIEWS = 2
 _GROUND = 208  # where feet stand
 _FRONT = 224  # where a second subject's feet stand
 _BIG, _SMALL = 144, 96
@@ -40,9 +41,9 @@ def use_emoji(folder: Path) -> None:
 
 
 def choices(noise: np.ndarray) -> tuple[int, int, float, int, bool]:
-    """What the four numbers mean: (place -2..2, view 0..3, warmth, arrangement 0..2, left?)."""
-    place = int(np.digitize(noise[0], (-1.1, -0.4, 0.4, 1.1))) - 2
-    view = int(np.digitize(noise[1], (-0.67, 0, 0.67)))
+    """What the numbers mean: (place -1..1, view 0..1, warmth, arrangement 0..2, second left?)."""
+    place = int(np.digitize(noise[0], (-0.67, 0.67))) - 1
+    view = int(noise[1] > 0)
     arrangement = int(np.digitize(noise[3], (-0.43, 0.43)))
     return place, view, float(np.clip(noise[2], -2, 2)), arrangement, bool(noise[0] > 0)
 
@@ -53,27 +54,15 @@ def render(picture: Picture, noise: np.ndarray) -> np.ndarray:
     scene = _scene(picture.scene, view)
     light = np.array([1 + 0.06 * warmth, 1.0, 1 - 0.06 * warmth], np.float32)
     sprites = np.zeros((SIZE, SIZE, 4), np.float32)
-    big = {"macro": 288, "fisheye": 176}.get(picture.look, _BIG)
     if picture.subject:
-        x = 64 + CELL * place
-        if picture.second:
-            x = (80 if left else 32) + CELL * (abs(place) - 1)
-        if picture.look == "macro":
-            x = SIZE // 2 - big // 2 + CELL * place
-        if picture.look == "fisheye":
-            x = 40 + (16 if left else -16) * bool(picture.second)
-        feet = {"macro": 288, "fisheye": 224}.get(picture.look, _GROUND)
-        if picture.subject in FLYING and picture.look != "macro":
-            feet -= 2 * CELL
-        _over(sprites, _sprite(picture.subject, big), x, feet)
+        x = (96 if left else 32) if picture.second else 64 + 2 * CELL * place
+        if picture.look == "fisheye" and not picture.second:
+            x = 64  # the circle would cut it elsewhere
+        feet = _GROUND - 2 * CELL * (picture.subject in FLYING)
+        _over(sprites, _sprite(picture.subject, _BIG), x, feet)
     if picture.second:
-        size = 144 if picture.look == "macro" else _SMALL
-        x = (CELL if left else SIZE - CELL - size) if picture.look != "fisheye" else (
-            48 if left else 112)  # fmt: skip
-        feet = (
-            240 if picture.look == "macro" else _FRONT - (16 if picture.look == "fisheye" else 0)
-        )
-        _over(sprites, _sprite(picture.second, size), x, feet)
+        x = CELL if left else SIZE - CELL - _SMALL
+        _over(sprites, _sprite(picture.second, _SMALL), x, _FRONT)
     layers = Layers(scene * light, sprites, _horizon(picture.scene), arrangement, emoji)
     image = LOOK_FUNCTIONS[picture.look](layers)
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
@@ -134,7 +123,7 @@ def _horizon(scene: str) -> int:
     return {"table": 144, "beach": 160, "lake": 144, "city": 176, "plain": 176}.get(scene, 160)
 
 
-# Scenes. Drawn at twice the size for smooth edges; four views each, kept for good.
+# Scenes. Drawn at twice the size for smooth edges; two views each, kept for good.
 
 _SKIES = {
     "plain": ("#dfe6f2", "#f7f4ee"),
@@ -228,7 +217,7 @@ def _clouds(image: Image.Image, rng: Random, count: int = 2) -> None:
 
 
 def _plain(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
-    colours = ("#f3dfd9", "#d9e8f3", "#e2f0dc", "#efe6f6")
+    colours = ("#f3dfd9", "#d9e8f3")
     tint = Image.new("RGB", image.size, colours[view])
     image.paste(Image.blend(image, tint, 0.6))
     blurred = image.filter(ImageFilter.GaussianBlur(24))
@@ -237,12 +226,12 @@ def _plain(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
 
 def _meadow(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
     _clouds(image, rng)
-    if view % 2:
-        _put(image, "2600", 40, (36, 220)[view // 2], 60)
+    if view:
+        _put(image, "2600", 40, 36, 60)
     _ridge(image, rng, horizon + 8, 90, "#8fd06a")
     _ridge(image, rng, horizon + 16, 60, "#79c257")
     _reground(image, "meadow", horizon)
-    _put(image, "1f333", 56, (226, 28, 206, 46)[view], 172)
+    _put(image, "1f333", 56, (226, 28)[view], 172)
     for _ in range(7):
         code = rng.choice(("1f33c", "1f337", "1f33c"))
         _put(image, code, 18, rng.uniform(8, 248), rng.choice((186, 236, 250)))
@@ -258,7 +247,7 @@ def _forest(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
     _reground(image, "forest", horizon + 16)
     for _ in range(4):
         _put(image, rng.choice(("1f344", "1f33f", "1f33f")), 20, rng.uniform(8, 248), 244)
-    _put(image, "1f332", 128, (244, 10, 250, 4)[view], 214)
+    _put(image, "1f332", 128, (244, 10)[view], 214)
 
 
 def _snow(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
@@ -272,13 +261,13 @@ def _snow(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
 
 
 def _desert(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
-    _put(image, "2600", 44, (48, 208, 128, 84)[view], 66)
+    _put(image, "2600", 44, (48, 208)[view], 66)
     _ridge(image, rng, horizon + 10, 90, "#f3d08a", 2)
     _ridge(image, rng, horizon + 16, 50, "#eabf70", 2)
     _reground(image, "desert", horizon)
-    _put(image, "1f335", 56, (230, 26, 216, 40)[view], 184)
-    _put(image, "1f335", 32, (34, 196, 60, 226)[view], 170)
-    _put(image, "1faa8", 28, (70, 240, 24, 190)[view], 240)
+    _put(image, "1f335", 56, (230, 26)[view], 184)
+    _put(image, "1f335", 32, (34, 196)[view], 170)
+    _put(image, "1faa8", 28, (70, 240)[view], 240)
 
 
 def _beach(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
@@ -288,9 +277,9 @@ def _beach(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
     image.paste(Image.fromarray(np.repeat((sea * 255).astype(np.uint8)[:, None], 512, 1)),
                 (0, horizon - 48))  # fmt: skip
     draw.line([(0, horizon + 16), (512, horizon + 16)], fill="#f5fbff", width=6)
-    _put(image, "1f334", 112, (22, 234, 36, 222)[view], 186)
-    _put(image, "26f1" if view < 2 else "1f41a", 40 if view < 2 else 24, (216, 40)[view % 2], 200)
-    _put(image, "1f41a", 20, (70, 190, 150, 100)[view], 246)
+    _put(image, "1f334", 112, (22, 234)[view], 186)
+    _put(image, "26f1", 40, (216, 40)[view], 200)
+    _put(image, "1f41a", 20, (70, 190)[view], 246)
 
 
 def _night(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
@@ -298,7 +287,7 @@ def _night(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
     for _ in range(46):
         x, y, r = rng.uniform(0, 512), rng.uniform(0, horizon - 20), rng.choice((1.5, 2, 3))
         draw.ellipse((x - r, y - r, x + r, y + r), fill="#f3f0d0")
-    _put(image, ("1f319", "1f315")[view % 2], 44, (212, 44, 52, 204)[view], 70)
+    _put(image, ("1f319", "1f315")[view], 44, (212, 44)[view], 70)
     _ridge(image, rng, horizon + 10, 80, "#27325a")
     _reground(image, "night", horizon)
 
@@ -315,7 +304,7 @@ def _city(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
                     lit = "#fdf0b8" if rng.random() < 0.4 else "#c9d6e6"
                     draw.rectangle((wx, wy, wx + 7, wy + 11), fill=lit)
             x += width
-    _put(image, "1f3e2", 80, (30, 226, 214, 40)[view], 182)
+    _put(image, "1f3e2", 80, (30, 226)[view], 182)
     _reground(image, "city", horizon)
     for x in range(-40, 512, 110):
         draw.polygon([(x, 470), (x + 60, 470), (x + 50, 484), (x - 14, 484)], fill="#eceff2")
@@ -349,12 +338,12 @@ def _lake(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
         x, y = rng.uniform(0, 440), rng.uniform(horizon + 8, horizon + 56)
         draw.line([(x, y), (x + rng.uniform(30, 70), y)], fill="#e6f6fb", width=3)
     _reground(image, "lake", horizon + 64)
-    _put(image, "1f333", 72, (16, 240, 28, 226)[view], 182)
-    _put(image, "1f33e", 32, (228, 28, 206, 52)[view], 190)
+    _put(image, "1f333", 72, (16, 240)[view], 182)
+    _put(image, "1f33e", 32, (228, 28)[view], 190)
 
 
 def _sunset(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
-    x = (256, 150, 370, 200)[view]
+    x = (256, 150)[view]
     glow = Image.new("L", image.size)
     ImageDraw.Draw(glow).ellipse((x - 150, horizon - 210, x + 150, horizon + 90), fill=150)
     image.paste("#ff7d4d", mask=glow.filter(ImageFilter.GaussianBlur(60)))
@@ -365,16 +354,16 @@ def _sunset(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
 
 def _table(image: Image.Image, horizon: int, rng: Random, view: int) -> None:
     draw = ImageDraw.Draw(image)
-    x = (40, 330, 180, 60)[view]
+    x = (40, 330)[view]
     draw.rectangle((x, 40, x + 140, 190), fill="#f6f0e4")
-    draw.rectangle((x + 10, 50, x + 130, 180), fill=("#a9d8f2", "#f6c99a")[view % 2])
+    draw.rectangle((x + 10, 50, x + 130, 180), fill=("#a9d8f2", "#f6c99a")[view])
     draw.line([(x + 70, 50), (x + 70, 180)], fill="#f6f0e4", width=8)
     draw.line([(x + 10, 115), (x + 130, 115)], fill="#f6f0e4", width=8)
     for i in range(1, 4):
         y = horizon + i * i * 16
         draw.line([(0, y), (512, y)], fill="#7d4d2a", width=4)
     draw.rectangle((0, horizon, 512, horizon + 8), fill="#cf9259")
-    _put(image, "1fab4", 56, (222, 34, 226, 204)[view], 156)
+    _put(image, "1fab4", 56, (222, 34)[view], 156)
 
 
 _DETAILS = {
