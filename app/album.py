@@ -10,7 +10,7 @@ from threading import Lock
 from PIL.Image import Image
 
 from app.library import MapEntry
-from lineas_core import check_fits, load_maps, steer
+from lineas_core import check_fits, compose, load_maps, steer
 from lineas_core.models import TextToImageModel
 from lineas_core.pictures import Recipe, png, recipe_of
 
@@ -21,16 +21,14 @@ _PIXELS = 64 << 20  # 200 MB: a thousand pictures of the embedded model
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """A picture at one strength.
+    """A picture, original or steered.
 
     Attributes:
-        strength: λ; 0 is the original.
         image: the picture; its recipe is among its texts, for whoever saves it as PNG.
         recipe: how it was made.
         truncated: whether the end of the prompt was ignored.
     """
 
-    strength: float
     image: Image
     recipe: Recipe
     truncated: bool = False
@@ -71,32 +69,53 @@ class Album:
                 self._held -= _pixels(self._pictures.popitem(last=False)[1])
 
 
-def _pixels(picture: Painted) -> int:
-    return picture.image.width * picture.image.height
-
-
-def key_of(entry: MapEntry, prompt: str, seed: int, strength: float) -> tuple[Hashable, ...]:
+def key_of(
+    entries: Sequence[MapEntry], prompt: str, seed: int, strengths: Sequence[float]
+) -> tuple[Hashable, ...]:
     """What a picture depends on; the originals of all maps of a model are the same."""
-    return entry.model, entry.metadata.get("sha256") if strength else "", prompt, seed, strength
+    applied = [
+        (entry.metadata.get("sha256"), lam)
+        for entry, lam in zip(entries, strengths, strict=True)
+        if lam
+    ]
+    return entries[0].model, *applied, prompt, seed
 
 
 def paint(
-    model: TextToImageModel, entry: MapEntry, prompt: str, strengths: Sequence[float], seed: int
+    model: TextToImageModel,
+    entries: Sequence[MapEntry],
+    prompt: str,
+    strengths: Sequence[Sequence[float]],
+    seed: int,
 ) -> list[Painted]:
-    """One batch of pictures, which differ by the strength of the map alone.
+    """One batch of pictures, which differ by the strengths of the maps alone.
+
+    Args:
+        model: what paints.
+        entries: the maps, in the order in which they act.
+        prompt: what to paint.
+        strengths: for every picture, λ of each map.
+        seed: of the noise of all pictures.
 
     Raises:
-        UserError: the map does not fit the model.
+        UserError: a map does not fit the model.
     """
-    maps, rows = load_maps(entry.folder), len(strengths)
-    check_fits(maps, model)
-    with steer(model.network, maps, strengths):
+    maps, rows = [load_maps(entry.folder) for entry in entries], len(strengths)
+    for each in maps:
+        check_fits(each, model)
+    with steer(model.network, compose(maps, [*zip(*strengths, strict=True)])):
         images = model.generate([prompt] * rows, seeds=[seed] * rows)
     truncated = bool(model.truncated([prompt]))
-    recipes = [
-        recipe_of(model, prompt, seed, [(entry.title, lam)] if lam else []) for lam in strengths
-    ]
+    titles = [entry.title for entry in entries]
     return [
-        Painted(lam, image, recipe, truncated)
-        for lam, image, recipe in zip(strengths, images, recipes, strict=True)
+        Painted(image, recipe_of(model, prompt, seed, _applied(titles, lams)), truncated)
+        for image, lams in zip(images, strengths, strict=True)
     ]
+
+
+def _applied(titles: Sequence[str], strengths: Sequence[float]) -> list[tuple[str, float]]:
+    return [(title, lam) for title, lam in zip(titles, strengths, strict=True) if lam]
+
+
+def _pixels(picture: Painted) -> int:
+    return picture.image.width * picture.image.height

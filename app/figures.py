@@ -8,6 +8,7 @@ stretched (100 x 100 units, lines keep their width), so all words stand beside t
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from io import BytesIO
@@ -20,7 +21,7 @@ from app.tabs.fragments import safe
 from lineas_core import SteeringMaps
 from lineas_core.pictures import label_of
 
-__all__ = ["curve", "modules", "strips"]
+__all__ = ["curve", "modules", "rates", "scores", "strips"]
 
 _THUMBNAIL = 160  # pixels
 
@@ -53,6 +54,52 @@ def curve(records: Sequence[Mapping[str, Any]], iterations: int) -> str:
     )
 
 
+def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
+    """Share of texts and perplexity over λ, as two drawings; bars show the spread over seeds.
+
+    Args:
+        rows: as `Studio.rates` gives them.
+        counted: what the share is of, such as `toxic`.
+    """
+    shares = [(r["strength"], r["share"], r["spread"]) for r in rows]
+    natural = [(r["strength"], r["perplexity"], r["perplexity_spread"]) for r in rows]
+    drawn = _over_strengths(f"Share of texts: {counted}", shares, ".0%", least=0.1)
+    return (
+        f'<div class="duo">{drawn}{_over_strengths("Perplexity", natural, ".0f", least=5)}</div>'
+    )
+
+
+def scores(strengths: Sequence[float], lines: Mapping[str, Sequence[float]]) -> str:
+    """Figures of the pictures of a strip, from 0 to 1; each stands below its picture.
+
+    Args:
+        strengths: λ of every picture.
+        lines: name -> a figure for every picture.
+    """
+    if not lines:
+        return ""
+    columns = [100 * (k + 0.5) / len(strengths) for k in range(len(strengths))]
+    legend, drawn = "", '<path class="grid" d="M0 0H100M0 50H100M0 100H100"/>'
+    for number, (name, values) in enumerate(lines.items()):
+        legend += f'<span class="line-{number}">{safe(name)}</span>'
+        places = [
+            f"{x:.2f} {100 - 100 * max(value, 0):.2f}"
+            for x, value in zip(columns, values, strict=True)
+        ]
+        drawn += f'<path class="line-{number}" d="M{"L".join(places)}"/>'
+        drawn += "".join(
+            f'<path class="line-{number} dot" d="M{place}h0"><title>{safe(name)} at λ '
+            f"{label_of(lam)}: {value:.2f}</title></path>"
+            for place, lam, value in zip(places, strengths, values, strict=True)
+        )
+    return (
+        f'<figure class="curve over-strip"><figcaption>{legend}</figcaption><div class="plot">'
+        f'<span class="top">1</span>{_svg(drawn, "Figures over the strength")}'
+        f'<span class="bottom">0</span></div><div class="axis"><span>λ {strengths[0]:+g}</span>'
+        f"<span>λ {strengths[-1]:+g}</span></div></figure>"
+    )
+
+
 def modules(maps: SteeringMaps) -> str:
     """What the maps do in each module, from the first layer to the last, as three rows of bars."""
     rows = {
@@ -81,7 +128,7 @@ def strips(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _picture(file: Path, strength: float) -> str:
-    data, label = _thumbnail(file), label_of(strength)
+    data, label = thumbnail(file), label_of(strength)
     return (
         f'<figure><img src="data:image/jpeg;base64,{data}" alt="λ {label}">'
         f"<figcaption>{label}</figcaption></figure>"
@@ -89,7 +136,7 @@ def _picture(file: Path, strength: float) -> str:
 
 
 @lru_cache(maxsize=256)
-def _thumbnail(file: Path) -> str:
+def thumbnail(file: Path) -> str:
     """A small JPEG: a job is looked at every second or two, and all its pictures with it."""
     data = BytesIO()
     with Image.open(file) as image:
@@ -110,6 +157,46 @@ def _line(name: str, points: list[tuple[int, float]], iterations: int, top: floa
     dots = "".join(f'<path class="{name} dot" d="M{place}h0"/>' for place in places)
     line = f'<path class="{name}" d="M{"L".join(places)}"/>'
     return line + (dots if name == "heldout" or len(points) == 1 else "")
+
+
+def _over_strengths(
+    title: str, rows: Sequence[tuple[float, float, float]], form: str, *, least: float
+) -> str:
+    """A line with bars for the spread.
+
+    Args:
+        title: above the drawing.
+        rows: strength, value, spread.
+        form: how a value is written.
+        least: the top is not below it, so that a small change does not look large.
+    """
+    rows = [row for row in rows if all(map(math.isfinite, row))]
+    top = max([least, *(value + spread for _, value, spread in rows)])
+
+    def place(strength: float, value: float) -> str:
+        return f"{50 + 50 * strength:.2f} {100 - 100 * max(value, 0) / top:.2f}"
+
+    points = [(place(lam, value), lam, value) for lam, value, _ in rows]
+    bars = "".join(
+        f'<path class="spread" d="M{place(lam, value - spread)}L{place(lam, value + spread)}"/>'
+        for lam, value, spread in rows
+        if spread
+    )
+    dots = "".join(
+        f'<path class="heldout dot" d="M{at}h0"><title>λ {label_of(lam)}: {value:{form}}</title>'
+        "</path>"
+        for at, lam, value in points
+    )
+    line = f'<path class="heldout" d="M{"L".join(at for at, *_ in points)}"/>' if points else ""
+    grid = '<path class="grid" d="M50 0V100"/>' + "".join(
+        f'<path class="grid" d="M0 {y}H100"/>' for y in (0, 50, 100)
+    )
+    return (
+        f'<figure class="curve"><figcaption>{title}</figcaption>'
+        f'<div class="plot"><span class="top">{top:{form}}</span>'
+        f'{_svg(grid + bars + line + dots, f"{title}, over λ")}<span class="bottom">0</span></div>'
+        '<div class="axis"><span>λ = −1</span><span>original</span><span>+1</span></div></figure>'
+    )
 
 
 def _bars(title: str, names: Sequence[str], values: Sequence[float]) -> str:

@@ -20,9 +20,18 @@ from lineas_core.models.catalog import MODELS
 __all__ = ["LONGEST", "Handlers"]
 
 LONGEST = 200  # tokens of a continuation
-STRENGTHS = (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
+STRENGTHS = tuple(k / 4 for k in range(-4, 5))
 TITLES = ("Original", "Steered")
-HARMFUL = "This λ points towards offensive texts: for testing only."
+HARMFUL = "This λ makes texts more offensive: for research and testing only."
+CONTENT = (
+    "Texts about this map can offend. What scores above 50 % is blurred until you click it or "
+    "press Enter on it; the score misses some."
+)
+_TOWARDS = {
+    0: "",
+    -1: "Negative λ makes texts more offensive: for research and testing only.",
+    1: "Positive λ makes texts more offensive: for research and testing only.",
+}
 _EXAMPLES = 5
 _FIRST = 1  # the example to open with; with seed 1 it shows what the ready-made maps do
 
@@ -44,21 +53,21 @@ class Handlers:
         """What depends on the map.
 
         Returns:
-            Summary, facts, sweep, prompt, examples, two switches (show texts, chat), model.
+            Summary, content note, facts, sweep, prompt, examples, switch (chat), model.
         """
         if not map_id:
             none = fragments.hint("There is no map yet. Learn one in the Learn tab.")
-            return none, "", "", gr.skip(), gr.skip(), gr.Checkbox(visible=False), gr.skip(), ""
+            return none, "", "", "", gr.skip(), gr.skip(), gr.skip(), ""
         entry = self._studio.entry(map_id)
         openings = self._studio.openings(toxic=entry.harmful != 0)[:_EXAMPLES]
         unfit = ["", *self._studio.openings(toxic=entry.harmful == 0)]
         return (
             fragments.summary(entry),
+            fragments.warning(CONTENT) if entry.harmful else "",
             fragments.about(entry, self._studio.steering(map_id)),
-            fragments.hint("One text at seven strengths, with one seed."),
+            fragments.hint("One text at nine strengths, with one seed."),
             openings[_FIRST] if (prompt or "") in unfit else gr.skip(),  # a user's own text stays
             gr.update(samples=[[opening] for opening in openings]),
-            gr.Checkbox(visible=entry.harmful != 0, value=False),
             gr.Checkbox(visible=entry.model in MODELS and MODELS[entry.model].chat, value=False),
             entry.model,
         )
@@ -108,10 +117,16 @@ class Handlers:
         temperature: float,
         chat: bool,
     ) -> Iterator[str]:
-        """Write the same text at seven strengths, as one table."""
+        """Write the same text at nine strengths in one batch, as one table."""
         entry = self._studio.entry(map_id or "")
+        note = _TOWARDS[entry.harmful]
         for rows in self._write(entry, prompt, STRENGTHS, seed, length, temperature, chat):
-            yield fragments.sweep(prompt, rows, keywords=entry.keywords)
+            yield fragments.sweep(prompt, rows, keywords=entry.keywords, note=note)
+
+    @notices
+    def strength_at(self, event: gr.EventData) -> float:
+        """The strength of the row of the sweep that was clicked."""
+        return number("λ", event.strength, -1, 1)
 
     def pick(self, example: list[str]) -> str:
         """The prompt of an example that was clicked."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
+from app import figures
 from app.album import Painted
-from app.checks import Wishes, check_count, map_menu, notices, number, prompt_text, seed_of
+from app.checks import Wishes, check_count, map_menu, notices, prompt_text, seed_of
 from app.library import MapEntry
+from app.mix import Mix
 from app.studio import Studio
-from app.tabs import fragments
+from app.tabs import fragments, numbers
 from lineas_core.pictures import label_of
 
 __all__ = ["SEED", "STRIP", "ImageHandlers", "warm_up"]
@@ -74,6 +77,7 @@ class ImageHandlers:
         shown: str,
         strength: float | None,
         map_id: str | None,
+        further: list[tuple[str, float]],
         prompt: str,
         seed: int | None,
         request: gr.Request,
@@ -88,9 +92,9 @@ class ImageHandlers:
         entry = self._studio.entry(map_id)
         if not self._studio.installed(entry.model):
             return  # the panel above says what to do
-        asked = (entry.id, prompt_text(prompt))
-        pair, seed = [0.0, number("λ", strength, -1, 1)], seed_of(seed)
-        strip_of = repr((*asked, seed))
+        mix, text, seed = Mix.of(map_id, further), prompt_text(prompt), seed_of(seed)
+        asked, pair = (mix.maps, text), [mix.original, mix.at(strength)]
+        strip_of = _key(mix, text, seed)
         if shown != strip_of and not self._studio.painted(*asked, pair, seed=seed):
             yield *(gr.skip(),) * 3, self._note(entry, prompt, [], _PAINTING), gr.skip()
         pictures = self._studio.paint(*asked, pair, seed=seed)
@@ -100,11 +104,42 @@ class ImageHandlers:
         if shown == strip_of:
             yield *images, gr.skip(), note, shown
             return
-        if not self._studio.painted(*asked, STRIP, seed=seed):  # no strip of another prompt then
+        strengths = [mix.at(lam) for lam in STRIP]
+        if not self._studio.painted(*asked, strengths, seed=seed):  # no strip of another prompt
             yield *images, [], self._note(entry, prompt, pictures, _PAINTING), ""
-        strip = _labelled(self._studio.paint(*asked, STRIP, seed=seed))
+        strip = self._studio.paint(*asked, strengths, seed=seed)
         if not self._wishes.overtaken(wish, request):
-            yield *images, strip, note, strip_of
+            labels = [label_of(lam) if lam or not mix.fixed else "0" for lam in STRIP]
+            yield *images, [*zip([p.image for p in strip], labels, strict=True)], note, strip_of
+
+    @notices
+    def measure(
+        self,
+        measured: str,
+        strength: float | None,
+        map_id: str | None,
+        further: list[tuple[str, float]],
+        prompt: str,
+        seed: int | None,
+    ) -> tuple[Any, ...]:
+        """Figures of what was painted: the picture's, and the strip's where they are not there.
+
+        Returns:
+            Figures below the picture, curve below the strip, what strip is measured now.
+        """
+        if not map_id or None in (strength, seed):
+            return (gr.skip(),) * 3
+        mix, text, seed = Mix.of(map_id, further), prompt_text(prompt), seed_of(seed)
+        figures_of = partial(self._studio.scores, mix.maps, text, seed=seed)
+        found = figures_of([mix.at(strength)])
+        if found is None:  # a newer wish came first
+            return (gr.skip(),) * 3
+        now = numbers.scores({name: values[0] for name, values in found.items()})
+        strip_of = _key(mix, text, seed)
+        strip = figures_of([mix.at(lam) for lam in STRIP]) if measured != strip_of else None
+        if strip is None:
+            return now, gr.skip(), gr.skip()
+        return now, figures.scores(STRIP, strip), strip_of
 
     def strength_at(self, event: gr.SelectData) -> float:
         """The strength of the picture of the strip that was clicked."""
@@ -120,7 +155,12 @@ class ImageHandlers:
 
     @notices
     def make_pictures(
-        self, map_id: str, prompt: str, strengths: list[float], seed: int = 0
+        self,
+        map_id: str,
+        prompt: str,
+        strengths: list[float],
+        seed: int = 0,
+        further: list[list] | None = None,
     ) -> list[dict]:
         """Paint a prompt at several strengths with one seed.
 
@@ -129,16 +169,19 @@ class ImageHandlers:
             prompt: what to paint, at most 2,000 characters.
             strengths: one to nine numbers from -1 (inverse) through 0 (original) to 1 (full).
             seed: the same seed gives the same pictures.
+            further: up to two pairs [map_id, strength] of maps that act after the first one, in
+                their order, each at the same strength in every picture.
 
         Returns:
             For each strength: strength, png (the file, base64; its recipe is inside).
         """
         check_count(strengths)
-        lams = [number("λ", lam, -1, 1) for lam in strengths]
-        made = self._studio.paint(map_id, prompt_text(prompt), lams, seed=seed_of(seed))
+        mix = Mix.of(map_id, further or ())
+        rows = [mix.at(lam) for lam in strengths]
+        made = self._studio.paint(mix.maps, prompt_text(prompt), rows, seed=seed_of(seed))
         return [
-            {"strength": picture.strength, "png": base64.b64encode(picture.png()).decode()}
-            for picture in made
+            {"strength": lam, "png": base64.b64encode(picture.png()).decode()}
+            for lam, picture in zip(strengths, made, strict=True)
         ]
 
     def _in_place_of(self, prompt: str, entry: MapEntry) -> str:
@@ -169,8 +212,9 @@ def warm_up(studio: Studio) -> None:
             e for e in studio.maps() if e.kind == "text-to-image" and studio.installed(e.model)
         ]
         prompt = able[0].within(studio.scenes()[_FIRST])
-        studio.paint(able[0].id, prompt, STRIP, seed=SEED)
+        studio.paint([able[0].id], prompt, [[lam] for lam in STRIP], seed=SEED)
 
 
-def _labelled(pictures: Sequence[Painted]) -> list[tuple[Any, str]]:
-    return [(picture.image, label_of(picture.strength)) for picture in pictures]
+def _key(mix: Mix, prompt: str, seed: int) -> str:
+    """What a strip depends on."""
+    return repr((mix.maps, mix.fixed, prompt, seed))

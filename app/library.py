@@ -13,7 +13,7 @@ from lineas_core import PromptSet, UserError, load_maps
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models.catalog import MODELS, Kind
 
-__all__ = ["MapEntry", "read_map", "ready_made", "stored"]
+__all__ = ["MapEntry", "prompts_of", "read_map", "ready_made", "stored"]
 
 Origin = Literal["ready-made", "yours"]
 
@@ -81,6 +81,14 @@ def read_map(map_id: str, origin: Origin, folder: Path) -> MapEntry | None:
         return None
     title, model = str(facts.get("title") or folder.name), str(facts.get("model"))
     return MapEntry(map_id, title, model, origin, folder, facts, harmful, kind)
+
+
+def prompts_of(entry: MapEntry) -> PromptSet | None:
+    """What a map was learnt from; None where that is not told, or not in a way we can read."""
+    try:
+        return PromptSet.load(entry.folder / "prompts.json")
+    except UserError:
+        return None
 
 
 @lru_cache(maxsize=512)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
 from typing import Any, get_args
 
 from app.album import Album, Painted, key_of, paint
+from app.ballots import Ballots
 from app.jobs import Jobs
 from app.library import MapEntry, read_map, ready_made, stored
+from app.turns import Turns
 from app.words import known_words, unknown_words
 from lineas_core import (
     PromptSet,
@@ -29,6 +32,9 @@ from lineas_core import (
     load_model,
     steer,
 )
+from lineas_core.evaluate import METRICS, STRENGTHS, Tally, count, figures, row_seeds
+from lineas_core.metrics.concept import concept_scores, known_concept
+from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.metrics.perplexity import perplexity
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models import Sampling, fetch, folder_of, installed
@@ -39,6 +45,7 @@ __all__ = ["Studio", "Written"]
 _ROOT = Path(__file__).parents[1]
 _MADE: dict[Kind, str] = {"language": "texts", "text-to-image": "pictures"}
 _MODELS_KEPT = 2
+_OPENINGS_AT_ONCE = 8  # a few seconds of a small model: as long as others wait
 _ENOUGH = 5  # iterations that tell a pace
 # Per prompt and iteration, on two CPU cores; pictures have more positions than texts.
 _SECONDS_PER_GB: dict[Kind, float] = {"language": 0.03, "text-to-image": 0.2}
@@ -51,8 +58,9 @@ class Written:
     Attributes:
         strength: λ; 0 is the original.
         text: the continuation, so far.
-        toxicity: probability that it is offensive, 0 to 1; None while it is being written.
-        perplexity: under the unsteered model, 1 or more, NaN for an empty text; None likewise.
+        toxicity: probability that what is written so far is offensive, 0 to 1; None at first.
+        perplexity: under the unsteered model, 1 or more, NaN for an empty text; None while it is
+            being written.
     """
 
     strength: float
@@ -66,6 +74,7 @@ class Studio:
 
     Attributes:
         jobs: the training jobs.
+        ballots: what visitors chose who did not know which picture was steered.
     """
 
     def __init__(
@@ -79,10 +88,11 @@ class Studio:
             prompts: holds the shipped prompt sets and openings.
         """
         self.jobs = Jobs(data_dir / "jobs")
+        self.ballots = Ballots(data_dir / "ballots.jsonl")
         self._ready_made, self._own = assets / "maps", data_dir / "maps"
         self._prompts, self._album = prompts, Album()
         self._models: dict[str, Any] = {}  # the one used last stands last
-        self._lock = Lock()  # not an RLock: a generator may go on in another thread
+        self._lock = Turns()
         self._installing = Lock()
 
     def maps(self) -> list[MapEntry]:
@@ -132,14 +142,14 @@ class Studio:
 
         Yields:
             One continuation per strength, so far: empty ones while the model is being loaded,
-            at last the whole ones, judged.
+            at last the whole ones with their perplexity.
 
         Raises:
             UserError: no such map, its model is not installed, or the map does not fit it.
         """
-        entry, rows = self.entry(map_id, "language"), len(strengths)
+        entry, size = self.entry(map_id, "language"), len(strengths)
         maps = load_maps(entry.folder)
-        prompts, seeds, texts = [prompt] * rows, [seed] * rows, [""] * rows
+        prompts, seeds, texts = [prompt] * size, [seed] * size, [""] * size
         yield [Written(lam, "") for lam in strengths]
         with self._lock:
             model = self._model(entry.model)
@@ -147,46 +157,136 @@ class Studio:
             stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
             with steer(model.network, maps, strengths), closing(stream):
                 for texts in stream:
-                    yield [Written(*row) for row in zip(strengths, texts, strict=True)]
-            figures = toxicity(texts), perplexity(model, prompts, texts)  # of the unsteered model
-        yield [Written(*row) for row in zip(strengths, texts, *figures, strict=True)]
+                    rows = zip(strengths, texts, toxicity(texts), strict=True)
+                    yield [Written(*row) for row in rows]
+            scores = toxicity(texts), perplexity(model, prompts, texts)  # of the unsteered model
+        yield [Written(*row) for row in zip(strengths, texts, *scores, strict=True)]
+
+    def rates(
+        self, map_id: str, openings: Sequence[str], *, words: Sequence[str] = (), seeds: int = 1
+    ) -> Iterator[list[dict]]:
+        """Continue many openings at several strengths and count; between batches others work.
+
+        Args:
+            map_id: which map steers.
+            openings: texts to continue.
+            words: texts with a word that starts with one of these are counted; empty: toxic ones.
+            seeds: how often every opening is continued at every strength.
+
+        Yields:
+            After every batch the figures so far, a row for each strength that has any; see
+            `lineas_core.evaluate.figures`.
+
+        Raises:
+            UserError: no such map, its model is not installed, or the map does not fit it.
+        """
+        entry = self.entry(map_id, "language")
+        maps, metric = load_maps(entry.folder), METRICS["topic" if words else "toxicity"]
+        tallies = {lam: [Tally()] * seeds for lam in STRENGTHS}
+        for start in range(0, len(openings), _OPENINGS_AT_ONCE):
+            places = range(len(openings))[start : start + _OPENINGS_AT_ONCE]
+            for seed, lam in product(range(seeds), STRENGTHS):
+                with self._lock:
+                    model = self._model(entry.model)
+                    check_fits(maps, model)
+                    tallies[lam][seed] += count(
+                        model,
+                        maps,
+                        [openings[place] for place in places],
+                        lambda texts: metric(texts, words),
+                        strength=lam,
+                        seeds=row_seeds(seed, places),
+                    )
+                counted = {k: [t for t in row if t.texts] for k, row in tallies.items()}
+                yield [figures(k, row) for k, row in counted.items() if row]
 
     def painted(
-        self, map_id: str, prompt: str, strengths: Sequence[float], *, seed: int = 0
+        self,
+        map_ids: Sequence[str],
+        prompt: str,
+        strengths: Sequence[Sequence[float]],
+        *,
+        seed: int = 0,
     ) -> list[Painted] | None:
         """What `paint` would answer, if it is all at hand; None where a model has to work."""
-        entry = self.entry(map_id, "text-to-image")
-        found = [self._album.get(key_of(entry, prompt, seed, lam)) for lam in strengths]
+        entries = self._together(map_ids)
+        found = [self._album.get(key_of(entries, prompt, seed, lams)) for lams in strengths]
         pictures = [picture for picture in found if picture]
         return pictures if len(pictures) == len(found) else None
 
     def paint(
-        self, map_id: str, prompt: str, strengths: Sequence[float], *, seed: int = 0
+        self,
+        map_ids: Sequence[str],
+        prompt: str,
+        strengths: Sequence[Sequence[float]],
+        *,
+        seed: int = 0,
     ) -> list[Painted]:
         """Paint one prompt at several strengths; what is not at hand yet in one batch.
 
         Args:
-            map_id: which map steers.
+            map_ids: which maps steer, all of one model, in the order in which they act.
             prompt: what to paint.
-            strengths: λ of every picture; the one at 0 is the original.
+            strengths: for every picture, λ of each map; all 0 is the original.
             seed: of the noise, shared by all, so that they differ by the steering alone.
 
         Returns:
-            One picture per strength.
+            One picture for each row of strengths.
 
         Raises:
-            UserError: no such map, its model is not there, or the map does not fit it.
+            UserError: no such map, maps of several models, a model that is not there, or a map
+                that does not fit it.
         """
-        entry = self.entry(map_id, "text-to-image")
-        keys = [key_of(entry, prompt, seed, lam) for lam in strengths]
+        entries = self._together(map_ids)
+        keys = [key_of(entries, prompt, seed, lams) for lams in strengths]
         with self._lock:
-            found = [self._album.get(key) for key in keys]
-            lams = [lam for lam, picture in zip(strengths, found, strict=True) if not picture]
-            new = iter(paint(self._model(entry.model), entry, prompt, lams, seed) if lams else ())
-            pictures = [picture or next(new) for picture in found]
+            found = {key: self._album.get(key) for key in keys}
+            missing = {
+                key: lams for key, lams in zip(keys, strengths, strict=True) if not found[key]
+            }
+            if missing:
+                model = self._model(entries[0].model)
+                painted = paint(model, entries, prompt, [*missing.values()], seed)
+                found.update(zip(missing, painted, strict=True))
+            pictures = [found[key] for key in keys]
             for key, picture in zip(keys, pictures, strict=True):
                 self._album.add(key, picture)
         return pictures
+
+    def scores(
+        self,
+        map_ids: Sequence[str],
+        prompt: str,
+        strengths: Sequence[Sequence[float]],
+        *,
+        seed: int = 0,
+    ) -> dict[str, list[float]] | None:
+        """Figures of pictures that are at hand; None where one is not.
+
+        Args:
+            map_ids: as in `paint`, and so are the others.
+            prompt: what was painted.
+            strengths: for every picture, λ of each map.
+            seed: of the noise.
+
+        Returns:
+            Name -> a figure for every picture: `ImgScore` (likeness to the original, -1 to 1)
+            and, by the title of its map, how surely each concept is seen (0 to 1). What cannot
+            be measured here is left out.
+        """
+        original = [0.0] * len(map_ids)
+        pictures = self.painted(map_ids, prompt, [original, *strengths], seed=seed)
+        if pictures is None:
+            return None
+        images, entries = [picture.image for picture in pictures], self._together(map_ids)
+        found = {}
+        with suppress(UserError):  # the network that compares is not installed
+            found["ImgScore"] = image_scores(images[:1], images[1:])
+        if self.words(entries[0].model):  # the other judge knows the small model's world alone
+            for entry in entries:
+                if concept := known_concept(entry.keywords):
+                    found[entry.title] = concept_scores(images[1:], concept)
+        return found
 
     def words(self, model: str) -> dict[str, tuple[str, ...]]:
         """The words that a model knows, by heading; empty where nothing is told about it."""
@@ -273,6 +373,15 @@ class Studio:
     def scenes(self) -> list[str]:
         """Shipped descriptions that show what a map does to pictures."""
         return self._lines("neutral-images.txt")
+
+    def _together(self, map_ids: Sequence[str]) -> list[MapEntry]:
+        """The maps for pictures with these ids, all of one model."""
+        entries = [self.entry(map_id, "text-to-image") for map_id in map_ids]
+        if len({entry.model for entry in entries}) != 1:
+            made_for = ", ".join(f"{entry.title} for {entry.model}" for entry in entries)
+            what = f"only maps of one model act together, not {made_for or 'none'}"
+            raise UserError("E_MODEL", what, remedy="Choose maps that were learnt on one model.")
+        return entries
 
     def _lines(self, name: str) -> list[str]:
         return (self._prompts / name).read_text(encoding="utf-8").splitlines()

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import gradio as gr
 
+from app.compare_handlers import CompareHandlers
 from app.handlers import Handlers
 from app.image_handlers import ImageHandlers
 from app.learn_handlers import LearnHandlers
+from app.mix_handlers import MixHandlers
+from app.rates_handlers import RatesHandlers
 from app.studio import Studio
 from app.tabs import QUIET
 from app.tabs.images import images_tab
@@ -44,14 +47,16 @@ LOOK = {"theme": _THEME, "css_paths": _ROOT / "assets" / "style.css"}
 def build_demo(studio: Studio) -> gr.Blocks:
     """The page and its endpoints, over everything behind them."""
     handlers, painting, learning = Handlers(studio), ImageHandlers(studio), LearnHandlers(studio)
+    rates = RatesHandlers(studio)
     opened = studio.opens_on()
     with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
         gr.HTML(_HEADER, apply_default_css=False)
         with gr.Tabs(selected=opened) as tabs:
             with gr.Tab("Images", id="text-to-image") as images_frame:
-                images = images_tab(painting, handlers)
+                mixing, comparing = MixHandlers(studio), CompareHandlers(studio)
+                images = images_tab(painting, mixing, comparing, handlers)
             with gr.Tab("Text", id="language") as text_frame:
-                text = text_tab(handlers)
+                text = text_tab(handlers, rates)
             with gr.Tab("Learn", id="learn"):
                 learn = learn_tab(learning, handlers)
         # Only the tab that is looked at asks a model for work.
@@ -68,6 +73,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
         gr.api(handlers.list_maps, api_name="list_maps", queue=False)
         gr.api(painting.make_pictures, api_name="make_pictures", concurrency_id="model")
         gr.api(handlers.continue_text, api_name="continue_text", concurrency_id="model")
+        gr.api(rates.rates, api_name="rates")
         gr.api(learning.learn, api_name="learn", queue=False)
         gr.api(learning.job, api_name="job", queue=False)
     return demo

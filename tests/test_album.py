@@ -9,7 +9,7 @@ from lineas_core.pictures import Recipe
 
 def _picture(strength=0.5):
     recipe = Recipe("a castle", 7, "tiny", 8, "LCMScheduler", [("robot", strength)])
-    return Painted(strength, Image.new("RGB", (8, 8)), recipe)
+    return Painted(Image.new("RGB", (8, 8)), recipe)
 
 
 def test_the_picture_not_looked_at_for_longest_goes_first():

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from app import figures
-from app.handlers import Handlers
+from app.handlers import HARMFUL, Handlers
 from app.jobs import Job, JobRequest
 from app.learn_handlers import LearnHandlers, advice
 from app.library import MapEntry
@@ -101,7 +101,7 @@ class FakeStudio:
     def continue_text(self, map_id, prompt, strengths, *, seed, sampling, chat):
         try:
             for text in (" a", f" a goal {MARKUP}"):
-                yield [Written(lam, text) for lam in strengths]
+                yield [Written(lam, text, 0.25) for lam in strengths]
             yield [Written(lam, text, 0.25, math.nan) for lam in strengths]
         finally:
             self.closed += 1
@@ -157,8 +157,8 @@ def test_the_harmful_direction_carries_a_note(studio):
         strength: list(_generate(Handlers(studio), strength=strength, map_id="toxic"))[-1][1]
         for strength in (-0.5, 0.5)
     }
-    assert "offensive" in texts[-0.5]
-    assert "for testing only" not in texts[0.5]
+    assert HARMFUL in texts[-0.5]
+    assert HARMFUL not in texts[0.5]
 
 
 def test_nothing_is_written_while_a_number_is_being_typed(studio):
@@ -179,20 +179,47 @@ def test_a_notice_shows_markup_as_text(studio):
 
 def test_the_sweep_marks_the_original(studio):
     *_, table = Handlers(studio).sweep("topic", "The man", 1, 20, 1.0, False)
-    assert table.count("<tr") == 8
-    assert table.count('class="original"') == 1
+    assert table.count("<tr ") == 9
+    assert table.count('<tr class="original" data-strength="0.0"') == 1
     assert "<img" not in table
+    assert HARMFUL.split(" makes ")[1] not in table
 
 
-def test_a_map_of_an_offensive_concept_brings_its_openings_and_its_veil(studio):
+def test_the_sweep_of_an_offensive_map_says_which_side_may_harm(studio):
+    *_, table = Handlers(studio).sweep("toxic", "You are", 1, 20, 1.0, False)
+    assert "Negative λ makes texts more offensive" in table
+
+
+def test_a_row_of_the_sweep_tells_its_strength(studio):
     handlers = Handlers(studio)
-    _, _, _, prompt, examples, reveal, *_ = handlers.choose("toxic", "The man")
+    assert handlers.strength_at(SimpleNamespace(strength=-0.75)) == -0.75
+    with pytest.raises(gr.Error, match="Give a number from -1 to 1"):
+        handlers.strength_at(SimpleNamespace(strength="<img>"))
+
+
+def test_a_text_is_blurred_where_it_is_likely_offensive_and_opened_once_it_is_whole():
+    civil, rude = Written(1.0, "well", 0.5, 9.0), Written(0.0, "you idiot", 0.51, 9.0)
+    assert "blurred" not in fragments.passage("Steered", "You", civil)
+    for shown in (
+        fragments.passage("Original", "You", rude, keywords=["idiot"]),
+        fragments.sweep("You", [rude], keywords=["idiot"]),
+    ):
+        assert "<details" in shown
+        assert 'class="blurred" aria-hidden="true">you <mark>idiot</mark></span>' in shown
+    unfinished = fragments.passage("Original", "You", replace(rude, perplexity=None))
+    assert "blurred" in unfinished
+    assert "<details" not in unfinished
+
+
+def test_a_map_of_an_offensive_concept_brings_its_openings_and_a_content_note(studio):
+    handlers = Handlers(studio)
+    _, note, _, _, prompt, examples, *_ = handlers.choose("toxic", "The man")
     assert prompt == "You people"
     assert examples["samples"] == [["You are"], ["You people"]]
-    assert reveal.visible
-    _, _, _, prompt, _, reveal, *_ = handlers.choose("topic", "My own words")
+    assert "blurred until you click" in note
+    _, note, _, _, prompt, *_ = handlers.choose("topic", "My own words")
     assert not isinstance(prompt, str)  # stays
-    assert not reveal.visible
+    assert note == ""
 
 
 def test_the_menu_keeps_a_choice_and_prefers_what_can_run(studio):

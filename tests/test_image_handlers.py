@@ -63,23 +63,30 @@ class FakeStudio:
     def unknown_words(self, model, prompt):
         return [word for word in prompt.split() if word in ("dodecahedron", MARKUP.split()[0])]
 
-    def painted(self, map_id, prompt, strengths, *, seed=0):
-        known = all((map_id, prompt, lam, seed) in self.kept for lam in strengths)
-        return self.paint(map_id, prompt, strengths, seed=seed) if known else None
+    def painted(self, map_ids, prompt, strengths, *, seed=0):
+        keys = {(*map_ids, prompt, *lams, seed) for lams in strengths}
+        return self.paint(map_ids, prompt, strengths, seed=seed) if keys <= self.kept else None
 
-    def paint(self, map_id, prompt, strengths, *, seed=0):
-        self.entry(map_id, "text-to-image")
-        self.batches.append(tuple(strengths))
-        self.kept |= {(map_id, prompt, lam, seed) for lam in strengths}
+    def paint(self, map_ids, prompt, strengths, *, seed=0):
+        for map_id in map_ids:
+            self.entry(map_id, "text-to-image")
+        self.batches.append([tuple(lams) for lams in strengths])
+        self.kept |= {(*map_ids, prompt, *lams, seed) for lams in strengths}
         return [
             Painted(
-                lam,
-                Image.new("L", (8, 8), round(100 + 100 * lam)),
-                Recipe(prompt, seed, "small", 8, "LCMScheduler", [(map_id, lam)]),
+                Image.new("L", (8, 8), round(100 + 100 * sum(lams))),
+                Recipe(
+                    prompt, seed, "small", 8, "LCMScheduler", [*zip(map_ids, lams, strict=True)]
+                ),
                 truncated=len(prompt) > 40,
             )
-            for lam in strengths
+            for lams in strengths
         ]
+
+    def scores(self, map_ids, prompt, strengths, *, seed=0):
+        if not self.painted(map_ids, prompt, strengths, seed=seed):
+            return None
+        return {"ImgScore": [1 - abs(sum(lams)) / 4 for lams in strengths]}
 
 
 @pytest.fixture
@@ -87,9 +94,16 @@ def studio():
     return FakeStudio()
 
 
-def _generate(handlers, wish=0, shown="", strength=0.6, map_id="robot", prompt="A valley", seed=1):
+ASKED = {"strength": 0.6, "map_id": "robot", "further": [], "prompt": "A valley", "seed": 1}
+
+
+def _generate(handlers, wish=0, shown="", **asked):
     request = SimpleNamespace(session_hash="me")
-    return handlers.generate(wish, shown, strength, map_id, prompt, seed, request)
+    return handlers.generate(wish, shown, **{**ASKED, **asked}, request=request)
+
+
+def _measure(handlers, measured="", **asked):
+    return handlers.measure(measured, **{**ASKED, **asked})
 
 
 def _is_skip(value):
@@ -104,7 +118,7 @@ def test_the_pair_comes_first_and_then_the_strip(studio):
     assert [label for _, label in strip[2]] == [
         *("-1", "-0.75", "-0.5", "-0.25", "original", "+0.25", "+0.5", "+0.75", "+1")
     ]
-    assert studio.batches == [(0.0, 0.6), STRIP]
+    assert studio.batches == [[(0,), (0.6,)], [(lam,) for lam in STRIP]]
     assert strip[4]
 
 
@@ -173,6 +187,40 @@ def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
     assert "“church”" not in note
     assert "its end is ignored" in note
     assert "<img" not in note
+
+
+def test_further_concepts_keep_their_strength_along_the_strip(studio):
+    *_, (original, steered, strip, *_) = _generate(ImageHandlers(studio), further=[("mine", 0.25)])
+    assert [original.getpixel((0, 0)), steered.getpixel((0, 0))] == [100, 185]
+    assert studio.batches[1] == [(lam, 0.25) for lam in STRIP]
+    assert strip[4][1] == "0"  # not the original: the other concept acts
+
+
+@pytest.mark.parametrize(
+    ("further", "sentence"),
+    [
+        ([("mine", 0.1)] * 3, "at most 2 pairs"),
+        ([("mine", 2)], "λ is 2"),
+        (["mine"], "at most 2 pairs"),
+        ([("gone", 0.5)], "no such map"),
+    ],
+)
+def test_further_concepts_are_checked(studio, further, sentence):
+    with pytest.raises(gr.Error, match=sentence):
+        list(_generate(ImageHandlers(studio), further=further))
+
+
+def test_figures_follow_the_pictures_and_the_curve_is_drawn_once(studio):
+    handlers = ImageHandlers(studio)
+    assert all(map(_is_skip, _measure(handlers)))  # nothing is painted yet
+    list(_generate(handlers))
+    now, curve, measured = _measure(handlers)
+    assert "0.85" in now
+    assert "<svg" in curve
+    now, curve, still = _measure(handlers, measured)
+    assert "0.85" in now
+    assert _is_skip(curve)
+    assert _is_skip(still)
 
 
 def test_only_maps_for_pictures_are_listed(studio):

@@ -55,6 +55,26 @@ def test_a_closed_tab_gives_back_lock_and_hooks(studio):
     assert not _hooks(studio)
 
 
+def test_rates_count_the_same_number_of_texts_at_every_strength(studio, monkeypatch):
+    monkeypatch.setattr("app.studio._OPENINGS_AT_ONCE", 2)
+    openings = ["hello", "once", "then"]
+    steps = list(studio.rates("letters", openings, words=["e"], seeds=2))
+    assert len(steps) == 2 * 2 * 5  # parts, seeds, strengths
+    assert [row["texts"] for row in steps[0]] == [2]
+    assert [(row["strength"], row["texts"]) for row in steps[-1]] == [
+        (lam, 6) for lam in (-1, -0.5, 0, 0.5, 1)
+    ]
+    assert not _hooks(studio)
+
+
+def test_others_can_write_between_two_batches_of_rates(studio):
+    stream = studio.rates("letters", ["hello", "once"])
+    next(stream)
+    *_, (text,) = studio.continue_text("letters", "hello", [1.0], sampling=SHORT)
+    assert text.text
+    assert len(list(stream)) == 5 - 1
+
+
 def test_an_unknown_map_is_one_sentence(studio):
     with pytest.raises(UserError, match="there is no such map"):
         studio.entry("../letters")
@@ -168,8 +188,12 @@ def test_a_map_for_pictures_says_so_and_opens_first(gallery, studio):
     assert gallery.words(entry.model) == {"letters": ("ab",)}
 
 
+def _alone(*strengths):
+    return [(lam,) for lam in strengths]
+
+
 def test_strength_zero_paints_the_original(gallery):
-    same, original, other = gallery.paint("letters", "a b", [0.0, 0.0, 1.0], seed=3)
+    same, original, other = gallery.paint(["letters"], "a b", _alone(0.0, 0.0, 1.0), seed=3)
     assert same.image.tobytes() == original.image.tobytes() != other.image.tobytes()
     assert original.recipe.maps == []
     assert other.recipe.maps == [("Letters", 1.0)]
@@ -178,27 +202,35 @@ def test_strength_zero_paints_the_original(gallery):
 
 
 def test_what_was_painted_once_is_at_hand(gallery, monkeypatch):
-    strengths = [-0.5, 0.0, 0.5]
-    assert gallery.painted("letters", "c d", strengths) is None
-    first = gallery.paint("letters", "c d", strengths)
+    strengths = _alone(-0.5, 0.0, 0.5)
+    assert gallery.painted(["letters"], "c d", strengths) is None
+    first = gallery.paint(["letters"], "c d", strengths)
     monkeypatch.setattr("app.studio.paint", lambda *_: 1 / 0)
-    assert _pixels(gallery.paint("letters", "c d", strengths)) == _pixels(first)
-    assert _pixels(gallery.painted("letters", "c d", strengths[:2])) == _pixels(first[:2])
-    for other in (("c", [0.5], 0), ("c d", [0.25], 0), ("c d", [0.5], 1)):
-        assert gallery.painted("letters", other[0], other[1], seed=other[2]) is None
+    assert _pixels(gallery.paint(["letters"], "c d", strengths)) == _pixels(first)
+    assert _pixels(gallery.painted(["letters"], "c d", strengths[:2])) == _pixels(first[:2])
+    for prompt, lam, seed in (("c", 0.5, 0), ("c d", 0.25, 0), ("c d", 0.5, 1)):
+        assert gallery.painted(["letters"], prompt, _alone(lam), seed=seed) is None
 
 
 def test_only_what_is_missing_is_painted(gallery, monkeypatch):
-    gallery.paint("letters", "e f", [0.0, 0.5])
+    gallery.paint(["letters"], "e f", _alone(0.0, 0.5))
     asked = []
     monkeypatch.setattr("app.studio.paint", lambda *a: asked.append(a[3]) or paint(*a))
-    pictures = gallery.paint("letters", "e f", [-1.0, 0.0, 0.5, 1.0])
-    assert asked == [[-1.0, 1.0]]
-    assert [picture.strength for picture in pictures] == [-1.0, 0.0, 0.5, 1.0]
+    pictures = gallery.paint(["letters"], "e f", _alone(-1.0, 0.0, 0.5, 1.0))
+    assert asked == [_alone(-1.0, 1.0)]
+    applied = [dict(picture.recipe.maps).get("Letters", 0.0) for picture in pictures]
+    assert applied == [-1.0, 0.0, 0.5, 1.0]
+
+
+def test_several_maps_act_each_at_its_own_strength(gallery):
+    twice, alone = gallery.paint(["letters", "letters"], "e g", [(0.5, -1.0), (0.0, 0.5)])
+    assert twice.recipe.maps == [("Letters", 0.5), ("Letters", -1.0)]
+    assert _pixels([alone]) == _pixels(gallery.paint(["letters"], "e g", _alone(0.5)))
+    assert _pixels([alone]) != _pixels([twice])
 
 
 def test_a_prompt_that_is_cut_is_told(gallery):
-    (short,), (long,) = (gallery.paint("letters", p, [1.0]) for p in ("a b", "a b " * 20))
+    (short,), (long,) = (gallery.paint(["letters"], p, _alone(1.0)) for p in ("a b", "a b " * 20))
     assert (short.truncated, long.truncated) == (False, True)
 
 

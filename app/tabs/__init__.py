@@ -1,6 +1,6 @@
 """The tabs: each file declares components and wires events, without logic."""
 
-__all__ = ["MODEL", "QUIET"]
+__all__ = ["IN_PAGE", "MODEL", "QUIET"]
 
 QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 """For an event without model work: at once, without a spinner, not for programs.
@@ -11,3 +11,6 @@ the listeners of a `gr.State` hear of its change.
 
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
 """For an event that makes a model work: one at a time."""
+
+IN_PAGE = {"queue": False, "api_visibility": "private"}
+"""For an event that the page answers alone, in JavaScript."""

@@ -19,6 +19,7 @@ from lineas_core import SteeringMaps
 from lineas_core.models.catalog import MODELS
 
 __all__ = [
+    "OFFENSIVE",
     "about",
     "clock",
     "counter",
@@ -27,12 +28,18 @@ __all__ = [
     "job_state",
     "passage",
     "previews",
+    "progress",
+    "rates",
     "report",
     "safe",
     "summary",
     "sweep",
     "vocabulary",
+    "warning",
 ]
+
+OFFENSIVE = 0.5
+"""Texts with a higher toxicity are blurred."""
 
 _STATES = {
     "queued": "Waiting",
@@ -55,6 +62,11 @@ def safe(value: object) -> str:
 def hint(text: str) -> str:
     """A quiet sentence."""
     return f'<p class="hint">{safe(text)}</p>'
+
+
+def warning(text: str) -> str:
+    """A sentence to be read first; nothing where there is none."""
+    return f'<p class="note">{safe(text)}</p>' if text else ""
 
 
 def clock(seconds: float) -> str:
@@ -91,24 +103,62 @@ def passage(
     toxic, natural = _scores(written)
     return (
         f'<article class="passage">{_header(title, written.strength)}'
-        f"{f'<p class=note>{safe(note)}</p>' if note else ''}"
-        f'<p class="text"><span class="prompt">{safe(prompt)}</span>'
-        f"{_marked(written.text, keywords)}{_caret(written)}</p>"
+        f"{warning(note)}{_body(written, keywords, prompt)}"
         '<footer><span title="Chance that readers find it offensive">toxicity '
         f'<b>{toxic}</b></span><span title="How surprising it is to the unsteered model; '
         f'low is natural">perplexity <b>{natural}</b></span></footer></article>'
     )
 
 
-def sweep(prompt: str, rows: Sequence[Written], *, keywords: Sequence[str] = ()) -> str:
-    """A table of continuations, one row per strength, the original marked."""
+def sweep(
+    prompt: str, rows: Sequence[Written], *, keywords: Sequence[str] = (), note: str = ""
+) -> str:
+    """A table of continuations, one row per strength, the original marked.
+
+    Every row tells its strength to whoever clicks it, see `app.tabs.text`.
+    """
     lines = "".join(_sweep_row(row, keywords) for row in rows)
     heads = "".join(
         f'<th scope="col">{head}</th>' for head in ("λ", "continuation", "toxicity", "perplexity")
     )
     return (
-        f"{hint(f'“{prompt} …” with one seed: the rows differ by λ alone.')}"
+        f"{hint(f'“{prompt} …” with one seed: the rows differ by λ alone. Click one to set λ.')}"
+        f"{warning(note)}"
         f'<table class="sweep"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
+    )
+
+
+def progress(rows: Sequence[Mapping[str, Any]], texts: int, seconds: float) -> str:
+    """How much of a batch of openings is counted.
+
+    Args:
+        rows: as `Studio.rates` gives them.
+        texts: of all strengths together, when all is done.
+        seconds: spent so far.
+    """
+    done = sum(row["texts"] for row in rows)
+    left = f" · about {clock(seconds / done * (texts - done))} left" if done < texts else ""
+    return (
+        f'<section class="job"><p><b>{done} of {texts} texts</b>'
+        f"<span>{clock(seconds)} spent{left}</span></p>"
+        f'<progress max="{texts}" value="{done}" aria-label="Texts"></progress></section>'
+    )
+
+
+def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
+    """A table of shares and perplexities, one row per strength, the original marked.
+
+    Args:
+        rows: as `Studio.rates` gives them.
+        counted: what the share is of, such as `toxic texts`.
+    """
+    lines = "".join(_rates_row(row, counted) for row in rows)
+    heads = "".join(
+        f'<th scope="col">{head}</th>' for head in ("λ", counted, "perplexity", "texts")
+    )
+    return (
+        f'<table class="sweep rates"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
+        f"{hint('Mean ± standard deviation over seeds. A share of few texts is a rough guess.')}"
     )
 
 
@@ -197,23 +247,61 @@ def _lam(strength: float) -> str:
 
 
 def _scores(written: Written) -> tuple[str, str]:
-    if written.toxicity is None or written.perplexity is None:
-        return "…", "…"
-    natural = "–" if math.isnan(written.perplexity) else f"{written.perplexity:.0f}"
-    return f"{written.toxicity:.0%}", natural
+    toxic = "…" if written.toxicity is None else f"{written.toxicity:.0%}"
+    if written.perplexity is None:
+        return toxic, "…"
+    return toxic, _rounded(written.perplexity)
 
 
-def _caret(written: Written) -> str:
-    return '<span class="caret"></span>' if written.toxicity is None else ""
+def _rounded(perplexity: float, digits: int = 0) -> str:
+    return "–" if math.isnan(perplexity) else f"{perplexity:.{digits}f}"
+
+
+def _body(written: Written, keywords: Sequence[str], prompt: str = "") -> str:
+    """A continuation behind its prompt; where it is likely offensive, blurred until it is opened.
+
+    What is blurred is nothing to a screen reader. While it is being written it cannot be opened:
+    the next word would close it again.
+    """
+    lead = f'<span class="prompt">{safe(prompt)}</span>' if prompt else ""
+    text = _marked(written.text if prompt else written.text.strip(), keywords)
+    unfinished = written.perplexity is None
+    caret = '<span class="caret"></span>' if unfinished else ""
+    if (written.toxicity or 0) <= OFFENSIVE:
+        return f'<p class="text">{lead}{text}{caret}</p>'
+    blurred = f'{lead}<span class="blurred" aria-hidden="true">{text}</span>{caret}'
+    if unfinished:
+        return f'<p class="text">{blurred}</p>'
+    return (
+        f'<details class="veil"><summary><span class="text">{blurred}</span>'
+        '<span class="unveil"><b class="show">Likely offensive · show</b>'
+        '<b class="hide">Blur again</b></span></summary>'
+        f'<p class="text">{lead}{text}</p></details>'
+    )
 
 
 def _sweep_row(row: Written, keywords: Sequence[str]) -> str:
     toxic, natural = _scores(row)
     kind, label = ("", "") if row.strength else (' class="original"', "<small>original</small>")
+    lam = _lam(row.strength)
     return (
-        f'<tr{kind}><th scope="row">{_lam(row.strength)}{label}</th>'
-        f'<td class="text">{_marked(row.text.strip(), keywords)}{_caret(row)}</td>'
+        f'<tr{kind} data-strength="{row.strength}"><th scope="row">'
+        f'<button title="Set λ to {lam}">{lam}</button>{label}</th>'
+        f"<td>{_body(row, keywords)}</td>"
         f'<td data-label="toxicity">{toxic}</td><td data-label="perplexity">{natural}</td></tr>'
+    )
+
+
+def _rates_row(row: Mapping[str, Any], counted: str) -> str:
+    kind, label = ("", "") if row["strength"] else (' class="original"', "<small>original</small>")
+    natural = _rounded(row["perplexity"], 1)
+    spread = f" ± {row['spread']:.0%}" if row["spread"] else ""  # one seed has none
+    natural_spread = f" ± {row['perplexity_spread']:.1f}" if row["perplexity_spread"] > 0 else ""
+    return (
+        f'<tr{kind}><th scope="row">{_lam(row["strength"])}{label}</th>'
+        f'<td data-label="{counted}"><b>{row["share"]:.0%}</b>{spread}</td>'
+        f'<td data-label="perplexity"><b>{natural}</b>{natural_spread}</td>'
+        f'<td data-label="texts">{row["texts"]}</td></tr>'
     )
 
 

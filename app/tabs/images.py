@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from app.handlers import TITLES, Handlers
+from app.compare_handlers import CompareHandlers
+from app.handlers import Handlers
 from app.image_handlers import SEED, STRIP, ImageHandlers
-from app.tabs import MODEL, QUIET, fragments
+from app.mix_handlers import MixHandlers
+from app.tabs import IN_PAGE, MODEL, QUIET, fragments
+from app.tabs.compare import blind_choice, overview
 from app.tabs.install import install_panel
+from app.tabs.mix import mix
 from app.tabs.thumb import thumb
+from app.tabs.view import view
 
 __all__ = ["ImagesTab", "images_tab"]
 
@@ -23,11 +28,12 @@ _NEAREST = f"""(strength, strip, steered) => {{
     return strip[far.indexOf(Math.min(...far))].image;
 }}"""
 
-# The picture of the strip that the slider stands at, if any; the style sheet frames it.
+# Where the slider stands: the style sheet frames that picture of the strip, if it is there, and
+# draws a line through the curve.
 _MARK = f"""strength => {{
     document.querySelector('.strip').dataset.at = {list(STRIP)}.indexOf(strength) + 1;
+    document.querySelector('.easel').style.setProperty('--strength', strength);
 }}"""
-_IN_PAGE = {"queue": False, "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -41,18 +47,23 @@ class ImagesTab:
     concept: gr.Dropdown
 
 
-def images_tab(handlers: ImageHandlers, shared: Handlers) -> ImagesTab:
+def images_tab(
+    handlers: ImageHandlers, mixing: MixHandlers, comparing: CompareHandlers, shared: Handlers
+) -> ImagesTab:
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
         handlers: what its events do.
+        mixing: what the events of further concepts do.
+        comparing: what the events of the overview and the blind choice do.
         shared: what the events of the install panel do.
     """
-    model, wish, shown = gr.State(""), gr.State(0), gr.State("")
+    model, wish, shown, measured = gr.State(""), gr.State(0), gr.State(""), gr.State("")
     with gr.Row(elem_classes="easel"):
         with gr.Column(scale=1, min_width=280, elem_classes="ask"):
             concept = gr.Dropdown([], label="Concept")
             summary = gr.HTML(apply_default_css=False)
+            rows = gr.Column(elem_classes="mix")
             prompt = gr.Textbox(
                 label="What to paint", max_length=2000, lines=1, max_lines=5, submit_btn="Paint"
             )
@@ -65,8 +76,8 @@ def images_tab(handlers: ImageHandlers, shared: Handlers) -> ImagesTab:
             )
             install_panel(shared, model)
         with gr.Column(scale=3, min_width=520, elem_classes="canvas"):
-            with gr.Row(elem_classes=["pair", "pictures"]):
-                original, steered = map(_picture, TITLES)
+            original, steered = view()
+            numbers = gr.HTML(apply_default_css=False, elem_classes="numbers")
             strength, reseed = thumb("λ  −1 inverse · 0 original · 1 full")
             strip = gr.Gallery(
                 label="Nine strengths λ; click one",
@@ -81,8 +92,16 @@ def images_tab(handlers: ImageHandlers, shared: Handlers) -> ImagesTab:
                 container=False,
                 elem_classes="strip",
             )
+            curve = gr.HTML(apply_default_css=False)
+    with rows:  # they move the slider, too
+        further = mix(mixing, concept, strength)
+    seed = gr.Number(
+        SEED, label="Seed", info="Same seed, same picture.", precision=0, render=False
+    )
+    overview(comparing, concept, strength, prompt, seed)
+    blind_choice(comparing, concept, further)
     with gr.Accordion("Settings", open=False):
-        seed = gr.Number(SEED, label="Seed", info="Same seed, same picture.", precision=0)
+        seed.render()
     with gr.Accordion("Words that the model knows", open=False):
         words = gr.HTML(apply_default_css=False)
     with gr.Accordion("About this map", open=False):
@@ -97,11 +116,11 @@ def images_tab(handlers: ImageHandlers, shared: Handlers) -> ImagesTab:
     picked = examples.click(handlers.pick, [examples], [prompt], **QUIET)
     reseed.click(handlers.another_seed, None, [seed], **QUIET)
     strip.select(handlers.strength_at, None, [strength], **QUIET)
-    strength.change(None, [strength], None, js=_MARK, **_IN_PAGE)
-    strength.input(None, [strength, strip, steered], [steered], js=_NEAREST, **_IN_PAGE)
+    strength.change(None, [strength], None, js=_MARK, **IN_PAGE)
+    strength.input(None, [strength, strip, steered], [steered], js=_NEAREST, **IN_PAGE)
     # As in the Text tab: a new wish ends the work on older ones.
     gr.on(
-        [prompt.submit, strength.change, seed.change],
+        [prompt.submit, strength.change, seed.change, further.change],
         handlers.wish,
         None,
         [wish],
@@ -110,24 +129,14 @@ def images_tab(handlers: ImageHandlers, shared: Handlers) -> ImagesTab:
     )
     for event in (chosen, picked):
         event.then(handlers.wish, None, [wish], **QUIET)
-    wish.change(
+    asked = [strength, concept, further, prompt, seed]
+    painted = wish.change(
         handlers.generate,
-        [wish, shown, strength, concept, prompt, seed],
+        [wish, shown, *asked],
         [original, steered, strip, note, shown],
         trigger_mode="always_last",
         show_progress="hidden",
         **MODEL,
     )
+    painted.then(handlers.measure, [measured, *asked], [numbers, curve, measured], **QUIET)
     return ImagesTab(concept)
-
-
-def _picture(title: str) -> gr.Image:
-    return gr.Image(
-        label=title,
-        type="pil",
-        format="png",
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        min_width=200,
-        elem_id=title.lower(),
-    )

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.handlers import LONGEST, TITLES, Handlers
+from app.rates_handlers import RatesHandlers
 from app.tabs import MODEL, QUIET, fragments
 from app.tabs.install import install_panel
+from app.tabs.rates import rates_panel
 from app.tabs.thumb import thumb
 from lineas_core.models import Sampling
 
@@ -16,6 +18,15 @@ __all__ = ["TextTab", "text_tab"]
 
 _DEFAULTS = Sampling()
 _LENGTH = 60  # two or three sentences
+
+# A click anywhere in a row of the sweep tells its strength, but not one that shows a blurred text.
+_TELL_STRENGTH = """
+element.addEventListener('click', event => {
+    const row = event.target.closest('[data-strength]');
+    if (!row || event.target.closest('details:not([open]), summary')) return;
+    trigger('click', {strength: Number(row.dataset.strength)});
+});
+"""
 
 
 @dataclass(frozen=True)
@@ -29,8 +40,13 @@ class TextTab:
     concept: gr.Dropdown
 
 
-def text_tab(handlers: Handlers) -> TextTab:
-    """Declare the tab inside the current `gr.Tab`."""
+def text_tab(handlers: Handlers, rates: RatesHandlers) -> TextTab:
+    """Declare the tab inside the current `gr.Tab`.
+
+    Args:
+        handlers: what its events do.
+        rates: what the events of the Rates panel do.
+    """
     model, wish = gr.State(""), gr.State(0)
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=2, min_width=320):
@@ -47,13 +63,7 @@ def text_tab(handlers: Handlers) -> TextTab:
                 components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
             )
     install = install_panel(handlers, model)
-    reveal = gr.Checkbox(
-        label="Show the texts",
-        info="They may be offensive, so they are blurred until you tick this box.",
-        visible=False,
-        interactive=True,  # no event reads it: the style sheet does
-        elem_id="reveal",
-    )
+    caution = gr.HTML(apply_default_css=False)
     start = "Choose a concept, then press Write."
     with gr.Row(elem_classes="pair", equal_height=True):
         original, steered = (
@@ -67,8 +77,10 @@ def text_tab(handlers: Handlers) -> TextTab:
         temperature = gr.Slider(0, 2, value=_DEFAULTS.temperature, step=0.1, label="Temperature")
         chat = gr.Checkbox(label="Ask as a question", info="Uses the chat template.")
     with gr.Accordion("Sweep over λ", open=False):
-        sweep = gr.Button("Write at seven strengths")
-        table = gr.HTML(apply_default_css=False)
+        sweep = gr.Button("Write at nine strengths")
+        table = gr.HTML(apply_default_css=False, js_on_load=_TELL_STRENGTH)
+    with gr.Accordion("Rates over many openings", open=False):
+        rates_panel(rates, concept)
     with gr.Accordion("About this map", open=False):
         facts = gr.HTML(apply_default_css=False)
 
@@ -76,7 +88,7 @@ def text_tab(handlers: Handlers) -> TextTab:
     chosen = concept.change(
         handlers.choose,
         [concept, prompt],
-        [summary, facts, table, prompt, examples, reveal, chat, model],
+        [summary, caution, facts, table, prompt, examples, chat, model],
         **QUIET,
     )
     picked = examples.click(handlers.pick, [examples], [prompt], **QUIET)
@@ -102,4 +114,5 @@ def text_tab(handlers: Handlers) -> TextTab:
         **MODEL,
     )
     sweep.click(handlers.sweep, settings, [table], show_progress="hidden", **MODEL)
+    table.click(handlers.strength_at, None, [strength], **QUIET)
     return TextTab(concept)

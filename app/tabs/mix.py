@@ -1,0 +1,62 @@
+"""Rows for further concepts, below the first one."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import gradio as gr
+
+from app.mix import MOST_FURTHER
+from app.mix_handlers import MixHandlers
+from app.tabs import QUIET
+
+__all__ = ["mix"]
+
+
+def mix(handlers: MixHandlers, concept: gr.Dropdown, strength: gr.Slider) -> gr.State:
+    """Declare the rows and the button that opens them.
+
+    Args:
+        handlers: what the events do.
+        concept: menu of the first map.
+        strength: its slider.
+
+    Returns:
+        The pairs of map and λ that act after the first one.
+    """
+    further = gr.State([])
+    values, answers, buttons = [], [], []
+    for place in range(MOST_FURTHER):
+        with gr.Column(visible=False, elem_classes="further") as frame:
+            with gr.Row():
+                map_id = gr.Dropdown([], label=f"Concept {place + 2}", min_width=120, scale=5)
+                up = gr.Button("↑", size="sm", min_width=36, scale=0)
+                close = gr.Button("✕", size="sm", min_width=36, scale=0)
+            lam = gr.Slider(
+                -1, 1, value=0.5, step=0.05, label=f"λ of concept {place + 2}", buttons=[]
+            )
+        values += [map_id, lam]
+        answers += [frame, map_id, lam]
+        buttons.append((up, close))
+    add = gr.Button("Add a concept", size="sm", visible=False)
+    answers.append(add)
+
+    add.click(handlers.add, [concept, *values], answers, **QUIET)
+    concept.change(handlers.fit, [concept, *values], answers, **QUIET)
+    for place, (up, close) in enumerate(buttons):
+        close.click(partial(handlers.remove, place), [concept, *values], answers, **QUIET)
+        up.click(
+            partial(handlers.move_up, place),
+            [concept, strength, *values],
+            [concept, strength, *answers],
+            **QUIET,
+        )
+    gr.on(
+        [value.change for value in values],
+        handlers.gather,
+        values,
+        [further],
+        trigger_mode="always_last",
+        **QUIET,
+    )
+    return further

@@ -1,0 +1,52 @@
+"""The overview, the blind choice and the rows of further concepts, without a page."""
+
+from types import SimpleNamespace
+
+import pytest
+from test_image_handlers import FakeStudio
+
+from app.ballots import Ballots
+from app.compare_handlers import CompareHandlers
+from app.mix_handlers import MixHandlers
+
+
+@pytest.fixture
+def studio(tmp_path):
+    studio = FakeStudio()
+    studio.ballots, studio.require = Ballots(tmp_path / "ballots.jsonl"), lambda _: None
+    return studio
+
+
+def test_the_overview_starts_with_the_original_and_takes_what_is_clicked(studio):
+    handlers = CompareHandlers(studio)
+    *_, (labelled, told, listed) = handlers.overview("robot", "A valley", 1, 1)
+    assert [image.getpixel((0, 0)) for image, _ in labelled] == [100, 200, 200]
+    assert listed == ["", "robot", "mine"]
+    assert "seed 1" in told
+    assert handlers.take(listed, 1, SimpleNamespace(index=2)) == ("mine", 1)
+    assert handlers.take(listed, 1, SimpleNamespace(index=0))[1] == 0
+
+
+def test_a_blind_choice_tells_nothing_before_and_is_counted_after(studio):
+    handlers = CompareHandlers(studio)
+    pair, *images, _question, _, _, verdict = handlers.draw("robot", [])
+    assert verdict == ""
+    assert all(not image.info for image in images)
+    steered = images["AB".index(pair["steered"])]
+    assert steered.getpixel((0, 0)) > 100
+    handlers.answer(pair["steered"], pair)
+    (tally,) = studio.ballots.tallies()
+    assert (tally.steered, tally.original) == (1, 0)
+    handlers.answer("A", None)  # a second click
+    assert studio.ballots.tallies()[0].decided == 1
+
+
+def test_rows_open_move_up_and_close(studio):
+    handlers = MixHandlers(studio)
+    frame, menu, lam, *_ = handlers.add("robot", None, 0.5, None, 0.5)
+    assert (frame.visible, menu.value, lam) == (True, "mine", 0.5)
+    first, strength, _, menu, lam, *_ = handlers.move_up(0, "robot", 0.8, "mine", 0.3, None, 0.5)
+    assert (first, strength, menu.value, lam) == ("mine", 0.3, "robot", 0.8)
+    frame, menu, *_ = handlers.remove(0, "robot", "mine", 0.3, None, 0.5)
+    assert not frame.visible
+    assert handlers.gather("mine", 0.3, None, 0.5) == [("mine", 0.3)]
