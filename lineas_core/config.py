@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from lineas_core.errors import UserError
 from lineas_core.pooling import POOLINGS
 
-__all__ = ["BUDGETS", "OPTIMIZERS", "LearnConfig"]
+__all__ = ["BUDGETS", "OPTIMIZERS", "PRECISIONS", "LearnConfig"]
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
+PRECISIONS = ("auto", "bfloat16", "float32")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class LearnConfig:
             False is the paper's plain loss.
         pooling: `mean`, `last` or `all`, see `lineas_core.pooling`.
         precision: `bfloat16` runs a network with float32 weights in mixed precision, `float32`
-            does not. Maps and loss are float32 in both.
+            does not, `auto` does so where the processor computes bfloat16 itself. Maps and loss
+            are float32 in all of them.
         micro_batch_size: prompts that pass through the network together, 1 or more; None takes
             as many as a GPU has memory for. Changes time and memory, not the result.
         heldout_every: iterations between two evaluations on held-out prompts, 1 or more.
@@ -41,7 +43,7 @@ class LearnConfig:
     sparsity: float = 0.0
     standardise: bool = True
     pooling: str = "mean"
-    precision: str = "bfloat16"
+    precision: str = "auto"
     micro_batch_size: int | None = None
     heldout_every: int = 10
     seed: int = 0
@@ -69,7 +71,7 @@ class LearnConfig:
         for name, choices in (
             ("optimizer", OPTIMIZERS),
             ("pooling", POOLINGS),
-            ("precision", ("bfloat16", "float32")),
+            ("precision", PRECISIONS),
             ("standardise", (True, False)),
         ):
             if getattr(self, name) not in choices:

@@ -30,6 +30,7 @@ from lineas_core.hooks import Complete, record, steer
 from lineas_core.memory import MemoryPlan, checkpointed
 from lineas_core.models.base import Inputs, SteerableModel, fingerprint
 from lineas_core.pooling import pool
+from lineas_core.precision import native_bfloat16
 from lineas_core.wasserstein import wasserstein_1d
 
 __all__ = ["Problem"]
@@ -165,9 +166,11 @@ class Problem:
         network = self._model.network
         weight = next(network.parameters())
         pooling = partial(pool, weight=inputs.weight, how=self._config.pooling)
+        wanted = self._config.precision
+        lower = native_bfloat16(weight.device) if wanted == "auto" else wanted == "bfloat16"
         # A network in bfloat16 is left to compute as it does when it generates.
-        wanted = self._config.precision == "bfloat16" and weight.dtype == torch.float32
-        mixed = torch.autocast(weight.device.type, torch.bfloat16, enabled=wanted)
+        lower = lower and weight.dtype == torch.float32
+        mixed = torch.autocast(weight.device.type, torch.bfloat16, enabled=lower)
         again = checkpointed(network) if self._memory.checkpointing else nullcontext()
         with (
             again,

@@ -20,7 +20,7 @@ from lineas_core import (
     save_maps,
     steer,
 )
-from lineas_core.models import TextToImageModel
+from lineas_core.models import TextToImageModel, text_to_image
 from lineas_core.models.base import Inputs
 from lineas_core.models.text_to_image import layout_noise
 
@@ -33,6 +33,20 @@ SEVEN = [-1.0, -0.6, -0.3, 0.0, 0.3, 0.6, 1.0]
 @pytest.fixture(scope="module")
 def model():
     return tiny_image_model()
+
+
+@pytest.fixture(autouse=True)
+def exact_decoder(monkeypatch):
+    """Whatever processor runs the tests."""
+    monkeypatch.setattr(text_to_image, "native_bfloat16", lambda _: False)
+
+
+def test_in_bfloat16_a_picture_keeps_its_colours(model, monkeypatch):
+    exact = model.generate(["a b c"], seeds=[7])
+    monkeypatch.setattr(text_to_image, "native_bfloat16", lambda _: True)
+    difference = np.abs(_pixels(model.generate(["a b c"], seeds=[7])) - _pixels(exact))
+    assert 0 < difference.mean() < 1
+    assert difference.max() <= 6
 
 
 def _maps(model, names=None):

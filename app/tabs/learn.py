@@ -12,7 +12,7 @@ from app.learn_handlers import PREVIEWS, LearnHandlers, budgets, kind_of
 from app.tabs import QUIET
 from app.tabs.install import install_panel
 from lineas_core import BUDGETS, LearnConfig
-from lineas_core.config import OPTIMIZERS
+from lineas_core.config import OPTIMIZERS, PRECISIONS
 from lineas_core.hooks import PRESETS
 from lineas_core.models.catalog import MODELS
 from lineas_core.pooling import POOLINGS
@@ -133,7 +133,7 @@ def _settings() -> dict[str, Component]:
     with gr.Row():
         made |= {
             "precision": gr.Dropdown(
-                ["bfloat16", "float32"], value=default.precision, label="Precision"
+                list(PRECISIONS), value=default.precision, label="Precision"
             ),
             "micro_batch_size": gr.Number(
                 default.micro_batch_size or 0,

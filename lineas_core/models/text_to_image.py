@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lineas_core.errors import UserError
 from lineas_core.hooks import find_modules
 from lineas_core.models.base import Inputs
+from lineas_core.precision import native_bfloat16
 
 if TYPE_CHECKING:  # diffusers takes seconds to import; only who loads a pipeline needs it
     from diffusers import StableDiffusionXLPipeline
@@ -83,6 +84,8 @@ class TextToImageModel:
         for part in self.pipeline.components.values():
             if isinstance(part, nn.Module):
                 part.eval().requires_grad_(False)
+        # A third quicker on a CPU, with or without bfloat16; the UNet gains nothing by it.
+        self.pipeline.vae.to(memory_format=torch.channels_last)
         self.network: Any = self.pipeline.unet
         self.default_modules = find_modules(self.network, preset)
         self.size: int = self.pipeline.default_sample_size * self.pipeline.vae_scale_factor
@@ -226,9 +229,14 @@ class TextToImageModel:
 
     def _decode(self, latents: Tensor) -> list[Image]:
         vae, images = self.pipeline.vae, []
+        # On a GPU the decoder keeps to float32, as its loader says; there it is quick enough.
+        kind = latents.device.type
+        lower = kind == "cpu" and native_bfloat16(latents.device)
         for rows in latents.split(max(1, _PIXELS_AT_ONCE // self.size**2)):
-            pixels = vae.decode(rows.to(vae.dtype) / vae.config.scaling_factor).sample
-            images += self.pipeline.image_processor.postprocess(pixels, output_type="pil")
+            rows = rows.to(vae.dtype, memory_format=torch.channels_last)
+            with torch.autocast(kind, torch.bfloat16, enabled=lower):
+                pixels = vae.decode(rows / vae.config.scaling_factor).sample
+            images += self.pipeline.image_processor.postprocess(pixels.float(), output_type="pil")
         return images
 
 
