@@ -132,9 +132,7 @@ def _settings() -> dict[str, Component]:
         }
     with gr.Row():
         made |= {
-            "precision": gr.Dropdown(
-                list(PRECISIONS), value=default.precision, label="Precision"
-            ),
+            "precision": gr.Dropdown(list(PRECISIONS), value=default.precision, label="Precision"),
             "micro_batch_size": gr.Number(
                 default.micro_batch_size or 0,
                 label="At a time",
