@@ -2,20 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from lineas_core.errors import UserError
 from lineas_core.pooling import POOLINGS
 
-__all__ = ["BUDGETS", "OPTIMIZERS", "PRECISIONS", "LearnConfig"]
+__all__ = ["BUDGETS", "OPTIMIZERS", "PRECISIONS", "FitConfig", "LearnConfig"]
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PRECISIONS = ("auto", "bfloat16", "float32")
+_RANGES: dict[str, tuple[float, float]] = {
+    "iterations": (1, 100_000),
+    "learning_rate": (1e-8, 10),
+    "batch_size": (1, 100_000),
+    "micro_batch_size": (1, 100_000),
+    "sparsity": (0, 1),
+    "heldout_every": (1, 100_000),
+    "seed": (0, 2**53),
+}
+_FRACTIONS = ("learning_rate", "sparsity")
+_OPTIONAL = ("batch_size", "micro_batch_size")
+_CHOICES = {
+    "optimizer": OPTIMIZERS,
+    "pooling": POOLINGS,
+    "precision": PRECISIONS,
+    "standardise": (True, False),
+}
 
 
 @dataclass(frozen=True)
-class LearnConfig:
-    """Settings of a run; the one place where defaults live.
+class FitConfig:
+    """Settings that every method has.
+
+    Attributes:
+        pooling: `mean`, `last` or `all`, see `lineas_core.pooling`.
+        precision: `bfloat16` runs a network with float32 weights in mixed precision, `float32`
+            does not, `auto` does so where the processor computes bfloat16 itself. Maps and loss
+            are float32 in all of them.
+        micro_batch_size: prompts that pass through the network together, 1 or more; None takes
+            as many as a GPU has memory for. Changes time and memory, not the result.
+    """
+
+    pooling: str = "mean"
+    precision: str = "float32"  # a few passes are not worth the rounding
+    micro_batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing, with the range that does."""
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name in _CHOICES and value not in _CHOICES[name]:
+                raise _setting(name, value, f"one of {_CHOICES[name]}")
+            if name in _RANGES and not (value is None and name in _OPTIONAL):
+                _check_range(name, value, *_RANGES[name])
+
+
+@dataclass(frozen=True)
+class LearnConfig(FitConfig):
+    """Settings of a run of LinEAS, in addition to those that every method has.
 
     Attributes:
         iterations: optimiser steps, 1 to 100,000.
@@ -24,58 +68,34 @@ class LearnConfig:
         batch_size: prompts per side and step, 1 or more; None takes all.
         sparsity: γ from 0 to 1, weight of the sparse group lasso (LinEAS, Eq. 3.6); 0 moves
             every coordinate.
-        standardise: learn in units of each coordinate's spread (see the module's docstring);
+        standardise: learn in units of each coordinate's spread (see `lineas_core.problem`);
             False is the paper's plain loss.
-        pooling: `mean`, `last` or `all`, see `lineas_core.pooling`.
-        precision: `bfloat16` runs a network with float32 weights in mixed precision, `float32`
-            does not, `auto` does so where the processor computes bfloat16 itself. Maps and loss
-            are float32 in all of them.
-        micro_batch_size: prompts that pass through the network together, 1 or more; None takes
-            as many as a GPU has memory for. Changes time and memory, not the result.
         heldout_every: iterations between two evaluations on held-out prompts, 1 or more.
         seed: whole number, draws the mini-batches.
     """
 
+    precision: str = "auto"
     iterations: int = 80
     learning_rate: float = 0.02
     optimizer: str = "adam"
     batch_size: int | None = None
     sparsity: float = 0.0
     standardise: bool = True
-    pooling: str = "mean"
-    precision: str = "auto"
-    micro_batch_size: int | None = None
     heldout_every: int = 10
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing, with the range that does."""
-        for name, low, high in (
-            ("iterations", 1, 100_000),
-            ("learning_rate", 1e-8, 10),
-            ("batch_size", 1, 100_000),
-            ("micro_batch_size", 1, 100_000),
-            ("sparsity", 0, 1),
-            ("heldout_every", 1, 100_000),
-            ("seed", 0, 2**53),
-        ):
-            value = getattr(self, name)
-            if value is None and name in ("batch_size", "micro_batch_size"):
-                continue
-            whole = name not in ("learning_rate", "sparsity")
-            kind = int if whole else int | float
-            # `not low <= value` rather than `value < low`: NaN fails every comparison.
-            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-                noun = "a whole number" if whole else "a number"
-                raise _setting(name, value, f"{noun} from {low} to {high}")
-        for name, choices in (
-            ("optimizer", OPTIMIZERS),
-            ("pooling", POOLINGS),
-            ("precision", PRECISIONS),
-            ("standardise", (True, False)),
-        ):
-            if getattr(self, name) not in choices:
-                raise _setting(name, getattr(self, name), f"one of {choices}")
+
+def _check_range(name: str, value: object, low: float, high: float) -> None:
+    whole = name not in _FRACTIONS
+    kind = int if whole else int | float
+    # `not low <= value` rather than `value < low`: NaN fails every comparison.
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+        noun = "a whole number" if whole else "a number"
+        raise _setting(name, value, f"{noun} from {low} to {high}")
+
+
+def _setting(name: str, value: object, allowed: str) -> UserError:
+    return UserError("E_SETTING", f"{name} is {value!r}", remedy=f"Give {allowed}.")
 
 
 BUDGETS = {
@@ -100,7 +120,3 @@ BUDGETS = {
     ),
 }
 """Named settings. The two of the paper are its sections 3.3 and H, to the letter."""
-
-
-def _setting(name: str, value: object, allowed: str) -> UserError:
-    return UserError("E_SETTING", f"{name} is {value!r}", remedy=f"Give {allowed}.")

@@ -17,7 +17,7 @@ from lineas_core.affine import AffineMap, SteeringMaps, Strength, check_strength
 from lineas_core.errors import UserError
 from lineas_core.pooling import coordinate_axis
 
-__all__ = ["PRESETS", "Complete", "find_modules", "record", "steer"]
+__all__ = ["PRESETS", "Complete", "Fit", "find_modules", "fit_in_passing", "record", "steer"]
 
 PRESETS = {
     "post-layernorms": r".*post.*layernorm",
@@ -38,6 +38,9 @@ The first three are for language models (LinEAS, section 4.1, Table 9), the othe
 
 Pool = Callable[[Tensor, int], Tensor]
 """(activation, coordinate axis) -> (n, d), see `lineas_core.pooling`."""
+
+Fit = Callable[[str, Tensor, int], AffineMap]
+"""(module name, activation, coordinate axis) -> the map to apply to it."""
 
 
 def find_modules(network: nn.Module, preset: str) -> list[str]:
@@ -96,26 +99,51 @@ def record(
         A dict that fills while the network runs: name -> activation, or -> (n, d). Once every
         module has run it stays as it is.
     """
-    modules = {name: _module(network, name) for name in names}
+    wanted = dict.fromkeys(names)
     activations: dict[str, Tensor] = {}
 
     def keep(name: str, module: nn.Module, output: Tensor) -> None:
         value = pool(output, coordinate_axis(module)) if pool else output
-        if len(activations) == len(modules):
+        if len(activations) == len(wanted):
             return  # a block is computed again for the backward pass; to keep it would leak
         activations[name] = value
-        if stop and len(activations) == len(modules):
+        if stop and len(activations) == len(wanted):
             raise Complete
 
-    with ExitStack() as handles:
-        for name, module in modules.items():
-            handles.enter_context(
-                module.register_forward_hook(
-                    lambda module, args, output, name=name: keep(name, module, output)
-                )
-            )
-        with suppress(Complete):
-            yield activations
+    with _hooked(network, wanted, keep), suppress(Complete):
+        yield activations
+
+
+@contextmanager
+def fit_in_passing(
+    network: nn.Module, names: Iterable[str], fit: Fit
+) -> Iterator[dict[str, AffineMap]]:
+    """Fit a map to what each named module puts out, apply it at once, and let the pass go on.
+
+    So every module sees the activations that the maps before it leave, as sequential methods
+    need it, and one pass fits them all.
+
+    Args:
+        network: where names resolve.
+        names: dotted module names, each executed once in a pass.
+        fit: makes the map of one module.
+
+    Yields:
+        A dict that fills while the network runs: name -> map. The pass ends by raising
+        `Complete` once every module has its map, as in `record`.
+    """
+    wanted = dict.fromkeys(names)
+    maps: dict[str, AffineMap] = {}
+
+    def fit_and_apply(name: str, module: nn.Module, output: Tensor) -> Tensor:
+        axis = coordinate_axis(module)
+        maps[name] = fit(name, output, axis)
+        if len(maps) == len(wanted):
+            raise Complete
+        return _apply(maps[name], output, axis, name)
+
+    with _hooked(network, wanted, fit_and_apply), suppress(Complete):
+        yield maps
 
 
 @contextmanager
@@ -133,19 +161,32 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
     Raises:
         UserError: a module is missing, its width differs, or the strength is not finite.
     """
-    lam = check_strength(strength)
-    with ExitStack() as handles:
-        if torch.as_tensor(lam).any():
-            for name, step in maps.at(strength).items():
-                module = _module(network, name)
-                handles.enter_context(
-                    module.register_forward_hook(
-                        lambda module, args, output, name=name, step=step: _apply(
-                            step, output, coordinate_axis(module), name
-                        )
-                    )
-                )
+    untouched = not torch.as_tensor(check_strength(strength)).any()
+    steps = {} if untouched else maps.at(strength)
+
+    def apply(name: str, module: nn.Module, output: Tensor) -> Tensor:
+        return _apply(steps[name], output, coordinate_axis(module), name)
+
+    with _hooked(network, steps, apply):
         yield network
+
+
+@contextmanager
+def _hooked(
+    network: nn.Module,
+    names: Iterable[str],
+    act: Callable[[str, nn.Module, Tensor], Tensor | None],
+) -> Iterator[None]:
+    """Call `act` with name, module and output of every named module; its result replaces it."""
+    modules = {name: _module(network, name) for name in names}
+    with ExitStack() as handles:
+        for name, module in modules.items():
+            handles.enter_context(
+                module.register_forward_hook(
+                    lambda module, args, output, name=name: act(name, module, output)
+                )
+            )
+        yield
 
 
 def _apply(step: AffineMap, output: Tensor, axis: int, name: str) -> Tensor:

@@ -110,17 +110,11 @@ def learn_iter(
             so again after five halvings of the learning rate. What was yielded before stays
             valid.
     """
-    for side, prompts in (("source", source), ("target", target)):
-        if len(prompts) < 2:
-            raise UserError(
-                "E_PROMPTS",
-                f"{side} has {len(prompts)} prompts",
-                remedy="Give at least 2, better 32.",
-            )
     problem = Problem(model, source, target, config, modules)
     evaluate = problem.heldout_distance(heldout)
     descent = Descent(problem.zeros(), problem.widths, config)
     start = descent.restore(resume) if resume else 0
+    facts = problem.facts("lineas")
     for iteration in range(start, config.iterations + 1):
         state = descent.state(iteration)
         cost, gradient = problem.cost_and_gradient(descent.parameters, iteration)
@@ -143,7 +137,7 @@ def learn_iter(
             support=maps.support,
             learning_rate=descent.rate(iteration),
             best=best,
-            maps=SteeringMaps(maps.maps, {**problem.facts, **descent.figures}),
+            maps=SteeringMaps(maps.maps, {**facts, **descent.figures}),
             state=state,
         )
         descent.step(gradient, iteration)

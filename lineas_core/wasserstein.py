@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["wasserstein_1d"]
+__all__ = ["matching", "wasserstein_1d"]
 
 
 def wasserstein_1d(x: Tensor, y: Tensor) -> Tensor:
@@ -34,13 +34,28 @@ def wasserstein_1d(x: Tensor, y: Tensor) -> Tensor:
     return _Wasserstein1d.apply(x, y.sort(dim=0).values)
 
 
+def matching(n: int, m: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which rank of n samples meets which of m, and with what mass: optimal transport in 1-D.
+
+    For n = m every rank meets its own with mass 1/n; else a rank meets several ones.
+
+    Returns:
+        Ranks (k,) from 0 to n-1, ranks (k,) from 0 to m-1, and their mass (k, 1), float64,
+        which sums to 1.
+    """
+    # Cut [0, 1] at all multiples of 1/n and 1/m, in integers of 1/(nm) so that no step is lost.
+    cuts = torch.unique(torch.cat([torch.arange(n + 1) * m, torch.arange(m + 1) * n]))
+    left, mass = cuts[:-1], cuts.diff()
+    return left // m, left // n, mass.double().unsqueeze(-1) / (n * m)
+
+
 class _Wasserstein1d(torch.autograd.Function):
     """Sorts without autograd: the gradient is twice the weighted matched difference."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y_sorted: Tensor) -> Tensor:
         x_sorted, order = x.sort(dim=0)
-        rows_x, rows_y, weight = _matching(len(x), len(y_sorted))
+        rows_x, rows_y, weight = matching(len(x), len(y_sorted))
         rows_x, rows_y, weight = rows_x.to(x.device), rows_y.to(x.device), weight.to(x)
         difference = weight * (x_sorted[rows_x] - y_sorted[rows_y])
         ctx.save_for_backward(difference, order, rows_x)
@@ -53,11 +68,3 @@ class _Wasserstein1d(torch.autograd.Function):
         per_rank = torch.zeros_like(order, dtype=difference.dtype)
         per_rank.index_add_(0, rows_x, 2 * difference)
         return torch.zeros_like(per_rank).scatter_(0, order, per_rank) * grad, None
-
-
-def _matching(n: int, m: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Which rank meets which, and with what mass: ranks (k,), ranks (k,), mass (k, 1)."""
-    # Cut [0, 1] at all multiples of 1/n and 1/m, in integers of 1/(nm) so that no step is lost.
-    cuts = torch.unique(torch.cat([torch.arange(n + 1) * m, torch.arange(m + 1) * n]))
-    left, mass = cuts[:-1], cuts.diff()
-    return left // m, left // n, mass.double().unsqueeze(-1) / (n * m)

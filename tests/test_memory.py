@@ -28,7 +28,7 @@ def text():
 def _gradient(model, config=EXACT, modules=None, checkpointing=False):
     """Cost and gradient at parameters that are not the start, where much is zero."""
     problem = Problem(model, SOURCE, TARGET, config, modules)
-    problem._memory.checkpointing = checkpointing
+    problem.memory.checkpointing = checkpointing
     generator = torch.Generator().manual_seed(0)
     parameters = 0.1 * torch.randn(problem.zeros().shape, generator=generator)
     return problem.cost_and_gradient(parameters.requires_grad_(), 0)
