@@ -10,7 +10,7 @@ Shapes: n, m prompts; t tokens; d coordinates of one module, D of all; h w space
 """
 
 from lineas_core.affine import AffineMap, SteeringMaps, compose
-from lineas_core.config import BUDGETS, LearnConfig
+from lineas_core.config import BUDGETS, FitConfig, LearnConfig
 from lineas_core.errors import UserError
 from lineas_core.folding import fold
 from lineas_core.hooks import find_modules, record, steer
@@ -23,6 +23,7 @@ from lineas_core.wasserstein import wasserstein_1d
 __all__ = [
     "BUDGETS",
     "AffineMap",
+    "FitConfig",
     "Iterate",
     "LearnConfig",
     "PromptSet",

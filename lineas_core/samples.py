@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from functools import cached_property, partial
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -182,19 +183,22 @@ class Samples:
 
         return distance
 
-    def facts(self, method: str, strength: float = 1.0) -> dict:
+    def facts(
+        self, method: str, strength: float = 1.0, names: Sequence[str] | None = None
+    ) -> dict[str, Any]:
         """For the map's file.
 
         Args:
             method: what made it, a key of `lineas_core.baselines.METHODS`.
             strength: λ to start with; what the method's paper uses.
+            names: the modules that the maps steer; None is all of them.
         """
         return {
             "method": method,
             "strength": strength,
             "kind": self.model.kind,
             "model": self.model.name,
-            "fingerprint": fingerprint(self.model.network, self.names),
+            "fingerprint": fingerprint(self.model.network, names or self.names),
             "config": asdict(self.config),
             "source_size": len(self.source),
             "target_size": len(self._targets),
