@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,13 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from lineas_core.affine import SteeringMaps, compose
+from lineas_core.baselines import METHODS
 from lineas_core.config import BUDGETS
 from lineas_core.errors import UserError
 from lineas_core.evaluate import METRICS, sweep, sweep_pictures
 from lineas_core.export import export_norms
 from lineas_core.folding import fold
 from lineas_core.hooks import find_modules, steer
-from lineas_core.learn import learn_iter
+from lineas_core.learn import Iterate, learn_iter
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, fetch, load_model
 from lineas_core.pictures import Recipe, recipe_of, save_png, strip
 from lineas_core.prompts import PromptSet
@@ -26,6 +28,8 @@ from lineas_core.storage import check_fits, load_maps, save_maps
 __all__ = ["main"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+_QUICK = "quick"
 
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 Model = Annotated[str, typer.Option(help="Catalog name, hub id or folder.")]
@@ -51,7 +55,10 @@ def learn_command(
     prompts: Annotated[Path, typer.Argument(help="Prompt set: csv, json or jsonl.")],
     output: Annotated[Path, typer.Argument(help="Folder for the learnt map.")],
     model: Model = "smollm2-135m",
-    budget: Annotated[str, typer.Option(help=f"One of: {', '.join(BUDGETS)}.")] = "quick",
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "lineas",
+    budget: Annotated[
+        str, typer.Option(help=f"Of lineas, one of: {', '.join(BUDGETS)}.")
+    ] = _QUICK,
     iterations: Annotated[int | None, typer.Option(help="Instead of the budget's.")] = None,
     modules: Annotated[
         str | None, typer.Option(help="Layer preset or regular expression; else the model's own.")
@@ -63,32 +70,28 @@ def learn_command(
 ) -> None:
     """Learn a map from source and target prompts. Ctrl-C saves the best so far."""
     data = PromptSet.load(prompts)
-    if budget not in BUDGETS:
-        raise typer.BadParameter(f"choose from {', '.join(BUDGETS)}", param_hint="--budget")
-    base = BUDGETS[budget]
+    for value, table, option in ((budget, BUDGETS, "--budget"), (method, METHODS, "--method")):
+        if value not in table:
+            raise typer.BadParameter(f"choose from {', '.join(table)}", param_hint=option)
+    stepwise = method == "lineas"
+    if not stepwise and (iterations or budget != _QUICK):
+        raise typer.BadParameter("only lineas takes iterations or a budget", param_hint="--method")
+    base = replace(BUDGETS[budget], seed=seed) if stepwise else METHODS[method].config
     changed: dict[str, Any] = {"iterations": iterations, "micro_batch_size": micro_batch_size}
-    config = replace(base, seed=seed, **{k: v for k, v in changed.items() if v is not None})
+    config = replace(base, **{k: v for k, v in changed.items() if v is not None})
     loaded = load_model(model)
-    run = learn_iter(
-        loaded,
-        data.source,
-        data.target,
-        config=config,
-        modules=find_modules(loaded.network, modules) if modules else None,
-        heldout=(data.heldout_source, data.heldout_target),
-    )
-    best = last = None
-    interrupted = False
-    try:
-        for last in run:
-            best = last if last.best else best
-            heldout = "" if last.heldout is None else f"  held-out {last.heldout:.4f}"
-            typer.echo(f"{last.iteration:5d}  loss {last.loss:.4f}{heldout}", err=True)
-    except KeyboardInterrupt:
-        last, interrupted = best, True
-    if last is None:
-        raise SystemExit(130)
-    save_maps(last.maps, output, prompts=data)
+    arguments: dict[str, Any] = {
+        "config": config,
+        "modules": find_modules(loaded.network, modules) if modules else None,
+        "heldout": (data.heldout_source, data.heldout_target),
+    }
+    if stepwise:
+        run = learn_iter(loaded, data.source, data.target, **arguments)
+        maps, interrupted = _followed(run)
+    else:
+        maps = METHODS[method].learn(loaded, data.source, data.target, **arguments)
+        interrupted = False
+    save_maps(maps, output, prompts=data)
     typer.echo(str(output))
     if interrupted:
         raise SystemExit(130)
@@ -98,7 +101,10 @@ def learn_command(
 def generate(
     prompt: list[str],
     model: Annotated[str | None, typer.Option(help="The first map's model if not given.")] = None,
-    map: Annotated[list[str] | None, typer.Option(help="FOLDER[:STRENGTH], repeatable.")] = None,
+    map: Annotated[
+        list[str] | None,
+        typer.Option(help="FOLDER[:STRENGTH], repeatable; else the method's strength."),
+    ] = None,
     strengths: Annotated[
         str | None,
         typer.Option(help="One result for each, such as -1,0,1; they multiply the maps' own."),
@@ -193,6 +199,22 @@ def export(
         typer.echo(str(file))
 
 
+def _followed(run: Iterable[Iterate]) -> tuple[SteeringMaps, bool]:
+    """The last maps of a run, told on the way; after Ctrl-C the best ones, and True."""
+    best = last = None
+    interrupted = False
+    try:
+        for last in run:
+            best = last if last.best else best
+            heldout = "" if last.heldout is None else f"  held-out {last.heldout:.4f}"
+            typer.echo(f"{last.iteration:5d}  loss {last.loss:.4f}{heldout}", err=True)
+    except KeyboardInterrupt:
+        last, interrupted = best, True
+    if last is None:
+        raise SystemExit(130)
+    return last.maps, interrupted
+
+
 def _continue(
     model: LanguageModel, text: str, seed: int, lams: list[float] | None, sampling: Sampling
 ) -> list[dict[str, Any]]:
@@ -250,7 +272,10 @@ def _numbers(text: str) -> list[float]:
 def _map_and_strength(text: str) -> tuple[SteeringMaps, float]:
     folder, colon, strength = text.rpartition(":")
     try:
-        return (load_maps(folder), float(strength)) if colon else (load_maps(text), 1.0)
+        if colon:
+            return load_maps(folder), float(strength)
+        maps = load_maps(text)
+        return maps, maps.metadata.get("strength", 1.0)
     except ValueError as error:
         if isinstance(error, UserError):
             raise

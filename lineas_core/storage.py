@@ -271,6 +271,7 @@ def _card(config: dict[str, Any]) -> str:
     }
     facts = {
         "Base model": model,
+        "Method": config.get("method"),
         "Modules steered": len(config["modules"]),
         "Prompts": f"{config.get('source_size')} source, {config.get('target_size')} target",
         "Iterations": config.get("iteration"),
@@ -279,6 +280,6 @@ def _card(config: dict[str, Any]) -> str:
     }
     lines = ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items()), "---", "", f"# {title}"]
     lines += ["", str(config.get("description", "")), ""]
-    lines += [f"- {k}: {v}" for k, v in facts.items()]
+    lines += [f"- {k}: {v}" for k, v in facts.items() if v is not None]
     lines += ["", "Learnt with LinEAS Studio. Strength 0 is the untouched model, 1 the full", ""]
     return "\n".join(lines[:-1]) + " transport; negative strengths apply the inverse maps.\n"

@@ -94,7 +94,7 @@ def _recorded(model, prompts, names, maps=None):
     return rows
 
 
-def _one_pass_per_module(model, names, fit, count=len(SOURCE)):
+def _one_pass_per_module(model, names, fit, count=8):
     """The plain way: for every module a pass of its own behind the maps so far."""
     target, maps = _recorded(model, TARGET[:count], names), {}
     for name in names:

@@ -59,6 +59,41 @@ def test_strengths_give_one_text_each_from_one_batch(learnt):
     assert rows[1]["text"] == single["text"]
 
 
+@pytest.mark.parametrize(("method", "strength"), [("lin-act", 1.0), ("iti-c", 0.5)])
+def test_other_methods_learn_by_name_and_are_applied_at_their_own_strength(
+    workplace, method, strength
+):
+    folder = workplace / method
+    result = _run(
+        "learn", workplace / "set.json", folder, "--model", workplace / "model",
+        "--method", method, "--micro-batch-size", 2,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    facts = json.loads(_run("info", folder).stdout)
+    assert facts["method"] == method
+    assert facts["config"]["micro_batch_size"] == 2
+    assert {"heldout", "heldout_start"} <= facts.keys()
+    assert "Iterations" not in (folder / "README.md").read_text()
+    told = json.loads(_run("generate", "hello", "--map", f"{folder}:{strength}", "--json").stdout)
+    own = json.loads(_run("generate", "hello", "--map", folder, "--json").stdout)
+    assert own["text"] == told["text"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--method", "magic"],
+        ["--budget", "endless"],
+        ["--method", "caa", "--iterations", 3],
+        ["--method", "caa", "--budget", "normal"],
+    ],
+)
+def test_methods_and_budgets_that_do_not_fit_are_refused(workplace, arguments):
+    result = _run("learn", workplace / "set.json", workplace / "none", *arguments)
+    assert result.exit_code == 2
+    assert not (workplace / "none").exists()
+
+
 @pytest.fixture(scope="module")
 def painted(workplace):
     """A map learnt on an image model, by way of the command line."""
