@@ -242,6 +242,15 @@ def test_iti_c_says_with_which_strength_to_start(model):
     assert maps.metadata["strength"] == METHODS["iti-c"].strength == 0.5
 
 
+def test_iti_c_takes_modules_in_any_number_at_a_time(model, monkeypatch):
+    together = iti_c.learn(model, SOURCE, TARGET)
+    monkeypatch.setattr(iti_c, "_AT_ONCE", 1)
+    _equal(iti_c.learn(model, SOURCE, TARGET), together, 1e-5)
+    monkeypatch.setattr(iti_c, "_MOST_SAMPLES", 15)
+    with pytest.raises(UserError, match="there are 16 samples"):
+        iti_c.learn(model, SOURCE, TARGET)
+
+
 @pytest.mark.parametrize("penalty", [0, -1, float("nan"), float("inf")])
 def test_a_penalty_out_of_range_is_refused(penalty):
     with pytest.raises(UserError, match="penalty is"):

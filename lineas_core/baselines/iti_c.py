@@ -35,6 +35,7 @@ from lineas_core.samples import Samples
 __all__ = ["METHOD", "ItiConfig", "dual_coefficients", "learn"]
 
 _AT_ONCE = 1 << 24  # numbers in a batch of K
+_MOST_SAMPLES = 1 << 13  # K is dense
 _NEWTON_STEPS, _CLOSE = 100, 1e-10
 _SHORTER = 0.5 ** torch.arange(12, dtype=torch.float64)  # what a step may be cut to
 
@@ -126,15 +127,23 @@ def _line_search(
 def _fit(samples: Samples) -> SteeringMaps:
     y, x = samples.target, samples.rows(samples.source)
     sign = torch.cat([torch.ones(len(y)), -torch.ones(len(x))]).double()
+    if len(sign) > _MOST_SAMPLES:
+        raise UserError(
+            "E_POOLING",
+            f"there are {len(sign)} samples, iti-c takes at most {_MOST_SAMPLES}",
+            remedy="Choose the pooling 'mean' or 'last', or give fewer prompts.",
+        )
     modules = samples.split(torch.cat([y, x]))
-    # In float64 from here on: with a small penalty the coefficients are large and cancel.
-    products = [(z @ z.T).cpu() for z in map(_centred, modules.values())]
     penalty = cast(ItiConfig, samples.config).penalty
-    batches = torch.stack(products).split(max(1, _AT_ONCE // len(sign) ** 2))
-    dual = torch.cat([dual_coefficients(batch, sign, penalty) for batch in batches])
-    return SteeringMaps(
-        {name: _map(z, a) for (name, z), a in zip(modules.items(), dual, strict=True)}
-    )
+    at_once = max(1, _AT_ONCE // len(sign) ** 2)
+    maps: dict[str, AffineMap] = {}
+    for start in range(0, len(modules), at_once):
+        names = samples.names[start : start + at_once]
+        # In float64 from here on: with a small penalty the coefficients are large and cancel.
+        rows = [_centred(modules[name]) for name in names]
+        dual = dual_coefficients(torch.stack([(z @ z.T).cpu() for z in rows]), sign, penalty)
+        maps |= {name: _map(z, a) for name, z, a in zip(names, rows, dual, strict=True)}
+    return SteeringMaps(maps)
 
 
 def _centred(rows: Tensor) -> Tensor:
@@ -142,11 +151,10 @@ def _centred(rows: Tensor) -> Tensor:
 
 
 def _map(rows: Tensor, dual: Tensor) -> AffineMap:
-    """The map of one module from its rows (n, d) and their coefficients (n,)."""
-    centred = _centred(rows)
-    theta = dual.to(rows.device) @ centred
+    """The map of one module from its centred rows (n, d) and their coefficients (n,)."""
+    theta = dual.to(rows.device) @ rows
     direction = theta / theta.norm().clamp(min=torch.finfo(theta.dtype).tiny)
-    shift = ((centred @ direction).std(correction=0) * direction).to(rows)
+    shift = ((rows @ direction).std(correction=0) * direction).float()
     return AffineMap(torch.ones_like(shift), shift)
 
 
