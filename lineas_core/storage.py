@@ -37,6 +37,10 @@ __all__ = ["FORMAT_VERSION", "check_fits", "load_maps", "save_maps", "write_atom
 FORMAT_VERSION = 1
 _WEIGHTS = "lineas.safetensors"
 _MAX_FILE, _MAX_HEADER, _MAX_VALUE = 64 << 20, 1 << 20, 1e4
+_MALFORMED = (
+    *(OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError),
+    SafetensorError,
+)
 
 
 def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | None = None) -> Path:
@@ -178,7 +182,7 @@ def _refusals(name: str) -> Iterator[None]:
         reason = f"there is no {_WEIGHTS} here"
     except _Refusal as refusal:
         reason = str(refusal)
-    except (OSError, LookupError, TypeError, ValueError, RecursionError, SafetensorError) as error:
+    except _MALFORMED as error:
         reason = f"its header is malformed ({type(error).__name__})"
     raise UserError(
         "E_FILE",
@@ -210,6 +214,8 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise _Refusal(
             f"it has format {config['format_version']}, this version reads up to {FORMAT_VERSION}"
         )
+    if not config["modules"]:
+        raise _Refusal("it steers no module")
     expected = {
         f"{name}.{part}": ("F32", [width])
         for name, width in config["modules"].items()

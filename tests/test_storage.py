@@ -113,10 +113,13 @@ def _edited(**changes):
     return make
 
 
-def _newer(header, payload):
-    config = json.loads(header["__metadata__"]["lineas.config"]) | {"format_version": 99}
-    header["__metadata__"]["lineas.config"] = json.dumps(config)
-    return _join(header, payload)
+def _configured(**changes):
+    def make(header, payload):
+        config = json.loads(header["__metadata__"]["lineas.config"]) | changes
+        header["__metadata__"]["lineas.config"] = json.dumps(config)
+        return _join(header, payload)
+
+    return make
 
 
 def _extra(header, payload):
@@ -141,7 +144,10 @@ def _without_config(header, payload):
         (_edited(shape=[2, 2]), "not the ones"),
         (_edited(shape=[1 << 62]), "not the ones"),
         (_edited(data_offsets=[0, 1 << 62]), "malformed"),
-        (_newer, "format 99"),
+        (_configured(format_version=99), "format 99"),
+        (_configured(modules={}), "steers no module"),
+        (_configured(modules=["layer.0"]), "malformed"),
+        (lambda header, payload: _join({"__metadata__": "x"}, payload), "malformed"),
         (_extra, "not the ones"),
         (_without_config, "LoRA"),
         (lambda h, p: _join(h, p + b"\0" * 8), "malformed"),
