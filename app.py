@@ -25,11 +25,12 @@ def main() -> None:
         parser.error("A page that others can reach needs a login: add --auth user:password.")
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+    from app.archive import LARGEST
     from app.image_handlers import warm_up
     from app.studio import Studio
     from app.ui import LOOK, build_demo
 
-    studio = Studio(args.data_dir)
+    studio = Studio(args.data_dir, hub_token=os.environ.get("HF_TOKEN"))
     Thread(target=warm_up, args=[studio], daemon=True).start()
     build_demo(studio).queue(max_size=32).launch(
         server_name=args.host,
@@ -37,7 +38,7 @@ def main() -> None:
         share=args.share,
         auth=(user, password) if args.auth else None,
         root_path=args.root_path,
-        max_file_size="1mb",
+        max_file_size=LARGEST,  # of an imported map; prompts have a limit of their own
         run_history=False,
         footer_links=["api"],
         **LOOK,

@@ -72,9 +72,12 @@ class Album:
 def key_of(
     entries: Sequence[MapEntry], prompt: str, seed: int, strengths: Sequence[float]
 ) -> tuple[Hashable, ...]:
-    """What a picture depends on; the originals of all maps of a model are the same."""
+    """What a picture depends on; the originals of all maps of a model are the same.
+
+    Titles stand in the recipe within the picture, and a map can get another one.
+    """
     applied = [
-        (entry.metadata.get("sha256"), lam)
+        (entry.metadata.get("sha256"), entry.title, lam)
         for entry, lam in zip(entries, strengths, strict=True)
         if lam
     ]

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from lineas_core import PromptSet, SteeringMaps, UserError, load_maps
 
-__all__ = ["LARGEST", "WEIGHTS", "Parcel", "contents", "open_parcel", "pictures_in"]
+__all__ = ["LARGEST", "UNREADABLE", "WEIGHTS", "Parcel", "contents", "open_parcel", "pictures_in"]
 
 LARGEST = 32 << 20
 """Bytes of a file that comes in, and of all that is packed in it."""
@@ -33,7 +33,9 @@ PROMPTS, PREVIEWS = "prompts.json", "previews"
 _TEXTS = ("README.md", "lineas_config.json", PROMPTS)
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _MOST_ENTRIES, _MOST_PICTURES, _WIDEST = 100, 16, 4096
-_DAMAGED = (OSError, RuntimeError, NotImplementedError, EOFError, ValueError, zlib.error)
+_DAMAGED = (OSError, RuntimeError, EOFError, ValueError, zlib.error)
+UNREADABLE = (Image.DecompressionBombError, SyntaxError, *_DAMAGED)
+"""What reading a broken picture can raise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +140,19 @@ def _members(archive: ZipFile) -> dict[str, bytes]:
         for path, entry in zip(paths, entries, strict=True)
         if path.is_relative_to(roots[0])
     ]
-    return {str(path): archive.read(entry) for path, entry in inner if _known(path)}
+    return {str(path): _read(archive, entry) for path, entry in inner if _known(path)}
+
+
+def _read(archive: ZipFile, entry: ZipInfo) -> bytes:
+    """The content of an entry, never more than it declared.
+
+    `ZipFile.read` inflates whatever is there and then cuts; other methods than these two inflate
+    all at once however it is read.
+    """
+    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise _Refusal(f"its entry {entry.filename!r} is packed in an unusual way")
+    with archive.open(entry) as opened:
+        return opened.read(entry.file_size)
 
 
 def _leads_out(entry: ZipInfo) -> bool:
@@ -159,5 +173,5 @@ def _check_picture(name: str, data: bytes) -> None:
             if max(image.size) > _WIDEST:
                 raise _Refusal(f"its picture {name} is wider or higher than {_WIDEST} pixels")
             image.load()
-    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, *_DAMAGED):
+    except UNREADABLE:
         raise _Refusal(f"its picture {name} cannot be read") from None

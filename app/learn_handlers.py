@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields, replace
 from math import inf
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 
 from app import figures
 from app.advice import advice
-from app.checks import map_menu, notices
+from app.checks import notices
 from app.jobs import Job, JobRequest
 from app.studio import Studio
 from app.tabs import fragments
@@ -165,7 +165,8 @@ class LearnHandlers:
         """
         jobs = self._studio.jobs.list()
         job = _pick(jobs, job_id)
-        now = f"{job and (job.id, job.state, job.position, job.iteration)} of {len(jobs)}"
+        menu = [(each.request.title, each.state) for each in jobs]
+        now = f"{job and (job.id, job.state, job.position, job.iteration)} of {menu}"
         if now == seen:
             return (gr.skip(),) * 10
         if job is None:
@@ -183,16 +184,6 @@ class LearnHandlers:
             figures.modules(maps) if maps else "",
             now,
         )
-
-    @notices
-    def try_it(self, job_id: str | None) -> tuple[Any, ...]:
-        """The tab for what was learnt, opened, and the menus of both, the new map chosen."""
-        kind = self._studio.entry(job_id or "").kind
-        menus = [
-            map_menu(self._studio, kind, job_id) if kind == other else gr.skip()
-            for other in get_args(Kind)
-        ]
-        return gr.Tabs(selected=kind), *menus
 
     @notices
     def learn(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import gradio as gr
 
 from app import figures
-from app.checks import notices
+from app.checks import map_menu, notices
 from app.library import prompts_of
 from app.shelf import slug
 from app.studio import Studio
@@ -19,14 +19,14 @@ from app.tabs import cards, fragments
 from lineas_core.export import exportable
 from lineas_core.models.catalog import Kind
 
-__all__ = ["KINDS", "NO_TOKEN", "LibraryHandlers"]
+__all__ = ["KINDS", "NO_TOKEN", "READY_MADE", "LibraryHandlers"]
 
 KINDS = {"All": "", "Pictures": "text-to-image", "Texts": "language"}
 """What the filter shows -> kind of the models."""
 
 _USE: dict[Kind, str] = {"text-to-image": "Use in Images", "language": "Use in Text"}
 _NONE = "There is no map of this kind yet. Learn one in the Learn tab, or import one."
-_READY_MADE = "A ready-made map stays as it is. Duplicate it to rename or change it."
+READY_MADE = "A ready-made map stays as it is. Duplicate it to rename or change it."
 NO_TOKEN = (
     "To publish maps, set the environment variable HF_TOKEN to a write token of huggingface.co "
     "and start the app again."
@@ -42,8 +42,9 @@ class LibraryHandlers:
 
     @notices
     def library(self, kind: str, chosen: str | None) -> tuple[str, str]:
-        """The cards of a kind, and which is chosen: the one that was, else the first."""
+        """The cards of a kind, the user's own first; the choice stays, or is the first one."""
         entries = [e for e in self._studio.maps() if kind in ("", e.kind)]
+        entries.sort(key=lambda e: e.origin != "yours")
         ids = [entry.id for entry in entries]
         if not ids:
             return fragments.hint(_NONE), ""
@@ -60,26 +61,36 @@ class LibraryHandlers:
         """What there is to see of a map, and what can be done with it.
 
         Returns:
-            Sheet, picture of the modules, frame, use, name, delete, hint, norms, repository,
-            files.
+            Heading, sheet, picture of the modules, frame, use, name, delete, hint, norms,
+            repository, files.
         """
         if not chosen:
-            return "", "", gr.Column(visible=False), *(gr.skip(),) * 7
+            return "", "", "", gr.Column(visible=False), *(gr.skip(),) * 7
         entry = self._studio.entry(chosen)
         maps, own = self._studio.steering(chosen), entry.origin == "yours"
-        pictures = self._studio.shelf.pictures(entry)
         return (
-            cards.sheet(entry, maps, pictures, prompts_of(entry)),
+            cards.heading(entry, self._studio.shelf.pictures(entry)),
+            cards.sheet(entry, maps, prompts_of(entry)),
             figures.modules(maps),
             gr.Column(visible=True),
             gr.Button(_USE[entry.kind]),
             gr.Textbox(entry.title, visible=own),
             gr.Button(visible=own),
-            "" if own else fragments.hint(_READY_MADE),
+            gr.HTML(visible=not own),
             gr.Button(visible=exportable(maps)),
             slug(entry.title),
             gr.File(visible=False, value=None),
         )
+
+    @notices
+    def use(self, map_id: str | None) -> tuple[Any, ...]:
+        """The tab of a map's kind, opened, and the menus of both tabs, the map chosen."""
+        kind = self._studio.entry(map_id or "").kind
+        menus = [
+            map_menu(self._studio, kind, map_id) if kind == other else gr.skip()
+            for other in get_args(Kind)
+        ]
+        return gr.Tabs(selected=kind), *menus
 
     @notices
     def rename(self, chosen: str, title: str) -> None:
@@ -103,15 +114,19 @@ class LibraryHandlers:
 
     @notices
     def undo(self, deleted: str) -> tuple[Any, ...]:
-        """Bring back what was deleted last; the row closes, and the map is chosen."""
+        """Bring back what was deleted last.
+
+        Returns:
+            The row that offered it, closed, and the map, chosen among those of every kind.
+        """
         self._studio.shelf.restore(deleted)
-        return gr.Row(visible=False), deleted
+        return gr.Row(visible=False), "", deleted
 
     @notices
-    def take_in(self, path: str) -> str:
-        """Import a zip of a map, or its weights alone; the map is chosen."""
+    def take_in(self, path: str) -> tuple[str, str]:
+        """Import a zip of a map, or its weights alone; it is chosen among those of every kind."""
         known = {entry.model for entry in self._studio.maps()}
-        return self._studio.shelf.take_in(Path(path), known)
+        return "", self._studio.shelf.take_in(Path(path), known)
 
     @notices
     def pack(self, chosen: str) -> Iterator[Any]:

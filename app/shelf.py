@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-from app.archive import contents, open_parcel, pictures_in
+from app.archive import WEIGHTS, contents, open_parcel, pictures_in
 from app.jobs import Jobs
 from app.library import MapEntry, read_map, stored
 from lineas_core import SteeringMaps, UserError, load_maps, save_maps
@@ -71,8 +71,9 @@ class Shelf:
 
     def duplicate(self, entry: MapEntry) -> str:
         """Copy any map onto the shelf; returns the copy's id."""
-        title = f"{entry.title[: LONGEST_TITLE - 7]} (copy)"
-        return self._add(load_maps(entry.folder), {"title": title}, self.contents(entry))
+        title, files = f"{entry.title[: LONGEST_TITLE - 7]} (copy)", self.contents(entry)
+        del files[WEIGHTS]
+        return self._add(load_maps(entry.folder), {"title": title}, files)
 
     def take_in(self, file: Path, known: set[str]) -> str:
         """Put a zip of a map, or its weights alone, onto the shelf; returns its id.
@@ -104,7 +105,7 @@ class Shelf:
         home = entry.folder.parent if self._of_job(entry) else entry.folder
         with self._lock, _disk("deleted"):
             shutil.rmtree(self._bin, ignore_errors=True)
-            self._bin.mkdir(parents=True)
+            self._bin.mkdir(parents=True, exist_ok=True)
             self._homes.clear()
             home.rename(self._bin / map_id)
             self._homes[map_id] = home

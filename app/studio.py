@@ -20,7 +20,8 @@ from typing import Any, get_args
 from app.album import Album, Painted, key_of, paint
 from app.ballots import Ballots
 from app.jobs import Jobs
-from app.library import MapEntry, read_map, ready_made, stored
+from app.library import MapEntry, ready_made
+from app.shelf import Shelf, slug
 from app.turns import Turns
 from app.words import known_words, unknown_words
 from lineas_core import (
@@ -33,11 +34,12 @@ from lineas_core import (
     steer,
 )
 from lineas_core.evaluate import METRICS, STRENGTHS, Tally, count, figures, row_seeds
+from lineas_core.export import export_norms
 from lineas_core.metrics.concept import concept_scores, known_concept
 from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.metrics.perplexity import perplexity
 from lineas_core.metrics.toxicity import toxicity
-from lineas_core.models import Sampling, fetch, folder_of, installed
+from lineas_core.models import Sampling, fetch, folder_of, installed, push_to_hub
 from lineas_core.models.catalog import MODELS, Kind
 
 __all__ = ["Studio", "Written"]
@@ -74,11 +76,18 @@ class Studio:
 
     Attributes:
         jobs: the training jobs.
+        shelf: the maps that the user may change.
+        hub_token: lets maps be published; None where nobody gave one.
         ballots: what visitors chose who did not know which picture was steered.
     """
 
     def __init__(
-        self, data_dir: Path, assets: Path = _ROOT / "assets", prompts: Path = _ROOT / "prompts"
+        self,
+        data_dir: Path,
+        assets: Path = _ROOT / "assets",
+        prompts: Path = _ROOT / "prompts",
+        *,
+        hub_token: str | None = None,
     ) -> None:
         """Look into the folders; models are loaded when they are first used.
 
@@ -86,18 +95,20 @@ class Studio:
             data_dir: the user's maps and jobs; made if missing.
             assets: holds the ready-made maps, in `maps`.
             prompts: holds the shipped prompt sets and openings.
+            hub_token: of huggingface.co, with the right to write.
         """
         self.jobs = Jobs(data_dir / "jobs")
+        self.shelf = Shelf(data_dir / "maps", self.jobs)
+        self.hub_token = hub_token
         self.ballots = Ballots(data_dir / "ballots.jsonl")
-        self._ready_made, self._own = assets / "maps", data_dir / "maps"
-        self._prompts, self._album = prompts, Album()
+        self._ready_made, self._prompts, self._album = assets / "maps", prompts, Album()
         self._models: dict[str, Any] = {}  # the one used last stands last
         self._lock = Turns()
         self._installing = Lock()
 
     def maps(self) -> list[MapEntry]:
-        """Ready-made maps, the one to open on first; then the user's, newest job first."""
-        return [*ready_made(self._ready_made), *stored("yours", self._own), *self._learnt()]
+        """Ready-made maps, the one to open on first; then the user's."""
+        return [*ready_made(self._ready_made), *self.shelf.maps()]
 
     def opens_on(self) -> Kind:
         """What to show first: pictures, if there is a shipped map for a model that can run."""
@@ -119,6 +130,41 @@ class Studio:
     def steering(self, map_id: str) -> SteeringMaps:
         """The learnt maps themselves."""
         return load_maps(self.entry(map_id).folder)
+
+    def export_norms(self, map_id: str, folder: Path) -> list[Path]:
+        """Write a map of norms and its inverse as files for other tools.
+
+        Args:
+            map_id: which map.
+            folder: made if missing.
+
+        Raises:
+            UserError: no such map, its model is not installed, the map does not fit it or steers
+                something else than norms, or the disk refuses.
+        """
+        entry = self.entry(map_id, "text-to-image")
+        maps = load_maps(entry.folder)
+        with self._lock:
+            return export_norms(maps, self._model(entry.model), folder, slug(entry.title))
+
+    def publish(self, map_id: str, repository: str) -> str:
+        """Upload a map to the hub with all that belongs to it; returns its address.
+
+        Args:
+            map_id: which map.
+            repository: `name` or `owner/name`; a new one is made, and private.
+
+        Raises:
+            UserError: no such map, no token, no name, or the hub refuses.
+        """
+        entry = self.entry(map_id)
+        if not self.hub_token:
+            remedy = "Set the environment variable HF_TOKEN and start the app again."
+            raise UserError("E_HUB", "there is no token of the hub", remedy=remedy)
+        if not repository:
+            remedy = "Write a name, such as my-map or owner/my-map."
+            raise UserError("E_HUB", "the repository has no name", remedy=remedy)
+        return push_to_hub(self.shelf.contents(entry), repository, token=self.hub_token)
 
     def continue_text(
         self,
@@ -388,11 +434,6 @@ class Studio:
 
     def _set_folder(self, kind: Kind) -> Path:
         return self._prompts / "images" if kind == "text-to-image" else self._prompts
-
-    def _learnt(self) -> list[MapEntry]:
-        over = [job for job in self.jobs.list() if job.state in ("done", "stopped")]
-        places = [(job.id, job.map_folder) for job in over if job.map_folder]
-        return [entry for place in places if (entry := read_map(place[0], "yours", place[1]))]
 
     def _model(self, name: str) -> Any:
         """Load a model or take it from the few that are kept; the lock must be held."""

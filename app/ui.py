@@ -10,12 +10,14 @@ from app.compare_handlers import CompareHandlers
 from app.handlers import Handlers
 from app.image_handlers import ImageHandlers
 from app.learn_handlers import LearnHandlers
+from app.library_handlers import LibraryHandlers
 from app.mix_handlers import MixHandlers
 from app.rates_handlers import RatesHandlers
 from app.studio import Studio
 from app.tabs import QUIET
 from app.tabs.images import images_tab
 from app.tabs.learn import learn_tab
+from app.tabs.library import library_tab
 from app.tabs.text import text_tab
 
 __all__ = ["LOOK", "build_demo"]
@@ -47,7 +49,7 @@ LOOK = {"theme": _THEME, "css_paths": _ROOT / "assets" / "style.css"}
 def build_demo(studio: Studio) -> gr.Blocks:
     """The page and its endpoints, over everything behind them."""
     handlers, painting, learning = Handlers(studio), ImageHandlers(studio), LearnHandlers(studio)
-    rates = RatesHandlers(studio)
+    rates, shelving = RatesHandlers(studio), LibraryHandlers(studio)
     opened = studio.opens_on()
     with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
         gr.HTML(_HEADER, apply_default_css=False)
@@ -59,17 +61,19 @@ def build_demo(studio: Studio) -> gr.Blocks:
                 text = text_tab(handlers, rates)
             with gr.Tab("Learn", id="learn"):
                 learn = learn_tab(learning, handlers)
+            with gr.Tab("Library", id="library") as library_frame:
+                library = library_tab(shelving)
         # Only the tab that is looked at asks a model for work.
         filled = {
             "text-to-image": (images_frame, painting.library, images.concept),
             "language": (text_frame, handlers.library, text.concept),
         }
-        for kind, (frame, library, concept) in filled.items():
+        for kind, (frame, menu, concept) in filled.items():
             load = [demo.load] if kind == opened else []
-            gr.on([frame.select, *load], library, [concept], [concept], **QUIET)
-        learn.try_it.click(
-            learning.try_it, [learn.job], [tabs, text.concept, images.concept], **QUIET
-        )
+            gr.on([frame.select, *load], menu, [concept], [concept], **QUIET)
+        library_frame.select(**library.look)
+        for button, map_id in ((learn.try_it, learn.job), (library.use, library.chosen)):
+            button.click(shelving.use, [map_id], [tabs, text.concept, images.concept], **QUIET)
         gr.api(handlers.list_maps, api_name="list_maps", queue=False)
         gr.api(painting.make_pictures, api_name="make_pictures", concurrency_id="model")
         gr.api(handlers.continue_text, api_name="continue_text", concurrency_id="model")

@@ -248,18 +248,6 @@ def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview
     assert not isinstance(kept, str)
 
 
-def test_a_map_is_tried_in_the_tab_of_its_kind(studio):
-    picture = replace(studio.entries[0], id="picture", kind="text-to-image")
-    studio.entries.append(picture)
-    tabs, texts, pictures = LearnHandlers(studio).try_it("picture")
-    assert tabs.selected == "text-to-image"
-    assert not isinstance(texts, gr.Dropdown)
-    assert pictures.value == "picture"
-    tabs, texts, pictures = LearnHandlers(studio).try_it("toxic")
-    assert tabs.selected == "language"
-    assert texts.value == "toxic"
-
-
 def test_a_counter_shows_problems_at_once(studio):
     counter = LearnHandlers(studio).count("one\none\n\ntwo")
     assert "2 / 32" in counter

@@ -14,8 +14,8 @@ FILES = {
 CORE = [name for name in FILES if name.startswith("lineas_core/")]
 APP = [name for name in FILES if name.startswith("app/")]
 UNDER_THE_PAGE = (
-    *("advice", "album", "ballots", "jobs", "library", "lock"),
-    *("mix", "previews", "studio", "turns", "words", "worker"),
+    *("advice", "album", "archive", "ballots", "jobs", "library", "lock"),
+    *("mix", "previews", "shelf", "studio", "turns", "words", "worker"),
 )
 
 

@@ -249,3 +249,54 @@ def test_missing_weights_of_a_shipped_model_are_told(gallery, monkeypatch):
     _, sentence, button = Handlers(gallery).offer(name)
     assert "are missing from" in sentence
     assert not button.visible
+
+
+def test_the_users_maps_stand_behind_the_shipped_ones(gallery, tmp_path):
+    save_maps(gallery.steering("letters"), tmp_path / "assets" / "maps" / "shipped")
+    both = Studio(tmp_path / "data", assets=tmp_path / "assets")
+    copy_id = both.shelf.duplicate(both.entry("shipped"))
+    assert [entry.id for entry in both.maps()] == ["shipped", copy_id]
+    both.shelf.delete(copy_id)
+    with pytest.raises(UserError, match="no such map"):
+        both.entry(copy_id)
+
+
+def test_a_map_of_norms_is_exported_for_other_tools(gallery, studio, tmp_path):
+    files = gallery.export_norms("letters", tmp_path / "out")
+    assert [file.name for file in files] == ["letters.safetensors", "letters-inverse.safetensors"]
+    assert not gallery._lock.locked()
+    with pytest.raises(UserError, match="no such map for pictures"):
+        studio.export_norms("letters", tmp_path / "out")
+
+
+def test_a_map_is_published_with_all_that_belongs_to_it(gallery, monkeypatch):
+    sent = {}
+
+    def push(files, repository, *, token):
+        sent.update(files)
+        return f"https://hub/{repository}?{token}"
+
+    monkeypatch.setattr("app.studio.push_to_hub", push)
+    monkeypatch.setattr(gallery, "hub_token", "hf_x")
+    assert gallery.publish("letters", "me/letters") == "https://hub/me/letters?hf_x"
+    assert set(sent) == {
+        *("README.md", "lineas_config.json", "prompts.json", "lineas.safetensors")
+    }
+
+
+def test_nothing_is_published_without_a_token_or_a_name(gallery, monkeypatch):
+    monkeypatch.setattr("app.studio.push_to_hub", lambda *_, **__: 1 / 0)
+    with pytest.raises(UserError, match="Set the environment variable HF_TOKEN"):
+        gallery.publish("letters", "me/letters")
+    monkeypatch.setattr(gallery, "hub_token", "hf_x")
+    with pytest.raises(UserError, match="has no name"):
+        gallery.publish("letters", "")
+
+
+def test_a_renamed_map_is_painted_anew_so_that_its_recipe_tells_the_name(gallery, tmp_path):
+    save_maps(gallery.steering("letters"), tmp_path / "maps" / "mine")
+    renamed = Studio(tmp_path)
+    for title in ("First", "Second"):
+        renamed.shelf.rename("mine", title)
+        (picture,) = renamed.paint(["mine"], "a b", _alone(1.0))
+        assert picture.recipe.maps == [(title, 1.0)]

@@ -1,4 +1,4 @@
-"""The maps of the library as HTML: a card for each, and the sheet of the one that is chosen."""
+"""The maps of the library as HTML: a card for each, and heading and sheet of the chosen one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.archive import UNREADABLE
 from app.figures import thumbnail
 from app.library import MapEntry
 from app.tabs.fragments import about, hint, safe
@@ -14,7 +15,7 @@ from lineas_core import PromptSet, SteeringMaps
 from lineas_core.hooks import PRESETS
 from lineas_core.models.catalog import MODELS
 
-__all__ = ["cards", "published", "sheet"]
+__all__ = ["cards", "heading", "published", "sheet"]
 
 _SHOTS = 3  # pictures on a card
 _WORDS = 6  # words of a topic on a card
@@ -34,17 +35,21 @@ def cards(
     return f'<ul class="cards">{items}</ul>'
 
 
-def sheet(
-    entry: MapEntry, maps: SteeringMaps, pictures: Sequence[Path], prompts: PromptSet | None
-) -> str:
-    """All there is to know about a map: previews, facts, settings and prompts."""
-    made = entry.metadata
+def heading(entry: MapEntry, pictures: Sequence[Path]) -> str:
+    """What a map is about: title, description and previews."""
     shots = "".join(map(_shot, pictures))
     return (
-        f'<article class="sheet"><h2>{safe(entry.title)}{_origin(entry)}</h2>'
-        f"<p>{safe(made.get('description', ''))}</p>"
-        f"{f'<div class=painted>{shots}</div>' if shots else ''}"
-        f"{about(entry, maps)}{_settings(made, maps)}{_prompts(entry, prompts)}</article>"
+        f'<header class="sheet"><h2>{safe(entry.title)}{_origin(entry)}</h2>'
+        f"<p>{safe(entry.metadata.get('description', ''))}</p>"
+        f"{f'<div class=painted>{shots}</div>' if shots else ''}</header>"
+    )
+
+
+def sheet(entry: MapEntry, maps: SteeringMaps, prompts: PromptSet | None) -> str:
+    """All there is to know about a map: facts, settings and prompts."""
+    return (
+        f'<article class="sheet">{about(entry, maps)}{_settings(entry.metadata, maps)}'
+        f"{_prompts(entry, prompts)}</article>"
     )
 
 
@@ -60,11 +65,12 @@ def _card(
     entry: MapEntry, pictures: Sequence[Path], prompts: PromptSet | None, *, pressed: bool
 ) -> str:
     model = MODELS[entry.model].title if entry.model in MODELS else Path(entry.model).name
+    yours = _origin(entry) if entry.origin == "yours" else ""
     return (
         f'<button type="button" class="card" data-map="{safe(entry.id)}" '
         f'aria-pressed="{str(pressed).lower()}">{_preview(entry, pictures, prompts)}'
-        f"<b>{safe(entry.title)}{_origin(entry)}</b><small>{safe(model)}</small>"
-        f"<small>{safe(_figures(entry.metadata))}</small></button>"
+        f"<b>{safe(entry.title)}</b><small>{safe(model)}</small>"
+        f"<small>{safe(_figures(entry.metadata))}{yours}</small></button>"
     )
 
 
@@ -85,7 +91,7 @@ def _preview(entry: MapEntry, pictures: Sequence[Path], prompts: PromptSet | Non
 def _shot(file: Path) -> str:
     try:
         data = thumbnail(file)
-    except OSError:  # whoever put the file there sees the others
+    except UNREADABLE:  # whoever put the file there sees the others
         return ""
     return f'<img src="data:image/jpeg;base64,{data}" alt="Preview {safe(file.stem)}">'
 
@@ -97,10 +103,9 @@ def _origin(entry: MapEntry) -> str:
 def _figures(made: Mapping[str, Any]) -> str:
     """The line of figures on a card."""
     start, end = made.get("heldout_start"), made.get("heldout")
-    measured = isinstance(start, float) and isinstance(end, float)
-    return f"{len(made['modules'])} modules" + (
-        f" · held-out {start:.2f} → {end:.2f}" if measured else ""
-    )
+    if isinstance(start, float) and isinstance(end, float):
+        return f"held-out {start:.2f} → {end:.2f}"
+    return f"{len(made['modules'])} modules"
 
 
 def _settings(made: Mapping[str, Any], maps: SteeringMaps) -> str:

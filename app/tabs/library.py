@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from app.library_handlers import KINDS, NO_TOKEN, LibraryHandlers
+from app.library_handlers import KINDS, NO_TOKEN, READY_MADE, LibraryHandlers
 from app.shelf import LONGEST_TITLE
 from app.tabs import MODEL, QUIET, fragments
 
@@ -41,30 +41,44 @@ def library_tab(handlers: LibraryHandlers) -> LibraryTab:
     """Declare the tab inside the current `gr.Tab`."""
     chosen, deleted = gr.State(""), gr.State("")
     with gr.Row(elem_classes="shelf"):
-        kind = gr.Radio(list(KINDS.items()), value="", label="Maps for", scale=3, min_width=240)
+        kind = gr.Radio(
+            list(KINDS.items()),
+            value="",
+            label="Maps for",
+            show_label=False,
+            container=False,
+            elem_classes="switch",
+        )
         upload = gr.UploadButton(
-            "Import a map", file_types=[".zip", ".safetensors"], scale=1, min_width=140
+            "Import a map",
+            file_types=[".zip", ".safetensors"],
+            size="md",
+            scale=0,
+            min_width=130,
         )
     with gr.Row(visible=False, elem_classes="undo") as undo_row:
         gone = gr.HTML(apply_default_css=False)
         undo = gr.Button("Undo", size="sm", scale=0, min_width=100)
     with gr.Row(elem_classes="library"):
-        with gr.Column(scale=4, min_width=320):
+        with gr.Column(scale=3, min_width=320):
             cards = gr.HTML(js_on_load=_CHOOSE, apply_default_css=False)
-        with gr.Column(scale=3, min_width=340, visible=False) as frame:
-            sheet = gr.HTML(apply_default_css=False)
+        with gr.Column(scale=2, min_width=340, visible=False, elem_classes="chosen") as frame:
+            heading = gr.HTML(apply_default_css=False)
             with gr.Row(elem_classes="deeds"):
-                use = gr.Button("Use", variant="primary", min_width=120)
-                duplicate = gr.Button("Duplicate", min_width=100)
-                delete = gr.Button("Delete", variant="stop", min_width=100)
-            name = gr.Textbox(label="Name", max_length=LONGEST_TITLE, submit_btn="Rename")
-            hint = gr.HTML(apply_default_css=False)
+                use = gr.Button("Use", variant="primary", size="md", min_width=130)
+                duplicate = gr.Button("Duplicate", size="md", min_width=90)
+                delete = gr.Button("Delete", variant="stop", size="md", min_width=90)
+            name = gr.Textbox(
+                label="Name", max_length=LONGEST_TITLE, max_lines=1, submit_btn="Rename"
+            )
+            hint = gr.HTML(fragments.hint(READY_MADE), visible=False, apply_default_css=False)
+            sheet = gr.HTML(apply_default_css=False)
             with gr.Accordion("Where in the network it steers", open=True):
                 layers = gr.HTML(apply_default_css=False)
             with gr.Accordion("Export and publish", open=False):
                 with gr.Row(elem_classes="deeds"):
-                    pack = gr.Button("As a zip", min_width=120)
-                    norms = gr.Button("For ComfyUI and A1111", min_width=160)
+                    pack = gr.Button("As a zip", size="md", min_width=120)
+                    norms = gr.Button("For ComfyUI and A1111", size="md", min_width=160)
                 files = gr.File(label="Ready to download", visible=False, interactive=False)
                 repository = _publish(handlers, chosen)
 
@@ -78,7 +92,8 @@ def library_tab(handlers: LibraryHandlers) -> LibraryTab:
         "fn": handlers.details,
         "inputs": [chosen],
         "outputs": [
-            *(sheet, layers, frame, use, name, delete, hint, norms, repository, files),
+            *(heading, sheet, layers, frame, use),
+            *(name, delete, hint, norms, repository, files),
         ],
         **QUIET,
     }
@@ -87,9 +102,9 @@ def library_tab(handlers: LibraryHandlers) -> LibraryTab:
     chosen.change(**show)
     name.submit(handlers.rename, [chosen, name], None, **QUIET).success(**look).success(**show)
     duplicate.click(handlers.duplicate, [chosen], [chosen], **QUIET).success(**look)
-    upload.upload(handlers.take_in, [upload], [chosen], **QUIET).success(**look)
+    upload.upload(handlers.take_in, [upload], [kind, chosen], **QUIET).success(**look)
     delete.click(handlers.delete, [chosen], [undo_row, gone, deleted], **QUIET).success(**look)
-    undo.click(handlers.undo, [deleted], [undo_row, chosen], **QUIET).success(**look)
+    undo.click(handlers.undo, [deleted], [undo_row, kind, chosen], **QUIET).success(**look)
     pack.click(handlers.pack, [chosen], [files], **QUIET)
     norms.click(handlers.norms, [chosen], [files], **MODEL)
     return LibraryTab(chosen, use, look)
