@@ -1,0 +1,113 @@
+"""The flow of the Library in a real browser, over a tiny model for pictures."""
+
+import pytest
+from fakes import save_model, tiny_image_model
+from pages import CHROMIUM, served, visible, visited
+
+from app.studio import Studio
+from lineas_core import LearnConfig, PromptSet, learn, save_maps
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
+MARKUP = '<img src=x onerror="window.hacked = true">'
+STRIP = "() => document.querySelectorAll('.strip img').length === 9"
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory):
+    """One shipped map of a tiny model with random weights."""
+    root = tmp_path_factory.mktemp("library")
+    model = tiny_image_model()
+    model.name = save_model(model, root / "model")
+    prompts = PromptSet(("a b", "b c"), ("y z", "x y"), name="Letters", keywords=("with ab",))
+    config = LearnConfig(iterations=3, learning_rate=0.5)
+    maps = learn(model, prompts.source, prompts.target, config=config)
+    save_maps(maps, root / "assets" / "maps" / "letters", prompts=prompts)
+    return root / "assets"
+
+
+@pytest.fixture
+def studio(assets, tmp_path):
+    return Studio(tmp_path / "data", assets=assets)
+
+
+@pytest.fixture
+def address(studio):
+    with served(studio) as url:
+        yield url
+
+
+@pytest.fixture
+def page(address):
+    with visited(address) as page:
+        page.wait_for_function(STRIP)
+        page.get_by_role("tab", name="Library").click()
+        _shown(page, "Letters")
+        yield page
+
+
+def _shown(page, title):
+    """Wait until the sheet of this map is shown and its card is the marked one."""
+    page.locator(".chosen h2").filter(has_text=title).wait_for()
+    page.locator(".card[aria-pressed=true]").filter(has_text=title).wait_for()
+
+
+def _cards(page, titles):
+    """Wait until there are these cards, in this order."""
+    page.wait_for_function(
+        """titles => [...document.querySelectorAll('.card b')].map(b => b.textContent).join()
+            === titles.join()""",
+        arg=titles,
+    )
+
+
+def test_a_copy_is_renamed_deleted_brought_back_and_used(page):
+    assert page.get_by_role("button", name="Delete").count() == 0  # it is ready-made
+    page.get_by_role("button", name="Duplicate").click()
+    _shown(page, "Letters (copy)")
+    visible(page, "Name").fill(MARKUP)
+    page.get_by_role("button", name="Rename").click()
+    _shown(page, MARKUP)
+    _cards(page, [MARKUP, "Letters"])
+
+    page.get_by_role("button", name="Delete").click()
+    page.locator(".undo").filter(has_text=f"“{MARKUP}” is deleted.").wait_for()
+    _shown(page, "Letters")
+    _cards(page, ["Letters"])
+    page.get_by_role("tab", name="Images").click()
+    visible(page, "Concept").click()
+    page.get_by_role("option", name="Letters").wait_for()
+    assert page.get_by_role("option").count() == 1
+
+    page.get_by_role("tab", name="Library").click()
+    page.get_by_role("button", name="Undo").click()
+    _shown(page, MARKUP)
+    _cards(page, [MARKUP, "Letters"])
+    assert not page.locator(".undo").is_visible()
+
+    page.get_by_role("button", name="Use in Images").click()
+    page.wait_for_function(
+        "title => [...document.querySelectorAll('input')].some(i => i.value.startsWith(title))",
+        arg=MARKUP,
+    )
+    page.wait_for_function(STRIP)
+    assert page.evaluate("window.hacked") is None
+
+
+def test_an_exported_map_comes_back_from_its_zip(page, studio, tmp_path):
+    page.get_by_role("button", name="Export and publish").click()
+    page.get_by_role("button", name="As a zip").click()
+    with page.expect_download() as download:
+        page.locator(".chosen .file-preview a").first.click()
+    download.value.save_as(tmp_path / "letters.zip")
+    page.locator("input[type=file][accept*='.zip']").set_input_files(tmp_path / "letters.zip")
+    _cards(page, ["Letters", "Letters"])
+    visible(page, "Name").wait_for()  # only of one's own
+    shipped, own = studio.maps()
+    assert own.metadata["sha256"] == shipped.metadata["sha256"]
+
+
+def test_a_narrow_library_scrolls_in_one_direction_only(page):
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.locator(".chosen .bars").last.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert page.get_by_role("button", name="Use in Images").bounding_box()["y"] < 812
