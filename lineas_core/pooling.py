@@ -6,6 +6,7 @@ image network's is (n, h*w, d) after a LayerNorm and (n, d, h, w) after a GroupN
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from lineas_core.errors import UserError
@@ -54,4 +55,6 @@ def pool(
     weight = weight.to(rows)
     if how == "last":
         weight = weight * (weight.flip(1).cumsum(1).flip(1) == 1)
-    return (weight.unsqueeze(1) @ rows).squeeze(1) / weight.sum(dim=1, keepdim=True)
+    with torch.autocast(rows.device.type, enabled=False):  # it would multiply in bfloat16
+        total = (weight.unsqueeze(1) @ rows).squeeze(1)
+    return total / weight.sum(dim=1, keepdim=True)

@@ -17,6 +17,6 @@ def native_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10
-    return any(has for name, has in capabilities.items() if "bf16" in name)
-
+    # Since torch 2.10; before that nobody can tell.
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(bool(has) for name, has in capabilities.items() if "bf16" in name)

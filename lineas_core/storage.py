@@ -65,7 +65,7 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
             "E_VALUES",
             f"the map holds values that are not finite or beyond {_MAX_VALUE:g}",
             where=folder.name,
-            remedy="Learn it again with a lower learning rate.",
+            remedy="Learn it again: with a lower learning rate, or with prompts that differ less.",
         )
     about = (
         {}

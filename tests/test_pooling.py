@@ -47,3 +47,10 @@ def test_unknown_pooling_names_the_known_ones():
 def test_an_output_without_positions_is_its_own_sample():
     rows = torch.randn(3, 5)
     assert all(torch.equal(pool(rows, -1, how=how), rows) for how in ("mean", "last", "all"))
+
+
+def test_mixed_precision_does_not_round_the_mean():
+    rows = 5 + torch.randn(2, 50, 7, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        pooled = pool(rows, -1)
+    torch.testing.assert_close(pooled, rows.mean(dim=1))
