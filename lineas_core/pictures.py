@@ -18,9 +18,10 @@ from PIL.PngImagePlugin import PngInfo
 from lineas_core.affine import Strength
 from lineas_core.errors import UserError
 from lineas_core.models import TextToImageModel
+from lineas_core.png_text import png_texts
 from lineas_core.storage import write_atomically
 
-__all__ = ["Recipe", "label_of", "png", "recipe_of", "save_png", "strip"]
+__all__ = ["Recipe", "label_of", "png", "read_recipe", "recipe_of", "save_png", "strip"]
 
 _SAMPLERS = {
     "LCMScheduler": "LCM",
@@ -80,6 +81,29 @@ def recipe_of(
     """The recipe of what a model is asked for; arguments as in `Recipe`."""
     scheduler = type(model.pipeline.scheduler).__name__
     return Recipe(prompt, seed, model.name, model.size, scheduler, maps)
+
+
+def read_recipe(file: Path) -> Recipe:
+    """The recipe inside a PNG file from anywhere; its values may be of any size.
+
+    Args:
+        file: a picture or a strip as `save_png` or the page's download button wrote it.
+
+    Raises:
+        UserError: it is no PNG file, carries no recipe, or one that is not in our form.
+    """
+    text = png_texts(file).get("lineas")
+    if text is None:
+        remedy = "Choose a PNG file as it was saved here; many programs drop the recipe."
+        raise UserError("E_RECIPE", "this picture carries no recipe", remedy=remedy)
+    try:
+        facts = json.loads(text)
+        maps = [(_text(title), strength) for title, strength in facts["maps"]]
+        names = {name: _text(facts[name]) for name in ("prompt", "model", "scheduler")}
+        return Recipe(**names, seed=facts["seed"], size=facts["size"], maps=maps)
+    except (ValueError, TypeError, KeyError, RecursionError):  # whatever JSON can be
+        what, remedy = "the recipe of this picture cannot be read", "Choose another picture."
+        raise UserError("E_RECIPE", what, remedy=remedy) from None
 
 
 def strip(images: Sequence[Image.Image], strengths: Sequence[float]) -> Image.Image:
@@ -146,6 +170,12 @@ def save_png(image: Image.Image, path: Path, recipe: Recipe) -> Path:
             remedy="Free some space or choose a folder that can be written to.",
         ) from error
     return free
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _quoted(text: str) -> str:
