@@ -84,7 +84,7 @@ def number(name: str, value: object, low: float, high: float) -> float:
     # `not low <= value` rather than `value < low`: NaN fails every comparison.
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         remedy = f"Give a number from {low} to {high}."
-        raise UserError("E_NUMBER", f"{name} is {value!r}", remedy=remedy)
+        raise UserError("E_NUMBER", f"{name} is {value!r:.60}", remedy=remedy)
     return value
 
 

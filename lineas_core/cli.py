@@ -112,6 +112,7 @@ def generate(
     seed: Seed = 0,
     max_new_tokens: int = Sampling.max_new_tokens,
     temperature: float = Sampling.temperature,
+    chat: Annotated[bool, typer.Option("--chat", help="Ask as a question.")] = False,
     output_dir: Annotated[Path, typer.Option(help="Folder for pictures.")] = Path(),
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
@@ -136,7 +137,7 @@ def generate(
                 recipe = recipe_of(loaded, text, seed, list(zip(titles, applied, strict=True)))
                 rows = [_paint(loaded, recipe, lams, output_dir)]
             else:
-                rows = _continue(loaded, text, seed, lams, sampling)
+                rows = _continue(loaded, text, seed, lams, sampling, chat)
         for row in rows:
             facts = {"prompt": text, "seed": seed, "maps": map or [], **row}
             typer.echo(json.dumps(facts, ensure_ascii=False) if json_lines else _plain(facts))
@@ -216,11 +217,16 @@ def _followed(run: Iterable[Iterate]) -> tuple[SteeringMaps, bool]:
 
 
 def _continue(
-    model: LanguageModel, text: str, seed: int, lams: list[float] | None, sampling: Sampling
+    model: LanguageModel,
+    text: str,
+    seed: int,
+    lams: list[float] | None,
+    sampling: Sampling,
+    chat: bool,
 ) -> list[dict[str, Any]]:
     """One row for every strength."""
     rows = len(lams or [1])
-    texts = model.generate([text] * rows, seeds=[seed] * rows, sampling=sampling)
+    texts = model.generate([text] * rows, seeds=[seed] * rows, sampling=sampling, chat=chat)
     if not lams:
         return [{"text": texts[0]}]
     return [{"strength": lam, "text": t} for lam, t in zip(lams, texts, strict=True)]

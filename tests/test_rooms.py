@@ -15,7 +15,7 @@ CORE = [name for name in FILES if name.startswith("lineas_core/")]
 APP = [name for name in FILES if name.startswith("app/")]
 UNDER_THE_PAGE = (
     *("advice", "album", "archive", "ballots", "jobs", "library", "lock"),
-    *("mix", "previews", "shelf", "studio", "turns", "words", "worker"),
+    *("mix", "previews", "settings", "shelf", "snippets", "studio", "turns", "words", "worker"),
 )
 
 
