@@ -19,7 +19,7 @@ from app.tabs import fragments
 from lineas_core import BUDGETS, LearnConfig, PromptSet, UserError, load_maps
 from lineas_core.models.catalog import MODELS, Kind
 
-__all__ = ["PREVIEWS", "LearnHandlers", "budgets", "kind_of"]
+__all__ = ["PREVIEWS", "LearnHandlers", "aims", "budgets", "kind_of"]
 
 PREVIEWS: dict[Kind, str] = {
     "language": "Once upon a time",
@@ -29,6 +29,15 @@ PREVIEWS: dict[Kind, str] = {
 _ELSEWHERE = {"language": "DMD2", "text-to-image": "language"}  # in the names of budgets
 ENOUGH = 32  # prompts a side, as in the paper
 _FIELDS = [field.name for field in fields(LearnConfig)]
+_AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether to remove
+    "language": {"write about it": ("about", False), "keep off it": ("about", True)},
+    "text-to-image": {
+        "take a thing out": ("thing", True),
+        "put a thing in": ("thing", False),
+        "take a style away": ("style", True),
+        "bring a style in": ("style", False),
+    },
+}
 _ACTIVE = ("queued", "loading", "running", "stopping", "hung")
 _RESUMABLE = ("stopped", "failed", "interrupted")
 _NO_JOB = "Nothing learnt yet. Fill in the form and press Start; the page may be closed meanwhile."
@@ -51,18 +60,29 @@ class LearnHandlers:
 
     @notices
     def fit(self, model: str, preview_prompt: str) -> tuple[Any, ...]:
-        """What depends on the model: menu of shipped sets, budgets, preview prompt."""
+        """What depends on the model: menu of shipped sets, aims, budgets, preview prompt."""
         ours = (preview_prompt or "") in ("", *PREVIEWS.values())
         return (
             gr.Dropdown(self.sets(model), value=None),
+            gr.Dropdown(aims(model), value=aims(model)[0]),
             gr.Radio(budgets(model), value=next(iter(BUDGETS))),
             PREVIEWS[kind_of(model)] if ours else gr.skip(),
         )
 
     @notices
     def load_set(self, stem: str | None) -> tuple[Any, ...]:
-        """A shipped set: title, both boxes, number of held-out prompts."""
-        return _filled(self._studio.prompt_set(stem)) if stem else (gr.skip(),) * 4
+        """A shipped set: title, both boxes, number of held-out prompts, what is known of it."""
+        return _filled(self._studio.prompt_set(stem)) if stem else (gr.skip(),) * 5
+
+    @notices
+    def write_set(self, model: str, word: str, aim: str) -> tuple[Any, ...]:
+        """A set about one thing, from templates; likewise."""
+        kind = kind_of(model)
+        if aim not in _AIMS[kind]:
+            remedy = f"Choose one of {', '.join(_AIMS[kind])}."
+            raise UserError("E_AIM", f"{aim!r} is nothing to aim at", remedy=remedy)
+        template, remove = _AIMS[kind][aim]
+        return _filled(self._studio.prompts_about(word or "", template, kind, remove=remove))
 
     @notices
     def read_set(self, path: str) -> tuple[Any, ...]:
@@ -105,7 +125,7 @@ class LearnHandlers:
         heldout: int,
         preset: str,
         preview_prompt: str,
-        stem: str | None,
+        known: dict[str, Any] | None,
         *settings: Any,
     ) -> Any:
         """Queue a job.
@@ -118,15 +138,15 @@ class LearnHandlers:
             heldout: how many of the last ones on each side are only measured on.
             preset: layer preset or module pattern; empty for the model's own.
             preview_prompt: continued now and then; empty: never.
-            stem: the shipped set that the boxes were filled from, if any.
+            known: what is known of the set that the boxes were filled from, if any.
             *settings: the fields of `LearnConfig` in their order.
 
         Returns:
             The menu of jobs, the new one chosen.
         """
         prompts = PromptSet.from_texts(source or "", target or "").holdout(heldout or 0)
-        if stem and _filled(known := self._studio.prompt_set(stem))[1:3] == (source, target):
-            about = {"description": known.description, "keywords": known.keywords}
+        if known and known["boxes"] == [source, target]:  # nobody has changed them since
+            about = {"description": known["description"], "keywords": tuple(known["keywords"])}
             prompts = replace(prompts, **about)
         chosen = dict(zip(_FIELDS, settings, strict=True))
         for name in ("batch_size", "micro_batch_size"):
@@ -256,14 +276,25 @@ def _counted(text: str | None) -> tuple[int, tuple[str, ...]]:
     return len(prompts), dropped
 
 
-def _filled(prompts: PromptSet) -> tuple[str, str, str, int]:
+def aims(model: str) -> list[str]:
+    """What a set about one thing can be for, with a model."""
+    return [*_AIMS[kind_of(model)]]
+
+
+def _filled(prompts: PromptSet) -> tuple[str, str, str, int, dict[str, Any]]:
     """Held-out prompts stand at the end of the boxes, where `PromptSet.holdout` takes them."""
     held = min(len(prompts.heldout_source), len(prompts.heldout_target))
     source, target = (
         prompts.source + prompts.heldout_source,
         prompts.target + prompts.heldout_target,
     )
-    return prompts.name, _lines(source), _lines(target), held
+    boxes = [_lines(source), _lines(target)]
+    known = {
+        "boxes": boxes,
+        "description": prompts.description,
+        "keywords": [*prompts.keywords],
+    }
+    return prompts.name, *boxes, held, known
 
 
 def _lines(prompts: Sequence[str]) -> str:

@@ -412,6 +412,30 @@ class Studio:
                 return PromptSet.load(self._set_folder(kind) / f"{stem}.json")
         raise UserError("E_SET", "there is no such set", remedy="Choose one from the list.")
 
+    def prompts_about(
+        self, word: str, template: str, kind: Kind, *, remove: bool = False
+    ) -> PromptSet:
+        """A set about one thing, written from shipped templates, a third of it held out.
+
+        Args:
+            word: the thing.
+            template: name of a file in `templates`.
+            kind: what the model makes.
+            remove: whether the thing is on the source side.
+
+        Raises:
+            UserError: the word is empty, too long or has several lines.
+        """
+        lines = self._lines(f"templates/{template}.txt")
+        shipped = self.prompt_set(next(iter(self.prompt_sets(kind))))
+        plain = (
+            shipped.target + shipped.heldout_target  # what is left when a concept is removed
+            if kind == "text-to-image"
+            else shipped.source + shipped.heldout_source  # what a topic is set against
+        )
+        prompts = PromptSet.about(word, lines, plain, remove=remove)
+        return prompts.holdout(len(prompts.source) // 3)
+
     def openings(self, *, toxic: bool) -> list[str]:
         """Shipped openings that show what a map does to texts."""
         return self._lines("toxicity-openings.txt" if toxic else "neutral-openings.txt")

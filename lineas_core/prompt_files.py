@@ -50,6 +50,7 @@ _LAYOUTS = (["source", "target"], ["label", "text"], ["text"])  # of csv and jso
 _REMEDIES = {
     "E_BINARY": "Save the prompts as UTF-8 text.",
     "E_COUNT": "Choose a number in this range.",
+    "E_WORD": "Name one thing in a few words, such as: car, or: the sea.",
     "E_CSV": "Correct this line; a text with the separator in it stands in double quotes.",
     "E_ENCODING": "Save the prompts as UTF-8 text.",
     "E_FILE": "Check the path.",

@@ -7,6 +7,7 @@ of the files stand in `lineas_core.prompt_files`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path, PurePath
@@ -27,6 +28,9 @@ from lineas_core.prompt_files import (
 __all__ = ["MIN_PROMPTS", "PromptSet"]
 
 MIN_PROMPTS = 2  # of a side: one prompt has no spread
+_LONGEST_WORD = 60
+_SPOKEN_VOWEL = ("a", "e", "i", "o", "u", "hour", "honest", "heir")
+_SPOKEN_CONSONANT = ("uni", "use", "uku", "eu", "one")
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,45 @@ class PromptSet:
             rows += read_rows(data, f"{side}.txt", side=side)
         return cls._from_rows(rows, name="")
 
+    @classmethod
+    def about(
+        cls, word: str, templates: Sequence[str], plain: Sequence[str], *, remove: bool = False
+    ) -> PromptSet:
+        """Writes a set about one thing: plain prompts against templates filled with its name.
+
+        Args:
+            word: What the set is about, such as `car`, `ukiyo-e` or `the sea`.
+            templates: Lines with `{word}`, or `{a_word}` for the word with its article; where
+                they hold `{scene}`, each fills itself with the plain prompt of its place, and
+                templates come around again.
+            plain: Prompts without the thing.
+            remove: Whether the prompts about the thing are the source side, not the target.
+
+        Raises:
+            UserError: The word is empty, longer than 60 characters or has several lines.
+        """
+        word = word.strip()
+        if not 1 <= len(word) <= _LONGEST_WORD or len(word.splitlines()) > 1:
+            what = f"the name has {len(word)} characters, 1 to {_LONGEST_WORD} on one line needed"
+            raise fault("E_WORD", what)
+        names = {"word": word, "a_word": _with_article(word)}
+        count = len(plain) if any("{scene}" in line for line in templates) else len(templates)
+        filled = tuple(
+            _sentence(templates[k % len(templates)].format(**names, scene=_begun(plain[k])))
+            for k in range(min(count, len(plain)))
+        )
+        others = tuple(plain[: len(filled)])
+        source, target = (filled, others) if remove else (others, filled)
+        end = "plain prompts." if remove else f"prompts about {word}."
+        start = f"prompts about {word}" if remove else "plain prompts"
+        return cls(
+            source,
+            target,
+            name=word[0].upper() + word[1:],
+            description=f"Written from templates: from {start} to {end}",
+            keywords=tuple(dict.fromkeys([_tag(templates[0], names), word])),
+        )
+
     @staticmethod
     def parse_side(data: bytes, filename: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Reads a file with one side: its prompts, and a sentence for each kind it dropped."""
@@ -158,6 +201,29 @@ class PromptSet:
             dropped += notes
         name, description = texts.get("name", name), texts.get("description", "")
         return cls(**lists, name=name, description=description, dropped=tuple(dropped))
+
+
+def _with_article(word: str) -> str:
+    lowered = word.lower()
+    if lowered.split(maxsplit=1)[0] in ("a", "an", "the", "some"):
+        return word
+    spoken = lowered.startswith(_SPOKEN_VOWEL) and not lowered.startswith(_SPOKEN_CONSONANT)
+    return f"{'an' if spoken else 'a'} {word}"
+
+
+def _begun(prompt: str) -> str:
+    """A prompt as a part of a longer one."""
+    return prompt[:1].lower() + prompt[1:].rstrip(" .")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
+
+
+def _tag(template: str, names: dict[str, str]) -> str:
+    """What a template puts behind a scene; the word alone where it knows no scene."""
+    _, scene, tail = template.partition("{scene}")
+    return tail.strip(" ,").format(**names) if scene else names["word"]
 
 
 def _check_count(count: int, least: int, most: int) -> None:

@@ -95,6 +95,14 @@ class FakeStudio:
     def prompt_sets(self, kind):
         return {"letters": "Letters"} if kind == "language" else {"robot": "Robot"}
 
+    def prompts_about(self, word, template, kind, *, remove):
+        lines = {
+            "about": ["Talk of {word}.", "{word}!", "My {word}."],
+            "thing": ["{scene}, {a_word}"],
+        }
+        plain = ("A hill.", "A lake.", "A street.")
+        return PromptSet.about(word, lines[template], plain, remove=remove).holdout(1)
+
     def pace(self, model):
         return 0.5
 
@@ -224,12 +232,30 @@ def test_a_map_of_an_offensive_concept_brings_its_openings_and_a_content_note(st
 
 def test_the_menu_keeps_a_choice_and_prefers_what_can_run(studio):
     handlers = Handlers(studio)
-    assert handlers.library("toxic").value == "toxic"
-    assert handlers.library("gone").value == "topic"
+    assert handlers.library("toxic", "/").value == "toxic"
+    assert handlers.library("gone", "/").value == "topic"
 
 
 def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
-    assert LearnHandlers(studio).load_set("letters") == ("Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1)
+    *filled, known = LearnHandlers(studio).load_set("letters")
+    assert filled == ["Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1]
+    assert known["boxes"] == filled[1:3]
+
+
+def test_one_thing_fills_the_form_from_templates(studio):
+    handlers = LearnHandlers(studio)
+    title, source, target, held, _ = handlers.write_set("emoji-world", "owl", "take a thing out")
+    assert (title, held) == ("Owl", 1)
+    assert all("an owl" in line for line in source.splitlines())
+    assert "owl" not in target
+    _, source, target, *_ = handlers.write_set("smollm2-135m", "chess", "write about it")
+    assert all("chess" in line.lower() for line in target.splitlines())
+    assert "chess" not in source
+
+
+def test_an_aim_of_another_kind_of_model_is_refused(studio):
+    with pytest.raises(gr.Error, match="nothing to aim at"):
+        LearnHandlers(studio).write_set("smollm2-135m", "owl", "take a thing out")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +266,8 @@ def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
     ],
 )
 def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview):
-    sets, names, prompt = LearnHandlers(studio).fit(model, "A castle by a lake")
+    sets, aim, names, prompt = LearnHandlers(studio).fit(model, "A castle by a lake")
+    assert aim.value == aim.choices[0][1]
     assert [value for _, value in sets.choices] == [stem]
     assert [value for _, value in names.choices] == ["quick", "normal", "thorough", paper]
     assert prompt == preview
@@ -263,7 +290,7 @@ def _start(handlers, **changes):
         "heldout": 1,
         "preset": "",
         "preview_prompt": "",
-        "stem": None,
+        "known": None,
     }
     names = [field.name for field in fields(LearnConfig)]
     settings = dict(zip(names, handlers.budget("quick"), strict=True))
@@ -280,6 +307,18 @@ def test_the_form_becomes_a_request(studio):
     assert request.prompts.heldout_source == ("d",)
     assert request.preset is None
     assert request.config == LearnConfig()
+
+
+def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
+    handlers = LearnHandlers(studio)
+    title, source, target, heldout, known = handlers.write_set(
+        "smollm2-135m", "chess", "write about it"
+    )
+    form = {"title": title, "source": source, "target": target, "heldout": heldout}
+    _start(handlers, **form, known=known)
+    _start(handlers, **{**form, "source": f"{source}\nmore"}, known=known)
+    same, changed = (request.prompts.keywords for request in studio.jobs.submitted)
+    assert (same, changed) == (("chess",), ())
 
 
 @pytest.mark.parametrize(

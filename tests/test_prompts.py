@@ -720,3 +720,67 @@ def test_the_first_keyword_is_a_tag_that_gives_a_neutral_scene_the_concept(conce
     data = image_set(concept)
     assert (data.keywords[0].split()[0] == "with") == (concept in OBJECTS)
     assert mentions(data, f"A castle by a lake, {data.keywords[0]}")
+
+
+PLAIN = tuple(f"A quiet place number {k}." for k in range(6))
+TEMPLATES = ("{scene}, with {a_word}", "{word} picture of {scene}")
+
+
+def test_a_set_about_a_thing_differs_from_the_plain_side_by_the_thing_alone():
+    prompts = PromptSet.about("owl", TEMPLATES, PLAIN)
+    assert prompts.source == PLAIN
+    assert prompts.target[:2] == (
+        "A quiet place number 0, with an owl",
+        "Owl picture of a quiet place number 1",
+    )
+    assert len(prompts.target) == 6
+    assert (prompts.name, prompts.keywords) == ("Owl", ("with an owl", "owl"))
+
+
+def test_a_set_that_removes_a_thing_has_it_on_the_source_side():
+    away, towards = (PromptSet.about("owl", TEMPLATES, PLAIN, remove=r) for r in (True, False))
+    assert (away.source, away.target) == (towards.target, towards.source)
+    assert away.description != towards.description
+
+
+def test_templates_without_a_scene_meet_as_many_plain_prompts():
+    prompts = PromptSet.about("chess", ["Talk of {word}.", "{word} again.", "So, {word}."], PLAIN)
+    assert prompts.target == ("Talk of chess.", "Chess again.", "So, chess.")
+    assert prompts.source == PLAIN[:3]
+    assert prompts.keywords == ("chess",)
+
+
+@pytest.mark.parametrize(
+    ("word", "named"),
+    [
+        ("hourglass", "an hourglass"),
+        ("unicorn", "a unicorn"),
+        ("umbrella", "an umbrella"),
+        ("The sea", "The sea"),
+        ("{scene}", "a {scene}"),
+    ],
+)
+def test_a_thing_gets_the_article_it_is_spoken_with(word, named):
+    assert PromptSet.about(word, TEMPLATES, PLAIN).target[0].endswith(f", with {named}")
+
+
+@pytest.mark.parametrize("word", ["", "  ", "two\nlines", "x" * 61])
+def test_a_name_that_is_none_is_refused(word):
+    with pytest.raises(UserError, match="the name has"):
+        PromptSet.about(word, TEMPLATES, PLAIN)
+
+
+def test_shipped_templates_fill_both_sides_of_fifty_prompts():
+    neutral = PromptSet.load(DATA / "football.json")
+    scenes = PromptSet.load(DATA / "images" / "car.json")
+    sources = {
+        "about": (*neutral.source, *neutral.heldout_source),
+        "thing": (*scenes.target, *scenes.heldout_target),
+        "style": (*scenes.target, *scenes.heldout_target),
+    }
+    for name, plain in sources.items():
+        lines = (DATA / "templates" / f"{name}.txt").read_text("utf-8").splitlines()
+        prompts = PromptSet.about("lighthouse", lines, plain)
+        assert len(set(prompts.target)) == len(prompts.source) == 50
+        assert all("lighthouse" in text.lower() for text in prompts.target)
+        assert all("{" not in text for text in prompts.target)

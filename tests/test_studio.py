@@ -300,3 +300,14 @@ def test_a_renamed_map_is_painted_anew_so_that_its_recipe_tells_the_name(gallery
         renamed.shelf.rename("mine", title)
         (picture,) = renamed.paint(["mine"], "a b", _alone(1.0))
         assert picture.recipe.maps == [(title, 1.0)]
+
+
+def test_a_set_about_one_thing_has_a_third_held_out(tmp_path):
+    home = Studio(tmp_path)
+    removal = home.prompts_about("a lighthouse", "thing", "text-to-image", remove=True)
+    topic = home.prompts_about("chess", "about", "language")
+    assert len(removal.source) == len(topic.target) == 34
+    assert len(removal.heldout_source) == len(topic.heldout_target) == 16
+    assert all("lighthouse" in text for text in removal.source + removal.heldout_source)
+    assert removal.keywords[0] == "with a lighthouse"
+    assert all("chess" in text.lower() for text in topic.target)

@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.components import Component
 
 from app.handlers import Handlers
-from app.learn_handlers import PREVIEWS, LearnHandlers, budgets, kind_of
+from app.learn_handlers import PREVIEWS, LearnHandlers, aims, budgets, kind_of
 from app.tabs import QUIET
 from app.tabs.install import install_panel
 from lineas_core import BUDGETS, LearnConfig
@@ -66,6 +66,17 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
             handlers.sets(first), value=None, label="Load a shipped set", scale=2
         )
         upload = gr.UploadButton("Upload a set", file_types=_TYPES, size="sm", scale=1)
+    with gr.Row(elem_classes="load"):
+        word = gr.Textbox(
+            label="Or name one thing",
+            placeholder="a car, ukiyo-e, chess …",
+            max_length=60,
+            min_width=160,
+            scale=2,
+        )
+        aim = gr.Dropdown(aims(first), label="and what for", min_width=140, scale=2)
+        write = gr.Button("Write the prompts", size="sm", min_width=140, scale=1)
+    known = gr.State()
     source = _side(handlers, "Source: steer away from these")
     target = _side(handlers, "Target: steer towards these")
     budget = gr.Radio(budgets(first), value=next(iter(BUDGETS)), label="Budget")
@@ -85,16 +96,17 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
         settings = _settings()
     start = gr.Button("Start", variant="primary")
 
-    filled = [title, source, target, heldout]
-    model.change(handlers.fit, [model, preview], [shipped, budget, preview], **QUIET)
+    filled = [title, source, target, heldout, known]
+    model.change(handlers.fit, [model, preview], [shipped, aim, budget, preview], **QUIET)
     shipped.input(handlers.load_set, [shipped], filled, **QUIET)
     upload.upload(handlers.read_set, [upload], filled, **QUIET)
+    gr.on([write.click, word.submit], handlers.write_set, [model, word, aim], filled, **QUIET)
     budget.input(handlers.budget, [budget], [*settings.values()], **QUIET)
     estimated = [model, source, heldout, settings["iterations"], settings["batch_size"]]
     gr.on(None, handlers.estimate, estimated, [duration], **QUIET)  # now and at every change
     start.click(
         handlers.start,
-        [title, model, source, target, heldout, preset, preview, shipped, *settings.values()],
+        [title, model, source, target, heldout, preset, preview, known, *settings.values()],
         [job],
         **QUIET,
     )
