@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -18,10 +18,19 @@ from typing import Any
 from PIL import Image
 
 from app.tabs.fragments import safe
-from lineas_core import SteeringMaps
+from lineas_core import AffineMap, SteeringMaps
 from lineas_core.pictures import label_of
 
-__all__ = ["curve", "modules", "rates", "scores", "strips"]
+__all__ = [
+    "curve",
+    "modules",
+    "rates",
+    "scores",
+    "small_jpeg",
+    "strips",
+    "thumbnail",
+    "transport",
+]
 
 _THUMBNAIL = 160  # pixels
 
@@ -100,14 +109,56 @@ def scores(strengths: Sequence[float], lines: Mapping[str, Sequence[float]]) -> 
     )
 
 
-def modules(maps: SteeringMaps) -> str:
-    """What the maps do in each module, from the first layer to the last, as three rows of bars."""
-    rows = {
-        "share of coordinates moved": [m.moved.double().mean().item() for m in maps.values()],
-        "mean |scale − 1|": [(m.scale - 1).abs().mean().item() for m in maps.values()],
-        "mean |shift|": [m.shift.abs().mean().item() for m in maps.values()],
-    }
-    return "".join(_bars(title, list(maps), values) for title, values in rows.items())
+_IN_MODULES: dict[str, Callable[[AffineMap], Any]] = {
+    "share of coordinates moved": lambda m: m.moved.double().mean(),
+    "mean |scale − 1|": lambda m: (m.scale - 1).abs().mean(),
+    "mean |shift|": lambda m: m.shift.abs().mean(),
+}
+
+
+def modules(maps: SteeringMaps, *, largest_of: SteeringMaps | None = None) -> str:
+    """What the maps do in each module, from the first layer to the last, as three rows of bars.
+
+    Args:
+        maps: what is drawn.
+        largest_of: maps whose largest value fills the height; None takes `maps`. With the same
+            ones a sequence of drawings has one scale.
+    """
+    drawn = ""
+    for title, of in _IN_MODULES.items():
+        largest = max((of(m).item() for m in (largest_of or maps).values()), default=0)
+        drawn += _bars(title, list(maps), [of(m).item() for m in maps.values()], largest)
+    return drawn
+
+
+def transport(maps: SteeringMaps, strength: float) -> str:
+    """One coordinate of the maps as a curve: what comes in to the right, what goes out upwards.
+
+    Args:
+        maps: the coordinate that they shift furthest is drawn.
+        strength: λ.
+    """
+    name, step = max(maps.items(), key=lambda item: item[1].shift.abs().max().item())
+    k = int(step.shift.abs().argmax())
+    at, reach = step.at(strength), 2 * max(step.shift.abs().max().item(), 1e-6)
+    scale, shift = at.scale[k].item(), at.shift[k].item() / reach
+    ends = [(x, 50 - 50 * (scale * x + shift)) for x in (-1.0, 1.0)]
+    line = "L".join(f"{50 + 50 * x:.2f} {y:.2f}" for x, y in ends)
+    drawn = (
+        '<path class="grid" d="M0 50H100M50 0V100"/><path class="train" d="M0 100L100 0"/>'
+        f'<path class="heldout" d="M{line}"/>'
+    )
+    learnt = f"ω = {step.scale[k].item():.2f}, b = {step.shift[k].item():.2f}"
+    return (
+        '<figure class="curve transport"><figcaption><span class="train">untouched</span>'
+        f'<span class="heldout">at λ {label_of(strength)}</span></figcaption>'
+        f'<div class="plot"><span class="top">{reach:.2g}</span>'
+        f"{_svg(drawn, 'Steered over untouched activation')}"
+        f'<span class="bottom">−{reach:.2g}</span></div>'
+        f'<div class="axis"><span>z = −{reach:.2g}</span><span>{reach:.2g}</span></div>'
+        f"<p>The coordinate that is shifted furthest: number {k} of <code>{safe(name)}</code>, "
+        f"{learnt}.</p></figure>"
+    )
 
 
 def strips(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
@@ -138,10 +189,15 @@ def _picture(file: Path, strength: float) -> str:
 @lru_cache(maxsize=256)
 def thumbnail(file: Path) -> str:
     """A small JPEG: a job is looked at every second or two, and all its pictures with it."""
-    data = BytesIO()
     with Image.open(file) as image:
-        image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-        image.convert("RGB").save(data, "JPEG", quality=85)
+        return small_jpeg(image)
+
+
+def small_jpeg(image: Image.Image) -> str:
+    """The content of a small JPEG file, as base64."""
+    data, small = BytesIO(), image.convert("RGB")
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    small.save(data, "JPEG", quality=85)
     return base64.b64encode(data.getvalue()).decode()
 
 
@@ -199,11 +255,12 @@ def _over_strengths(
     )
 
 
-def _bars(title: str, names: Sequence[str], values: Sequence[float]) -> str:
-    largest, width = max(values, default=0) or 1, 100 / max(len(values), 1)
+def _bars(title: str, names: Sequence[str], values: Sequence[float], largest: float) -> str:
+    largest, width = largest or 1, 100 / max(len(values), 1)
+    heights = [min(100 * value / largest, 100) for value in values]
     drawn = "".join(
-        f'<rect x="{k * width + 0.1 * width:.2f}" y="{100 - 100 * value / largest:.2f}" '
-        f'width="{0.8 * width:.2f}" height="{100 * value / largest:.2f}">'
+        f'<rect x="{k * width + 0.1 * width:.2f}" y="{100 - heights[k]:.2f}" '
+        f'width="{0.8 * width:.2f}" height="{heights[k]:.2f}">'
         f"<title>{safe(name)}: {value:.3g}</title></rect>"
         for k, (name, value) in enumerate(zip(names, values, strict=True))
     )

@@ -12,14 +12,14 @@ import gradio as gr
 
 from app.checks import Wishes, check_count, map_menu, notices, number, prompt_text, seed_of
 from app.library import MapEntry
+from app.settings import LONGEST
 from app.studio import Studio, Written
 from app.tabs import fragments
 from lineas_core.models import Sampling
 from lineas_core.models.catalog import MODELS
 
-__all__ = ["LONGEST", "Handlers"]
+__all__ = ["TITLES", "Handlers"]
 
-LONGEST = 200  # tokens of a continuation
 STRENGTHS = tuple(k / 4 for k in range(-4, 5))
 TITLES = ("Original", "Steered")
 HARMFUL = "This λ makes texts more offensive: for research and testing only."
@@ -44,13 +44,19 @@ class Handlers:
         self._wishes = Wishes()
 
     @notices
-    def library(self, chosen: str | None) -> Any:
-        """The menu with every map there is now; keeps the choice, else takes one that can run."""
-        return map_menu(self._studio, "language", chosen)
+    def library(self, chosen: str | None, home: str) -> Any:
+        """The menu with every map there is now; keeps the choice, else takes one that can run.
+
+        Nothing before the page is at `home`: a tab also tells that it is looked at while the
+        page is built, and what the link asks for must not be overtaken.
+        """
+        return map_menu(self._studio, "language", chosen) if home else gr.skip()
 
     @notices
-    def choose(self, map_id: str | None, prompt: str) -> tuple[Any, ...]:
-        """What depends on the map.
+    def choose(
+        self, map_id: str | None, prompt: str, restored: Sequence[str] = ()
+    ) -> tuple[Any, ...]:
+        """What depends on the map; a prompt and a switch that were `restored` with it stay.
 
         Returns:
             Summary, content note, facts, sweep, prompt, examples, switch (chat), model.
@@ -61,14 +67,16 @@ class Handlers:
         entry = self._studio.entry(map_id)
         openings = self._studio.openings(toxic=entry.harmful != 0)[:_EXAMPLES]
         unfit = ["", *self._studio.openings(toxic=entry.harmful == 0)]
+        kept = [map_id, prompt] == [*restored]
+        chats = entry.model in MODELS and MODELS[entry.model].chat
         return (
             fragments.summary(entry),
             fragments.warning(CONTENT) if entry.harmful else "",
             fragments.about(entry, self._studio.steering(map_id)),
             fragments.hint("One text at nine strengths, with one seed."),
-            openings[_FIRST] if (prompt or "") in unfit else gr.skip(),  # a user's own text stays
+            openings[_FIRST] if (prompt or "") in unfit and not kept else gr.skip(),
             gr.update(samples=[[opening] for opening in openings]),
-            gr.Checkbox(visible=entry.model in MODELS and MODELS[entry.model].chat, value=False),
+            gr.Checkbox(visible=chats) if kept else gr.Checkbox(visible=chats, value=False),
             entry.model,
         )
 

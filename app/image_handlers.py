@@ -15,17 +15,15 @@ from app.album import Painted
 from app.checks import Wishes, check_count, map_menu, notices, prompt_text, seed_of
 from app.library import MapEntry
 from app.mix import Mix
+from app.settings import SEED
 from app.studio import Studio
 from app.tabs import fragments, numbers
 from lineas_core.pictures import label_of
 
-__all__ = ["SEED", "STRIP", "ImageHandlers", "warm_up"]
+__all__ = ["STRIP", "ImageHandlers", "warm_up"]
 
 STRIP = tuple(k / 4 for k in range(-4, 5))
 """The strengths of the strip."""
-
-SEED = 1
-"""To open with."""
 
 _EXAMPLES = 5
 _FIRST = 0  # the example to open with
@@ -41,13 +39,15 @@ class ImageHandlers:
         self._wishes = Wishes()
 
     @notices
-    def library(self, chosen: str | None) -> Any:
-        """The menu of the image maps there are now, ready-made ones first."""
-        return map_menu(self._studio, "text-to-image", chosen)
+    def library(self, chosen: str | None, home: str) -> Any:
+        """The menu of the image maps there are now; nothing before the page is at `home`."""
+        return map_menu(self._studio, "text-to-image", chosen) if home else gr.skip()
 
     @notices
-    def choose(self, map_id: str | None, prompt: str) -> tuple[Any, ...]:
-        """What depends on the map.
+    def choose(
+        self, map_id: str | None, prompt: str, restored: Sequence[str] = ()
+    ) -> tuple[Any, ...]:
+        """What depends on the map; a prompt that was `restored` with it stays.
 
         Returns:
             Summary, facts, prompt, examples, words that the model knows, model.
@@ -60,7 +60,7 @@ class ImageHandlers:
         return (
             fragments.summary(entry),
             fragments.about(entry, self._studio.steering(map_id)),
-            self._in_place_of(prompt, entry) or gr.skip(),  # a user's own text stays
+            self._in_place_of(prompt, entry, restored) or gr.skip(),
             gr.update(samples=[[entry.within(s)] for s in scenes], sample_labels=scenes),
             fragments.vocabulary(self._studio.words(entry.model)),
             entry.model,
@@ -184,8 +184,10 @@ class ImageHandlers:
             for lam, picture in zip(strengths, made, strict=True)
         ]
 
-    def _in_place_of(self, prompt: str, entry: MapEntry) -> str:
+    def _in_place_of(self, prompt: str, entry: MapEntry, restored: Sequence[str]) -> str:
         """The scene of an example with this map's concept in it; empty for a user's own text."""
+        if [entry.id, prompt] == [*restored]:
+            return ""
         scenes = self._studio.scenes()
         if not (prompt or "").strip():
             return entry.within(scenes[_FIRST])

@@ -6,6 +6,7 @@ stand and answers all of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -38,19 +39,19 @@ class MixHandlers:
         ids = [map_id for _, map_id in self._fitting(first)]
         used = [first, *(map_id for map_id, _ in rows)]
         free = [map_id for map_id in ids if map_id not in used] or ids
-        return self._shown(first, [*rows, *((map_id, _STRENGTH) for map_id in free[:1])])
+        return self.shown(first, [*rows, *((map_id, _STRENGTH) for map_id in free[:1])])
 
     @notices
     def fit(self, first: str | None, *values: Any) -> tuple[Any, ...]:
         """Close the rows whose map is for another model than the first concept's; as `add`."""
         ids = [map_id for _, map_id in self._fitting(first)]
-        return self._shown(first, [row for row in _open(values) if row[0] in ids])
+        return self.shown(first, [row for row in _open(values) if row[0] in ids])
 
     @notices
     def remove(self, place: int, first: str | None, *values: Any) -> tuple[Any, ...]:
         """Close the row at a place, from 0; as `add`."""
         rows = _open(values)
-        return self._shown(first, rows[:place] + rows[place + 1 :])
+        return self.shown(first, rows[:place] + rows[place + 1 :])
 
     @notices
     def move_up(
@@ -65,20 +66,15 @@ class MixHandlers:
         if place + 1 < len(rows):
             rows[place], rows[place + 1] = rows[place + 1], rows[place]
         (first, strength), *further = rows
-        return first, strength, *self._shown(first, further)
+        return first, strength, *self.shown(first, further)
 
     def gather(self, *values: Any) -> Any:
         """The pairs of map and λ of the open rows; nothing while a number is being typed."""
         rows = _open(values)
         return gr.skip() if None in [lam for _, lam in rows] else rows
 
-    def _fitting(self, first: str | None) -> list[tuple[str, str]]:
-        """What the menus offer: the maps of the first one's model."""
-        found = [e for e in self._studio.maps() if e.kind == "text-to-image"]
-        models = {e.model for e in found if e.id == first}
-        return [(e.title, e.id) for e in found if e.model in models]
-
-    def _shown(self, first: str | None, rows: list[Row]) -> tuple[Any, ...]:
+    def shown(self, first: str | None, rows: Sequence[Row]) -> tuple[Any, ...]:
+        """These rows, open; as `add`."""
         choices, answers = self._fitting(first), []
         for place in range(MOST_FURTHER):
             is_open = place < len(rows)
@@ -89,6 +85,12 @@ class MixHandlers:
                 lam,
             ]
         return *answers, gr.Button(visible=len(choices) > 1 and len(rows) < MOST_FURTHER)
+
+    def _fitting(self, first: str | None) -> list[tuple[str, str]]:
+        """What the menus offer: the maps of the first one's model."""
+        found = [e for e in self._studio.maps() if e.kind == "text-to-image"]
+        models = {e.model for e in found if e.id == first}
+        return [(e.title, e.id) for e in found if e.model in models]
 
 
 def _open(values: tuple[Any, ...]) -> list[Row]:

@@ -13,11 +13,13 @@ from app.learn_handlers import LearnHandlers
 from app.library_handlers import LibraryHandlers
 from app.mix_handlers import MixHandlers
 from app.rates_handlers import RatesHandlers
+from app.recall_handlers import RecallHandlers
 from app.studio import Studio
-from app.tabs import QUIET
+from app.tabs import IN_PAGE, QUIET
 from app.tabs.images import images_tab
 from app.tabs.learn import learn_tab
 from app.tabs.library import library_tab
+from app.tabs.recall import SHOW_ADDRESS
 from app.tabs.text import text_tab
 
 __all__ = ["LOOK", "build_demo"]
@@ -50,27 +52,32 @@ def build_demo(studio: Studio) -> gr.Blocks:
     """The page and its endpoints, over everything behind them."""
     handlers, painting, learning = Handlers(studio), ImageHandlers(studio), LearnHandlers(studio)
     rates, shelving = RatesHandlers(studio), LibraryHandlers(studio)
-    opened = studio.opens_on()
+    mixing, comparing = MixHandlers(studio), CompareHandlers(studio)
+    recalling = RecallHandlers(studio, mixing)
     with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
         gr.HTML(_HEADER, apply_default_css=False)
-        with gr.Tabs(selected=opened) as tabs:
+        home = gr.Textbox(visible=False)  # empty until the page has opened
+        with gr.Tabs(selected=studio.opens_on()) as tabs:
             with gr.Tab("Images", id="text-to-image") as images_frame:
-                mixing, comparing = MixHandlers(studio), CompareHandlers(studio)
-                images = images_tab(painting, mixing, comparing, handlers)
+                images = images_tab(painting, mixing, comparing, recalling, handlers, home)
             with gr.Tab("Text", id="language") as text_frame:
-                text = text_tab(handlers, rates)
+                text = text_tab(handlers, rates, recalling, home)
             with gr.Tab("Learn", id="learn"):
                 learn = learn_tab(learning, handlers)
             with gr.Tab("Library", id="library") as library_frame:
                 library = library_tab(shelving)
+        demo.load(
+            recalling.open,
+            [home],
+            [tabs, home, *images.restored, *text.restored],
+            js="() => [location.href]",
+            **QUIET,
+        )
         # Only the tab that is looked at asks a model for work.
-        filled = {
-            "text-to-image": (images_frame, painting.library, images.concept),
-            "language": (text_frame, handlers.library, text.concept),
-        }
-        for kind, (frame, menu, concept) in filled.items():
-            load = [demo.load] if kind == opened else []
-            gr.on([frame.select, *load], menu, [concept], [concept], **QUIET)
+        looked_at = ((images_frame, painting, images), (text_frame, handlers, text))
+        for frame, making, tab in looked_at:
+            frame.select(making.library, [tab.concept, home], [tab.concept], **QUIET)
+            frame.select(None, [tab.query], None, js=SHOW_ADDRESS, **IN_PAGE)
         library_frame.select(**library.look)
         for button, map_id in ((learn.try_it, learn.job), (library.use, library.chosen)):
             button.click(shelving.use, [map_id], [tabs, text.concept, images.concept], **QUIET)

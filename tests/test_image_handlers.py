@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from app.album import Painted
-from app.image_handlers import SEED, STRIP, ImageHandlers, warm_up
+from app.image_handlers import STRIP, ImageHandlers, warm_up
 from app.library import MapEntry
+from app.settings import SEED
 from lineas_core import AffineMap, SteeringMaps, UserError
 from lineas_core.pictures import Recipe
 
@@ -224,7 +225,7 @@ def test_figures_follow_the_pictures_and_the_curve_is_drawn_once(studio):
 
 
 def test_only_maps_for_pictures_are_listed(studio):
-    menu = ImageHandlers(studio).library(None)
+    menu = ImageHandlers(studio).library(None, "/")
     assert [value for _, value in menu.choices] == ["robot", "mine"]
     assert menu.value == "robot"
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import gradio as gr
 
 from app.compare_handlers import CompareHandlers
 from app.handlers import Handlers
-from app.image_handlers import SEED, STRIP, ImageHandlers
+from app.image_handlers import STRIP, ImageHandlers
 from app.mix_handlers import MixHandlers
+from app.recall_handlers import RecallHandlers
+from app.settings import SEED
 from app.tabs import IN_PAGE, MODEL, QUIET, fragments
 from app.tabs.compare import blind_choice, overview
 from app.tabs.install import install_panel
 from app.tabs.mix import mix
+from app.tabs.recall import recall, restore
 from app.tabs.thumb import thumb
 from app.tabs.view import view
 
@@ -42,13 +46,22 @@ class ImagesTab:
 
     Attributes:
         concept: menu of maps; a new value paints new pictures.
+        restored: what settings that come back are put into, see `RecallHandlers`.
+        query: the end of the address that leads to what is shown.
     """
 
     concept: gr.Dropdown
+    restored: Sequence[gr.blocks.Block]
+    query: gr.Textbox
 
 
 def images_tab(
-    handlers: ImageHandlers, mixing: MixHandlers, comparing: CompareHandlers, shared: Handlers
+    handlers: ImageHandlers,
+    mixing: MixHandlers,
+    comparing: CompareHandlers,
+    recalling: RecallHandlers,
+    shared: Handlers,
+    home: gr.Textbox,
 ) -> ImagesTab:
     """Declare the tab inside the current `gr.Tab`.
 
@@ -56,9 +69,12 @@ def images_tab(
         handlers: what its events do.
         mixing: what the events of further concepts do.
         comparing: what the events of the overview and the blind choice do.
+        recalling: what the events do that bring settings back.
         shared: what the events of the install panel do.
+        home: address of the page.
     """
     model, wish, shown, measured = gr.State(""), gr.State(0), gr.State(""), gr.State("")
+    kept = gr.State([])
     with gr.Row(elem_classes="easel"):
         with gr.Column(scale=1, min_width=280, elem_classes="ask"):
             concept = gr.Dropdown([], label="Concept")
@@ -94,10 +110,14 @@ def images_tab(
             )
             curve = gr.HTML(apply_default_css=False)
     with rows:  # they move the slider, too
-        further = mix(mixing, concept, strength)
+        added = mix(mixing, concept, strength)
+    further = added.further
     seed = gr.Number(
         SEED, label="Seed", info="Same seed, same picture.", precision=0, render=False
     )
+    restored = [concept, strength, prompt, seed, kept, further, *added.answers]
+    from_picture = restore(recalling, concept, restored)
+    below = gr.Column()  # its events need those of the pictures
     overview(comparing, concept, strength, prompt, seed)
     blind_choice(comparing, concept, further)
     with gr.Accordion("Settings", open=False):
@@ -109,7 +129,7 @@ def images_tab(
 
     chosen = concept.change(
         handlers.choose,
-        [concept, prompt],
+        [concept, prompt, kept],
         [summary, facts, prompt, examples, words, model],
         **QUIET,
     )
@@ -127,8 +147,6 @@ def images_tab(
         trigger_mode="always_last",
         **QUIET,
     )
-    for event in (chosen, picked):
-        event.then(handlers.wish, None, [wish], **QUIET)
     asked = [strength, concept, further, prompt, seed]
     painted = wish.change(
         handlers.generate,
@@ -139,4 +157,8 @@ def images_tab(
         **MODEL,
     )
     painted.then(handlers.measure, [measured, *asked], [numbers, curve, measured], **QUIET)
-    return ImagesTab(concept)
+    with below:
+        query, again = recall(recalling, home, wish, painted, asked, restored)
+    for event in (chosen, picked, from_picture, again):
+        event.then(handlers.wish, None, [wish], **QUIET)
+    return ImagesTab(concept, restored, query)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import gradio as gr
@@ -10,19 +12,29 @@ from app.mix import MOST_FURTHER
 from app.mix_handlers import MixHandlers
 from app.tabs import QUIET
 
-__all__ = ["mix"]
+__all__ = ["MixRows", "mix"]
 
 
-def mix(handlers: MixHandlers, concept: gr.Dropdown, strength: gr.Slider) -> gr.State:
+@dataclass(frozen=True)
+class MixRows:
+    """What other parts of the tab wire.
+
+    Attributes:
+        further: the pairs of map and λ that act after the first one.
+        answers: what the events of `MixHandlers` answer.
+    """
+
+    further: gr.State
+    answers: Sequence[gr.blocks.Block]
+
+
+def mix(handlers: MixHandlers, concept: gr.Dropdown, strength: gr.Slider) -> MixRows:
     """Declare the rows and the button that opens them.
 
     Args:
         handlers: what the events do.
         concept: menu of the first map.
         strength: its slider.
-
-    Returns:
-        The pairs of map and λ that act after the first one.
     """
     further = gr.State([])
     values, answers, buttons = [], [], []
@@ -59,4 +71,4 @@ def mix(handlers: MixHandlers, concept: gr.Dropdown, strength: gr.Slider) -> gr.
         trigger_mode="always_last",
         **QUIET,
     )
-    return further
+    return MixRows(further, answers)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import gradio as gr
 
-from app.handlers import LONGEST, TITLES, Handlers
+from app.handlers import TITLES, Handlers
 from app.rates_handlers import RatesHandlers
+from app.recall_handlers import RecallHandlers
+from app.settings import LENGTH, LONGEST, SEED
 from app.tabs import MODEL, QUIET, fragments
 from app.tabs.install import install_panel
 from app.tabs.rates import rates_panel
+from app.tabs.recall import recall
 from app.tabs.thumb import thumb
 from lineas_core.models import Sampling
 
 __all__ = ["TextTab", "text_tab"]
 
 _DEFAULTS = Sampling()
-_LENGTH = 60  # two or three sentences
 
 # A click anywhere in a row of the sweep tells its strength, but not one that shows a blurred text.
 _TELL_STRENGTH = """
@@ -35,19 +38,27 @@ class TextTab:
 
     Attributes:
         concept: menu of maps; a new value writes new texts.
+        restored: what settings that come back are put into, see `RecallHandlers`.
+        query: the end of the address that leads to what is shown.
     """
 
     concept: gr.Dropdown
+    restored: Sequence[gr.components.Component]
+    query: gr.Textbox
 
 
-def text_tab(handlers: Handlers, rates: RatesHandlers) -> TextTab:
+def text_tab(
+    handlers: Handlers, rates: RatesHandlers, recalling: RecallHandlers, home: gr.Textbox
+) -> TextTab:
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
         handlers: what its events do.
         rates: what the events of the Rates panel do.
+        recalling: what the events do that bring settings back.
+        home: address of the page.
     """
-    model, wish = gr.State(""), gr.State(0)
+    model, wish, kept = gr.State(""), gr.State(0), gr.State([])
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=2, min_width=320):
             concept = gr.Dropdown([], label="Concept")
@@ -71,9 +82,10 @@ def text_tab(handlers: Handlers, rates: RatesHandlers) -> TextTab:
             for title in TITLES
         )
     strength, reseed = thumb("λ  −1 away · 0 original · 1 full")
+    below = gr.Column()  # its events need those of the texts
     with gr.Accordion("Settings", open=False), gr.Row():
-        seed = gr.Number(1, label="Seed", info="Same seed, same text.", precision=0)
-        length = gr.Slider(1, LONGEST, value=_LENGTH, step=1, label="Length in tokens")
+        seed = gr.Number(SEED, label="Seed", info="Same seed, same text.", precision=0)
+        length = gr.Slider(1, LONGEST, value=LENGTH, step=1, label="Length in tokens")
         temperature = gr.Slider(0, 2, value=_DEFAULTS.temperature, step=0.1, label="Temperature")
         chat = gr.Checkbox(label="Ask as a question", info="Uses the chat template.")
     with gr.Accordion("Sweep over λ", open=False):
@@ -87,7 +99,7 @@ def text_tab(handlers: Handlers, rates: RatesHandlers) -> TextTab:
     settings = [concept, prompt, seed, length, temperature, chat]
     chosen = concept.change(
         handlers.choose,
-        [concept, prompt],
+        [concept, prompt, kept],
         [summary, caution, facts, table, prompt, examples, chat, model],
         **QUIET,
     )
@@ -103,9 +115,7 @@ def text_tab(handlers: Handlers, rates: RatesHandlers) -> TextTab:
         trigger_mode="always_last",
         **QUIET,
     )
-    for event in (chosen, picked, drawn, install.done):
-        event.then(handlers.wish, None, [wish], **QUIET)
-    wish.change(
+    written = wish.change(
         handlers.generate,
         [wish, strength, *settings],
         [original, steered],
@@ -115,4 +125,10 @@ def text_tab(handlers: Handlers, rates: RatesHandlers) -> TextTab:
     )
     sweep.click(handlers.sweep, settings, [table], show_progress="hidden", **MODEL)
     table.click(handlers.strength_at, None, [strength], **QUIET)
-    return TextTab(concept)
+    asked = [strength, concept, gr.State([]), *settings[1:]]  # a text takes no further maps
+    restored = [concept, strength, prompt, seed, kept, length, temperature, chat]
+    with below:
+        query, again = recall(recalling, home, wish, written, asked, restored)
+    for event in (chosen, picked, drawn, install.done, again):
+        event.then(handlers.wish, None, [wish], **QUIET)
+    return TextTab(concept, restored, query)

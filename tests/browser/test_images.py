@@ -1,8 +1,16 @@
 """The flow of pictures in a real browser: a tiny model always, the embedded one where it is."""
 
+import base64
+import os
+import shutil
+import subprocess
+from io import BytesIO
+from urllib.parse import quote
+
 import pytest
 from fakes import save_model, tiny_image_model
 from pages import CHROMIUM, served, visible, visited
+from PIL import Image
 
 from app.studio import Studio
 from lineas_core import LearnConfig, PromptSet, learn, save_maps
@@ -13,6 +21,15 @@ EMBEDDED = "emoji-world"
 STRIP = "() => document.querySelectorAll('.strip img').length === 9"
 # A prompt that nothing was painted for: the picture that comes next is another one.
 MARKUP = '<img src=x onerror="window.hacked = true">'
+SCENE = "A small church in a meadow, seen in the morning"  # an example, without a concept
+# As somebody drops a file onto the pictures.
+DROP = """content => {
+    const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt());
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], 'saved.png', {type: 'image/png'}));
+    const options = {dataTransfer, bubbles: true, cancelable: true};
+    document.querySelector('.pictures').dispatchEvent(new DragEvent('drop', options));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +78,62 @@ def test_a_click_on_the_strip_moves_the_slider(page):
     assert visible(page, "number input for λ").input_value() == "0"
     steered = _picture(page, other_than=before)
     assert steered == page.locator("#original img").get_attribute("src")
+
+
+def _asks_for(page, strength, seed):
+    """Wait until page and address are at these settings, then the pictures are painted."""
+    page.wait_for_function(
+        """([strength, seed]) => {
+            const asked = new URLSearchParams(location.search);
+            return asked.get('strength') === strength && asked.get('seed') === seed;
+        }""",
+        arg=[strength, seed],
+    )
+    page.wait_for_function(STRIP)
+    assert visible(page, "number input for λ").input_value() == strength
+
+
+def _saved(page, src):
+    """The content of a picture that the page shows."""
+    return page.request.get(src).body()
+
+
+def _pixels(content):
+    with Image.open(BytesIO(content)) as image:
+        return image.convert("RGB").tobytes()
+
+
+def test_a_link_a_reload_a_saved_picture_and_a_copy_lead_to_the_same_picture(page, tiny, tmp_path):
+    page.goto(f"{tiny}?map=letters&strength=0.35&seed=7&prompt={quote(SCENE)}")
+    _asks_for(page, "0.35", "7")
+    before, slider = _picture(page), visible(page, "range slider for λ")
+    slider.focus()
+    slider.press("ArrowLeft")
+    _asks_for(page, "0.3", "7")
+    saved = _saved(page, _picture(page, other_than=before))
+    page.reload()
+    _asks_for(page, "0.3", "7")
+    assert page.get_by_label("What to paint").input_value() == SCENE
+    assert _pixels(_saved(page, _picture(page))) == _pixels(saved)
+
+    page.goto(tiny)
+    _asks_for(page, "1", "1")
+    page.evaluate(DROP, base64.b64encode(saved).decode())
+    _asks_for(page, "0.3", "7")
+    assert page.get_by_label("What to paint").input_value() == SCENE
+
+    page.locator("button.label-wrap", has_text="Earlier results").click()
+    page.locator(".tiles button").nth(1).click()
+    _asks_for(page, "1", "1")
+    page.locator(".tiles button", has_text="seed 7").click()
+    _asks_for(page, "0.3", "7")
+
+    if shutil.which("curl"):
+        page.locator("button.label-wrap", has_text="Copy as").click()
+        copied = page.locator(".copy pre").last.inner_text()
+        alone = {"PATH": os.environ["PATH"]}  # no proxy between this machine and itself
+        subprocess.run(["bash", "-c", copied], cwd=tmp_path, env=alone, timeout=60, check=True)
+        assert _pixels((tmp_path / "picture.png").read_bytes()) == _pixels(saved)
 
 
 def test_markup_in_a_prompt_is_painted_and_not_run(page):

@@ -1,0 +1,13 @@
+// Every button copies the text below it; where the clipboard is closed, the text is selected.
+element.addEventListener("click", async (event) => {
+  const button = event.target.closest("button");
+  const text = button?.closest(".copy").querySelector("pre");
+  if (!text) return;
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 1500);
+  } catch {
+    getSelection().selectAllChildren(text);
+  }
+});
