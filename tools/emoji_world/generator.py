@@ -36,11 +36,10 @@ from tools.emoji_world.training import Clock, Run, muon_and_adamw, set_rate
 from tools.emoji_world.vocabulary import LOOKS, SCENES, SUBJECTS
 from tools.emoji_world.words import WIDTH, learn_meanings, new_text_encoder, new_tokenizer
 
-__all__ = ["TIMESTEP", "Generator", "ship"]
+__all__ = ["TIMESTEP", "Generator", "ship", "shipped_generator"]
 
 TIMESTEP = 399  # DMD2's
 _BATCH = 64
-_RATE = 3e-3
 _EMA = 0.99
 _MEANINGS = 5.0  # minutes
 _LATENT = SIZE // CELL
@@ -92,6 +91,16 @@ class Generator(nn.Module):
                 "time_ids": sizes.expand(len(captions), -1),
             },
         ).sample
+
+
+def shipped_generator(folder: Path) -> Generator:
+    """What `ship` wrote, in float32."""
+    generator = Generator(CLIPTokenizer.from_pretrained(folder / "tokenizer_2"))
+    weights = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
+    generator.unet.load_state_dict(weights)
+    text = load_file(folder / "text_encoder_2" / "model.safetensors")
+    generator.text_encoder_2.load_state_dict(text, strict=False)
+    return generator
 
 
 def ship(generator: Generator, vae: AutoencoderTiny, folder: Path) -> None:
@@ -152,24 +161,22 @@ def main() -> None:
     """Train for some minutes, then write the pipeline."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=120)
-    parser.add_argument("--tail", type=float, default=0.3, help="share of the time that decays")
+    parser.add_argument("--rate", type=float, default=3e-3, help="at the start of the sitting")
+    parser.add_argument("--tail", type=float, default=1.0, help="share of the time that decays")
     parser.add_argument("--out", type=Path, default=Path("build/emoji-world"))
     parser.add_argument("--ship", type=Path, default=Path("assets/models/emoji-world"))
     options = parser.parse_args()
     torch.manual_seed(0)
     data = Dataset.load(options.out / "latents")
-    words = options.ship / "tokenizer_2"
-    tokenizer = CLIPTokenizer.from_pretrained(words) if words.exists() else new_tokenizer(words)
-    generator = Generator(tokenizer)
+    if (options.ship / "unet").exists():
+        generator = shipped_generator(options.ship)
+    else:
+        tokenizer = new_tokenizer(options.ship / "tokenizer_2")
+        generator = Generator(tokenizer)
+        if not (options.out / "generator.pt").exists():
+            learn_meanings(generator.text_encoder_2, tokenizer, _MEANINGS)
     generator.to(memory_format=torch.channels_last)
-    weights = options.ship / "unet" / "diffusion_pytorch_model.safetensors"
-    if weights.exists():
-        generator.unet.load_state_dict(load_file(weights))
-        text = options.ship / "text_encoder_2" / "model.safetensors"
-        generator.text_encoder_2.load_state_dict(load_file(text), strict=False)
-    elif not (options.out / "generator.pt").exists():
-        learn_meanings(generator.text_encoder_2, tokenizer, _MEANINGS)
-    optimizers = muon_and_adamw(generator, _RATE)
+    optimizers = muon_and_adamw(generator, options.rate)
     run = Run(options.out / "generator.pt", {"model": generator}, optimizers)
     average = _Average(generator, options.out / "generator-mean.safetensors")
     clock, rng = Clock(options.minutes), Random(run.step)
