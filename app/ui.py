@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from app.compare_handlers import CompareHandlers
+from app.explain_handlers import ExplainHandlers
 from app.handlers import Handlers
 from app.image_handlers import ImageHandlers
 from app.learn_handlers import LearnHandlers
@@ -16,10 +17,11 @@ from app.rates_handlers import RatesHandlers
 from app.recall_handlers import RecallHandlers
 from app.studio import Studio
 from app.tabs import IN_PAGE, QUIET
+from app.tabs.explain import explain_tab
 from app.tabs.images import images_tab
 from app.tabs.learn import learn_tab
 from app.tabs.library import library_tab
-from app.tabs.recall import SHOW_ADDRESS
+from app.tabs.recall import IF_LOOKED_AT, OPEN, SHOW_ADDRESS, TELL_ADDRESS
 from app.tabs.text import text_tab
 
 __all__ = ["LOOK", "build_demo"]
@@ -53,10 +55,11 @@ def build_demo(studio: Studio) -> gr.Blocks:
     handlers, painting, learning = Handlers(studio), ImageHandlers(studio), LearnHandlers(studio)
     rates, shelving = RatesHandlers(studio), LibraryHandlers(studio)
     mixing, comparing = MixHandlers(studio), CompareHandlers(studio)
-    recalling = RecallHandlers(studio, mixing)
+    recalling, explaining = RecallHandlers(studio, mixing), ExplainHandlers(studio)
     with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
         gr.HTML(_HEADER, apply_default_css=False)
-        home = gr.Textbox(visible=False)  # empty until the page has opened
+        # Both are empty until the page has opened.
+        home, start = (gr.Textbox(visible=False) for _ in range(2))
         with gr.Tabs(selected=studio.opens_on()) as tabs:
             with gr.Tab("Images", id="text-to-image") as images_frame:
                 images = images_tab(painting, mixing, comparing, recalling, handlers, home)
@@ -66,19 +69,25 @@ def build_demo(studio: Studio) -> gr.Blocks:
                 learn = learn_tab(learning, handlers)
             with gr.Tab("Library", id="library") as library_frame:
                 library = library_tab(shelving)
-        demo.load(
+            with gr.Tab("How it works", id="explain") as explain_frame:
+                looked_into = explain_tab(explaining)
+        opened = demo.load(
             recalling.open,
             [home],
-            [tabs, home, *images.restored, *text.restored],
-            js="() => [location.href]",
+            [start, home, *images.restored, *text.restored],
+            js=TELL_ADDRESS,
             **QUIET,
         )
+        opened.then(None, [start], [tabs], js=OPEN, **IN_PAGE)
         # Only the tab that is looked at asks a model for work.
         looked_at = ((images_frame, painting, images), (text_frame, handlers, text))
         for frame, making, tab in looked_at:
-            frame.select(making.library, [tab.concept, home], [tab.concept], **QUIET)
+            menu = {"fn": making.library, "inputs": [tab.concept, home], "outputs": [tab.concept]}
+            frame.select(**menu, **QUIET)
+            opened.then(**menu, js=IF_LOOKED_AT.format(label=frame.label), **QUIET)
             frame.select(None, [tab.query], None, js=SHOW_ADDRESS, **IN_PAGE)
         library_frame.select(**library.look)
+        explain_frame.select(explaining.library, [looked_into], [looked_into], **QUIET)
         for button, map_id in ((learn.try_it, learn.job), (library.use, library.chosen)):
             button.click(shelving.use, [map_id], [tabs, text.concept, images.concept], **QUIET)
         gr.api(handlers.list_maps, api_name="list_maps", queue=False)
