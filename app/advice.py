@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 from lineas_core import SteeringMaps
@@ -20,26 +21,55 @@ def advice(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str
         records: as `Jobs.records` gives them.
         maps: what was learnt.
     """
-    heldout = [(r["iteration"], r["heldout"]) for r in records if r["heldout"] is not None]
-    key = "heldout" if heldout else "loss"
-    start, end = (
-        next(r[key] for r in run if r[key] is not None) for run in (records, records[::-1])
-    )
-    name = "Held-out distance" if heldout else "Training loss"
-    lines = [f"{name}: {start:.3g} before, {end:.3g} after ({end / (start or 1) - 1:+.0%})."]
-    if not heldout:
+    lines = _outcome(records, maps)
+    if all(r["heldout"] is None for r in records):
         lines.append("Hold some prompts out to see whether the map works on new sentences.")
-    if maps.support == 0:
-        lines.append("The map changes nothing: lower γ.")
-    elif end > _SMALL_EFFECT * start:
-        lines.append("The effect is small: more iterations, or prompts that differ more.")
-    best = min(heldout, key=lambda point: point[1], default=(0, end))
-    if end > _OVERFITTED * best[1]:
-        lines.append(
-            f"Overfitted: the held-out distance rises since iteration {best[0]}. "
-            "Use fewer iterations or more prompts."
-        )
     lines.append(f"{maps.support:.0%} of the coordinates are moved.")
     if kept := maps.not_invertible:
         lines.append(f"{kept} coordinates cannot be inverted and stay as they are for λ < 0.")
     return lines
+
+
+def _outcome(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str]:
+    """The distance before and after, and what it asks for."""
+    heldout = [(r["iteration"], r["heldout"]) for r in records if r["heldout"] is not None]
+    points = heldout or [(r["iteration"], r["loss"]) for r in records if r["loss"] is not None]
+    if not points:  # a method without iterations has no loss either
+        return []
+    (_, start), (_, end) = points[0], points[-1]
+    strength = maps.metadata.get("strength", 1.0)
+    at = f" at λ = {strength:g}" if strength != 1 else ""
+    name = "Held-out distance" if heldout else "Training loss"
+    change = f"{end / (start or 1) - 1:+.0%}"
+    lines = [f"{name}{at}: {start:.3g} before, {end:.3g} after ({change})."]
+    if all(r["loss"] is None for r in records):
+        return lines + _of_a_pass(start, end, maps)
+    return lines + _of_steps(start, end, maps) + _of_overfitting(heldout)
+
+
+def _of_steps(start: float, end: float, maps: SteeringMaps) -> list[str]:
+    if maps.support == 0:
+        return ["The map changes nothing: lower γ."]
+    if end > _SMALL_EFFECT * start:
+        return ["The effect is small: more iterations, or prompts that differ more."]
+    return []
+
+
+def _of_overfitting(heldout: Sequence[tuple[int, float]]) -> list[str]:
+    iteration, best = min(heldout, key=lambda point: point[1], default=(0, inf))
+    if not heldout or heldout[-1][1] <= _OVERFITTED * best:
+        return []
+    return [
+        f"Overfitted: the held-out distance rises since iteration {iteration}. "
+        "Use fewer iterations or more prompts."
+    ]
+
+
+def _of_a_pass(start: float, end: float, maps: SteeringMaps) -> list[str]:
+    if maps.support == 0:
+        return ["The map changes nothing: give prompts that differ."]
+    if end > start:
+        return ["New sentences end up further from the target: take a smaller λ, or LinEAS."]
+    if end > _SMALL_EFFECT * start:
+        return ["The effect is small: give prompts that differ more, or take LinEAS."]
+    return []

@@ -18,6 +18,7 @@ from typing import Any
 from PIL import Image
 
 from app.tabs.fragments import safe
+from app.tabs.progress import stage
 from lineas_core import AffineMap, SteeringMaps
 from lineas_core.pictures import label_of
 
@@ -169,7 +170,7 @@ def strips(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
         records: as `Jobs.previews` gives them.
     """
     items = "".join(
-        f'<li><small>after {r["iteration"]} iterations</small><div class="painted">'
+        f'<li><small>{stage(r)}</small><div class="painted">'
         + "".join(map(_picture, r["pictures"], r["strengths"]))
         + "</div></li>"
         for r in reversed(records)

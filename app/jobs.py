@@ -29,17 +29,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from app.job import Job, JobRequest
 from app.lock import Lock
-from lineas_core.config import BUDGETS, LearnConfig
 from lineas_core.errors import UserError
-from lineas_core.prompts import PromptSet
 from lineas_core.storage import write_atomically
 
-__all__ = ["Job", "JobRequest", "Jobs", "whole_lines"]
+__all__ = ["Jobs", "whole_lines"]
 
 PATIENCE = 120
 """Seconds without a sign of life after which a worker counts as hung."""
@@ -49,74 +48,6 @@ _PENDING = ("queued", *_STARTED, "hung")
 _ONCE_STOPPED = {"queued": "stopped", "loading": "stopping", "running": "stopping"}
 _ITERATIONS_OF_PATIENCE = 20  # a large model's iteration may take longer than PATIENCE
 _FIRST_ITERATION = 5  # times PATIENCE, while there is no pace yet
-
-
-@dataclass(frozen=True)
-class JobRequest:
-    """What to learn.
-
-    Attributes:
-        title: name of the map, any text.
-        model: catalog name, hub id or folder.
-        prompts: both sides, and held-out prompts to measure on.
-        config: settings of the run.
-        preset: layer preset or module pattern; None takes the model's default.
-        preview_prompt: continued or painted at every quarter of the run; empty: never.
-    """
-
-    title: str
-    model: str
-    prompts: PromptSet
-    config: LearnConfig = BUDGETS["quick"]
-    preset: str | None = None
-    preview_prompt: str = ""
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> JobRequest:
-        """The request again, after `dataclasses.asdict` and a round trip through JSON."""
-        prompts = {k: tuple(v) if isinstance(v, list) else v for k, v in fields["prompts"].items()}
-        config = LearnConfig(**fields["config"])
-        return cls(**{**fields, "prompts": PromptSet(**prompts), "config": config})
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job as it stood when it was read.
-
-    Attributes:
-        id: made by `Jobs.submit`.
-        request: what to learn.
-        state: queued, loading, running, stopping, done, stopped, failed; interrupted when the
-            worker is gone, hung when it gives no sign of life.
-        created: seconds since the epoch; jobs are taken in this order.
-        message: one sentence for a failed job, else empty.
-        iteration: optimiser steps taken.
-        elapsed: seconds of learning, all resumptions together.
-        map_folder: the maps so far, for `load_maps`; None before the first.
-        position: place among the waiting jobs, from 1; None unless queued.
-    """
-
-    id: str
-    request: JobRequest
-    state: str
-    created: float
-    message: str = ""
-    iteration: int = 0
-    elapsed: float = 0.0
-    map_folder: Path | None = None
-    position: int | None = None
-
-    @property
-    def iterations(self) -> int:
-        """Optimiser steps in all."""
-        return self.request.config.iterations
-
-    @property
-    def eta(self) -> float | None:
-        """Seconds left at the pace so far; None while there is no pace."""
-        if self.state != "running" or not self.iteration:
-            return None
-        return self.elapsed / self.iteration * (self.iterations - self.iteration)
 
 
 class Jobs:
@@ -193,7 +124,10 @@ class Jobs:
         shutil.rmtree(self.folder / job_id)
 
     def records(self, job_id: str) -> list[dict[str, Any]]:
-        """One per iterate: iteration, loss, heldout, support, learning_rate, best, elapsed."""
+        """One per iterate: iteration, loss, heldout, support, learning_rate, best, elapsed.
+
+        A method without iterations leaves two, before and after; it has no loss.
+        """
         return [json.loads(line) for line in whole_lines(self._folder(job_id))]
 
     def previews(self, job_id: str) -> list[dict[str, Any]]:

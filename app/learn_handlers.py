@@ -1,25 +1,25 @@
-"""What the Learn tab does: prompts in, jobs out, and what there is to see of a job."""
+"""What the form of the Learn tab does: prompts and settings in, jobs out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app import figures
-from app.advice import advice
 from app.checks import notices
-from app.jobs import Job, JobRequest
+from app.job import JobRequest
+from app.job_handlers import job_menu
 from app.studio import Studio
 from app.tabs import fragments
-from lineas_core import BUDGETS, LearnConfig, PromptSet, UserError, load_maps
+from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
+from lineas_core.baselines import METHODS, Method
 from lineas_core.models.catalog import MODELS, Kind
 
-__all__ = ["PREVIEWS", "LearnHandlers", "aims", "budgets", "kind_of"]
+__all__ = ["PREVIEWS", "SETTINGS", "LearnHandlers", "aims", "budgets", "kind_of"]
 
 PREVIEWS: dict[Kind, str] = {
     "language": "Once upon a time",
@@ -28,7 +28,9 @@ PREVIEWS: dict[Kind, str] = {
 """What a job continues or paints on the way, unless told otherwise."""
 _ELSEWHERE = {"language": "DMD2", "text-to-image": "language"}  # in the names of budgets
 ENOUGH = 32  # prompts a side, as in the paper
-_FIELDS = [field.name for field in fields(LearnConfig)]
+SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fields(m.config))]
+"""The fields of the settings of all methods."""
+_STEPWISE = next(iter(METHODS))  # the one method with iterations, and so with budgets
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether to remove
     "language": {"write about it": ("about", False), "keep off it": ("about", True)},
     "text-to-image": {
@@ -38,13 +40,10 @@ _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether 
         "bring a style in": ("style", False),
     },
 }
-_ACTIVE = ("queued", "loading", "running", "stopping", "hung")
-_RESUMABLE = ("stopped", "failed", "interrupted")
-_NO_JOB = "Nothing learnt yet. Fill in the form and press Start; the page may be closed meanwhile."
 
 
 class LearnHandlers:
-    """The events of the Learn tab, and its typed endpoints for programs."""
+    """The events of the form, and its typed endpoint for programs."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
@@ -98,12 +97,25 @@ class LearnHandlers:
 
     @notices
     def budget(self, name: str) -> tuple[Any, ...]:
-        """The fields of `LearnConfig` for a named budget, in their order; 0 stands for None."""
-        return tuple(0 if v is None else v for v in astuple(BUDGETS[name]))
+        """The settings of a named budget, in the order of `SETTINGS`; the others stay."""
+        shown = _shown(BUDGETS[name])
+        return tuple(shown.get(each, gr.skip()) for each in SETTINGS)
+
+    @notices
+    def suit(self, method: str) -> tuple[Any, ...]:
+        """What depends on the method: budgets, then the settings; those of others are hidden."""
+        shown = _shown(_method(method).config)
+        return gr.Radio(visible=method == _STEPWISE, value=next(iter(BUDGETS))), *(
+            gr.update(visible=True, value=shown[name])
+            if name in shown
+            else gr.update(visible=False)
+            for name in SETTINGS
+        )
 
     @notices
     def estimate(
         self,
+        method: str,
         model: str,
         source: str,
         heldout: int | None,
@@ -111,15 +123,20 @@ class LearnHandlers:
         batch: int | None,
     ) -> str:
         """About how long learning takes."""
-        prompts = min(max(_counted(source)[0] - (heldout or 0), 0) or ENOUGH, batch or inf)
-        seconds = self._studio.pace(model) * prompts * (iterations or 0)
-        return fragments.hint(f"About {fragments.clock(seconds)} with {prompts} prompts a side.")
+        prompts = max(_counted(source)[0] - (heldout or 0), 0) or ENOUGH
+        if method != _STEPWISE:  # a pass or two of either side, and as many to measure
+            iterations, batch = 1, None
+        prompts = min(prompts, batch or inf)
+        spent = fragments.clock(max(self._studio.pace(model) * prompts * (iterations or 0), 1))
+        how = "" if method == _STEPWISE else ", without iterations"
+        return fragments.hint(f"About {spent} with {prompts} prompts a side{how}.")
 
     @notices
     def start(
         self,
         title: str,
         model: str,
+        method: str,
         source: str,
         target: str,
         heldout: int,
@@ -133,13 +150,14 @@ class LearnHandlers:
         Args:
             title: what to call the map.
             model: what to learn on.
+            method: what learns.
             source: prompts to steer away from, one per line.
             target: prompts to steer towards, one per line.
             heldout: how many of the last ones on each side are only measured on.
             preset: layer preset or module pattern; empty for the model's own.
             preview_prompt: continued now and then; empty: never.
             known: what is known of the set that the boxes were filled from, if any.
-            *settings: the fields of `LearnConfig` in their order.
+            *settings: those of all methods, in the order of `SETTINGS`.
 
         Returns:
             The menu of jobs, the new one chosen.
@@ -148,62 +166,19 @@ class LearnHandlers:
         if known and known["boxes"] == [source, target]:  # nobody has changed them since
             about = {"description": known["description"], "keywords": tuple(known["keywords"])}
             prompts = replace(prompts, **about)
-        chosen = dict(zip(_FIELDS, settings, strict=True))
-        for name in ("batch_size", "micro_batch_size"):
-            chosen[name] = chosen[name] or None  # an empty box comes as 0
         request = JobRequest(
             title=_title(title),
             model=model,
             prompts=prompts,
-            config=LearnConfig(**chosen),
+            config=_config(_method(method), settings),
+            method=method,
             preset=preset or None,
             preview_prompt=(preview_prompt or "").strip(),
         )
         job_id = self._submit(request)
         for note in prompts.notes:
             gr.Warning(fragments.safe(f"{note[0].upper()}{note[1:]}."))
-        return _menu(self._studio.jobs.list(), job_id)
-
-    @notices
-    def stop(self, job_id: str | None) -> None:
-        """End the job after this iteration; its best map is kept."""
-        self._studio.jobs.stop(job_id or "")
-
-    @notices
-    def resume(self, job_id: str | None) -> None:
-        """Go on with a job that ended early."""
-        self._studio.jobs.resume(job_id or "")
-
-    @notices
-    def watch(self, job_id: str | None, seen: str) -> tuple[Any, ...]:
-        """What there is to see of a job, if it changed since `seen`.
-
-        Without a choice (the page was just opened) the job that runs is shown, else the newest.
-
-        Returns:
-            Menu, state, report, three buttons, curve, previews, modules, what is seen now.
-        """
-        jobs = self._studio.jobs.list()
-        job = _pick(jobs, job_id)
-        menu = [(each.request.title, each.state) for each in jobs]
-        now = f"{job and (job.id, job.state, job.position, job.iteration)} of {menu}"
-        if now == seen:
-            return (gr.skip(),) * 10
-        if job is None:
-            return gr.skip(), fragments.hint(_NO_JOB), "", *_buttons(""), "", "", "", now
-        records = self._studio.jobs.records(job.id)
-        maps = load_maps(job.map_folder) if job.map_folder else None
-        over = maps is not None and job.state not in _ACTIVE
-        return (
-            _menu(jobs, job.id),
-            fragments.job_state(job),
-            fragments.report(advice(records, maps)) if over else "",
-            *_buttons(job.state),
-            figures.curve(records, job.iterations),
-            _previews(job.request.preview_prompt, self._studio.jobs.previews(job.id)),
-            figures.modules(maps) if maps else "",
-            now,
-        )
+        return job_menu(self._studio.jobs.list(), job_id)
 
     @notices
     def learn(
@@ -214,6 +189,7 @@ class LearnHandlers:
         model: str = next(iter(MODELS)),
         budget: str = "quick",
         heldout: int = 0,
+        method: str = "lineas",
     ) -> str:
         """Learn a map in the background.
 
@@ -224,6 +200,8 @@ class LearnHandlers:
             model: an installed model.
             budget: quick, normal, thorough, paper (language) or paper (DMD2).
             heldout: number of prompts a side that are kept for measuring.
+            method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid or aura, which have no
+                iterations and so no budget.
 
         Returns:
             The id of the job, for `job`; when it is done also the id of the map.
@@ -231,15 +209,12 @@ class LearnHandlers:
         if budget not in BUDGETS:
             remedy = f"Give one of {', '.join(BUDGETS)}."
             raise UserError("E_BUDGET", f"budget is {budget!r}", remedy=remedy)
+        if method != _STEPWISE and budget != next(iter(BUDGETS)):
+            what = f"{_method(method).label} has no iterations, and so no budget"
+            raise UserError("E_BUDGET", what, remedy=f"Leave it out, or take {_STEPWISE}.")
+        config = BUDGETS[budget] if method == _STEPWISE else _method(method).config
         prompts = PromptSet.from_texts(_lines(source), _lines(target)).holdout(heldout)
-        return self._submit(JobRequest(_title(title), model, prompts, BUDGETS[budget]))
-
-    @notices
-    def job(self, job_id: str) -> dict:
-        """How far a job is: state, message, iteration, iterations, elapsed, eta, position."""
-        job = self._studio.jobs.get(job_id)
-        keys = ("state", "message", "iteration", "iterations", "elapsed", "eta", "position")
-        return {key: getattr(job, key) for key in keys}
+        return self._submit(JobRequest(_title(title), model, prompts, config, method=method))
 
     def _submit(self, request: JobRequest) -> str:
         self._studio.require(request.model)
@@ -260,10 +235,24 @@ def kind_of(model: str) -> Kind:
     return MODELS[model].kind if model in MODELS else "language"
 
 
-def _previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """The figure for what the job made of its prompt."""
-    painted = any(record.get("pictures") for record in records)
-    return figures.strips(prompt, records) if painted else fragments.previews(prompt, records)
+def _method(name: str) -> Method:
+    if name not in METHODS:
+        remedy = f"Give one of {', '.join(METHODS)}."
+        raise UserError("E_METHOD", f"method is {name!r:.60}", remedy=remedy)
+    return METHODS[name]
+
+
+def _config(method: Method, settings: Sequence[Any]) -> FitConfig:
+    """The settings of a method, of what the form holds; an empty box comes as 0."""
+    chosen, own = dict(zip(SETTINGS, settings, strict=True)), fields(method.config)
+    given = {field.name: chosen[field.name] for field in own}
+    empty = {field.name: None for field in own if field.default is None and not given[field.name]}
+    return replace(method.config, **{**given, **empty})
+
+
+def _shown(config: FitConfig) -> dict[str, Any]:
+    """Settings as the form shows them: 0 stands for None."""
+    return {name: 0 if value is None else value for name, value in asdict(config).items()}
 
 
 def _counted(text: str | None) -> tuple[int, tuple[str, ...]]:
@@ -303,19 +292,3 @@ def _lines(prompts: Sequence[str]) -> str:
 
 def _title(text: str | None) -> str:
     return (text or "").strip()[:100] or "Untitled"
-
-
-def _pick(jobs: Sequence[Job], job_id: str | None) -> Job | None:
-    chosen = [job for job in jobs if job.id == job_id]
-    active = [job for job in jobs if job.state in _ACTIVE]
-    return next(iter([*chosen, *reversed(active), *jobs]), None)
-
-
-def _buttons(state: str) -> tuple[Any, ...]:
-    """Stop, resume and try it, each where it makes sense."""
-    fitting = (state in _ACTIVE, state in _RESUMABLE, state in ("done", "stopped"))
-    return tuple(gr.Button(visible=visible) for visible in fitting)
-
-
-def _menu(jobs: Sequence[Job], job_id: str) -> Any:
-    return gr.Dropdown([(f"{j.request.title} · {j.state}", j.id) for j in jobs], value=job_id)

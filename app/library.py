@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,10 +11,11 @@ from statistics import fmean
 from typing import Any, Literal
 
 from lineas_core import PromptSet, UserError, load_maps
+from lineas_core.baselines import METHODS
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models.catalog import MODELS, Kind
 
-__all__ = ["MapEntry", "prompts_of", "read_map", "ready_made", "stored"]
+__all__ = ["MapEntry", "prompts_of", "read_map", "ready_made", "siblings", "stored"]
 
 Origin = Literal["ready-made", "yours"]
 
@@ -54,6 +56,27 @@ class MapEntry:
         words = self.metadata.get("keywords")
         return tuple(map(str, words)) if isinstance(words, list) else ()
 
+    @property
+    def method(self) -> str:
+        """What learnt it: a key of `METHODS`, or whatever the file says."""
+        return str(self.metadata.get("method", next(iter(METHODS))))
+
+    @property
+    def method_label(self) -> str:
+        """The method in a word or two."""
+        return METHODS[self.method].label if self.method in METHODS else self.method
+
+    @property
+    def method_title(self) -> str:
+        """The method in a sentence."""
+        return METHODS[self.method].title if self.method in METHODS else self.method
+
+    @property
+    def strength(self) -> float:
+        """λ to start with, above 0; a file that says something else is not believed."""
+        told = self.metadata.get("strength")
+        return told if isinstance(told, float) and 0 < told <= 1 else 1.0
+
     def within(self, scene: str) -> str:
         """The description of a picture with the concept in it, where the map tells its tag."""
         return f"{scene}, {self.keywords[0]}" if self.keywords else scene
@@ -89,6 +112,27 @@ def prompts_of(entry: MapEntry) -> PromptSet | None:
         return PromptSet.load(entry.folder / "prompts.json")
     except UserError:
         return None
+
+
+def siblings(entry: MapEntry, maps: Sequence[MapEntry]) -> list[MapEntry]:
+    """The maps that learnt from the very prompts of this one, on its model; it is among them.
+
+    They come in the order of `METHODS`; of maps with the same values one is enough.
+    """
+    prompts, order = prompts_of(entry), [*METHODS]
+    others = [e for e in maps if (e.model, e.kind) == (entry.model, entry.kind)]
+    same = [e for e in others if prompts and _sides(prompts_of(e)) == _sides(prompts)]
+    distinct = {e.metadata.get("sha256", e.id): e for e in [*reversed(same), entry]}
+    return sorted(
+        distinct.values(),
+        key=lambda e: order.index(e.method) if e.method in order else len(order),
+    )
+
+
+def _sides(prompts: PromptSet | None) -> tuple[tuple[str, ...], ...]:
+    if prompts is None:
+        return ()
+    return prompts.source, prompts.target, prompts.heldout_source, prompts.heldout_target
 
 
 @lru_cache(maxsize=512)

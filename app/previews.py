@@ -34,17 +34,23 @@ def preview(
         iteration: names the pictures.
 
     Returns:
-        strength and text, or strengths and pictures (the names of their files).
+        strength (the one that the method starts with) and text, or strengths and pictures (the
+        names of their files).
     """
+    made = maps.metadata
     if isinstance(model, LanguageModel):
-        with steer(model.network, maps, 1.0):
+        strength = made.get("strength", 1.0)
+        with steer(model.network, maps, strength):
             (text,) = model.generate([prompt], seeds=[_SEED], sampling=_SAMPLING)
-        return {"strength": 1.0, "text": text}
+        return {"strength": strength, "text": text}
+    stage = (
+        f"iteration {iteration}" if made.get("method", "lineas") == "lineas" else made["method"]
+    )
     rows = len(_STRENGTHS)
     with steer(model.network, maps, _STRENGTHS):
         images = model.generate([prompt] * rows, seeds=[_SEED] * rows)
     files = []
     for image, lam in zip(images, _STRENGTHS, strict=True):
-        recipe = recipe_of(model, prompt, _SEED, [(f"iteration {iteration}", lam)])
+        recipe = recipe_of(model, prompt, _SEED, [(stage, lam)])
         files.append(save_png(image, folder / f"preview-{iteration}-at-{lam:+g}.png", recipe))
     return {"strengths": _STRENGTHS, "pictures": [file.name for file in files]}

@@ -10,6 +10,7 @@ from app.compare_handlers import CompareHandlers
 from app.explain_handlers import ExplainHandlers
 from app.handlers import Handlers
 from app.image_handlers import ImageHandlers
+from app.job_handlers import JobHandlers
 from app.learn_handlers import LearnHandlers
 from app.library_handlers import LibraryHandlers
 from app.mix_handlers import MixHandlers
@@ -53,6 +54,7 @@ LOOK = {"theme": _THEME, "css_paths": _ROOT / "assets" / "style.css"}
 def build_demo(studio: Studio) -> gr.Blocks:
     """The page and its endpoints, over everything behind them."""
     handlers, painting, learning = Handlers(studio), ImageHandlers(studio), LearnHandlers(studio)
+    watching = JobHandlers(studio)
     rates, shelving = RatesHandlers(studio), LibraryHandlers(studio)
     mixing, comparing = MixHandlers(studio), CompareHandlers(studio)
     recalling, explaining = RecallHandlers(studio, mixing), ExplainHandlers(studio)
@@ -66,7 +68,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
             with gr.Tab("Text", id="language") as text_frame:
                 text = text_tab(handlers, rates, recalling, home)
             with gr.Tab("Learn", id="learn"):
-                learn = learn_tab(learning, handlers)
+                learn = learn_tab(learning, watching, handlers)
             with gr.Tab("Library", id="library") as library_frame:
                 library = library_tab(shelving)
             with gr.Tab("How it works", id="explain") as explain_frame:
@@ -95,5 +97,5 @@ def build_demo(studio: Studio) -> gr.Blocks:
         gr.api(handlers.continue_text, api_name="continue_text", concurrency_id="model")
         gr.api(rates.rates, api_name="rates")
         gr.api(learning.learn, api_name="learn", queue=False)
-        gr.api(learning.job, api_name="job", queue=False)
+        gr.api(watching.job, api_name="job", queue=False)
     return demo

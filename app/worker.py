@@ -15,18 +15,21 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 import safetensors.torch
 from torch import Tensor
 
-from app.jobs import Job, JobRequest, Jobs, whole_lines
+from app.job import Job, JobRequest
+from app.jobs import Jobs, whole_lines
 from app.previews import preview
 from lineas_core.affine import SteeringMaps
+from lineas_core.baselines import METHODS
 from lineas_core.errors import UserError
 from lineas_core.hooks import find_modules
 from lineas_core.learn import Iterate, learn_iter
@@ -36,9 +39,10 @@ from lineas_core.storage import load_maps, save_maps, write_atomically
 __all__ = ["work"]
 
 _Model = LanguageModel | TextToImageModel
+_Result = TypeVar("_Result")
 
 _CHECKPOINT_SECONDS = 3
-_LOOK_SECONDS = 0.2  # between two looks whether to stop, while the model is loaded
+_LOOK_SECONDS = 0.2  # between two looks whether to stop, while a thread works
 _NICENESS = 10
 
 
@@ -60,12 +64,13 @@ def _run(jobs: Jobs, job: Job, lock: IO[str]) -> None:
     folder, state, message = jobs.folder / job.id, "failed", ""
     jobs.write(replace(job, state="loading"))
     try:
-        model = _load(job.request.model, folder)
-        if model is None:
-            jobs.write(replace(job, state="stopped"))
-            _begin_anew(lock)
+        model = _unless_stopped(folder, load_model, job.request.model)
         jobs.write(replace(job, state="running"))
-        state = _learn(model, job.request, folder)
+        learn = _learn if job.request.iterations else _learn_in_one_pass
+        state = learn(model, job.request, folder)
+    except _StoppedError:
+        jobs.write(replace(job, state="stopped"))
+        _begin_anew(lock)
     except UserError as error:
         message = str(error)
     except Exception:  # noqa: BLE001 - the queue goes on, whatever is wrong with this job
@@ -75,21 +80,28 @@ def _run(jobs: Jobs, job: Job, lock: IO[str]) -> None:
     jobs.write(replace(job, state=state, message=message))
 
 
-def _load(name: str, folder: Path) -> _Model | None:
-    """The model; None once a stop is asked for, with a thread that may still be loading."""
-    loading = ThreadPoolExecutor(1).submit(load_model, name)
+class _StoppedError(Exception):
+    """A stop was asked for, and a thread may still be at work."""
+
+
+def _unless_stopped(
+    folder: Path, work: Callable[..., _Result], *args: Any, **kwargs: Any
+) -> _Result:
+    """What a thread of its own makes of work that nothing can interrupt."""
+    working = ThreadPoolExecutor(1).submit(work, *args, **kwargs)
     while not (folder / "stop").exists():
-        wait([loading], timeout=_LOOK_SECONDS)
-        if loading.done():
-            return loading.result()
+        wait([working], timeout=_LOOK_SECONDS)
+        if working.done():
+            return working.result()
         (folder / "alive").touch()
-    return None
+    raise _StoppedError
 
 
 def _begin_anew(lock: IO[str]) -> None:
     """Run this program once more in this process, with the lock in hand.
 
-    Nothing else ends a thread that loads a model, and a second load beside it would not be safe.
+    Nothing else ends a thread that loads a model or learns, and another one beside it would not
+    be safe.
     """
     os.set_inheritable(lock.fileno(), True)
     folder, _, server = sys.argv[1:]
@@ -99,14 +111,12 @@ def _begin_anew(lock: IO[str]) -> None:
 
 def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
     """Learn from the last checkpoint to the end or to a stop; says which it was."""
-    prompts, stop = request.prompts, folder / "stop"
-    heldout = (prompts.heldout_source, prompts.heldout_target)
-    modules = find_modules(model.network, request.preset) if request.preset else None
+    stop = folder / "stop"
     state, best, elapsed = _restore(folder)
-    settings = {"config": request.config, "modules": modules, "heldout": heldout, "resume": state}
+    sides, settings = _arguments(model, request)
     started, saved, iterate = time.monotonic() - elapsed, -inf, None
     try:
-        for iterate in learn_iter(model, prompts.source, prompts.target, **settings):
+        for iterate in learn_iter(model, *sides, **settings, resume=state):
             best = iterate.maps if iterate.best else best
             _record(iterate, time.monotonic() - started, model, request, folder)
             if stop.exists():
@@ -122,12 +132,39 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
             _checkpoint(iterate, best, request, folder)
 
 
+def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> str:
+    """Learn without iterations: there is nothing to go on from, a resumed job starts anew."""
+    sides, settings = _arguments(model, request)
+    started = time.monotonic()
+    maps = _unless_stopped(folder, METHODS[request.method].learn, model, *sides, **settings)
+    made, nothing = maps.metadata, {"loss": None, "learning_rate": None}
+    before = {"iteration": 0, "heldout": made.get("heldout_start"), "support": 0.0, "elapsed": 0.0}
+    after = {"iteration": 1, "heldout": made.get("heldout"), "support": maps.support}
+    after |= {"elapsed": round(time.monotonic() - started, 2)}
+    if request.preview_prompt:
+        after |= preview(model, maps, request.preview_prompt, folder, 1)
+    _save(maps, request, folder)
+    records = [nothing | before | {"best": False}, nothing | after | {"best": True}]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    write_atomically(folder / "records.jsonl", lines.encode())
+    return "done"
+
+
+def _arguments(model: _Model, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
+    """Both sides, and the settings that every method takes."""
+    prompts = request.prompts
+    modules = find_modules(model.network, request.preset) if request.preset else None
+    heldout = (prompts.heldout_source, prompts.heldout_target)
+    settings = {"config": request.config, "modules": modules, "heldout": heldout}
+    return (prompts.source, prompts.target), settings
+
+
 def _record(
     iterate: Iterate, elapsed: float, model: _Model, request: JobRequest, folder: Path
 ) -> None:
     names = ("iteration", "loss", "heldout", "support", "learning_rate", "best")
     record = {name: getattr(iterate, name) for name in names} | {"elapsed": round(elapsed, 2)}
-    quarters = [request.config.iterations * k // 4 for k in range(5)]
+    quarters = [request.iterations * k // 4 for k in range(5)]
     if request.preview_prompt and iterate.iteration in quarters:
         record |= preview(model, iterate.maps, request.preview_prompt, folder, iterate.iteration)
     with (folder / "records.jsonl").open("ab") as log:
@@ -135,12 +172,16 @@ def _record(
 
 
 def _checkpoint(iterate: Iterate, maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
-    facts = {"title": request.title, "description": request.prompts.description}
-    maps = SteeringMaps(maps.maps, {**maps.metadata, **facts})
     # The state goes last: after a crash the maps may be newer, and learning meets them again.
-    save_maps(maps, folder / "map", prompts=request.prompts)
+    _save(maps, request, folder)
     write_atomically(folder / "modules.json", json.dumps(iterate.loss_by_module).encode())
     write_atomically(folder / "state.safetensors", safetensors.torch.save(iterate.state))
+
+
+def _save(maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
+    facts = {"title": request.title, "description": request.prompts.description}
+    maps = SteeringMaps(maps.maps, {**maps.metadata, **facts})
+    save_maps(maps, folder / "map", prompts=request.prompts)
 
 
 def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, SteeringMaps | None, float]:

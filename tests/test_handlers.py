@@ -4,7 +4,7 @@
 import math
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +14,11 @@ import torch
 from PIL import Image
 
 from app import figures
+from app.advice import advice
 from app.handlers import HARMFUL, Handlers
-from app.jobs import Job, JobRequest
-from app.learn_handlers import LearnHandlers, advice
+from app.job import Job, JobRequest
+from app.job_handlers import JobHandlers
+from app.learn_handlers import SETTINGS, LearnHandlers
 from app.library import MapEntry
 from app.studio import Written
 from app.tabs import fragments
@@ -29,7 +31,7 @@ REQUEST = JobRequest(MARKUP, "tiny", PROMPTS, LearnConfig(iterations=4))
 JOB = Job("20260101-000000-abcd", REQUEST, "running", created=0.0, iteration=2, elapsed=4.0)
 RECORDS = [
     {"iteration": 0, "loss": 2.0, "heldout": 1.0},
-    {"iteration": 4, "loss": 1.0, "heldout": 0.5, "text": MARKUP},
+    {"iteration": 4, "loss": 1.0, "heldout": 0.5, "strength": 1.0, "text": MARKUP},
 ]
 
 
@@ -285,6 +287,7 @@ def _start(handlers, **changes):
     form = {
         "title": " Mine ",
         "model": "tiny",
+        "method": "lineas",
         "source": "a\nb\nc\nd",
         "target": "x\ny\nz\nw",
         "heldout": 1,
@@ -292,9 +295,8 @@ def _start(handlers, **changes):
         "preview_prompt": "",
         "known": None,
     }
-    names = [field.name for field in fields(LearnConfig)]
-    settings = dict(zip(names, handlers.budget("quick"), strict=True))
-    settings |= {name: changes.pop(name) for name in names if name in changes}
+    settings = dict(zip(SETTINGS, handlers.budget("quick"), strict=True))
+    settings |= {name: changes.pop(name) for name in SETTINGS if name in changes}
     return handlers.start(*{**form, **changes}.values(), *settings.values())
 
 
@@ -369,7 +371,7 @@ def test_an_upload_that_cannot_be_read_is_one_sentence(studio, tmp_path, name, c
 
 
 def test_watching_redraws_only_what_changed(studio):
-    handlers = LearnHandlers(studio)
+    handlers = JobHandlers(studio)
     studio.jobs.jobs = [JOB]
     menu, state, report, stop, resume, try_it, curve, previews, _, seen = handlers.watch(None, "")
     assert menu.value == JOB.id
@@ -384,13 +386,13 @@ def test_watching_redraws_only_what_changed(studio):
 
 def test_a_job_that_hangs_says_what_to_do_and_offers_it(studio):
     studio.jobs.jobs = [replace(JOB, state="hung")]
-    _, state, _, stop, resume, *_ = LearnHandlers(studio).watch(None, "")
+    _, state, _, stop, resume, *_ = JobHandlers(studio).watch(None, "")
     assert "Stop ends the worker, then Resume goes on" in state
     assert (stop.visible, resume.visible) == (True, False)
 
 
 def test_an_empty_list_of_jobs_names_the_next_step(studio):
-    assert "press Start" in LearnHandlers(studio).watch(None, "")[1]
+    assert "press Start" in JobHandlers(studio).watch(None, "")[1]
 
 
 def test_the_endpoint_refuses_an_unknown_budget(studio):

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,9 +16,12 @@ import pytest
 from fakes import save_model, tiny_language_model
 
 import app.worker
-from app.jobs import Job, JobRequest, Jobs
+from app.job import Job, JobRequest
+from app.jobs import Jobs
 from app.worker import work
 from lineas_core import LearnConfig, PromptSet, UserError, load_maps
+from lineas_core.baselines import METHODS
+from lineas_core.baselines.iti_c import ItiConfig
 
 PROMPTS = PromptSet(
     source=("a grey cat", "the old dog", "one red hen", "my own cow"),
@@ -254,7 +258,7 @@ def test_the_worker_ends_when_its_server_is_gone(request_, tmp_path):
     endless = replace(request_, config=replace(LONG, iterations=100_000))
     (tmp_path / "request.json").write_text(json.dumps(asdict(endless)))
     script = (
-        "import json; from app.jobs import *\n"
+        "import json; from app.job import JobRequest; from app.jobs import Jobs\n"
         "Jobs('jobs').submit(JobRequest.from_json(json.load(open('request.json'))))\n"
         "input()"
     )
@@ -320,6 +324,44 @@ def test_a_fault_of_ours_leaves_a_trace_in_the_log_and_the_next_job_its_last_map
     assert "ZeroDivisionError" in log
     assert done.state == "done"
     assert load_maps(done.map_folder).metadata["iteration"] == SHORT.iterations
+
+
+@pytest.mark.parametrize(("method", "strength"), [("mean-act", 1.0), ("iti-c", 0.5)])
+def test_a_method_without_iterations_leaves_what_was_before_and_what_is_after(
+    idle, request_, method, strength
+):
+    config = METHODS[method].config
+    job_id = idle.submit(replace(request_, method=method, config=config))
+    work(idle, held(idle))
+    job, (before, after) = idle.get(job_id), idle.records(job_id)
+    assert (job.state, job.message, job.iteration, job.iterations) == ("done", "", 1, 1)
+    assert (before["loss"], after["loss"], before["support"]) == (None, None, 0)
+    facts = load_maps(job.map_folder).metadata
+    assert (facts["method"], facts["title"], facts["strength"]) == (method, "Places", strength)
+    assert [before["heldout"], after["heldout"]] == [facts["heldout_start"], facts["heldout"]]
+    (preview,) = idle.previews(job_id)
+    assert (preview["iteration"], preview["strength"]) == (1, strength)
+    assert preview["text"]
+
+
+def test_a_pass_that_nothing_interrupts_is_stopped_with_its_process(idle, request_, monkeypatch):
+    job_id = idle.submit(replace(request_, method="caa", config=METHODS["caa"].config))
+    over = threading.Event()
+
+    def endless(*_, **__):
+        idle.stop(job_id)
+        over.wait()
+
+    def end(_):
+        over.set()
+        raise SystemExit
+
+    monkeypatch.setitem(METHODS, "caa", replace(METHODS["caa"], learn=endless))
+    monkeypatch.setattr(app.worker, "_begin_anew", end)
+    with pytest.raises(SystemExit):
+        work(idle, held(idle))
+    job = idle.get(job_id)
+    assert (job.state, job.map_folder) == ("stopped", None)
 
 
 def test_a_job_that_comes_while_the_worker_is_leaving_is_not_left_behind(
@@ -410,7 +452,16 @@ def test_a_torn_last_record_does_not_count(idle, request_):
 
 def test_a_request_survives_json():
     request = JobRequest('a "title"\n', "gemma-3-270m", PROMPTS, SHORT, "all-layernorms")
-    assert JobRequest.from_json(json.loads(json.dumps(asdict(request)))) == request
+    other = replace(request, method="iti-c", config=ItiConfig(penalty=2))
+    for each in (request, other):
+        assert JobRequest.from_json(json.loads(json.dumps(asdict(each)))) == each
+
+
+def test_a_request_of_old_names_no_method_and_is_one_of_lineas():
+    request = JobRequest("title", "gemma-3-270m", PROMPTS, SHORT)
+    fields = json.loads(json.dumps(asdict(request)))
+    del fields["method"]
+    assert JobRequest.from_json(fields) == request
 
 
 def test_the_time_left_follows_the_pace_so_far(request_):

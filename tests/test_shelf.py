@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from app.archive import WEIGHTS
-from app.jobs import Job, JobRequest, Jobs
+from app.job import Job, JobRequest
+from app.jobs import Jobs
 from app.library import prompts_of, read_map
 from app.shelf import LONGEST_TITLE, Shelf, slug
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, load_maps, save_maps

@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.jobs import Job
 from app.library import MapEntry
 from app.studio import Written
 from lineas_core import SteeringMaps
+from lineas_core.baselines import METHODS
 from lineas_core.models.catalog import MODELS
 
 __all__ = [
@@ -25,12 +25,9 @@ __all__ = [
     "counter",
     "empty",
     "hint",
-    "job_state",
     "passage",
-    "previews",
     "progress",
     "rates",
-    "report",
     "safe",
     "summary",
     "sweep",
@@ -40,18 +37,6 @@ __all__ = [
 
 OFFENSIVE = 0.5
 """Texts with a higher toxicity are blurred."""
-
-_STATES = {
-    "queued": "Waiting",
-    "loading": "Loading the model",
-    "running": "Learning",
-    "stopping": "Stopping",
-    "done": "Done",
-    "stopped": "Stopped, the best map is kept",
-    "failed": "Failed",
-    "hung": "No sign of life; Stop ends the worker, then Resume goes on from the last checkpoint",
-    "interrupted": "Interrupted; Resume goes on from the last checkpoint",
-}
 
 
 def safe(value: object) -> str:
@@ -164,8 +149,9 @@ def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
 
 def summary(entry: MapEntry) -> str:
     """A map in two lines, below the menu it was chosen from."""
-    heldout = _heldout(entry.metadata)
-    learnt = f" · held-out distance {heldout}" if heldout else ""
+    by = "" if entry.method == next(iter(METHODS)) else f" · by {safe(entry.method_label)}"
+    heldout = _heldout(entry)
+    learnt = f"{by} · held-out distance {heldout}" if heldout else by
     return (
         f'<p class="summary">{safe(entry.metadata.get("description", ""))}'
         f"<small>{_licensed(entry.model)}{learnt}</small></p>"
@@ -174,17 +160,12 @@ def summary(entry: MapEntry) -> str:
 
 def about(entry: MapEntry, maps: SteeringMaps) -> str:
     """How a map came about and what it does, as a list of facts."""
-    made = entry.metadata
-    config = made["config"] if isinstance(made.get("config"), dict) else {}
     kept = maps.not_invertible
     facts = {
         "Base model": _licensed(entry.model),
-        "Learnt with": safe(
-            f"{made.get('method', 'lineas')}, {made.get('iteration', '?')} iterations, "
-            f"{made.get('source_size', '?')} source and {made.get('target_size', '?')} target "
-            f"prompts, optimizer {config.get('optimizer', '?')}, γ = {config.get('sparsity', 0)}"
-        ),
-        "Held-out distance": _heldout(made) or "not measured",
+        "Method": safe(entry.method_title),
+        "Learnt from": safe(_learnt_from(entry.metadata)),
+        "Held-out distance": _heldout(entry) or "not measured",
         "Steers": safe(f"{len(maps)} modules, {maps.support:.0%} of their coordinates"),
         "Inverse (λ < 0)": safe(f"{kept} coordinates cannot be inverted and stay as they are")
         if kept
@@ -203,38 +184,6 @@ def vocabulary(words: Mapping[str, Sequence[str]]) -> str:
         f"<ul>{''.join(f'<li>{safe(word)}</li>' for word in listed)}</ul></section>"
         for heading, listed in words.items()
     )
-
-
-def job_state(job: Job) -> str:
-    """Where a job stands: state, iteration, time spent and left, place in the queue."""
-    state = _STATES[job.state]
-    if job.position:
-        state += f", number {job.position} in the queue"
-    facts = [f"iteration {job.iteration} of {job.iterations}", f"{clock(job.elapsed)} spent"]
-    if job.eta is not None:
-        facts.append(f"about {clock(job.eta)} left")
-    message = f'<p class="note">{safe(job.message)}</p>' if job.message else ""
-    return (
-        f'<section class="job {job.state}"><h2>{safe(job.request.title)}</h2>'
-        f"<p><b>{safe(state)}</b><span>{safe(' · '.join(facts))}</span></p>"
-        f'<progress max="{job.iterations}" value="{job.iteration}" '
-        f'aria-label="Iterations"></progress>{message}</section>'
-    )
-
-
-def previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """What the maps wrote on the way, newest first."""
-    items = "".join(
-        f'<li><small>after {r["iteration"]} iterations, λ = 1</small><p class="text">'
-        f'<span class="prompt">{safe(prompt)}</span>{safe(r["text"])}</p></li>'
-        for r in reversed(records)
-    )
-    return f'<ol class="previews">{items}</ol>' if items else ""
-
-
-def report(lines: Sequence[str]) -> str:
-    """What came of a job, in plain sentences."""
-    return f'<ul class="report">{"".join(f"<li>{safe(line)}</li>" for line in lines)}</ul>'
 
 
 def _header(title: str, strength: float | None = None) -> str:
@@ -320,8 +269,22 @@ def _licensed(model: str) -> str:
     return f'{safe(entry.title)} (<a href="{safe(entry.license_url)}">{safe(entry.license)}</a>)'
 
 
-def _heldout(made: Mapping[str, Any]) -> str:
-    start, end = made.get("heldout_start"), made.get("heldout")
+def _learnt_from(made: Mapping[str, Any]) -> str:
+    """The prompts, and what was done with them; a method without iterations has one pass."""
+    config = made["config"] if isinstance(made.get("config"), dict) else {}
+    told = (
+        f"{made.get('source_size', '?')} source and {made.get('target_size', '?')} target prompts"
+    )
+    if "iteration" not in made:
+        return f"{told}, in one pass"
+    steps = f"{made['iteration']} iterations, optimizer {config.get('optimizer', '?')}"
+    return f"{told}, {steps}, γ = {config.get('sparsity', 0)}"
+
+
+def _heldout(entry: MapEntry) -> str:
+    """Distance before and after, and the strength it was taken at where that is not 1."""
+    start, end = entry.metadata.get("heldout_start"), entry.metadata.get("heldout")
     if not isinstance(start, float) or not isinstance(end, float):
         return ""
-    return f"{start:.2f} before, {end:.2f} after"
+    at = f" at λ = {entry.strength:g}" if entry.strength != 1 else ""
+    return f"{start:.2f} before, {end:.2f} after{at}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import gradio as gr
 from gradio.components import Component
 
 from app.handlers import Handlers
-from app.learn_handlers import PREVIEWS, LearnHandlers, aims, budgets, kind_of
+from app.job_handlers import JobHandlers
+from app.learn_handlers import PREVIEWS, SETTINGS, LearnHandlers, aims, budgets, kind_of
 from app.tabs import QUIET
 from app.tabs.install import install_panel
 from lineas_core import BUDGETS, LearnConfig
+from lineas_core.baselines import METHODS
+from lineas_core.baselines.iti_c import ItiConfig
 from lineas_core.config import OPTIMIZERS, PRECISIONS
 from lineas_core.hooks import PRESETS
 from lineas_core.models.catalog import MODELS
@@ -36,11 +39,12 @@ class LearnTab:
     try_it: gr.Button
 
 
-def learn_tab(handlers: LearnHandlers, shared: Handlers) -> LearnTab:
+def learn_tab(handlers: LearnHandlers, watching: JobHandlers, shared: Handlers) -> LearnTab:
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
-        handlers: what its events do.
+        handlers: what the events of the form do.
+        watching: what the events of a job do.
         shared: what the events of the install panel do.
     """
     job = gr.Dropdown([], label="Job", render=False)
@@ -48,7 +52,7 @@ def learn_tab(handlers: LearnHandlers, shared: Handlers) -> LearnTab:
         with gr.Column(min_width=320):
             _form(handlers, shared, job)
         with gr.Column(min_width=320, elem_classes="watch"):
-            try_it = _watch(handlers, job)
+            try_it = _watch(watching, job)
     return LearnTab(job, try_it)
 
 
@@ -79,6 +83,8 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
     known = gr.State()
     source = _side(handlers, "Source: steer away from these")
     target = _side(handlers, "Target: steer towards these")
+    methods = [(method.title, name) for name, method in METHODS.items()]
+    method = gr.Dropdown(methods, value=next(iter(METHODS)), label="Method")
     budget = gr.Radio(budgets(first), value=next(iter(BUDGETS)), label="Budget")
     duration = gr.HTML(apply_default_css=False)
     with gr.Accordion("Settings", open=False):
@@ -101,12 +107,16 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
     shipped.input(handlers.load_set, [shipped], filled, **QUIET)
     upload.upload(handlers.read_set, [upload], filled, **QUIET)
     gr.on([write.click, word.submit], handlers.write_set, [model, word, aim], filled, **QUIET)
+    method.change(handlers.suit, [method], [budget, *settings.values()], **QUIET)
     budget.input(handlers.budget, [budget], [*settings.values()], **QUIET)
-    estimated = [model, source, heldout, settings["iterations"], settings["batch_size"]]
+    estimated = [method, model, source, heldout, settings["iterations"], settings["batch_size"]]
     gr.on(None, handlers.estimate, estimated, [duration], **QUIET)  # now and at every change
     start.click(
         handlers.start,
-        [title, model, source, target, heldout, preset, preview, known, *settings.values()],
+        [
+            *(title, model, method, source, target),
+            *(heldout, preset, preview, known, *settings.values()),
+        ],
         [job],
         **QUIET,
     )
@@ -124,9 +134,9 @@ def _side(handlers: LearnHandlers, label: str) -> gr.Textbox:
 
 
 def _settings() -> dict[str, Component]:
-    """One component for each field of `LearnConfig`, in the order of the fields."""
+    """One component for each of `SETTINGS`, in their order; at first those of LinEAS show."""
     default = LearnConfig()
-    with gr.Row():
+    with gr.Row(elem_classes="settings"):
         made = {
             "iterations": gr.Number(default.iterations, label="Iterations", precision=0),
             "learning_rate": gr.Number(default.learning_rate, label="Learning rate", step=0.001),
@@ -134,16 +144,20 @@ def _settings() -> dict[str, Component]:
                 0, 1, default.sparsity, step=0.05, label="γ", info="Sparsity; 0 moves everything."
             ),
         }
-    with gr.Row():
+    with gr.Row(elem_classes="settings"):
         made |= {
             "optimizer": gr.Dropdown(OPTIMIZERS, value=default.optimizer, label="Optimizer"),
             "batch_size": gr.Number(
                 default.batch_size or 0, label="Batch", info="0 takes all.", precision=0
             ),
-            "pooling": gr.Dropdown(POOLINGS, value=default.pooling, label="Pooling"),
+            "heldout_every": gr.Number(
+                default.heldout_every, label="Iterations between held-out checks", precision=0
+            ),
+            "seed": gr.Number(default.seed, label="Seed", precision=0),
         }
-    with gr.Row():
+    with gr.Row(elem_classes="settings"):
         made |= {
+            "pooling": gr.Dropdown(POOLINGS, value=default.pooling, label="Pooling"),
             "precision": gr.Dropdown(list(PRECISIONS), value=default.precision, label="Precision"),
             "micro_batch_size": gr.Number(
                 default.micro_batch_size or 0,
@@ -151,20 +165,22 @@ def _settings() -> dict[str, Component]:
                 info="0 takes what fits into memory.",
                 precision=0,
             ),
-            "heldout_every": gr.Number(
-                default.heldout_every, label="Iterations between held-out checks", precision=0
+            "penalty": gr.Number(
+                ItiConfig.penalty,
+                label="Penalty",
+                info="Of the regression; 1 / C of scikit-learn.",
+                visible=False,
             ),
-            "seed": gr.Number(default.seed, label="Seed", precision=0),
         }
     made["standardise"] = gr.Checkbox(
         default.standardise,
         label="Standardise",
         info="Learn in units of each coordinate's spread.",
     )
-    return {field.name: made[field.name] for field in fields(LearnConfig)}
+    return {name: made[name] for name in SETTINGS}
 
 
-def _watch(handlers: LearnHandlers, job: gr.Dropdown) -> gr.Button:
+def _watch(handlers: JobHandlers, job: gr.Dropdown) -> gr.Button:
     seen = gr.State("")
     job.render()
     state, report = (gr.HTML(apply_default_css=False) for _ in range(2))

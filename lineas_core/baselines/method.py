@@ -33,6 +33,11 @@ class Method:
     config: FitConfig
     strength: float = 1.0
 
+    @property
+    def label(self) -> str:
+        """What the title begins with, for where there is room for a word or two."""
+        return self.title.partition(":")[0]
+
 
 def closed_form(
     name: str,

@@ -1,0 +1,102 @@
+"""What the Learn tab shows of a job, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from app import figures
+from app.advice import advice
+from app.checks import notices
+from app.job import Job
+from app.studio import Studio
+from app.tabs import fragments, progress
+from lineas_core import load_maps
+
+__all__ = ["JobHandlers", "job_menu"]
+
+_ACTIVE = ("queued", "loading", "running", "stopping", "hung")
+_RESUMABLE = ("stopped", "failed", "interrupted")
+_NO_JOB = "Nothing learnt yet. Fill in the form and press Start; the page may be closed meanwhile."
+
+
+class JobHandlers:
+    """The events of a job, and the typed endpoint that asks about one."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    @notices
+    def stop(self, job_id: str | None) -> None:
+        """End the job after this iteration, its best map is kept; a pass without any ends now."""
+        self._studio.jobs.stop(job_id or "")
+
+    @notices
+    def resume(self, job_id: str | None) -> None:
+        """Go on with a job that ended early."""
+        self._studio.jobs.resume(job_id or "")
+
+    @notices
+    def watch(self, job_id: str | None, seen: str) -> tuple[Any, ...]:
+        """What there is to see of a job, if it changed since `seen`.
+
+        Without a choice (the page was just opened) the job that runs is shown, else the newest.
+
+        Returns:
+            Menu, state, report, three buttons, curve, previews, modules, what is seen now.
+        """
+        jobs = self._studio.jobs.list()
+        job = _pick(jobs, job_id)
+        menu = [(each.request.title, each.state) for each in jobs]
+        now = f"{job and (job.id, job.state, job.position, job.iteration)} of {menu}"
+        if now == seen:
+            return (gr.skip(),) * 10
+        if job is None:
+            return gr.skip(), fragments.hint(_NO_JOB), "", *_buttons(None), "", "", "", now
+        records = self._studio.jobs.records(job.id)
+        maps = load_maps(job.map_folder) if job.map_folder else None
+        over = maps is not None and job.state not in _ACTIVE
+        return (
+            job_menu(jobs, job.id),
+            progress.job_state(job),
+            progress.report(advice(records, maps)) if over else "",
+            *_buttons(job),
+            figures.curve(records, job.iterations) if job.request.iterations else "",
+            _previews(job.request.preview_prompt, self._studio.jobs.previews(job.id)),
+            figures.modules(maps) if maps else "",
+            now,
+        )
+
+    @notices
+    def job(self, job_id: str) -> dict:
+        """How far a job is: state, message, iteration, iterations, elapsed, eta, position."""
+        job = self._studio.jobs.get(job_id)
+        keys = ("state", "message", "iteration", "iterations", "elapsed", "eta", "position")
+        return {key: getattr(job, key) for key in keys}
+
+
+def _previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """The figure for what the job made of its prompt."""
+    painted = any(record.get("pictures") for record in records)
+    return figures.strips(prompt, records) if painted else progress.previews(prompt, records)
+
+
+def _pick(jobs: Sequence[Job], job_id: str | None) -> Job | None:
+    chosen = [job for job in jobs if job.id == job_id]
+    active = [job for job in jobs if job.state in _ACTIVE]
+    return next(iter([*chosen, *reversed(active), *jobs]), None)
+
+
+def _buttons(job: Job | None) -> tuple[Any, ...]:
+    """Stop, resume and try it, each where it makes sense."""
+    state = job and job.state
+    usable = state in ("done", "stopped") and job.map_folder is not None
+    fitting = (state in _ACTIVE, state in _RESUMABLE, usable)
+    return tuple(gr.Button(visible=visible) for visible in fitting)
+
+
+def job_menu(jobs: Sequence[Job], job_id: str) -> Any:
+    """The menu of jobs, one of them chosen."""
+    return gr.Dropdown([(f"{j.request.title} · {j.state}", j.id) for j in jobs], value=job_id)
