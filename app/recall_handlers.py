@@ -48,15 +48,15 @@ class RecallHandlers:
         """What the address of the page asks for; else, with a notice if it was broken, the usual.
 
         Returns:
-            Tabs, the address without what it asks for, then the settings of pictures and of
-            texts; those of the tab that is not opened stay.
+            The tab to open, the address without what it asks for, then the settings of pictures
+            and of texts; those of the other tab stay.
         """
         home, _, query = address.partition("#")[0].partition("?")
         settings = self._linked(query)
         kind = self._entries(settings)[0].kind if settings else self._studio.opens_on()
         stay = {each: (gr.skip(),) * count for each, count in _SHOWN.items()}
         shown = {**stay, kind: self._shown(settings) if settings else self._usual(kind)}
-        return gr.Tabs(selected=kind), _web(home), *shown["text-to-image"], *shown["language"]
+        return kind, _web(home), *shown["text-to-image"], *shown["language"]
 
     @notices
     def from_picture(self, file: str, chosen: str | None) -> tuple[Any, ...]:
@@ -79,6 +79,28 @@ class RecallHandlers:
         if not settings:
             raise UserError("E_LINK", "this is no result", remedy="Choose another one.")
         return self._shown(settings)
+
+    @notices
+    def begin(self, map_id: str | None, restored: Sequence[str], at: float) -> tuple[Any, ...]:
+        """Where λ starts with the map that was just chosen.
+
+        It goes to where the map's method starts. Between two that start at 1, as nearly all do,
+        it stays where somebody put it, and so does a λ that was `restored` with its map.
+
+        Args:
+            map_id: the map.
+            restored: map and prompt that came together.
+            at: where the map before it started.
+
+        Returns:
+            λ, what is still restored, where this map starts.
+        """
+        if not map_id:
+            return (gr.skip(),) * 3
+        own = self._studio.entry(map_id).strength
+        if map_id in restored[:1]:
+            return gr.skip(), gr.skip(), own
+        return gr.skip() if own == at == 1 else own, [], own
 
     @notices
     def tell(

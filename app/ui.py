@@ -13,6 +13,7 @@ from app.image_handlers import ImageHandlers
 from app.job_handlers import JobHandlers
 from app.learn_handlers import LearnHandlers
 from app.library_handlers import LibraryHandlers
+from app.method_handlers import MethodHandlers
 from app.mix_handlers import MixHandlers
 from app.rates_handlers import RatesHandlers
 from app.recall_handlers import RecallHandlers
@@ -22,7 +23,7 @@ from app.tabs.explain import explain_tab
 from app.tabs.images import images_tab
 from app.tabs.learn import learn_tab
 from app.tabs.library import library_tab
-from app.tabs.recall import IF_LOOKED_AT, OPEN, SHOW_ADDRESS, TELL_ADDRESS
+from app.tabs.recall import IF_CHOSEN, OPEN, SHOW_ADDRESS, TELL_ADDRESS
 from app.tabs.text import text_tab
 
 __all__ = ["LOOK", "build_demo"]
@@ -54,7 +55,7 @@ LOOK = {"theme": _THEME, "css_paths": _ROOT / "assets" / "style.css"}
 def build_demo(studio: Studio) -> gr.Blocks:
     """The page and its endpoints, over everything behind them."""
     handlers, painting, learning = Handlers(studio), ImageHandlers(studio), LearnHandlers(studio)
-    watching = JobHandlers(studio)
+    watching, between = JobHandlers(studio), MethodHandlers(studio)
     rates, shelving = RatesHandlers(studio), LibraryHandlers(studio)
     mixing, comparing = MixHandlers(studio), CompareHandlers(studio)
     recalling, explaining = RecallHandlers(studio, mixing), ExplainHandlers(studio)
@@ -64,7 +65,9 @@ def build_demo(studio: Studio) -> gr.Blocks:
         home, start = (gr.Textbox(visible=False) for _ in range(2))
         with gr.Tabs(selected=studio.opens_on()) as tabs:
             with gr.Tab("Images", id="text-to-image") as images_frame:
-                images = images_tab(painting, mixing, comparing, recalling, handlers, home)
+                images = images_tab(
+                    painting, mixing, comparing, between, recalling, handlers, home
+                )
             with gr.Tab("Text", id="language") as text_frame:
                 text = text_tab(handlers, rates, recalling, home)
             with gr.Tab("Learn", id="learn"):
@@ -86,7 +89,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
         for frame, making, tab in looked_at:
             menu = {"fn": making.library, "inputs": [tab.concept, home], "outputs": [tab.concept]}
             frame.select(**menu, **QUIET)
-            opened.then(**menu, js=IF_LOOKED_AT.format(label=frame.label), **QUIET)
+            opened.then(**menu, js=IF_CHOSEN.format(label=frame.label), **QUIET)
             frame.select(None, [tab.query], None, js=SHOW_ADDRESS, **IN_PAGE)
         library_frame.select(**library.look)
         explain_frame.select(explaining.library, [looked_into], [looked_into], **QUIET)

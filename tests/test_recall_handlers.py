@@ -55,8 +55,8 @@ def _recipe(maps, prompt="A valley", seed=7, model="small"):
 
 def test_a_link_opens_its_tab_with_all_that_it_names(handlers, notices):
     settings = Settings(["mine", "robot"], [0.35, -1], "A valley", 7)
-    tabs, home, *shown = handlers.open(f"{HOME}{settings.query}&__theme=dark#x")
-    assert (tabs.selected, home) == ("text-to-image", HOME)
+    tab, home, *shown = handlers.open(f"{HOME}{settings.query}&__theme=dark#x")
+    assert (tab, home) == ("text-to-image", HOME)
     menu, *values = shown[:6]
     assert menu.value == "mine"
     assert values == [0.35, "A valley", 7, ["mine", "A valley"], [("robot", -1)]]
@@ -70,7 +70,7 @@ def test_a_link_opens_its_tab_with_all_that_it_names(handlers, notices):
 def test_a_link_to_a_text_leaves_the_pictures_alone(handlers):
     settings = Settings(["topic"], [0.5], "Once", 3, length=9, temperature=0.2, chat=True)
     answer = handlers.open(HOME + settings.query)
-    assert answer[0].selected == "language"
+    assert answer[0] == "language"
     assert all(map(_is_skip, answer[PICTURES]))
     menu, *values = answer[TEXTS]
     assert menu.value == "topic"
@@ -78,8 +78,8 @@ def test_a_link_to_a_text_leaves_the_pictures_alone(handlers):
 
 
 def test_an_address_that_asks_for_nothing_opens_the_usual_page(handlers, notices):
-    tabs, _, menu, *others = handlers.open(f"{HOME}?__theme=dark")
-    assert (tabs.selected, menu.value) == ("text-to-image", "robot")
+    tab, _, menu, *others = handlers.open(f"{HOME}?__theme=dark")
+    assert (tab, menu.value) == ("text-to-image", "robot")
     assert all(map(_is_skip, others))
     assert notices == []
 
@@ -98,8 +98,8 @@ def test_an_address_that_asks_for_nothing_opens_the_usual_page(handlers, notices
     ],
 )
 def test_a_broken_link_is_one_notice_and_the_usual_page(handlers, notices, query, sentence):
-    tabs, _, menu, *others = handlers.open(f"{HOME}?{query}")
-    assert (tabs.selected, menu.value) == ("text-to-image", "robot")
+    tab, _, menu, *others = handlers.open(f"{HOME}?{query}")
+    assert (tab, menu.value) == ("text-to-image", "robot")
     assert all(map(_is_skip, others))
     (notice,) = notices
     assert sentence in notice

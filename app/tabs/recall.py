@@ -11,11 +11,33 @@ from app.recall_handlers import RecallHandlers
 from app.tabs import IN_PAGE, QUIET, fragments
 from app.tabs.tiles import earlier
 
-__all__ = ["SHOW_ADDRESS", "recall", "restore"]
+__all__ = ["IF_CHOSEN", "OPEN", "SHOW_ADDRESS", "TELL_ADDRESS", "recall", "restore"]
 
 _SCRIPTS = Path(__file__).parents[2] / "assets"
 SHOW_ADDRESS = (_SCRIPTS / "address.js").read_text(encoding="utf-8")
 """Takes the end of an address and puts it into the browser's, without loading the page."""
+
+TELL_ADDRESS = """() => {
+    document.addEventListener('click', event => {
+        if (event.target.closest('[role="tab"]')) document.body.dataset.tab = 'chosen';
+    });
+    return [location.href];
+}"""
+"""Tells the address of the page, and from now on remembers whether somebody chose a tab."""
+
+OPEN = """tab => document.body.dataset.tab
+    ? {__type__: 'update'}
+    : {__type__: 'update', selected: tab}"""
+"""Opens a tab, but whoever was quicker than the server stays where they went."""
+
+IF_CHOSEN = """(concept, home) => {{
+    const shown = document.querySelector('[role="tab"][aria-selected="true"]');
+    const chosen = document.body.dataset.tab && shown?.textContent.trim() === '{label}';
+    return [concept, chosen ? home : ''];
+}}"""
+"""Of a menu and the address of the page: no address unless somebody chose the tab with this label
+before the page had opened.
+"""
 
 _DROP = (_SCRIPTS / "drop.js").read_text(encoding="utf-8")
 _COPY = (_SCRIPTS / "copy.js").read_text(encoding="utf-8")
