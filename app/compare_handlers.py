@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -15,7 +15,7 @@ from app.mix import Mix
 from app.studio import Studio
 from app.tabs import fragments, numbers
 
-__all__ = ["SIDES", "CompareHandlers"]
+__all__ = ["SIDES", "CompareHandlers", "side_by_side"]
 
 SIDES = ("A", "B")
 
@@ -50,24 +50,16 @@ class CompareHandlers:
             for e in self._studio.maps()
             if e.kind == "text-to-image" and e.model == model
         ]
-        labelled: list[tuple[Image, str]] = []
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            maps = [each for each, _ in some if each]
-            rows = [[lam * (mine == each) for each in maps] for mine, _ in some]
-            made = self._studio.paint(maps, text, rows, seed=seed)
-            labelled += [
-                (picture.image, title) for picture, (_, title) in zip(made, some, strict=True)
-            ]
+        for labelled in side_by_side(self._studio, wanted, text, lam, seed):
             left = len(wanted) - len(labelled)
             what = f"“{text}”, seed {seed}, λ = {lam:+g}: "
             what += f"{left} more to paint …" if left else "click one to take its concept."
             yield labelled, fragments.hint(what), [each for each, _ in wanted]
 
     def take(self, listed: list[str], strength: float, event: gr.SelectData) -> tuple[Any, ...]:
-        """The concept of the picture that was clicked, and its λ."""
+        """The concept of the picture that was clicked, its λ, and that it comes with this λ."""
         map_id = listed[event.index]
-        return (map_id, strength) if map_id else (gr.skip(), 0)
+        return (map_id, strength, [map_id, ""]) if map_id else (gr.skip(), 0, gr.skip())
 
     @notices
     def draw(self, map_id: str | None, further: list[tuple[str, float]]) -> tuple[Any, ...]:
@@ -115,6 +107,33 @@ class CompareHandlers:
     def tallies(self) -> str:
         """What all choices so far come to, for each map."""
         return numbers.tallies(self._studio.ballots.tallies())
+
+
+def side_by_side(
+    studio: Studio, wanted: Sequence[tuple[str, str]], prompt: str, strength: float, seed: int
+) -> Iterator[list[tuple[Image, str]]]:
+    """Paint one prompt and seed with several maps, a few at a time.
+
+    Args:
+        studio: what paints.
+        wanted: id and label of every map, all of one model; no id stands for the original.
+        prompt: what to paint.
+        strength: λ of all.
+        seed: of the noise.
+
+    Yields:
+        The labelled pictures so far.
+    """
+    labelled: list[tuple[Image, str]] = []
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        maps = [each for each, _ in some if each]
+        rows = [[strength * (mine == each) for each in maps] for mine, _ in some]
+        made = studio.paint(maps, prompt, rows, seed=seed)
+        labelled += [
+            (picture.image, label) for picture, (_, label) in zip(made, some, strict=True)
+        ]
+        yield labelled
 
 
 def _anonymous(image: Image) -> Image:

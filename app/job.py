@@ -10,7 +10,13 @@ from lineas_core.baselines import METHODS
 from lineas_core.config import BUDGETS, FitConfig, LearnConfig
 from lineas_core.prompts import PromptSet
 
-__all__ = ["Job", "JobRequest"]
+__all__ = ["PENDING", "STARTED", "Job", "JobRequest"]
+
+STARTED = ("loading", "running", "stopping")
+"""States of a job that a worker has taken."""
+
+PENDING = ("queued", *STARTED, "hung")
+"""States of a job that is not over."""
 
 
 @dataclass(frozen=True)

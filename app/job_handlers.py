@@ -10,14 +10,13 @@ import gradio as gr
 from app import figures
 from app.advice import advice
 from app.checks import notices
-from app.job import Job
+from app.job import PENDING, Job
 from app.studio import Studio
 from app.tabs import fragments, progress
 from lineas_core import load_maps
 
 __all__ = ["JobHandlers", "job_menu"]
 
-_ACTIVE = ("queued", "loading", "running", "stopping", "hung")
 _RESUMABLE = ("stopped", "failed", "interrupted")
 _NO_JOB = "Nothing learnt yet. Fill in the form and press Start; the page may be closed meanwhile."
 
@@ -57,7 +56,7 @@ class JobHandlers:
             return gr.skip(), fragments.hint(_NO_JOB), "", *_buttons(None), "", "", "", now
         records = self._studio.jobs.records(job.id)
         maps = load_maps(job.map_folder) if job.map_folder else None
-        over = maps is not None and job.state not in _ACTIVE
+        over = maps is not None and job.state not in PENDING
         return (
             job_menu(jobs, job.id),
             progress.job_state(job),
@@ -85,7 +84,7 @@ def _previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
 
 def _pick(jobs: Sequence[Job], job_id: str | None) -> Job | None:
     chosen = [job for job in jobs if job.id == job_id]
-    active = [job for job in jobs if job.state in _ACTIVE]
+    active = [job for job in jobs if job.state in PENDING]
     return next(iter([*chosen, *reversed(active), *jobs]), None)
 
 
@@ -93,7 +92,7 @@ def _buttons(job: Job | None) -> tuple[Any, ...]:
     """Stop, resume and try it, each where it makes sense."""
     state = job and job.state
     usable = state in ("done", "stopped") and job.map_folder is not None
-    fitting = (state in _ACTIVE, state in _RESUMABLE, usable)
+    fitting = (state in PENDING, state in _RESUMABLE, usable)
     return tuple(gr.Button(visible=visible) for visible in fitting)
 
 

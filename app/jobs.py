@@ -33,7 +33,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from app.job import Job, JobRequest
+from app.job import PENDING, STARTED, Job, JobRequest
 from app.lock import Lock
 from lineas_core.errors import UserError
 from lineas_core.storage import write_atomically
@@ -43,8 +43,6 @@ __all__ = ["Jobs", "whole_lines"]
 PATIENCE = 120
 """Seconds without a sign of life after which a worker counts as hung."""
 
-_STARTED = ("loading", "running", "stopping")
-_PENDING = ("queued", *_STARTED, "hung")
 _ONCE_STOPPED = {"queued": "stopped", "loading": "stopping", "running": "stopping"}
 _ITERATIONS_OF_PATIENCE = 20  # a large model's iteration may take longer than PATIENCE
 _FIRST_ITERATION = 5  # times PATIENCE, while there is no pace yet
@@ -83,9 +81,9 @@ class Jobs:
         # The lock before the job: a worker writes how the job ended before it lets go.
         alive = self.lock.held
         job = self._read(job_id)
-        if job.state in _PENDING and not alive:
+        if job.state in PENDING and not alive:
             return replace(job, state="interrupted")
-        if job.state in _STARTED and self._silent(job):
+        if job.state in STARTED and self._silent(job):
             return replace(job, state="hung")
         if job.state == "queued":
             earlier = [other for other in self.waiting() if other.created < job.created]
@@ -119,7 +117,7 @@ class Jobs:
     def delete(self, job_id: str) -> None:
         """Remove a job that is over, and its maps with it."""
         job = self.get(job_id)
-        if job.state in _PENDING:
+        if job.state in PENDING:
             raise UserError("E_JOB", f"this job is {job.state}", remedy="Stop it first.")
         shutil.rmtree(self.folder / job_id)
 
@@ -158,7 +156,7 @@ class Jobs:
             return
         with lock:
             for job in self._each(self._read):
-                if job.state in _STARTED:  # by a worker that was killed
+                if job.state in STARTED:  # by a worker that was killed
                     self.write(replace(job, state="interrupted"))
             descriptor = lock.fileno()
             worker = subprocess.Popen(

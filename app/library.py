@@ -15,7 +15,7 @@ from lineas_core.baselines import METHODS
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models.catalog import MODELS, Kind
 
-__all__ = ["MapEntry", "prompts_of", "read_map", "ready_made", "siblings", "stored"]
+__all__ = ["MapEntry", "alike", "prompts_of", "read_map", "ready_made", "siblings", "stored"]
 
 Origin = Literal["ready-made", "yours"]
 
@@ -121,7 +121,7 @@ def siblings(entry: MapEntry, maps: Sequence[MapEntry]) -> list[MapEntry]:
     """
     prompts, order = prompts_of(entry), [*METHODS]
     others = [e for e in maps if (e.model, e.kind) == (entry.model, entry.kind)]
-    same = [e for e in others if prompts and _sides(prompts_of(e)) == _sides(prompts)]
+    same = [e for e in others if prompts and alike(prompts, prompts_of(e))]
     distinct = {e.metadata.get("sha256", e.id): e for e in [*reversed(same), entry]}
     return sorted(
         distinct.values(),
@@ -129,10 +129,10 @@ def siblings(entry: MapEntry, maps: Sequence[MapEntry]) -> list[MapEntry]:
     )
 
 
-def _sides(prompts: PromptSet | None) -> tuple[tuple[str, ...], ...]:
-    if prompts is None:
-        return ()
-    return prompts.source, prompts.target, prompts.heldout_source, prompts.heldout_target
+def alike(one: PromptSet, other: PromptSet | None) -> bool:
+    """Whether the prompts are the same on all sides, also those that are only measured on."""
+    sides = ("source", "target", "heldout_source", "heldout_target")
+    return other is not None and all(getattr(one, s) == getattr(other, s) for s in sides)
 
 
 @lru_cache(maxsize=512)

@@ -23,7 +23,7 @@ def test_the_overview_starts_with_the_original_and_takes_what_is_clicked(studio)
     assert [image.getpixel((0, 0)) for image, _ in labelled] == [100, 200, 200]
     assert listed == ["", "robot", "mine"]
     assert "seed 1" in told
-    assert handlers.take(listed, 1, SimpleNamespace(index=2)) == ("mine", 1)
+    assert handlers.take(listed, 1, SimpleNamespace(index=2)) == ("mine", 1, ["mine", ""])
     assert handlers.take(listed, 1, SimpleNamespace(index=0))[1] == 0
 
 
@@ -45,7 +45,8 @@ def test_rows_open_move_up_and_close(studio):
     handlers = MixHandlers(studio)
     frame, menu, lam, *_ = handlers.add("robot", None, 0.5, None, 0.5)
     assert (frame.visible, menu.value, lam) == (True, "mine", 0.5)
-    first, strength, _, menu, lam, *_ = handlers.move_up(0, "robot", 0.8, "mine", 0.3, None, 0.5)
+    rows = ("mine", 0.3, None, 0.5)
+    first, strength, _, _, menu, lam, *_ = handlers.move_up(0, "robot", 0.8, *rows)
     assert (first, strength, menu.value, lam) == ("mine", 0.3, "robot", 0.8)
     frame, menu, *_ = handlers.remove(0, "robot", "mine", 0.3, None, 0.5)
     assert not frame.visible

@@ -68,10 +68,10 @@ def test_a_closed_row_lets_the_others_move_up(handlers):
 
 
 def test_a_map_moves_up_with_its_strength(handlers):
-    first, lam, *answers = handlers.move_up(0, "robot", -1, "night", 0.25, "car", 0.75)
-    assert (first, lam) == ("night", 0.25)
+    first, lam, kept, *answers = handlers.move_up(0, "robot", -1, "night", 0.25, "car", 0.75)
+    assert (first, lam, kept) == ("night", 0.25, ["night", ""])
     assert _rows(answers) == ([("robot", -1), ("car", 0.75)], False)
-    first, lam, *answers = handlers.move_up(1, "robot", -1, "night", 0.25, "car", 0.75)
+    first, lam, _, *answers = handlers.move_up(1, "robot", -1, "night", 0.25, "car", 0.75)
     assert (first, lam) == ("robot", -1)
     assert _rows(answers) == ([("car", 0.75), ("night", 0.25)], False)
 

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gradio as gr
@@ -115,6 +116,26 @@ def test_a_tab_waits_with_its_menu_until_the_page_has_opened(studio):
     for tab in (ImageHandlers(studio), Handlers(studio)):
         assert _is_skip(tab.library(None, ""))
         assert tab.library(None, HOME).value
+
+
+def _begin(handlers, map_id, restored=(), at=1.0):
+    """λ, or None where it stays; what is still restored; where the map starts."""
+    strength, kept, own = handlers.begin(map_id, [*restored], at)
+    return None if _is_skip(strength) else strength, None if _is_skip(kept) else kept, own
+
+
+def test_a_map_begins_at_the_strength_of_its_method(studio, handlers):
+    studio.entries[2] = replace(studio.entries[2], metadata={"strength": 0.5})
+    assert _begin(handlers, "mine") == (0.5, [], 0.5)
+    assert _begin(handlers, "robot", at=0.5) == (1.0, [], 1.0)
+    assert _begin(handlers, "robot") == (None, [], 1.0)  # stays where somebody put it
+
+
+def test_a_strength_that_came_with_its_map_stays_until_another_map_is_chosen(studio, handlers):
+    studio.entries[2] = replace(studio.entries[2], metadata={"strength": 0.5})
+    assert _begin(handlers, "mine", ["mine", ""]) == (None, None, 0.5)
+    _, kept, _ = _begin(handlers, "robot", ["mine", ""], 0.5)
+    assert _begin(handlers, "mine", kept) == (0.5, [], 0.5)
 
 
 def test_a_restored_prompt_is_not_taken_for_an_example(studio):

@@ -1,4 +1,4 @@
-"""Below the pictures: all concepts on one prompt, and the blind choice."""
+"""Below the pictures: all concepts and all methods on one prompt, and the blind choice."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from functools import partial
 import gradio as gr
 
 from app.compare_handlers import SIDES, CompareHandlers
+from app.method_handlers import MethodHandlers
 from app.tabs import MODEL, QUIET
 
-__all__ = ["blind_choice", "overview"]
+__all__ = ["blind_choice", "methods", "overview"]
+
+_SECONDS = 1.5  # between two looks at what is being learnt
+# A queue of its own: whoever moves a slider meanwhile gets the model between two batches.
+_MANY = {
+    "show_progress": "hidden",
+    "concurrency_id": "overview",
+    "concurrency_limit": 1,
+    "api_visibility": "private",
+}
 
 
 def overview(
@@ -18,6 +28,7 @@ def overview(
     strength: gr.Slider,
     prompt: gr.Textbox,
     seed: gr.Number,
+    kept: gr.State,
 ) -> None:
     """Declare the gallery of all concepts; the other arguments are the tab's own."""
     listed = gr.State([])
@@ -33,29 +44,46 @@ def overview(
             )
             start = gr.Button("Paint them all", size="sm", scale=0, min_width=160)
         told = gr.HTML(apply_default_css=False)
-        gallery = gr.Gallery(
-            label="Every concept on this prompt; click one",
-            show_label=False,
-            columns=6,
-            height="auto",
-            format="png",
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            container=False,
-            elem_classes=["strip", "all"],
-        )
-    # A queue of its own: whoever moves a slider meanwhile gets the model between two batches.
-    start.click(
-        handlers.overview,
-        [concept, prompt, seed, at],
-        [gallery, told, listed],
-        show_progress="hidden",
-        concurrency_id="overview",
-        concurrency_limit=1,
-        api_visibility="private",
+        gallery = _gallery("Every concept on this prompt; click one")
+    start.click(handlers.overview, [concept, prompt, seed, at], [gallery, told, listed], **_MANY)
+    gallery.select(handlers.take, [listed, at], [concept, strength, kept], **QUIET)
+
+
+def methods(
+    handlers: MethodHandlers,
+    concept: gr.Dropdown,
+    strength: gr.Slider,
+    prompt: gr.Textbox,
+    seed: gr.Number,
+    kept: gr.State,
+) -> None:
+    """Declare the gallery of all methods; the other arguments are the tab's own."""
+    painted, learnt = gr.State({}), gr.State("")
+    timer = gr.Timer(_SECONDS, active=False)
+    with gr.Accordion("Compare methods", open=False) as frame:
+        standing = gr.HTML(apply_default_css=False)
+        with gr.Row(elem_classes="ask-for"):
+            start = gr.Button(
+                "Paint them side by side", size="sm", scale=0, min_width=190, visible=False
+            )
+            others = gr.Button(
+                "Learn the others", size="sm", scale=0, min_width=160, visible=False
+            )
+        told = gr.HTML(apply_default_css=False)
+        gallery = _gallery("Every method on this prompt; click one")
+    look = {"inputs": [concept, painted], **QUIET}
+    seen = [standing, start, others, timer, gallery]
+    gr.on([frame.expand, concept.change], handlers.look, outputs=seen, **look)
+    others.click(handlers.learn_others, outputs=seen, **look)
+    timer.tick(handlers.wait, outputs=[*seen, learnt], **look)
+    gr.on(
+        [start.click, learnt.change],
+        handlers.paint,
+        [concept, prompt, seed, strength],
+        [gallery, told, painted],
+        **_MANY,
     )
-    gallery.select(handlers.take, [listed, at], [concept, strength], **QUIET)
+    gallery.select(handlers.take, [painted], [concept, strength, prompt, seed, kept], **QUIET)
 
 
 def blind_choice(handlers: CompareHandlers, concept: gr.Dropdown, further: gr.State) -> None:
@@ -84,6 +112,21 @@ def blind_choice(handlers: CompareHandlers, concept: gr.Dropdown, further: gr.St
             partial(handlers.answer, side), [pair], [pair, answers, verdict, tallies], **QUIET
         )
     frame.expand(handlers.tallies, None, [tallies], **QUIET)
+
+
+def _gallery(label: str) -> gr.Gallery:
+    return gr.Gallery(
+        label=label,
+        show_label=False,
+        columns=6,
+        height="auto",
+        format="png",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        container=False,
+        elem_classes=["strip", "all"],
+    )
 
 
 def _side(side: str) -> gr.Image:

@@ -10,11 +10,12 @@ import gradio as gr
 from app.compare_handlers import CompareHandlers
 from app.handlers import Handlers
 from app.image_handlers import STRIP, ImageHandlers
+from app.method_handlers import MethodHandlers
 from app.mix_handlers import MixHandlers
 from app.recall_handlers import RecallHandlers
 from app.settings import SEED
 from app.tabs import IN_PAGE, MODEL, QUIET, fragments
-from app.tabs.compare import blind_choice, overview
+from app.tabs.compare import blind_choice, methods, overview
 from app.tabs.install import install_panel
 from app.tabs.mix import mix
 from app.tabs.recall import recall, restore
@@ -59,6 +60,7 @@ def images_tab(
     handlers: ImageHandlers,
     mixing: MixHandlers,
     comparing: CompareHandlers,
+    between: MethodHandlers,
     recalling: RecallHandlers,
     shared: Handlers,
     home: gr.Textbox,
@@ -69,12 +71,13 @@ def images_tab(
         handlers: what its events do.
         mixing: what the events of further concepts do.
         comparing: what the events of the overview and the blind choice do.
+        between: what the events of the comparison between methods do.
         recalling: what the events do that bring settings back.
         shared: what the events of the install panel do.
         home: address of the page.
     """
     model, wish, shown, measured = gr.State(""), gr.State(0), gr.State(""), gr.State("")
-    kept = gr.State([])
+    kept, began = gr.State([]), gr.State(1.0)
     with gr.Row(elem_classes="easel"):
         with gr.Column(scale=1, min_width=280, elem_classes="ask"):
             concept = gr.Dropdown([], label="Concept")
@@ -110,7 +113,7 @@ def images_tab(
             )
             curve = gr.HTML(apply_default_css=False)
     with rows:  # they move the slider, too
-        added = mix(mixing, concept, strength)
+        added = mix(mixing, concept, strength, kept)
     further = added.further
     seed = gr.Number(
         SEED, label="Seed", info="Same seed, same picture.", precision=0, render=False
@@ -118,7 +121,8 @@ def images_tab(
     restored = [concept, strength, prompt, seed, kept, further, *added.answers]
     from_picture = restore(recalling, concept, restored)
     below = gr.Column()  # its events need those of the pictures
-    overview(comparing, concept, strength, prompt, seed)
+    overview(comparing, concept, strength, prompt, seed, kept)
+    methods(between, concept, strength, prompt, seed, kept)
     blind_choice(comparing, concept, further)
     with gr.Accordion("Settings", open=False):
         seed.render()
@@ -132,7 +136,7 @@ def images_tab(
         [concept, prompt, kept],
         [summary, facts, prompt, examples, words, model],
         **QUIET,
-    )
+    ).then(recalling.begin, [concept, kept, began], [strength, kept, began], **QUIET)
     picked = examples.click(handlers.pick, [examples], [prompt], **QUIET)
     reseed.click(handlers.another_seed, None, [seed], **QUIET)
     strip.select(handlers.strength_at, None, [strength], **QUIET)

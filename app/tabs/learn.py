@@ -150,10 +150,18 @@ def _settings() -> dict[str, Component]:
             "batch_size": gr.Number(
                 default.batch_size or 0, label="Batch", info="0 takes all.", precision=0
             ),
+            "seed": gr.Number(default.seed, label="Seed", precision=0),
+        }
+    with gr.Row(elem_classes="settings"):
+        made |= {
             "heldout_every": gr.Number(
                 default.heldout_every, label="Iterations between held-out checks", precision=0
             ),
-            "seed": gr.Number(default.seed, label="Seed", precision=0),
+            "standardise": gr.Checkbox(
+                default.standardise,
+                label="Standardise",
+                info="Learn in units of each coordinate's spread.",
+            ),
         }
     with gr.Row(elem_classes="settings"):
         made |= {
@@ -172,11 +180,6 @@ def _settings() -> dict[str, Component]:
                 visible=False,
             ),
         }
-    made["standardise"] = gr.Checkbox(
-        default.standardise,
-        label="Standardise",
-        info="Learn in units of each coordinate's spread.",
-    )
     return {name: made[name] for name in SETTINGS}
 
 

@@ -28,13 +28,16 @@ class MixRows:
     answers: Sequence[gr.blocks.Block]
 
 
-def mix(handlers: MixHandlers, concept: gr.Dropdown, strength: gr.Slider) -> MixRows:
+def mix(
+    handlers: MixHandlers, concept: gr.Dropdown, strength: gr.Slider, kept: gr.State
+) -> MixRows:
     """Declare the rows and the button that opens them.
 
     Args:
         handlers: what the events do.
         concept: menu of the first map.
         strength: its slider.
+        kept: the map that comes with a λ of its own, see `RecallHandlers`.
     """
     further = gr.State([])
     values, answers, buttons = [], [], []
@@ -60,7 +63,7 @@ def mix(handlers: MixHandlers, concept: gr.Dropdown, strength: gr.Slider) -> Mix
         up.click(
             partial(handlers.move_up, place),
             [concept, strength, *values],
-            [concept, strength, *answers],
+            [concept, strength, kept, *answers],
             **QUIET,
         )
     gr.on(

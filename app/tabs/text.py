@@ -58,7 +58,7 @@ def text_tab(
         recalling: what the events do that bring settings back.
         home: address of the page.
     """
-    model, wish, kept = gr.State(""), gr.State(0), gr.State([])
+    model, wish, kept, began = gr.State(""), gr.State(0), gr.State([]), gr.State(1.0)
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=2, min_width=320):
             concept = gr.Dropdown([], label="Concept")
@@ -102,7 +102,7 @@ def text_tab(
         [concept, prompt, kept],
         [summary, caution, facts, table, prompt, examples, chat, model],
         **QUIET,
-    )
+    ).then(recalling.begin, [concept, kept, began], [strength, kept, began], **QUIET)
     picked = examples.click(handlers.pick, [examples], [prompt], **QUIET)
     drawn = reseed.click(handlers.another_seed, None, [seed], **QUIET)
     # Every wish first gets a number: it stops what is being written for an older one, so that
