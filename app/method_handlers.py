@@ -30,9 +30,7 @@ _NO_PROMPTS = (
     "The prompts were not handed on with this map, so no other method can learn from them. "
     "Choose a ready-made map, or one of your own."
 )
-_FIGURE = (
-    "Held-out is the distance to the target on sentences nobody learnt from: lower is closer."
-)
+_FIGURE = "Held-out is the distance to the target on prompts not learnt from: lower is closer."
 
 
 @dataclass(frozen=True)
@@ -209,7 +207,7 @@ def _told(standing: _Standing) -> str:
 def _caption(entry: MapEntry) -> str:
     """Method and held-out distance; where it was taken at another λ than 1, that λ."""
     measured = _measured(entry.metadata.get("heldout"))
-    at = f" at λ {entry.strength:g}" if measured and entry.strength != 1 else ""
+    at = f" at λ\N{NO-BREAK SPACE}{entry.strength:g}" if measured and entry.strength != 1 else ""
     return f"{entry.method_label}{measured}{at}"
 
 

@@ -133,7 +133,7 @@ def test_only_maps_of_the_same_prompts_and_model_stand_beside_each_other(studio,
         "original\nheld-out 2.00",
         "LinEAS\nheld-out 0.50",
         "Mean-AcT",
-        "ITI-C\nheld-out 1.25 at λ 0.5",
+        "ITI-C\nheld-out 1.25 at λ\N{NO-BREAK SPACE}0.5",
     ]
     assert [image.getpixel((0, 0)) for image, _ in labelled] == [100, 175, 175, 175]
     assert "“A valley”, seed 3, λ = +0.75" in told

@@ -114,7 +114,7 @@ def _settings(made: Mapping[str, Any], maps: SteeringMaps) -> str:
     names = list(maps)
     facts = {
         "modules": f"{len(names)} ({_preset(names)}): {names[0]} to {names[-1]}",
-        "training loss": _change(made.get("loss_start"), made.get("loss")),
+        **_training_loss(made),
         "learnt on": made.get("date", "?"),
         **{str(name).replace("_", " "): value for name, value in config.items()},
     }
@@ -128,10 +128,12 @@ def _preset(names: Sequence[str]) -> str:
     return min(fitting, key=lambda name: name.startswith("all-"), default="no preset")
 
 
-def _change(start: object, end: object) -> str:
+def _training_loss(made: Mapping[str, Any]) -> dict[str, str]:
+    """The fact, where there is one: a method without iterations has no loss."""
+    start, end = made.get("loss_start"), made.get("loss")
     if not isinstance(start, float) or not isinstance(end, float):
-        return "?"
-    return f"{start:.3g} before, {end:.3g} after"
+        return {}
+    return {"training loss": f"{start:.3g} before, {end:.3g} after"}
 
 
 def _value(value: object) -> str:
