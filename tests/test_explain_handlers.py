@@ -21,7 +21,7 @@ class FakeStudio:
     def maps(self):
         return [MapEntry(k, k.title(), "tiny", "yours", None, {}) for k in ("one", "two")]
 
-    def steering(self, map_id):
+    def steering(self, _):
         return MAPS
 
 
