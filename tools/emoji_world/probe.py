@@ -74,16 +74,20 @@ def _loss(logits: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
 @torch.no_grad()
 def _accuracy(probe: Probe, count: int = 1500) -> dict[str, float]:
     """Shares of held-out pictures whose label is found; a subject counts once for each shown."""
-    found: dict[str, list[float]] = {"subject": [], "alarm": [], "scene": [], "look": []}
+    kinds = ("subject", "alarm", "first", "scene", "look")
+    found: dict[str, list[float]] = {kind: [] for kind in kinds}
     for seed in range(_HELD_OUT, _HELD_OUT + count // 50):
         x, wanted = _pictures(seed, 50, spoilt=False)
         logits = probe(x)
         seen = wanted["subject"] > 0
         found["subject"] += (logits["subject"][seen] > 0).float().tolist()
         found["alarm"] += (logits["subject"][~seen] > 0).float().tolist()
+        shown = seen.gather(1, logits["subject"].argmax(1, keepdim=True)).squeeze(1)
+        found["first"] += shown[seen.any(dim=1)].float().tolist()
         for kind in ("scene", "look"):
             found[kind] += (logits[kind].argmax(1) == wanted[kind]).float().tolist()
     return {
+        "most certain subject is shown": float(np.mean(found["first"])),
         "subjects found": float(np.mean(found["subject"])),
         "subjects seen where there are none, each": float(np.mean(found["alarm"])),
         "scenes": float(np.mean(found["scene"])),
