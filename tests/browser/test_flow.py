@@ -83,7 +83,7 @@ def test_a_binary_upload_is_one_sentence_and_loses_nothing(page, tmp_path):
     page.get_by_label("Source: steer away from these").fill("my own prompt")
     picture = tmp_path / "prompts.txt"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
-    page.locator("input[type=file]").first.set_input_files(picture)
+    page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(picture)
     notice = page.get_by_text("binary")
     notice.wait_for()
     assert "Traceback" not in page.content()
