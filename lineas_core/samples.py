@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lineas_core.affine import AffineMap, SteeringMaps
+from lineas_core.attention import ShortAttention
 from lineas_core.config import FitConfig
 from lineas_core.errors import UserError
 from lineas_core.hooks import Complete, Pool, record, steer
@@ -149,7 +150,7 @@ class Samples:
         # A network in bfloat16 is left to compute as it does when it generates.
         lower = lower and weight.dtype == torch.float32
         mixed = torch.autocast(weight.device.type, torch.bfloat16, enabled=lower)
-        with mixed, suppress(Complete):
+        with mixed, ShortAttention(), suppress(Complete):
             self.model.forward(inputs)
 
     def pooling(self, inputs: Inputs) -> Pool:

@@ -1,0 +1,38 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lineas_core import attention
+from lineas_core.attention import ShortAttention
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """The kernels that were asked for."""
+    kernels, real = [], attention.sdpa_kernel
+    monkeypatch.setattr(attention, "sdpa_kernel", lambda k: (kernels.append(k), real(k))[1])
+    return kernels
+
+
+def _attend(positions, *, grad=True, masked=True):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, positions, 8, requires_grad=grad) for _ in range(3))
+    mask = torch.ones(positions, positions, dtype=torch.bool).tril() if masked else None
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    return (out, *torch.autograd.grad(out.square().sum(), (query, key, value))) if grad else out
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_short_attention_and_its_gradient_are_the_same(chosen, masked):
+    fused = _attend(17, masked=masked)
+    with ShortAttention():
+        plain = _attend(17, masked=masked)
+    assert len(chosen) == 1
+    torch.testing.assert_close(plain, fused)
+
+
+def test_long_attention_and_passes_without_gradient_keep_their_kernel(chosen):
+    with ShortAttention():
+        _attend(101)
+        _attend(17, grad=False)
+    assert not chosen
