@@ -35,7 +35,7 @@ class FitConfig:
     """Settings that every method has.
 
     Attributes:
-        pooling: `mean`, `last` or `all`, see `lineas_core.pooling`.
+        pooling: `mean`, `max`, `last` or `all`, see `lineas_core.pooling`.
         precision: `bfloat16` runs a network with float32 weights in mixed precision, `float32`
             does not, `auto` does so where the processor computes bfloat16 itself. Maps and loss
             are float32 in all of them.

@@ -13,7 +13,7 @@ from lineas_core.errors import UserError
 
 __all__ = ["POOLINGS", "coordinate_axis", "pool"]
 
-POOLINGS = ("mean", "last", "all")
+POOLINGS = ("mean", "max", "last", "all")
 
 _CHANNELS_FIRST = (nn.GroupNorm, nn.modules.batchnorm._NormBase, nn.modules.conv._ConvNd)
 
@@ -33,8 +33,9 @@ def pool(
         axis: where the coordinates run, see `coordinate_axis`.
         weight: (n, t), 1 for a token that counts and 0 for padding and special tokens; None
             means that every position counts.
-        how: `mean` over the positions of a prompt; `last` position that counts; `all`
-            positions as samples of their own.
+        how: `mean` over the positions of a prompt; `max`imum over them, which sees what stands
+            in a few of them alone, such as an object in a picture; `last` position that counts;
+            `all` positions as samples of their own.
 
     Returns:
         (n, d), or (number of positions that count, d) for `all`.
@@ -53,6 +54,8 @@ def pool(
     if how == "all":
         return rows[weight > 0]
     weight = weight.to(rows)
+    if how == "max":
+        return rows.masked_fill(weight.unsqueeze(2) == 0, -torch.inf).amax(dim=1)
     if how == "last":
         weight = weight * (weight.flip(1).cumsum(1).flip(1) == 1)
     with torch.autocast(rows.device.type, enabled=False):  # it would multiply in bfloat16

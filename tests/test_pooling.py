@@ -3,13 +3,19 @@ import torch
 from torch import nn
 
 from lineas_core import UserError
-from lineas_core.pooling import coordinate_axis, pool
+from lineas_core.pooling import POOLINGS, coordinate_axis, pool
 
 
 def test_mean_leaves_out_padding_and_special_tokens():
     z = torch.tensor([[[100.0], [1.0], [3.0], [7.0]]])
     weight = torch.tensor([[0, 1, 1, 0]])
     assert pool(z, -1, weight=weight).tolist() == [[2.0]]
+
+
+def test_max_sees_the_largest_that_counts():
+    z = torch.tensor([[[9.0], [-5.0], [-3.0], [7.0]]])
+    weight = torch.tensor([[0, 1, 1, 0]])
+    assert pool(z, -1, weight=weight, how="max").tolist() == [[-3.0]]
 
 
 def test_last_takes_the_last_token_that_counts():
@@ -40,13 +46,13 @@ def test_pooling_first_equals_steering_first():
 
 
 def test_unknown_pooling_names_the_known_ones():
-    with pytest.raises(UserError, match="mean, last, all"):
-        pool(torch.zeros(1, 2, 3), -1, how="max")
+    with pytest.raises(UserError, match="mean, max, last, all"):
+        pool(torch.zeros(1, 2, 3), -1, how="median")
 
 
 def test_an_output_without_positions_is_its_own_sample():
     rows = torch.randn(3, 5)
-    assert all(torch.equal(pool(rows, -1, how=how), rows) for how in ("mean", "last", "all"))
+    assert all(torch.equal(pool(rows, -1, how=how), rows) for how in POOLINGS)
 
 
 def test_mixed_precision_does_not_round_the_mean():
