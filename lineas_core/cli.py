@@ -24,6 +24,7 @@ from lineas_core.models import LanguageModel, Sampling, TextToImageModel, fetch,
 from lineas_core.pictures import Recipe, recipe_of, save_png, strip
 from lineas_core.prompts import PromptSet
 from lineas_core.storage import check_fits, load_maps, save_maps
+from lineas_core.tables import EDITIONS, TABLES, make
 
 __all__ = ["main"]
 
@@ -143,8 +144,8 @@ def generate(
             typer.echo(json.dumps(facts, ensure_ascii=False) if json_lines else _plain(facts))
 
 
-@app.command()
-def evaluate(
+@app.command("sweep")
+def sweep_command(
     map: Annotated[Path, typer.Argument(help="Folder of a learnt map.")],
     openings: Annotated[
         Path, typer.Argument(help="Texts to continue, or scenes to paint, one per line.")
@@ -174,6 +175,38 @@ def evaluate(
         rows = sweep(model, maps, lines, metric=metric, strengths=lams, seeds=range(seeds))
     for row in rows:
         typer.echo(json.dumps(row) if json_lines else _told(row, metric))
+
+
+@app.command()
+def evaluate(
+    table: Annotated[str, typer.Argument(help=f"One of: {', '.join(TABLES)}.")],
+    edition: Annotated[str, typer.Option(help=f"One of: {', '.join(EDITIONS)}.")] = "small",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE, repeatable: only these lines, such as topic=football."),
+    ] = None,
+    output_dir: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+) -> None:
+    """Make a table of the paper, or go on with it: what is done is kept.
+
+    `small` runs on the embedded models with data that comes with the project; `paper` in the
+    paper's setting, on a GPU.
+    """
+    for value, known, hint in ((table, TABLES, "TABLE"), (edition, EDITIONS, "--edition")):
+        if value not in known:
+            raise typer.BadParameter(f"choose from {', '.join(known)}", param_hint=hint)
+    parts = [text.partition("=") for text in only or []]
+    if not all(value for _, _, value in parts):
+        raise typer.BadParameter("write KEY=VALUE", param_hint="--only")
+    key = {name: value for name, _, value in parts}
+    written = make(
+        TABLES[table],
+        output_dir,
+        edition=edition,
+        only=key,
+        tell=lambda line: typer.echo(line, err=True),
+    )
+    typer.echo(str(written))
 
 
 @app.command()

@@ -153,9 +153,9 @@ def test_an_overlong_prompt_is_painted_with_a_warning(painted, tmp_path):
     assert "its end is ignored" in result.stderr
 
 
-def test_evaluating_prints_one_row_per_strength(learnt, workplace):
+def test_a_sweep_prints_one_row_per_strength(learnt, workplace):
     result = _run(
-        "evaluate", learnt, workplace / "openings.txt",
+        "sweep", learnt, workplace / "openings.txt",
         "--strengths=-1,0,1", "--seeds", 2, "--json",
     )  # fmt: skip
     rows = [json.loads(line) for line in result.stdout.splitlines()]

@@ -1,0 +1,173 @@
+"""A table of figures: pieces of work that are done once and kept, and the page they make."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lineas_core.errors import UserError
+from lineas_core.storage import write_atomically
+from lineas_core.tables.workbench import Workbench
+
+__all__ = ["EDITIONS", "Cell", "Table", "cells_done", "make", "page"]
+
+EDITIONS = ("small", "paper")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One piece of work.
+
+    Attributes:
+        key: what tells it from the others, such as the model and the concept.
+        work: makes the figures: {"facts": {name: number or text}, "rows": [one for every
+            strength, with `strength` among its figures]}.
+    """
+
+    key: Mapping[str, str]
+    work: Callable[[Workbench], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or figure of the paper, as work to do.
+
+    Attributes:
+        name: what to call it on the command line.
+        title: one line.
+        source: where the paper has it.
+        about: what a cell of the page says, and with what it was made.
+        cells: (edition) -> the work, cheapest first.
+        tell: one row of figures as a few characters.
+    """
+
+    name: str
+    title: str
+    source: str
+    about: str
+    cells: Callable[[str], Sequence[Cell]]
+    tell: Callable[[Mapping[str, Any]], str]
+
+
+def make(
+    table: Table,
+    folder: Path,
+    *,
+    edition: str = "small",
+    only: Mapping[str, str] | None = None,
+    tell: Callable[[str], object] = print,
+) -> Path:
+    """Do what is not done yet, and write `NAME.json` and `NAME.md`.
+
+    An interrupted run loses the cell it was at; a long learning run goes on from its checkpoint.
+
+    Args:
+        table: what to make.
+        folder: where results are kept.
+        edition: `small` on the embedded models, or `paper` in the paper's setting.
+        only: parts of keys; other cells are left for another time.
+        tell: called with a line on every step.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: no cell has the wanted key, or the file of results is damaged.
+    """
+    wanted = [c for c in table.cells(edition) if (only or {}).items() <= dict(c.key).items()]
+    if not wanted:
+        keys = sorted({f"{k}={v}" for c in table.cells(edition) for k, v in c.key.items()})
+        raise UserError(
+            "E_TABLE",
+            f"the table {table.name!r} has nothing with {_key(only or {})}",
+            remedy=f"Choose from {', '.join(keys)}.",
+        )
+    stem = table.name if edition == "small" else f"{table.name}-{edition}"
+    file, bench = folder / f"{stem}.json", Workbench(folder / "maps", tell)
+    folder.mkdir(parents=True, exist_ok=True)
+    done = cells_done(file)
+    for number, cell in enumerate(wanted, 1):
+        if any(d["key"] == cell.key for d in done):
+            continue
+        tell(f"{number}/{len(wanted)}  {_key(cell.key)}")
+        started = time.monotonic()
+        result = cell.work(bench)
+        facts = {
+            "key": dict(cell.key),
+            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+            "seconds": round(time.monotonic() - started, 1),
+            "versions": {name: version(name) for name in ("torch", "transformers", "diffusers")},
+        }
+        done.append(facts | result)
+        write_atomically(file, json.dumps(done, indent=1).encode())
+    write_atomically(folder / f"{stem}.md", page(table, edition, done).encode())
+    return folder / f"{stem}.md"
+
+
+def cells_done(file: Path) -> list[dict[str, Any]]:
+    """The cells in a file of results; none where there is no file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not file.exists():
+        return []
+    try:
+        done = json.loads(file.read_text(encoding="utf-8"))
+        for cell in done:
+            _ = cell["key"].items(), cell["facts"].items(), [r["strength"] for r in cell["rows"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            "E_TABLE",
+            f"the results in {file} are damaged ({type(error).__name__})",
+            remedy="Move the file away, and make the table anew.",
+        ) from error
+    return done
+
+
+def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
+    """The table as Markdown, in the order of its cells: a line a cell, a column a strength."""
+    order = [dict(cell.key) for cell in table.cells(edition)]
+    done = sorted(
+        (c for c in done if c["key"] in order), key=lambda cell: order.index(cell["key"])
+    )
+    lines = [f"# {table.title}", "", f"{table.source}. {table.about}", ""]
+    if done:
+        keys, facts = list(done[0]["key"]), _union(cell["facts"] for cell in done)
+        strengths = sorted({row["strength"] for cell in done for row in cell["rows"]})
+        heads = [*keys, *facts, *(f"λ = {s:g}" for s in strengths)]
+        lines += [_line(heads), _line(["---"] * len(heads))]
+        for cell in done:
+            at = {row["strength"]: table.tell(row) for row in cell["rows"]}
+            told = [_figure(cell["facts"].get(name, "")) for name in facts]
+            lines.append(
+                _line([*cell["key"].values(), *told, *(at.get(s, "") for s in strengths)])
+            )
+    dates = sorted({cell["date"] for cell in done})
+    made = f"{len(done)} of {len(order)} lines"
+    when = f", {dates[0]} to {dates[-1]}" if dates else ""
+    option = "" if edition == "small" else f" --edition {edition}"
+    lines += ["", f"`python -m lineas_core evaluate {table.name}{option}`: {made}{when}.", ""]
+    return "\n".join(lines)
+
+
+def _union(groups: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for group in groups for name in group))
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _key(key: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in key.items())

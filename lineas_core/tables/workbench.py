@@ -1,0 +1,123 @@
+"""What the tables share: models loaded one at a time, and maps learnt once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from lineas_core.affine import SteeringMaps
+from lineas_core.baselines import METHODS
+from lineas_core.config import FitConfig
+from lineas_core.errors import UserError
+from lineas_core.hooks import find_modules
+from lineas_core.learn import learn_iter
+from lineas_core.models import load_model
+from lineas_core.models.base import SteerableModel
+from lineas_core.prompts import PromptSet
+from lineas_core.storage import load_maps, save_maps, write_atomically
+
+__all__ = ["PROMPTS", "Workbench", "facts_of", "lines_of"]
+
+PROMPTS = Path(__file__).parents[2] / "prompts"
+_CHECKPOINT_SECONDS = 30
+
+
+def lines_of(name: str) -> list[str]:
+    """The lines of a text file among the prompts that come with the project."""
+    return (PROMPTS / name).read_text(encoding="utf-8").splitlines()
+
+
+def facts_of(maps: SteeringMaps) -> dict[str, Any]:
+    """Held-out distance before and after, and how a run ended that did not end well."""
+    made = maps.metadata
+    names = {"heldout_start": "held-out before", "heldout": "after"}
+    facts = {said: made[name] for name, said in names.items() if name in made}
+    return facts | ({"end": "diverged"} if made.get("diverged") else {})
+
+
+class Workbench:
+    """Models and maps for the cells of a table."""
+
+    def __init__(self, folder: Path, tell: Callable[[str], object]) -> None:
+        """Keep maps in a folder; `tell` is called with a line on every step."""
+        self.folder, self.tell = folder, tell
+        self._model: SteerableModel | None = None
+
+    def model(self, name: str) -> Any:
+        """A model by its catalog name; the one before is let go."""
+        if self._model is None or self._model.name != name:
+            self._model = None
+            self._model = load_model(name)
+        return self._model
+
+    def maps(
+        self,
+        model: SteerableModel,
+        prompts: PromptSet,
+        *,
+        config: FitConfig,
+        method: str = "lineas",
+        preset: str | None = None,
+    ) -> SteeringMaps:
+        """Maps from the folder, or learnt now; LinEAS goes on where it was interrupted.
+
+        Should a run diverge, its best maps count, with `diverged` among their facts.
+
+        Args:
+            model: what to steer.
+            prompts: the two sides.
+            config: settings.
+            method: a key of `METHODS`.
+            preset: layer preset or pattern; None is the model's own.
+        """
+        # All that the maps depend on, so that a changed prompt or default is learnt anew.
+        facts = [model.name, asdict(prompts), asdict(config), method, preset]
+        digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+        folder = self.folder / f"{prompts.name.lower().replace(' ', '-')}-{method}-{digest}"
+        if folder.exists():
+            return load_maps(folder)
+        settings = {
+            "config": config,
+            "modules": find_modules(model.network, preset) if preset else None,
+            "heldout": (prompts.heldout_source, prompts.heldout_target),
+        }
+        if method == "lineas":
+            maps = self._stepwise(model, prompts, settings, folder.with_suffix(".safetensors"))
+        else:
+            learn = METHODS[method].learn
+            maps = learn(model, prompts.source, prompts.target, **settings)
+        save_maps(maps, folder, prompts=prompts)
+        return load_maps(folder)
+
+    def _stepwise(
+        self,
+        model: SteerableModel,
+        prompts: PromptSet,
+        settings: dict[str, Any],
+        file: Path,
+    ) -> SteeringMaps:
+        state = safetensors.torch.load(file.read_bytes()) if file.exists() else None
+        best = last = None
+        saved = time.monotonic()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            run = learn_iter(model, prompts.source, prompts.target, **settings, resume=state)
+            for last in run:
+                best = last if last.best else best
+                if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                    write_atomically(file, safetensors.torch.save(last.state))
+                    saved = time.monotonic()
+                    self.tell(f"    iteration {last.iteration}, loss {last.loss:.4g}")
+        except UserError:
+            if best is None:
+                raise
+            return SteeringMaps(best.maps.maps, {**best.maps.metadata, "diverged": True})
+        file.unlink(missing_ok=True)
+        return last.maps  # type: ignore[union-attr]

@@ -1,0 +1,183 @@
+import json
+from dataclasses import replace
+
+import pytest
+from fakes import tiny_image_model, tiny_language_model
+from typer.testing import CliRunner
+
+from lineas_core import BUDGETS, PromptSet, UserError, cli
+from lineas_core.learn import learn
+from lineas_core.tables import (
+    TABLES,
+    Cell,
+    Table,
+    cells_done,
+    make,
+    page,
+    pictures,
+    text,
+    workbench,
+)
+from lineas_core.tables.workbench import Workbench
+
+SET = PromptSet(
+    ("a b c", "b c d", "c d e"), ("h g f", "g f e", "f e d"), ("a d",), ("h e",), name="Some set"
+)
+CONFIG = replace(BUDGETS["quick"], iterations=4)
+
+
+def _table(work):
+    cells = [Cell({"model": m, "topic": t}, work(m, t)) for m in "AB" for t in ("x", "y")]
+    return Table("some", "Some title", "Table 0", "About it.", lambda edition: cells, _tell)
+
+
+def _tell(row):
+    return f"{row['share']:.0%}"
+
+
+def _figures(share):
+    return {"facts": {"held-out": 0.12345}, "rows": [{"strength": 1.0, "share": share}]}
+
+
+def test_a_page_has_a_line_for_each_cell_and_a_column_for_each_strength(tmp_path):
+    table = _table(lambda m, t: lambda bench: _figures(0.5))
+    text = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    assert "| model | topic | held-out | λ = 1 |" in text
+    assert text.count("| 0.123 | 50% |") == 4
+    assert "4 of 4 lines" in text
+    assert "python -m lineas_core evaluate some" in text
+
+
+def test_what_is_done_is_not_done_again(tmp_path):
+    worked = []
+
+    def work(model, topic):
+        def once(_):
+            worked.append((model, topic))
+            if len(worked) == 2:
+                raise KeyboardInterrupt
+            return _figures(0.1)
+
+        return once
+
+    table = _table(work)
+    with pytest.raises(KeyboardInterrupt):
+        make(table, tmp_path, tell=lambda line: None)
+    assert [c["key"] for c in cells_done(tmp_path / "some.json")] == [{"model": "A", "topic": "x"}]
+    make(table, tmp_path, tell=lambda line: None)
+    assert worked == [("A", "x"), ("A", "y"), ("A", "y"), ("B", "x"), ("B", "y")]
+
+
+def test_a_part_can_be_made_alone(tmp_path):
+    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    text = make(table, tmp_path, only={"topic": "y"}, tell=lambda line: None).read_text()
+    assert "2 of 4 lines" in text
+    with pytest.raises(UserError, match=r"nothing with topic=z. Choose from model=A"):
+        make(table, tmp_path, only={"topic": "z"})
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": 1}', '[{"key": {}}]', '[{"key": 1, "facts": {}}]'])
+def test_a_damaged_file_of_results_is_left_alone(tmp_path, text):
+    (tmp_path / "some.json").write_text(text)
+    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    with pytest.raises(UserError, match="are damaged"):
+        make(table, tmp_path, tell=lambda line: None)
+    assert (tmp_path / "some.json").read_text() == text
+
+
+def test_cells_that_no_longer_belong_to_a_table_are_not_shown():
+    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    old = {"key": {"model": "C", "topic": "x"}, "date": "2026-01-01", **_figures(0.9)}
+    assert "90%" not in page(table, "small", [old])
+
+
+def test_maps_are_learnt_once_and_anew_when_a_setting_changes(tmp_path, monkeypatch):
+    model, bench = tiny_language_model(), Workbench(tmp_path, lambda line: None)
+    first = bench.maps(model, SET, config=CONFIG)
+    expected = learn(model, SET.source, SET.target, config=CONFIG)
+    assert first.metadata["iteration"] == 4
+    assert all((first[name].shift == expected[name].shift).all() for name in expected)
+    monkeypatch.setattr(workbench, "learn_iter", None)  # nothing may be learnt
+    assert bench.maps(model, SET, config=CONFIG).metadata["iteration"] == 4
+    with pytest.raises(TypeError):
+        bench.maps(model, SET, config=replace(CONFIG, iterations=5))
+
+
+def test_an_interrupted_run_goes_on_to_the_same_maps(tmp_path, monkeypatch):
+    model, bench = tiny_language_model(), Workbench(tmp_path, lambda line: None)
+    expected = learn(model, SET.source, SET.target, config=CONFIG)
+    started = []
+
+    def cut(*arguments, resume, **settings):
+        started.append(None if resume is None else int(resume["iteration"]))
+        for iterate in real(*arguments, resume=resume, **settings):
+            yield iterate
+            if resume is None and iterate.iteration == 2:
+                raise KeyboardInterrupt
+
+    real = workbench.learn_iter
+    monkeypatch.setattr(workbench, "learn_iter", cut)
+    monkeypatch.setattr(workbench, "_CHECKPOINT_SECONDS", -1)
+    with pytest.raises(KeyboardInterrupt):
+        bench.maps(model, SET, config=CONFIG)
+    maps = bench.maps(model, SET, config=CONFIG)
+    assert started == [None, 2]
+    assert all((maps[name].shift == expected[name].shift).all() for name in expected)
+
+
+def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
+    model, bench = tiny_language_model(), Workbench(tmp_path, lambda line: None)
+    for name in model.default_modules:
+        model.network.get_submodule(name).weight.data.mul_(1e12)
+    wild = replace(CONFIG, optimizer="sgd", learning_rate=10, standardise=False, iterations=60)
+    maps = bench.maps(model, SET, config=wild)
+    assert workbench.facts_of(maps)["end"] == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "tiny"),
+    [
+        ("topics", {"topic": "night", "budget": "quick"}, tiny_language_model),
+        ("toxicity", {"method": "mean-act"}, tiny_language_model),
+        ("concepts", {"concept": "robot", "budget": "quick"}, tiny_image_model),
+        ("layers", {"concept": "robot", "layers": "all-norms"}, tiny_image_model),
+    ],
+)
+def test_the_tables_are_made_of_real_figures(tmp_path, monkeypatch, name, key, tiny):
+    monkeypatch.setattr(workbench, "load_model", lambda name: tiny())
+    for module in (text, pictures):
+        monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
+    cells = [c for c in TABLES[name].cells("small") if key.items() <= dict(c.key).items()]
+    table = replace(TABLES[name], cells=lambda edition: cells[:1])
+    made = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    (cell,) = json.loads((tmp_path / f"{name}.json").read_text())
+    assert len(cell["rows"]) >= 5
+    assert "λ = 1" in made
+
+
+def _learnt_in_a_moment(maps):
+    def short(self, model, prompts, *, config, method="lineas", preset=None):
+        if method == "lineas":
+            config = replace(config, iterations=1)
+        return maps(self, model, prompts, config=config, method=method, preset=preset)
+
+    return short
+
+
+def test_both_editions_have_the_same_columns():
+    for table in TABLES.values():
+        small, paper = (table.cells(edition) for edition in ("small", "paper"))
+        assert small
+        assert {tuple(c.key) for c in small} == {tuple(c.key) for c in paper}
+        assert len({tuple(c.key.items()) for c in small}) == len(small)
+
+
+def test_the_command_refuses_what_there_is_not(tmp_path):
+    def run(*arguments):
+        return CliRunner().invoke(cli.app, ["evaluate", *arguments, "--output-dir", str(tmp_path)])
+
+    assert "choose from topics" in run("tropics").output
+    assert "choose from small, paper" in run("topics", "--edition", "huge").output
+    assert "write KEY=VALUE" in run("topics", "--only", "football").output
+    assert "Choose from budget=quick" in str(run("topics", "--only", "topic=tennis").exception)
