@@ -74,7 +74,7 @@ def map_menu(studio: Studio, kind: Kind, chosen: str | None) -> Any:
     """The menu of the maps there are now; keeps the choice, else takes one that can run."""
     entries = [entry for entry in studio.maps() if entry.kind == kind]
     ids = [entry.id for entry in entries]
-    ready = [entry.id for entry in entries if studio.installed(entry.model)]
+    ready = [entry.id for entry in entries if studio.models.installed(entry.model)]
     value = chosen if chosen in ids else next(iter(ready or ids), None)
     return gr.Dropdown(choices=[(_menu_line(e), e.id) for e in entries], value=value)
 

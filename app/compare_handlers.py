@@ -42,7 +42,7 @@ class CompareHandlers:
         if not map_id:
             return
         model, lam = self._studio.entry(map_id).model, number("λ", strength, -1, 1)
-        self._studio.require(model)
+        self._studio.models.require(model)
         text, seed = prompt_text(prompt), seed_of(seed)
         wanted = [("", "original")]
         wanted += [
@@ -70,8 +70,8 @@ class CompareHandlers:
             answer with, verdict.
         """
         entry = self._studio.entry(map_id or "")
-        self._studio.require(entry.model)
-        prompt, seed = entry.within(secrets.choice(self._studio.scenes())), _seed()
+        self._studio.models.require(entry.model)
+        prompt, seed = entry.within(secrets.choice(self._studio.prompts.scenes())), _seed()
         mix = Mix.of(entry.id, further)
         lams = mix.at(secrets.choice(_STRENGTHS))
         made = self._studio.paint(mix.maps, prompt, [mix.original, lams], seed=seed)

@@ -13,8 +13,9 @@ import gradio as gr
 from app.checks import Wishes, check_count, map_menu, notices, number, prompt_text, seed_of
 from app.library import MapEntry
 from app.settings import LONGEST
-from app.studio import Studio, Written
+from app.studio import Studio
 from app.tabs import fragments
+from app.written import Written
 from lineas_core.models import Sampling
 from lineas_core.models.catalog import MODELS
 
@@ -65,8 +66,8 @@ class Handlers:
             none = fragments.hint("There is no map yet. Learn one in the Learn tab.")
             return none, "", "", "", gr.skip(), gr.skip(), gr.skip(), ""
         entry = self._studio.entry(map_id)
-        openings = self._studio.openings(toxic=entry.harmful != 0)[:_EXAMPLES]
-        unfit = ["", *self._studio.openings(toxic=entry.harmful == 0)]
+        openings = self._studio.prompts.openings(toxic=entry.harmful != 0)[:_EXAMPLES]
+        unfit = ["", *self._studio.prompts.openings(toxic=entry.harmful == 0)]
         kept = [map_id, prompt] == [*restored]
         chats = entry.model in MODELS and MODELS[entry.model].chat
         return (
@@ -101,7 +102,7 @@ class Handlers:
         if not map_id or strength is None:  # None: somebody is typing in the number box
             return
         entry = self._studio.entry(map_id)
-        if not self._studio.installed(entry.model):
+        if not self._studio.models.installed(entry.model):
             yield tuple(fragments.empty(t, "First install the model above.") for t in TITLES)
             return
         strengths = [0.0, number("λ", strength, -1, 1)]
@@ -147,7 +148,7 @@ class Handlers:
     @notices
     def offer(self, model: str | None) -> tuple[Any, ...]:
         """The panel for a model that is missing: shown or not, what it says, its button."""
-        if not model or self._studio.installed(model):
+        if not model or self._studio.models.installed(model):
             return gr.Column(visible=False), gr.skip(), gr.skip()
         entry = MODELS[model]
         if not entry.embedded:
@@ -160,7 +161,7 @@ class Handlers:
     @notices
     def install(self, model: str) -> Iterator[str]:
         """Download and convert a model, and tell how far it is."""
-        for sentence in self._studio.install(model):
+        for sentence in self._studio.models.install(model):
             yield fragments.hint(sentence)
 
     @notices

@@ -56,13 +56,13 @@ class ImageHandlers:
             none = fragments.hint("There is no map for pictures yet. Learn one in the Learn tab.")
             return none, "", gr.skip(), gr.skip(), gr.skip(), ""
         entry = self._studio.entry(map_id)
-        scenes = self._studio.scenes()[:_EXAMPLES]
+        scenes = self._studio.prompts.scenes()[:_EXAMPLES]
         return (
             fragments.summary(entry),
             fragments.about(entry, self._studio.steering(map_id)),
             self._in_place_of(prompt, entry, restored) or gr.skip(),
             gr.update(samples=[[entry.within(s)] for s in scenes], sample_labels=scenes),
-            fragments.vocabulary(self._studio.words(entry.model)),
+            fragments.vocabulary(self._studio.models.words(entry.model)),
             entry.model,
         )
 
@@ -90,7 +90,7 @@ class ImageHandlers:
         if not map_id or None in (strength, seed):  # None: somebody is typing in a number box
             return
         entry = self._studio.entry(map_id)
-        if not self._studio.installed(entry.model):
+        if not self._studio.models.installed(entry.model):
             return  # the panel above says what to do
         mix, text, seed = Mix.of(map_id, further), prompt_text(prompt), seed_of(seed)
         asked, pair = (mix.maps, text), [mix.original, mix.at(strength)]
@@ -188,7 +188,7 @@ class ImageHandlers:
         """The scene of an example with this map's concept in it; empty for a user's own text."""
         if [entry.id, prompt] == [*restored]:
             return ""
-        scenes = self._studio.scenes()
+        scenes = self._studio.prompts.scenes()
         if not (prompt or "").strip():
             return entry.within(scenes[_FIRST])
         ours = [e for e in self._studio.maps() if e.kind == entry.kind]
@@ -201,7 +201,7 @@ class ImageHandlers:
         sentences = [doing] if doing else []
         if any(picture.truncated for picture in pictures):
             sentences.append(_CUT)
-        if unknown := self._studio.unknown_words(entry.model, prompt):
+        if unknown := self._studio.models.unknown_words(entry.model, prompt):
             listed = ", ".join(f"“{word}”" for word in unknown)
             sentences.append(f"Words that this small model has not learnt: {listed}.")
         return fragments.hint(" ".join(sentences))
@@ -210,10 +210,9 @@ class ImageHandlers:
 def warm_up(studio: Studio) -> None:
     """Paint what the page opens with, so that the first visitor finds it painted."""
     if studio.opens_on() == "text-to-image":
-        able = [
-            e for e in studio.maps() if e.kind == "text-to-image" and studio.installed(e.model)
-        ]
-        prompt = able[0].within(studio.scenes()[_FIRST])
+        ours = [e for e in studio.maps() if e.kind == "text-to-image"]
+        able = [e for e in ours if studio.models.installed(e.model)]
+        prompt = able[0].within(studio.prompts.scenes()[_FIRST])
         studio.paint([able[0].id], prompt, [[lam] for lam in STRIP], seed=SEED)
 
 

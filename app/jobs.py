@@ -36,6 +36,7 @@ from typing import Any
 from app.job import PENDING, STARTED, Job, JobRequest
 from app.lock import Lock
 from lineas_core.errors import UserError
+from lineas_core.models.catalog import MODELS, Kind
 from lineas_core.storage import write_atomically
 
 __all__ = ["Jobs", "whole_lines"]
@@ -46,6 +47,9 @@ PATIENCE = 120
 _ONCE_STOPPED = {"queued": "stopped", "loading": "stopping", "running": "stopping"}
 _ITERATIONS_OF_PATIENCE = 20  # a large model's iteration may take longer than PATIENCE
 _FIRST_ITERATION = 5  # times PATIENCE, while there is no pace yet
+_ENOUGH = 5  # iterations that tell a pace
+# Per prompt and iteration, on two CPU cores; pictures have more positions than texts.
+_SECONDS_PER_GB: dict[Kind, float] = {"language": 0.03, "text-to-image": 0.2}
 
 
 class Jobs:
@@ -93,6 +97,14 @@ class Jobs:
     def list(self) -> list[Job]:
         """All jobs that can be read, newest first."""
         return sorted(self._each(self.get), key=lambda job: job.created, reverse=True)
+
+    def pace(self, model: str) -> float:
+        """Seconds of learning per prompt and iteration: those of a past job, else a guess."""
+        for job in self.list():
+            if job.request.model == model and job.iteration >= _ENOUGH:
+                return job.elapsed / job.iteration / len(job.request.prompts.source)
+        entry = MODELS.get(model)
+        return _SECONDS_PER_GB[entry.kind] * entry.memory_gb if entry else 1
 
     def stop(self, job_id: str) -> None:
         """End a job after its current iteration, keeping the best maps; harmless once over.

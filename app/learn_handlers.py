@@ -55,7 +55,7 @@ class LearnHandlers:
 
     def sets(self, model: str) -> list[tuple[str, str]]:
         """The shipped sets for a model, as (title, stem)."""
-        return [(title, stem) for stem, title in self._studio.prompt_sets(kind_of(model)).items()]
+        return [(title, stem) for stem, title in self._studio.prompts.sets(kind_of(model)).items()]
 
     @notices
     def fit(self, model: str, preview_prompt: str) -> tuple[Any, ...]:
@@ -71,7 +71,7 @@ class LearnHandlers:
     @notices
     def load_set(self, stem: str | None) -> tuple[Any, ...]:
         """A shipped set: title, both boxes, number of held-out prompts, what is known of it."""
-        return _filled(self._studio.prompt_set(stem)) if stem else (gr.skip(),) * 5
+        return _filled(self._studio.prompts.set_of(stem)) if stem else (gr.skip(),) * 5
 
     @notices
     def write_set(self, model: str, word: str, aim: str) -> tuple[Any, ...]:
@@ -81,7 +81,7 @@ class LearnHandlers:
             remedy = f"Choose one of {', '.join(_AIMS[kind])}."
             raise UserError("E_AIM", f"{aim!r} is nothing to aim at", remedy=remedy)
         template, remove = _AIMS[kind][aim]
-        return _filled(self._studio.prompts_about(word or "", template, kind, remove=remove))
+        return _filled(self._studio.prompts.about(word or "", template, kind, remove=remove))
 
     @notices
     def read_set(self, path: str) -> tuple[Any, ...]:
@@ -127,7 +127,8 @@ class LearnHandlers:
         if method != _STEPWISE:  # a pass or two of either side, and as many to measure
             iterations, batch = 1, None
         prompts = min(prompts, batch or inf)
-        spent = fragments.clock(max(self._studio.pace(model) * prompts * (iterations or 0), 1))
+        each = self._studio.jobs.pace(model) * prompts
+        spent = fragments.clock(max(each * (iterations or 0), 1))
         how = "" if method == _STEPWISE else ", without iterations"
         return fragments.hint(f"About {spent} with {prompts} prompts a side{how}.")
 
@@ -217,7 +218,7 @@ class LearnHandlers:
         return self._submit(JobRequest(_title(title), model, prompts, config, method=method))
 
     def _submit(self, request: JobRequest) -> str:
-        self._studio.require(request.model)
+        self._studio.models.require(request.model)
         return self._studio.jobs.submit(request)
 
 

@@ -101,7 +101,7 @@ class MethodHandlers:
     def learn_others(self, map_id: str | None, painted: dict[str, Any]) -> tuple[Any, ...]:
         """Queue the methods without iterations for the prompts of a map; answers as `look`."""
         entry = self._studio.entry(map_id or "")
-        self._studio.require(entry.model)
+        self._studio.models.require(entry.model)
         if prompts := prompts_of(entry):
             standing = self._standing(entry, prompts)
             for name in standing.missing:
@@ -129,7 +129,7 @@ class MethodHandlers:
         if not map_id or None in (seed, strength):
             return
         entry = self._studio.entry(map_id)
-        self._studio.require(entry.model)
+        self._studio.models.require(entry.model)
         text, seed, lam = prompt_text(prompt), seed_of(seed), number("λ", strength, -1, 1)
         found = self._found(entry)
         before = _measured(entry.metadata.get("heldout_start"))

@@ -128,13 +128,13 @@ class RatesHandlers:
             remedy = f"Give at most {_MOST_WORDS}, separated by commas."
             raise UserError("E_WORDS", f"{len(words)} words came", remedy=remedy)
         repetitions = int(number("the number of seeds", seeds, 1, MOST_SEEDS))
-        self._studio.require(self._studio.entry(map_id).model)
+        self._studio.models.require(self._studio.entry(map_id).model)
         return self._studio.rates(
             map_id, lines, words=[str(word) for word in words], seeds=repetitions
         )
 
     def _shipped(self, *, toxic: bool) -> str:
-        return "\n".join(self._studio.openings(toxic=toxic)[:_SHIPPED])
+        return "\n".join(self._studio.prompts.openings(toxic=toxic)[:_SHIPPED])
 
 
 def _in_all(openings: Sequence[str], seeds: int | None) -> int:

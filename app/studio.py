@@ -1,74 +1,35 @@
-"""What the app keeps between two requests: models, the map library, the jobs. No gradio.
-
-A steered model is shared state: hooks of one request would steer another one's text. So one
-lock stands around every use of a model, and a generator that is closed early (the browser tab
-went away) gives back lock and hooks like one that ran to its end.
-"""
+"""What the app keeps between two requests, and what maps do to texts and pictures. No gradio."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Lock
-from typing import Any, get_args
 
 from app.album import Album, Painted, key_of, paint
 from app.ballots import Ballots
 from app.jobs import Jobs
 from app.library import MapEntry, ready_made
+from app.models import Models
 from app.shelf import Shelf, slug
-from app.turns import Turns
-from app.words import known_words, unknown_words
-from lineas_core import (
-    PromptSet,
-    SteeringMaps,
-    UserError,
-    check_fits,
-    load_maps,
-    load_model,
-    steer,
-)
+from app.shipped import Prompts
+from app.written import Written
+from lineas_core import SteeringMaps, UserError, check_fits, load_maps, steer
 from lineas_core.evaluate import METRICS, STRENGTHS, Tally, count, figures, row_seeds
 from lineas_core.export import export_norms
 from lineas_core.metrics.concept import concept_scores, known_concept
 from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.metrics.perplexity import perplexity
 from lineas_core.metrics.toxicity import toxicity
-from lineas_core.models import Sampling, fetch, folder_of, installed, push_to_hub
-from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.models import Sampling, push_to_hub
+from lineas_core.models.catalog import Kind
 
-__all__ = ["Studio", "Written"]
+__all__ = ["Studio"]
 
 _ROOT = Path(__file__).parents[1]
 _MADE: dict[Kind, str] = {"language": "texts", "text-to-image": "pictures"}
-_MODELS_KEPT = 2
 _OPENINGS_AT_ONCE = 8  # a few seconds of a small model: as long as others wait
-_ENOUGH = 5  # iterations that tell a pace
-# Per prompt and iteration, on two CPU cores; pictures have more positions than texts.
-_SECONDS_PER_GB: dict[Kind, float] = {"language": 0.03, "text-to-image": 0.2}
-
-
-@dataclass(frozen=True)
-class Written:
-    """A continuation at one strength.
-
-    Attributes:
-        strength: λ; 0 is the original.
-        text: the continuation, so far.
-        toxicity: probability that what is written so far is offensive, 0 to 1; None at first.
-        perplexity: under the unsteered model, 1 or more, NaN for an empty text; None while it is
-            being written.
-    """
-
-    strength: float
-    text: str
-    toxicity: float | None = None
-    perplexity: float | None = None
 
 
 class Studio:
@@ -77,6 +38,8 @@ class Studio:
     Attributes:
         jobs: the training jobs.
         shelf: the maps that the user may change.
+        models: the models, a few of them loaded.
+        prompts: the shipped prompt sets, openings and scenes.
         hub_token: lets maps be published; None where nobody gave one.
         ballots: what visitors chose who did not know which picture was steered.
     """
@@ -94,17 +57,15 @@ class Studio:
         Args:
             data_dir: the user's maps and jobs; made if missing.
             assets: holds the ready-made maps, in `maps`.
-            prompts: holds the shipped prompt sets and openings.
+            prompts: what is shipped to learn from.
             hub_token: of huggingface.co, with the right to write.
         """
         self.jobs = Jobs(data_dir / "jobs")
         self.shelf = Shelf(data_dir / "maps", self.jobs)
+        self.models, self.prompts = Models(), Prompts(prompts)
         self.hub_token = hub_token
         self.ballots = Ballots(data_dir / "ballots.jsonl")
-        self._ready_made, self._prompts, self._album = assets / "maps", prompts, Album()
-        self._models: dict[str, Any] = {}  # the one used last stands last
-        self._lock = Turns()
-        self._installing = Lock()
+        self._ready_made, self._album = assets / "maps", Album()
 
     def maps(self) -> list[MapEntry]:
         """Ready-made maps, the one to open on first; then the user's."""
@@ -112,7 +73,7 @@ class Studio:
 
     def opens_on(self) -> Kind:
         """What to show first: pictures, if there is a shipped map for a model that can run."""
-        ready = [e for e in ready_made(self._ready_made) if self.installed(e.model)]
+        ready = [e for e in ready_made(self._ready_made) if self.models.installed(e.model)]
         return "text-to-image" if "text-to-image" in {e.kind for e in ready} else "language"
 
     def entry(self, map_id: str, kind: Kind | None = None) -> MapEntry:
@@ -144,8 +105,8 @@ class Studio:
         """
         entry = self.entry(map_id, "text-to-image")
         maps = load_maps(entry.folder)
-        with self._lock:
-            return export_norms(maps, self._model(entry.model), folder, slug(entry.title))
+        with self.models.use(entry.model) as model:
+            return export_norms(maps, model, folder, slug(entry.title))
 
     def publish(self, map_id: str, repository: str) -> str:
         """Upload a map to the hub with all that belongs to it; returns its address.
@@ -197,8 +158,7 @@ class Studio:
         maps = load_maps(entry.folder)
         prompts, seeds, texts = [prompt] * size, [seed] * size, [""] * size
         yield [Written(lam, "") for lam in strengths]
-        with self._lock:
-            model = self._model(entry.model)
+        with self.models.use(entry.model) as model:
             check_fits(maps, model)
             stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
             with steer(model.network, maps, strengths), closing(stream):
@@ -232,8 +192,7 @@ class Studio:
         for start in range(0, len(openings), _OPENINGS_AT_ONCE):
             places = range(len(openings))[start : start + _OPENINGS_AT_ONCE]
             for seed, lam in product(range(seeds), STRENGTHS):
-                with self._lock:
-                    model = self._model(entry.model)
+                with self.models.use(entry.model) as model:
                     check_fits(maps, model)
                     tallies[lam][seed] += count(
                         model,
@@ -283,21 +242,21 @@ class Studio:
             UserError: no such map, maps of several models, a model that is not there, or a map
                 that does not fit it.
         """
+        at_hand = self.painted(map_ids, prompt, strengths, seed=seed)
+        if at_hand is not None:  # no model is needed, so none has to be there
+            return at_hand
         entries = self._together(map_ids)
         keys = [key_of(entries, prompt, seed, lams) for lams in strengths]
-        with self._lock:
-            found = {key: self._album.get(key) for key in keys}
-            missing = {
-                key: lams for key, lams in zip(keys, strengths, strict=True) if not found[key]
-            }
+        with self.models.use(entries[0].model) as model:
+            wanted = dict(zip(keys, strengths, strict=True))
+            found = {key: self._album.get(key) for key in wanted}  # somebody may have had a turn
+            missing = {key: lams for key, lams in wanted.items() if not found[key]}
             if missing:
-                model = self._model(entries[0].model)
                 painted = paint(model, entries, prompt, [*missing.values()], seed)
                 found.update(zip(missing, painted, strict=True))
-            pictures = [found[key] for key in keys]
-            for key, picture in zip(keys, pictures, strict=True):
+            for key, picture in found.items():
                 self._album.add(key, picture)
-        return pictures
+        return [found[key] for key in keys]
 
     def scores(
         self,
@@ -328,121 +287,11 @@ class Studio:
         found = {}
         with suppress(UserError):  # the network that compares is not installed
             found["ImgScore"] = image_scores(images[:1], images[1:])
-        if self.words(entries[0].model):  # the other judge knows the small model's world alone
+        if self.models.words(entries[0].model):  # the other judge knows a small world alone
             for entry in entries:
                 if concept := known_concept(entry.keywords):
                     found[entry.title] = concept_scores(images[1:], concept)
         return found
-
-    def words(self, model: str) -> dict[str, tuple[str, ...]]:
-        """The words that a model knows, by heading; empty where nothing is told about it."""
-        return known_words(_folder(model))
-
-    def unknown_words(self, model: str, prompt: str) -> tuple[str, ...]:
-        """Words of a prompt that a small model has not learnt."""
-        return unknown_words(prompt, _folder(model))
-
-    def installed(self, model: str) -> bool:
-        """Whether a model is ready to load; one from the hub is left to transformers."""
-        entry = MODELS.get(model)
-        return entry is None or not (entry.embedded or entry.folder) or installed(model)
-
-    def require(self, model: str) -> None:
-        """Refuse a model that would have to be installed first.
-
-        Raises:
-            UserError: it is not on this machine.
-        """
-        if not self.installed(model):
-            entry = MODELS[model]
-            raise UserError(
-                "E_NOT_INSTALLED",
-                f"{entry.title} is not on this machine yet",
-                remedy=f"Click “Install {entry.title}”."
-                if entry.embedded
-                else f"Get the whole project again: its weights belong to {entry.folder}.",
-            )
-
-    def install(self, model: str) -> Iterator[str]:
-        """Download and convert an embedded model; it goes on when nobody listens any more.
-
-        Yields:
-            A sentence at each step.
-
-        Raises:
-            UserError: the download failed; says what to do.
-        """
-        sentences: SimpleQueue[str | None] = SimpleQueue()
-
-        def work() -> None:
-            try:
-                with self._installing:  # a second click waits and finds the model there
-                    fetch(model, sentences.put)
-            finally:
-                sentences.put(None)
-
-        pool = ThreadPoolExecutor(1)
-        outcome = pool.submit(work)
-        pool.shutdown(wait=False)
-        yield from iter(sentences.get, None)
-        outcome.result()
-
-    def pace(self, model: str) -> float:
-        """Seconds of learning per prompt and iteration: those of a past job, else a guess."""
-        for job in self.jobs.list():
-            if job.request.model == model and job.iteration >= _ENOUGH:
-                return job.elapsed / job.iteration / len(job.request.prompts.source)
-        entry = MODELS.get(model)
-        return _SECONDS_PER_GB[entry.kind] * entry.memory_gb if entry else 1
-
-    def prompt_sets(self, kind: Kind) -> dict[str, str]:
-        """Shipped prompt sets for models of a kind: file stem -> title."""
-        return {
-            f.stem: PromptSet.load(f).name for f in sorted(self._set_folder(kind).glob("*.json"))
-        }
-
-    def prompt_set(self, stem: str) -> PromptSet:
-        """A shipped prompt set of either kind.
-
-        Raises:
-            UserError: there is none of this name.
-        """
-        for kind in get_args(Kind):
-            if stem in self.prompt_sets(kind):
-                return PromptSet.load(self._set_folder(kind) / f"{stem}.json")
-        raise UserError("E_SET", "there is no such set", remedy="Choose one from the list.")
-
-    def prompts_about(
-        self, word: str, template: str, kind: Kind, *, remove: bool = False
-    ) -> PromptSet:
-        """A set about one thing, written from shipped templates, a third of it held out.
-
-        Args:
-            word: the thing.
-            template: name of a file in `templates`.
-            kind: what the model makes.
-            remove: whether the thing is on the source side.
-
-        Raises:
-            UserError: the word is empty, too long or has several lines.
-        """
-        lines = self._lines(f"templates/{template}.txt")
-        shipped = self.prompt_set(next(iter(self.prompt_sets(kind))))
-        plain = (
-            shipped.target + shipped.heldout_target  # what is left when a concept is removed
-            if kind == "text-to-image"
-            else shipped.source + shipped.heldout_source  # what a topic is set against
-        )
-        prompts = PromptSet.about(word, lines, plain, remove=remove)
-        return prompts.holdout(len(prompts.source) // 3)
-
-    def openings(self, *, toxic: bool) -> list[str]:
-        """Shipped openings that show what a map does to texts."""
-        return self._lines("toxicity-openings.txt" if toxic else "neutral-openings.txt")
-
-    def scenes(self) -> list[str]:
-        """Shipped descriptions that show what a map does to pictures."""
-        return self._lines("neutral-images.txt")
 
     def _together(self, map_ids: Sequence[str]) -> list[MapEntry]:
         """The maps for pictures with these ids, all of one model."""
@@ -452,24 +301,3 @@ class Studio:
             what = f"only maps of one model act together, not {made_for or 'none'}"
             raise UserError("E_MODEL", what, remedy="Choose maps that were learnt on one model.")
         return entries
-
-    def _lines(self, name: str) -> list[str]:
-        return (self._prompts / name).read_text(encoding="utf-8").splitlines()
-
-    def _set_folder(self, kind: Kind) -> Path:
-        return self._prompts / "images" if kind == "text-to-image" else self._prompts
-
-    def _model(self, name: str) -> Any:
-        """Load a model or take it from the few that are kept; the lock must be held."""
-        self.require(name)
-        model = self._models.pop(name, None)
-        if model is None:
-            while len(self._models) >= _MODELS_KEPT:
-                del self._models[next(iter(self._models))]
-            model = load_model(name)
-        self._models[name] = model
-        return model
-
-
-def _folder(model: str) -> Path:
-    return folder_of(model) if model in MODELS else Path(model)

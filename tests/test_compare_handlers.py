@@ -13,7 +13,7 @@ from app.mix_handlers import MixHandlers
 @pytest.fixture
 def studio(tmp_path):
     studio = FakeStudio()
-    studio.ballots, studio.require = Ballots(tmp_path / "ballots.jsonl"), lambda _: None
+    studio.ballots = Ballots(tmp_path / "ballots.jsonl")
     return studio
 
 

@@ -20,8 +20,8 @@ from app.job import Job, JobRequest
 from app.job_handlers import JobHandlers
 from app.learn_handlers import SETTINGS, LearnHandlers
 from app.library import MapEntry
-from app.studio import Written
 from app.tabs import fragments
+from app.written import Written
 from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -56,12 +56,46 @@ class FakeJobs:
     def previews(self, job_id):
         return [record for record in RECORDS if "text" in record]
 
+    def pace(self, model):
+        return 0.5
+
+
+class FakeModels:
+    def __init__(self):
+        self.missing = set()
+
+    def installed(self, model):
+        return model not in self.missing
+
+    def require(self, model):
+        if not self.installed(model):
+            raise UserError("E_NOT_INSTALLED", "not on this machine", remedy="Click Install.")
+
+
+class FakePrompts:
+    def openings(self, *, toxic):
+        return ["You are", "You people"] if toxic else ["Once", "The man"]
+
+    def set_of(self, stem):
+        return PROMPTS
+
+    def sets(self, kind):
+        return {"letters": "Letters"} if kind == "language" else {"robot": "Robot"}
+
+    def about(self, word, template, kind, *, remove):
+        lines = {
+            "about": ["Talk of {word}.", "{word}!", "My {word}."],
+            "thing": ["{scene}, {a_word}"],
+        }
+        plain = ("A hill.", "A lake.", "A street.")
+        return PromptSet.about(word, lines[template], plain, remove=remove).holdout(1)
+
 
 class FakeStudio:
     """Knows one topic map and one toxicity map; writes the same words at every strength."""
 
     def __init__(self):
-        self.jobs, self.missing = FakeJobs(), set()
+        self.jobs, self.models, self.prompts = FakeJobs(), FakeModels(), FakePrompts()
         self.closed = 0
         folder = Path("unused")
         self.entries = [
@@ -80,33 +114,6 @@ class FakeStudio:
 
     def steering(self, map_id):
         return MAPS
-
-    def installed(self, model):
-        return model not in self.missing
-
-    def require(self, model):
-        if not self.installed(model):
-            raise UserError("E_NOT_INSTALLED", "not on this machine", remedy="Click Install.")
-
-    def openings(self, *, toxic):
-        return ["You are", "You people"] if toxic else ["Once", "The man"]
-
-    def prompt_set(self, stem):
-        return PROMPTS
-
-    def prompt_sets(self, kind):
-        return {"letters": "Letters"} if kind == "language" else {"robot": "Robot"}
-
-    def prompts_about(self, word, template, kind, *, remove):
-        lines = {
-            "about": ["Talk of {word}.", "{word}!", "My {word}."],
-            "thing": ["{scene}, {a_word}"],
-        }
-        plain = ("A hill.", "A lake.", "A street.")
-        return PromptSet.about(word, lines[template], plain, remove=remove).holdout(1)
-
-    def pace(self, model):
-        return 0.5
 
     def continue_text(self, map_id, prompt, strengths, *, seed, sampling, chat):
         try:
@@ -157,7 +164,7 @@ def test_a_newer_wish_ends_the_older_writing(studio):
 
 
 def test_a_model_that_is_missing_names_the_next_step(studio):
-    studio.missing = {"tiny"}
+    studio.models.missing = {"tiny"}
     ((original, steered),) = _generate(Handlers(studio))
     assert "install the model" in original
 
@@ -338,7 +345,7 @@ def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
     ],
 )
 def test_a_form_that_cannot_work_is_refused_in_one_sentence(studio, changes, sentence):
-    studio.missing = {"missing"}
+    studio.models.missing = {"missing"}
     with pytest.raises(gr.Error, match=sentence):
         _start(LearnHandlers(studio), **changes)
     assert studio.jobs.submitted == []

@@ -13,6 +13,7 @@ import gradio as gr
 import pytest
 import torch
 from PIL import Image
+from test_handlers import FakeModels
 
 from app.album import Painted
 from app.image_handlers import STRIP, ImageHandlers, warm_up
@@ -25,11 +26,23 @@ MARKUP = "<img src=x onerror=alert(1)>"
 MAPS = SteeringMaps({"a": AffineMap(torch.tensor([0.5, 1.0]), torch.tensor([0.1, 0.0]))})
 
 
+class SmallModels(FakeModels):
+    """Tell the words that they know."""
+
+    def words(self, model):
+        return {"subjects": ("robot", "church", "valley", MARKUP)}
+
+    def unknown_words(self, model, prompt):
+        return [word for word in prompt.split() if word in ("dodecahedron", MARKUP.split()[0])]
+
+
 class FakeStudio:
     """Knows two maps for pictures and one for texts; its pictures are grey."""
 
     def __init__(self):
-        self.kept, self.batches, self.missing = set(), [], set()
+        self.kept, self.batches = set(), []
+        self.models = SmallModels()
+        self.prompts = SimpleNamespace(scenes=lambda: ["A valley", "A church"])
         folder, kind, tagged = Path("unused"), "text-to-image", {"keywords": ["with a robot"]}
         self.entries = [
             MapEntry("topic", "Topic", "tiny", "ready-made", folder, {}),
@@ -51,18 +64,6 @@ class FakeStudio:
 
     def steering(self, map_id):
         return MAPS
-
-    def installed(self, model):
-        return model not in self.missing
-
-    def scenes(self):
-        return ["A valley", "A church"]
-
-    def words(self, model):
-        return {"subjects": ("robot", "church", "valley", MARKUP)}
-
-    def unknown_words(self, model, prompt):
-        return [word for word in prompt.split() if word in ("dodecahedron", MARKUP.split()[0])]
 
     def painted(self, map_ids, prompt, strengths, *, seed=0):
         keys = {(*map_ids, prompt, *lams, seed) for lams in strengths}
@@ -158,7 +159,7 @@ def test_nothing_is_painted_while_a_number_is_typed_or_a_model_is_missing(studio
     assert list(_generate(handlers, strength=None)) == []
     assert list(_generate(handlers, seed=None)) == []
     assert list(_generate(handlers, map_id=None)) == []
-    studio.missing = {"small"}
+    studio.models.missing = {"small"}
     assert list(_generate(handlers)) == []
 
 

@@ -39,9 +39,6 @@ class _Studio(FakeStudio):
         facts |= {"strength": METHODS[method].strength, "sha256": name, **metadata}
         return MapEntry(name, title, "small", "yours", folder, facts, kind="text-to-image")
 
-    def require(self, model):
-        pass
-
 
 @pytest.fixture
 def studio(tmp_path):

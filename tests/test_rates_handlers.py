@@ -115,7 +115,7 @@ def test_what_cannot_be_counted_is_refused_in_one_sentence(studio, form, sentenc
 
 
 def test_a_model_that_is_missing_is_told_before_anything_is_counted(studio):
-    studio.missing = {"tiny"}
+    studio.models.missing = {"tiny"}
     with pytest.raises(gr.Error, match="Click Install"):
         next(_measure(RatesHandlers(studio)))
 

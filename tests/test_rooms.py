@@ -14,8 +14,9 @@ FILES = {
 CORE = [name for name in FILES if name.startswith("lineas_core/")]
 APP = [name for name in FILES if name.startswith("app/")]
 UNDER_THE_PAGE = (
-    *("advice", "album", "archive", "ballots", "job", "jobs", "library", "lock"),
-    *("mix", "previews", "settings", "shelf", "snippets", "studio", "turns", "words", "worker"),
+    *("advice", "album", "archive", "ballots", "job", "jobs", "library", "lock", "mix", "models"),
+    *("previews", "settings", "shelf", "shipped", "snippets", "studio", "turns", "words"),
+    *("worker", "written"),
 )
 
 

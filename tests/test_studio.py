@@ -28,7 +28,7 @@ def studio(tmp_path_factory):
 
 
 def _hooks(studio):
-    return [m for model in studio._models.values() for m in model.network.modules()
+    return [m for model in studio.models._kept.values() for m in model.network.modules()
             if m._forward_hooks]  # fmt: skip
 
 
@@ -49,9 +49,9 @@ def test_strength_zero_writes_the_original(studio):
 def test_a_closed_tab_gives_back_lock_and_hooks(studio):
     stream = studio.continue_text("letters", "hello", [0.0, 1.0], sampling=SHORT)
     next(stream), next(stream), next(stream)
-    assert studio._lock.locked()
+    assert studio.models._turns.locked()
     stream.close()
-    assert not studio._lock.locked()
+    assert not studio.models._turns.locked()
     assert not _hooks(studio)
 
 
@@ -125,42 +125,6 @@ def test_the_prompts_of_a_map_tell_which_strengths_may_harm(studio, tmp_path):
     assert {e.id: e.harmful for e in library.maps()} == {"calm": -1, "none": 0, "rude": 1}
 
 
-def test_a_missing_model_is_refused_with_the_button_to_click(studio, monkeypatch):
-    monkeypatch.setattr("app.studio.installed", lambda _: False)
-    with pytest.raises(UserError, match="Click “Install"):
-        studio.require(next(iter(MODELS)))
-
-
-def test_installing_tells_its_steps_and_then_its_failure(studio, monkeypatch):
-    def fetch(model, progress):
-        progress(f"{model}: downloading")
-        raise UserError("E_DOWNLOAD", "no network", remedy="Try again.")
-
-    monkeypatch.setattr("app.studio.fetch", fetch)
-    steps = studio.install("tiny")
-    assert next(steps) == "tiny: downloading"
-    with pytest.raises(UserError, match="no network"):
-        next(steps)
-
-
-def test_at_most_two_models_stay_loaded(tmp_path, monkeypatch):
-    monkeypatch.setattr("app.studio.load_model", lambda name: name)
-    studio = Studio(tmp_path)
-    for name in ("one", "two", "one", "three"):
-        studio._model(name)
-    assert list(studio._models) == ["one", "three"]
-
-
-def test_every_shipped_set_can_be_loaded(studio):
-    texts, pictures = studio.prompt_sets("language"), studio.prompt_sets("text-to-image")
-    assert "football" in texts
-    assert "robot" in pictures
-    for stem, title in (texts | pictures).items():
-        assert studio.prompt_set(stem).name == title
-    with pytest.raises(UserError, match="no such set"):
-        studio.prompt_set("../football")
-
-
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory):
     """A studio with one map for pictures."""
@@ -185,7 +149,7 @@ def test_a_map_for_pictures_says_so_and_opens_first(gallery, studio):
     assert entry.within("a valley") == "a valley, with ab"
     assert gallery.opens_on() == "text-to-image"
     assert studio.opens_on() == "language"
-    assert gallery.words(entry.model) == {"letters": ("ab",)}
+    assert gallery.models.words(entry.model) == {"letters": ("ab",)}
 
 
 def _alone(*strengths):
@@ -242,10 +206,10 @@ def test_a_map_of_the_other_kind_is_refused(gallery, studio):
 
 
 def test_missing_weights_of_a_shipped_model_are_told(gallery, monkeypatch):
-    monkeypatch.setattr("app.studio.installed", lambda _: False)
+    monkeypatch.setattr("app.models.installed", lambda _: False)
     name = next(name for name, entry in MODELS.items() if entry.folder)
     with pytest.raises(UserError, match="weights belong to"):
-        gallery.require(name)
+        gallery.models.require(name)
     _, sentence, button = Handlers(gallery).offer(name)
     assert "are missing from" in sentence
     assert not button.visible
@@ -264,7 +228,7 @@ def test_the_users_maps_stand_behind_the_shipped_ones(gallery, tmp_path):
 def test_a_map_of_norms_is_exported_for_other_tools(gallery, studio, tmp_path):
     files = gallery.export_norms("letters", tmp_path / "out")
     assert [file.name for file in files] == ["letters.safetensors", "letters-inverse.safetensors"]
-    assert not gallery._lock.locked()
+    assert not gallery.models._turns.locked()
     with pytest.raises(UserError, match="no such map for pictures"):
         studio.export_norms("letters", tmp_path / "out")
 
@@ -300,14 +264,3 @@ def test_a_renamed_map_is_painted_anew_so_that_its_recipe_tells_the_name(gallery
         renamed.shelf.rename("mine", title)
         (picture,) = renamed.paint(["mine"], "a b", _alone(1.0))
         assert picture.recipe.maps == [(title, 1.0)]
-
-
-def test_a_set_about_one_thing_has_a_third_held_out(tmp_path):
-    home = Studio(tmp_path)
-    removal = home.prompts_about("a lighthouse", "thing", "text-to-image", remove=True)
-    topic = home.prompts_about("chess", "about", "language")
-    assert len(removal.source) == len(topic.target) == 34
-    assert len(removal.heldout_source) == len(topic.heldout_target) == 16
-    assert all("lighthouse" in text for text in removal.source + removal.heldout_source)
-    assert removal.keywords[0] == "with a lighthouse"
-    assert all("chess" in text.lower() for text in topic.target)

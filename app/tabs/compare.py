@@ -8,7 +8,7 @@ import gradio as gr
 
 from app.compare_handlers import SIDES, CompareHandlers
 from app.method_handlers import MethodHandlers
-from app.tabs import MODEL, QUIET
+from app.tabs import GALLERY, MODEL, QUIET
 
 __all__ = ["blind_choice", "methods", "overview"]
 
@@ -115,18 +115,7 @@ def blind_choice(handlers: CompareHandlers, concept: gr.Dropdown, further: gr.St
 
 
 def _gallery(label: str) -> gr.Gallery:
-    return gr.Gallery(
-        label=label,
-        show_label=False,
-        columns=6,
-        height="auto",
-        format="png",
-        allow_preview=False,
-        interactive=False,
-        buttons=[],
-        container=False,
-        elem_classes=["strip", "all"],
-    )
+    return gr.Gallery(label=label, columns=6, elem_classes=["strip", "all"], **GALLERY)
 
 
 def _side(side: str) -> gr.Image:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.library import MapEntry
-from app.studio import Written
+from app.written import Written
 from lineas_core import SteeringMaps
 from lineas_core.baselines import METHODS
 from lineas_core.models.catalog import MODELS

@@ -14,7 +14,7 @@ from app.method_handlers import MethodHandlers
 from app.mix_handlers import MixHandlers
 from app.recall_handlers import RecallHandlers
 from app.settings import SEED
-from app.tabs import IN_PAGE, MODEL, QUIET, fragments
+from app.tabs import GALLERY, IN_PAGE, MODEL, QUIET, fragments
 from app.tabs.compare import blind_choice, methods, overview
 from app.tabs.install import install_panel
 from app.tabs.mix import mix
@@ -100,16 +100,10 @@ def images_tab(
             strength, reseed = thumb("λ  −1 inverse · 0 original · 1 full")
             strip = gr.Gallery(
                 label="Nine strengths λ; click one",
-                show_label=False,
                 columns=len(STRIP),
-                height="auto",
-                format="png",
-                allow_preview=False,
-                interactive=False,
-                buttons=[],
                 fit_columns=False,
-                container=False,
                 elem_classes="strip",
+                **GALLERY,
             )
             curve = gr.HTML(apply_default_css=False)
     with rows:  # they move the slider, too

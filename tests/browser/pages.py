@@ -11,6 +11,8 @@ playwright = pytest.importorskip("playwright.sync_api")
 
 CHROMIUM = shutil.which("chromium")
 SECONDS = 1000  # Playwright counts in milliseconds
+STRIP = "() => document.querySelectorAll('.strip img').length === 9"
+MARKUP = '<img src=x onerror="window.hacked = true">'
 # What Gradio says when a page is left amid an answer.
 LEFT = ("AbortError", "Unexpected error Connection errored out")
 

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from pages import CHROMIUM, SECONDS, playwright, served, visible, visited
+from pages import CHROMIUM, MARKUP, SECONDS, playwright, served, visible, visited
 
 from app.studio import Studio
 from lineas_core.models import Sampling, installed
@@ -107,8 +107,7 @@ def test_a_narrow_page_scrolls_in_one_direction_only(page, address, mode, tmp_pa
 
 def test_markup_is_shown_as_text(page):
     page.wait_for_function(WRITTEN)
-    markup = '<img src=x onerror="window.hacked = true">'
-    page.get_by_label("Beginning of the text").fill(markup)
+    page.get_by_label("Beginning of the text").fill(MARKUP)
     page.get_by_role("button", name="Write", exact=True).click()
     page.locator(".passage .prompt").first.filter(has_text="<img src=x").wait_for()
     page.wait_for_function(WRITTEN)

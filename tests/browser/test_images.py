@@ -8,19 +8,14 @@ from io import BytesIO
 from urllib.parse import quote
 
 import pytest
-from fakes import save_model, tiny_image_model
-from pages import CHROMIUM, served, visible, visited
+from pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
 from PIL import Image
 
 from app.studio import Studio
-from lineas_core import LearnConfig, PromptSet, learn, save_maps
 from lineas_core.models import installed
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
 EMBEDDED = "emoji-world"
-STRIP = "() => document.querySelectorAll('.strip img').length === 9"
-# A prompt that nothing was painted for: the picture that comes next is another one.
-MARKUP = '<img src=x onerror="window.hacked = true">'
 SCENE = "A small church in a meadow, seen in the morning"  # an example, without a concept
 # As somebody drops a file onto the pictures.
 DROP = """content => {
@@ -33,16 +28,9 @@ DROP = """content => {
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny(letters, tmp_path_factory):
     """The page over a tiny model with random weights and one map."""
-    root = tmp_path_factory.mktemp("tiny")
-    model = tiny_image_model()
-    model.name = save_model(model, root / "model")
-    prompts = PromptSet(("a b", "b c"), ("y z", "x y"), name="Letters", keywords=("with ab",))
-    config = LearnConfig(iterations=3, learning_rate=0.5)
-    maps = learn(model, prompts.source, prompts.target, config=config)
-    save_maps(maps, root / "assets" / "maps" / "letters", prompts=prompts)
-    with served(Studio(root / "data", assets=root / "assets")) as url:
+    with served(Studio(tmp_path_factory.mktemp("tiny"), assets=letters)) as url:
         yield url
 
 
@@ -137,6 +125,7 @@ def test_a_link_a_reload_a_saved_picture_and_a_copy_lead_to_the_same_picture(pag
 
 
 def test_markup_in_a_prompt_is_painted_and_not_run(page):
+    # Nothing was painted for this prompt: the picture that comes next is another one.
     before = _picture(page)
     page.get_by_label("What to paint").fill(MARKUP)
     page.get_by_role("button", name="Paint", exact=True).click()

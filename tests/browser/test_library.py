@@ -1,33 +1,16 @@
 """The flow of the Library in a real browser, over a tiny model for pictures."""
 
 import pytest
-from fakes import save_model, tiny_image_model
-from pages import CHROMIUM, served, visible, visited
+from pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
 
 from app.studio import Studio
-from lineas_core import LearnConfig, PromptSet, learn, save_maps
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
-MARKUP = '<img src=x onerror="window.hacked = true">'
-STRIP = "() => document.querySelectorAll('.strip img').length === 9"
-
-
-@pytest.fixture(scope="module")
-def assets(tmp_path_factory):
-    """One shipped map of a tiny model with random weights."""
-    root = tmp_path_factory.mktemp("library")
-    model = tiny_image_model()
-    model.name = save_model(model, root / "model")
-    prompts = PromptSet(("a b", "b c"), ("y z", "x y"), name="Letters", keywords=("with ab",))
-    config = LearnConfig(iterations=3, learning_rate=0.5)
-    maps = learn(model, prompts.source, prompts.target, config=config)
-    save_maps(maps, root / "assets" / "maps" / "letters", prompts=prompts)
-    return root / "assets"
 
 
 @pytest.fixture
-def studio(assets, tmp_path):
-    return Studio(tmp_path / "data", assets=assets)
+def studio(letters, tmp_path):
+    return Studio(tmp_path / "data", assets=letters)
 
 
 @pytest.fixture

@@ -1,0 +1,33 @@
+"""The prompts that are shipped, as the app reads them; see test_prompts.py for `PromptSet`."""
+
+from pathlib import Path
+
+import pytest
+
+from app.shipped import Prompts
+from lineas_core import UserError
+
+
+@pytest.fixture
+def prompts():
+    return Prompts(Path(__file__).parents[1] / "prompts")
+
+
+def test_every_shipped_set_can_be_loaded(prompts):
+    texts, pictures = prompts.sets("language"), prompts.sets("text-to-image")
+    assert "football" in texts
+    assert "robot" in pictures
+    for stem, title in (texts | pictures).items():
+        assert prompts.set_of(stem).name == title
+    with pytest.raises(UserError, match="no such set"):
+        prompts.set_of("../football")
+
+
+def test_a_set_about_one_thing_has_a_third_held_out(prompts):
+    removal = prompts.about("a lighthouse", "thing", "text-to-image", remove=True)
+    topic = prompts.about("chess", "about", "language")
+    assert len(removal.source) == len(topic.target) == 34
+    assert len(removal.heldout_source) == len(topic.heldout_target) == 16
+    assert all("lighthouse" in text for text in removal.source + removal.heldout_source)
+    assert removal.keywords[0] == "with a lighthouse"
+    assert all("chess" in text.lower() for text in topic.target)
