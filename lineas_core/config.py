@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from lineas_core.errors import UserError
 from lineas_core.pooling import POOLINGS
 
-__all__ = ["BUDGETS", "OPTIMIZERS", "PRECISIONS", "FitConfig", "LearnConfig"]
+__all__ = ["BUDGETS", "OPTIMIZERS", "POOLING_CHOICES", "PRECISIONS", "FitConfig", "LearnConfig"]
 
+POOLING_CHOICES = ("auto", *POOLINGS)
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PRECISIONS = ("auto", "bfloat16", "float32")
 _RANGES: dict[str, tuple[float, float]] = {
@@ -24,7 +25,7 @@ _FRACTIONS = ("learning_rate", "sparsity")
 _OPTIONAL = ("batch_size", "micro_batch_size")
 _CHOICES = {
     "optimizer": OPTIMIZERS,
-    "pooling": POOLINGS,
+    "pooling": POOLING_CHOICES,
     "precision": PRECISIONS,
     "standardise": (True, False),
 }
@@ -35,7 +36,8 @@ class FitConfig:
     """Settings that every method has.
 
     Attributes:
-        pooling: `mean`, `max`, `last` or `all`, see `lineas_core.pooling`.
+        pooling: `mean`, `max`, `last` or `all`, see `lineas_core.pooling`; `auto` takes what
+            suits the kind of model, see `SteerableModel.default_pooling`.
         precision: `bfloat16` runs a network with float32 weights in mixed precision, `float32`
             does not, `auto` does so where the processor computes bfloat16 itself. Maps and loss
             are float32 in all of them.
@@ -74,6 +76,7 @@ class LearnConfig(FitConfig):
         seed: whole number, draws the mini-batches.
     """
 
+    pooling: str = "auto"
     precision: str = "auto"
     iterations: int = 80
     learning_rate: float = 0.02

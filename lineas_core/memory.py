@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lineas_core.attention import ShortAttention
 from lineas_core.errors import UserError
 
 __all__ = ["MemoryPlan", "checkpointed"]
@@ -100,7 +101,12 @@ def checkpointed(network: nn.Module) -> Iterator[None]:
         for block in blocks:
             if id(block) not in outer:
                 again = partial(
-                    checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False
+                    checkpoint,
+                    block.forward,
+                    use_reentrant=False,
+                    preserve_rng_state=False,
+                    # Torch leaves a mode before it goes back.
+                    context_fn=lambda: (nullcontext(), ShortAttention()),
                 )
                 restore.callback(delattr, block, "forward")
                 block.forward = again  # type: ignore[method-assign]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any
@@ -39,7 +39,8 @@ class Samples:
 
     Attributes:
         model: the frozen model.
-        config: pooling, precision and memory; whatever else a method needs is its own affair.
+        config: pooling (never `auto`), precision and memory; whatever else a method needs is its
+            own affair.
         source: the source prompts.
         names: the modules to steer, in the order of execution.
         widths: number of coordinates of each.
@@ -67,6 +68,8 @@ class Samples:
                     f"{side} has {len(prompts)} prompts",
                     remedy="Give at least 2, better 32.",
                 )
+        if config.pooling == "auto":
+            config = replace(config, pooling=model.default_pooling)
         self.model, self.config = model, config
         self.memory = MemoryPlan(config.micro_batch_size)
         self.source, self._targets = model.encode(source), model.encode(target)

@@ -22,6 +22,7 @@ from lineas_core import (
     steer,
     wasserstein_1d,
 )
+from lineas_core.attention import ShortAttention
 from lineas_core.baselines import INSTRUCTION, METHODS, aura, caa, instructed, iti_c, lin_act
 from lineas_core.baselines.iti_c import ItiConfig
 from lineas_core.models.base import Inputs
@@ -46,6 +47,7 @@ class _Rows:
     """A model whose prompts are rows of numbers and whose two modules put them out as they are."""
 
     kind = name = "rows"
+    default_pooling = "mean"
     default_modules = ["0", "1"]
 
     def __init__(self, width):
@@ -87,7 +89,7 @@ def _recorded(model, prompts, names, maps=None):
         module = model.network.get_submodule(name)
         hook = lambda m, a, o, name=name: keep(m, a, o, name)
         handles.append(module.register_forward_hook(hook))
-    with torch.no_grad(), steer(model.network, SteeringMaps(maps or {})):
+    with torch.no_grad(), ShortAttention(), steer(model.network, SteeringMaps(maps or {})):
         model.forward(inputs)
     for handle in handles:
         handle.remove()

@@ -15,10 +15,9 @@ from app.tabs.install import install_panel
 from lineas_core import BUDGETS, LearnConfig
 from lineas_core.baselines import METHODS
 from lineas_core.baselines.iti_c import ItiConfig
-from lineas_core.config import OPTIMIZERS, PRECISIONS
+from lineas_core.config import OPTIMIZERS, POOLING_CHOICES, PRECISIONS
 from lineas_core.hooks import PRESETS
 from lineas_core.models.catalog import MODELS
-from lineas_core.pooling import POOLINGS
 
 __all__ = ["LearnTab", "learn_tab"]
 
@@ -165,7 +164,12 @@ def _settings() -> dict[str, Component]:
         }
     with gr.Row(elem_classes="settings"):
         made |= {
-            "pooling": gr.Dropdown(POOLINGS, value=default.pooling, label="Pooling"),
+            "pooling": gr.Dropdown(
+                list(POOLING_CHOICES),
+                value=default.pooling,
+                label="Pooling",
+                info="auto: mean over words, maximum over a picture.",
+            ),
             "precision": gr.Dropdown(list(PRECISIONS), value=default.precision, label="Precision"),
             "micro_batch_size": gr.Number(
                 default.micro_batch_size or 0,

@@ -46,12 +46,14 @@ class SteerableModel(Protocol):
         name: catalog name, hub id or folder; goes into the files of learnt maps.
         network: the frozen network.
         default_modules: what `learn` steers when no modules are given.
+        default_pooling: what `learn` makes of the positions when nothing else is said.
     """
 
     kind: str
     name: str
     network: nn.Module
     default_modules: list[str]
+    default_pooling: str
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
         """Everything about the prompts that does not depend on the maps."""

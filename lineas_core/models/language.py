@@ -34,9 +34,11 @@ class LanguageModel:
         network: the transformers model, frozen, in evaluation mode.
         tokenizer: its tokenizer.
         default_modules: the module names of its preset.
+        default_pooling: the mean over tokens.
     """
 
     kind = "language"
+    default_pooling = "mean"
 
     def __init__(
         self,

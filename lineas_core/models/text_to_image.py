@@ -63,12 +63,14 @@ class TextToImageModel:
         network: the UNet, frozen.
         pipeline: text encoders, UNet, scheduler and decoder, as diffusers loads them.
         default_modules: the module names of its preset.
+        default_pooling: the maximum over space, which objects change more than the mean.
         size: width and height of the pictures, in pixels.
         noise: `per-pixel` or `layout`, see `catalog.OneStep`.
         timestep: what the network is asked at, a scalar tensor.
     """
 
     kind = "text-to-image"
+    default_pooling = "max"
 
     def __init__(
         self, pipeline: StableDiffusionXLPipeline, *, name: str, preset: str = "all-norms"
