@@ -13,7 +13,6 @@ from lineas_core.tables import (
     Table,
     cells_done,
     make,
-    page,
     pictures,
     text,
     workbench,
@@ -23,12 +22,14 @@ from lineas_core.tables.workbench import Workbench
 SET = PromptSet(
     ("a b c", "b c d", "c d e"), ("h g f", "g f e", "f e d"), ("a d",), ("h e",), name="Some set"
 )
+PANELS = {"share": lambda row: row["share"], "nothing": lambda row: None}
 CONFIG = replace(BUDGETS["quick"], iterations=4)
 
 
 def _table(work):
     cells = [Cell({"model": m, "topic": t}, work(m, t)) for m in "AB" for t in ("x", "y")]
-    return Table("some", "Some title", "Table 0", "About it.", lambda edition: cells, _tell)
+    about = ("some", "Some title", "Table 0", "About it.")
+    return Table(*about, lambda edition: cells, _tell, PANELS)
 
 
 def _tell(row):
@@ -85,10 +86,22 @@ def test_a_damaged_file_of_results_is_left_alone(tmp_path, text):
     assert (tmp_path / "some.json").read_text() == text
 
 
-def test_cells_that_no_longer_belong_to_a_table_are_not_shown():
+def test_cells_that_no_longer_belong_to_a_table_are_not_shown_but_kept(tmp_path):
     table = _table(lambda m, t: lambda bench: _figures(0.1))
     old = {"key": {"model": "C", "topic": "x"}, "date": "2026-01-01", **_figures(0.9)}
-    assert "90%" not in page(table, "small", [old])
+    (tmp_path / "some.json").write_text(json.dumps([old]))
+    assert "90%" not in make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    assert old in cells_done(tmp_path / "some.json")
+
+
+def test_the_figure_has_a_line_for_each_cell_and_is_the_same_when_made_again(tmp_path):
+    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    drawn = []
+    for _ in range(2):
+        make(table, tmp_path, tell=lambda line: None)
+        drawn.append((tmp_path / "some.svg").read_text())
+    assert drawn[0] == drawn[1]
+    assert all(f">{m} · {t}</text>" in drawn[0] for m in "AB" for t in ("x", "y"))
 
 
 def test_maps_are_learnt_once_and_anew_when_a_setting_changes(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from lineas_core.baselines import METHODS
 from lineas_core.config import BUDGETS
 from lineas_core.evaluate import sweep_pictures
 from lineas_core.prompts import PromptSet
+from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of
 
@@ -97,6 +98,12 @@ _MEASURE = (
     "same scenes without it, then ImgScore of the former against λ = 0"
 )
 
+_PANELS: Panels = {
+    "ConceptScore, in the prompt": lambda row: row["with"]["concept"],
+    "ConceptScore, not in the prompt": lambda row: row["without"]["concept"],
+    "ImgScore": lambda row: row["with"]["image"],
+}
+
 TABLES = (
     Table(
         "concepts",
@@ -105,6 +112,7 @@ TABLES = (
         f"{_MEASURE}. No map was learnt from these scenes.",
         _concepts,
         _scores,
+        _PANELS,
     ),
     Table(
         "layers",
@@ -113,6 +121,7 @@ TABLES = (
         f"{_MEASURE}.",
         _layers,
         _scores,
+        _PANELS,
     ),
     Table(
         "picture-methods",
@@ -121,5 +130,6 @@ TABLES = (
         f"{_MEASURE}. A method whose own strength is not 1 is measured at multiples of it.",
         _methods,
         _scores,
+        _PANELS,
     ),
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 from lineas_core.errors import UserError
 from lineas_core.storage import write_atomically
+from lineas_core.tables.figure import Panels, draw
 from lineas_core.tables.workbench import Workbench
 
 __all__ = ["EDITIONS", "Cell", "Table", "cells_done", "make", "page"]
@@ -45,6 +46,7 @@ class Table:
         about: what a cell of the page says, and with what it was made.
         cells: (edition) -> the work, cheapest first.
         tell: one row of figures as a few characters.
+        panels: what the figure shows.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Table:
     about: str
     cells: Callable[[str], Sequence[Cell]]
     tell: Callable[[Mapping[str, Any]], str]
+    panels: Panels
 
 
 def make(
@@ -63,7 +66,7 @@ def make(
     only: Mapping[str, str] | None = None,
     tell: Callable[[str], object] = print,
 ) -> Path:
-    """Do what is not done yet, and write `NAME.json` and `NAME.md`.
+    """Do what is not done yet, and write `NAME.json`, `NAME.md` and `NAME.svg`.
 
     An interrupted run loses the cell it was at; a long learning run goes on from its checkpoint.
 
@@ -106,7 +109,9 @@ def make(
         }
         done.append(facts | result)
         write_atomically(file, json.dumps(done, indent=1).encode())
-    write_atomically(folder / f"{stem}.md", page(table, edition, done).encode())
+    shown = _in_order(table, edition, done)
+    write_atomically(folder / f"{stem}.md", page(table, edition, shown).encode())
+    write_atomically(folder / f"{stem}.svg", draw(table.panels, shown))
     return folder / f"{stem}.md"
 
 
@@ -132,11 +137,7 @@ def cells_done(file: Path) -> list[dict[str, Any]]:
 
 
 def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
-    """The table as Markdown, in the order of its cells: a line a cell, a column a strength."""
-    order = [dict(cell.key) for cell in table.cells(edition)]
-    done = sorted(
-        (c for c in done if c["key"] in order), key=lambda cell: order.index(cell["key"])
-    )
+    """The table as Markdown: a line for each cell, a column for each strength."""
     lines = [f"# {table.title}", "", f"{table.source}. {table.about}", ""]
     if done:
         keys, facts = list(done[0]["key"]), _union(cell["facts"] for cell in done)
@@ -150,11 +151,19 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
                 _line([*cell["key"].values(), *told, *(at.get(s, "") for s in strengths)])
             )
     dates = sorted({cell["date"] for cell in done})
-    made = f"{len(done)} of {len(order)} lines"
+    made = f"{len(done)} of {len(table.cells(edition))} lines"
     when = f", {dates[0]} to {dates[-1]}" if dates else ""
     option = "" if edition == "small" else f" --edition {edition}"
     lines += ["", f"`python -m lineas_core evaluate {table.name}{option}`: {made}{when}.", ""]
     return "\n".join(lines)
+
+
+def _in_order(
+    table: Table, edition: str, done: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """The cells that belong to the table as it is now, in its order."""
+    order = [dict(cell.key) for cell in table.cells(edition)]
+    return sorted((c for c in done if c["key"] in order), key=lambda c: order.index(c["key"]))
 
 
 def _union(groups: Iterable[Mapping[str, Any]]) -> list[str]:

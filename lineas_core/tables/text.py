@@ -10,6 +10,7 @@ from lineas_core.baselines import METHODS, Method
 from lineas_core.config import BUDGETS, FitConfig
 from lineas_core.evaluate import STRENGTHS, sweep
 from lineas_core.prompts import PromptSet
+from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of
 
@@ -109,6 +110,11 @@ _MEASURE = (
     "four seeds, and the perplexity of the continuations under the unsteered model"
 )
 
+_PANELS: Panels = {
+    "share of texts": lambda row: row["share"],
+    "perplexity": lambda row: row["perplexity"],
+}
+
 TABLES = (
     Table(
         "topics",
@@ -117,6 +123,7 @@ TABLES = (
         f"{_MEASURE}; 21 neutral openings, 40 tokens each.",
         _topics,
         _share,
+        _PANELS,
     ),
     Table(
         "toxicity",
@@ -127,6 +134,7 @@ TABLES = (
         "perplexity under the unsteered model.",
         _toxicity,
         _share,
+        _PANELS,
     ),
     Table(
         "optimisers",
@@ -135,5 +143,6 @@ TABLES = (
         f"{_MEASURE}; football, 80 iterations with either setting.",
         _optimisers,
         _share,
+        _PANELS,
     ),
 )

@@ -1,0 +1,51 @@
+"""The figure beside a table: every panel a quantity over λ, every line a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+__all__ = ["Panels", "draw"]
+
+Panels = Mapping[str, Callable[[Mapping[str, Any]], float | None]]
+"""Name of a quantity -> (row of figures) -> it, None where there is none."""
+
+_DASHES = ("-", "--", ":", "-.")
+_COLOURS = 10  # of matplotlib's cycle, before a dash has to tell lines apart
+
+
+def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
+    """An SVG of all cells.
+
+    Args:
+        panels: what to draw, from left to right.
+        done: cells as `lineas_core.tables.cells_done` gives them.
+    """
+    figure = Figure(figsize=(4 * len(panels) + 2.2, 3.4), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (name, value) in zip(axes, panels.items(), strict=True):
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("λ")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+        for number, cell in enumerate(done):
+            points = [(row["strength"], value(row)) for row in cell["rows"]]
+            points = sorted((x, y) for x, y in points if y is not None)
+            axis.plot(
+                [x for x, _ in points],
+                [y for _, y in points],
+                color=f"C{number % _COLOURS}",
+                linestyle=_DASHES[number // _COLOURS % len(_DASHES)],
+                marker=".",
+                label=" · ".join(cell["key"].values()),
+            )
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=7)
+    file = BytesIO()
+    # Neither date nor random ids: a table made again from the same figures is the same file.
+    with rc_context({"svg.hashsalt": "tables", "svg.fonttype": "none"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
