@@ -24,6 +24,7 @@ from app.tabs.images import images_tab
 from app.tabs.learn import learn_tab
 from app.tabs.library import library_tab
 from app.tabs.recall import IF_CHOSEN, OPEN, SHOW_ADDRESS, TELL_ADDRESS
+from app.tabs.results import results_tab
 from app.tabs.text import text_tab
 
 __all__ = ["LOOK", "build_demo"]
@@ -76,6 +77,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
                 library = library_tab(shelving)
             with gr.Tab("How it works", id="explain") as explain_frame:
                 looked_into = explain_tab(explaining)
+            with gr.Tab("Results", id="results"):
+                results_tab(_ROOT / "assets" / "tables")
         opened = demo.load(
             recalling.open,
             [home],

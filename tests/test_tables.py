@@ -178,6 +178,43 @@ def _learnt_in_a_moment(maps):
     return short
 
 
+def _scored(concept, strengths=(-1.0, 0.0, 1.0), image=0.8, without=0.0):
+    rows = [
+        {
+            "strength": strength,
+            "with": {"concept": score, "image": image},
+            "without": {"concept": without, "image": 1.0},
+        }
+        for strength, score in zip(strengths, concept, strict=True)
+    ]
+    return {"key": {}, "rows": rows}
+
+
+def test_the_goals_are_counted_from_the_figures():
+    said = TABLES["concepts"].sum_up(
+        [_scored([0.9, 0.8, 0.1]), _scored([0.9, 0.95, 0.5], image=0.6, without=0.7)]
+    )
+    assert said.startswith("1 of 2 maps take the concept out")
+    assert "0.70 on average" in said
+    assert "0.60 at the lowest" in said
+    assert "-1.000 or stronger" in said
+    assert "1 of 2 bring the concept" in said
+    unknown = _scored([None] * 3)
+    assert TABLES["concepts"].sum_up([unknown]) == ""
+
+
+def test_a_share_that_stays_zero_does_not_rise():
+    cells = [
+        {
+            "rows": [
+                {"strength": x, "share": y} for x, y in zip((-1, 0, 0.5, 1), shares, strict=True)
+            ]
+        }
+        for shares in ([0.9, 0.1, 0.2, 0.3], [0, 0, 0, 0.1])
+    ]
+    assert "in 1 of 2 lines" in TABLES["topics"].sum_up(cells)
+
+
 def test_both_editions_have_the_same_columns():
     for table in TABLES.values():
         small, paper = (table.cells(edition) for edition in ("small", "paper"))

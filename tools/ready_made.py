@@ -1,9 +1,11 @@
-"""Learn the ready-made maps for pictures, and paint their previews.
+"""Make the maps that come with the project, and the previews of those for pictures.
 
     python -m tools.ready_made [NAME ...]
 
-One map for each prompt set of `prompts/images` (or for those that are named), on emoji-world,
-with the settings of the quick budget; the previews show one scene at five strengths.
+Each of `assets/maps`, or those that are named, from its shipped prompt set with the settings of
+the quick budget. Maps that `python -m lineas_core evaluate` has learnt already, for a table in
+`assets/tables`, are taken as they are: what is shipped is what was measured. The previews show one
+scene at five strengths.
 """
 
 from __future__ import annotations
@@ -12,34 +14,35 @@ import argparse
 import shutil
 from pathlib import Path
 
-from lineas_core import BUDGETS, PromptSet, SteeringMaps, fold, learn, load_model, save_maps
+from lineas_core import BUDGETS, PromptSet, SteeringMaps, fold, save_maps
 from lineas_core.evaluate import STRENGTHS
 from lineas_core.models import TextToImageModel
+from lineas_core.tables.workbench import PROMPTS, Workbench
 
-_ROOT = Path(__file__).parents[1]
-_SETS, _MAPS = _ROOT / "prompts" / "images", _ROOT / "assets" / "maps"
-_MODEL = "emoji-world"
+_ASSETS = Path(__file__).parents[1] / "assets"
+_TOPICS = ("football", "night", "day", "elephant", "fishing")
+_SETS = {
+    **{f"{f.stem}-emoji-world": f for f in sorted((PROMPTS / "images").glob("*.json"))},
+    **{f"{name}-smollm2-135m": PROMPTS / f"{name}.json" for name in _TOPICS},
+    # SmolLM2 is civil enough by itself.
+    **{f"{name}-gemma-3-270m": PROMPTS / f"{name}.json" for name in (*_TOPICS, "toxicity")},
+}
 _SCENE, _SEED = "a castle in a meadow", 3
 
 
 def main() -> None:
     """Make what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", help="stems of prompt sets; none: all of them")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="none: all of them")
     options = parser.parse_args()
-    model = load_model(_MODEL)
-    assert isinstance(model, TextToImageModel)
-    for name in options.names or sorted(file.stem for file in _SETS.glob("*.json")):
-        prompts = PromptSet.load(_SETS / f"{name}.json")
-        maps = learn(
-            model,
-            prompts.source,
-            prompts.target,
-            config=BUDGETS["quick"],
-            heldout=(prompts.heldout_source, prompts.heldout_target),
-        )
-        folder = save_maps(maps, _MAPS / f"{name}-{_MODEL}", prompts=prompts)
-        _preview(model, maps, f"{_SCENE}, {prompts.keywords[0]}", folder / "previews")
+    bench = Workbench(_ASSETS / "tables" / "maps", print)
+    for name in options.names or _SETS:
+        prompts = PromptSet.load(_SETS[name])
+        model = bench.model(name.removeprefix(f"{_SETS[name].stem}-"))
+        maps = bench.maps(model, prompts, config=BUDGETS["quick"])
+        folder = save_maps(maps, _ASSETS / "maps" / name, prompts=prompts)
+        if isinstance(model, TextToImageModel):
+            _preview(model, maps, f"{_SCENE}, {prompts.keywords[0]}", folder / "previews")
         facts = maps.metadata
         print(f"{name}: held-out {facts['heldout_start']:.3f} to {facts['heldout']:.3f}")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from statistics import correlation, fmean
 from typing import Any
 
 from lineas_core.baselines import METHODS
@@ -93,6 +94,37 @@ def _scores(row: Mapping[str, Any]) -> str:
     return f"{told[0]} ({told[1]}) {row['with']['image']:.2f}"
 
 
+def _goals(done: Sequence[Mapping[str, Any]]) -> str:
+    """How many concepts go and come, and what is left of the rest of the picture."""
+    full = [{row["strength"]: row for row in cell["rows"]} for cell in done]
+    scores = {side: [at[lam][side]["concept"] for at in full] for side, lam in _ENDS.items()}
+    if not all(score is not None for side in scores.values() for score in side):
+        return ""  # the probe knows the small model's world alone
+    kept = [at[1.0]["with"]["image"] for at in full]
+    order = [_rank_correlation(cell["rows"]) for cell in done]
+    gone = sum(score <= _GONE for score in scores["with"])
+    came = sum(score >= 0.5 for score in scores["without"])
+    return (
+        f"{gone} of {len(done)} maps take the concept out at λ = 1 (ConceptScore {_GONE} or "
+        f"less; goal: all). ImgScore there is {fmean(kept):.2f} on average (goal 0.75; the "
+        f"paper reports 0.66), {min(kept):.2f} at the lowest. The rank correlation of "
+        f"ConceptScore and λ from 0 to 1 is {max(order):.3f} or stronger (goal -0.97). At "
+        f"λ = -1, {came} of {len(done)} bring the concept into half of the scenes that do not "
+        f"ask for it (goal: all)."
+    )
+
+
+def _rank_correlation(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Spearman's, of ConceptScore and the strengths that take out."""
+    ordered = sorted(rows, key=lambda row: row["strength"])
+    scores = [row["with"]["concept"] for row in ordered if row["strength"] >= 0]
+    ranks = [sorted(scores).index(score) for score in scores]
+    return correlation(range(len(ranks)), ranks) if len(set(ranks)) > 1 else 0.0
+
+
+_GONE = 0.15
+_ENDS = {"with": 1.0, "without": -1.0}
+
 _MEASURE = (
     "A cell says ConceptScore of 32 scenes with the concept in the prompt, in brackets of the "
     "same scenes without it, then ImgScore of the former against λ = 0"
@@ -113,6 +145,7 @@ TABLES = (
         _concepts,
         _scores,
         _PANELS,
+        _goals,
     ),
     Table(
         "layers",

@@ -47,6 +47,7 @@ class Table:
         cells: (edition) -> the work, cheapest first.
         tell: one row of figures as a few characters.
         panels: what the figure shows.
+        sum_up: what all cells together say, against what was aimed at.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Table:
     cells: Callable[[str], Sequence[Cell]]
     tell: Callable[[Mapping[str, Any]], str]
     panels: Panels
+    sum_up: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
 
 
 def make(
@@ -150,6 +152,8 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
             lines.append(
                 _line([*cell["key"].values(), *told, *(at.get(s, "") for s in strengths)])
             )
+    if done and table.sum_up:
+        lines += ["", table.sum_up(done)]
     dates = sorted({cell["date"] for cell in done})
     made = f"{len(done)} of {len(table.cells(edition))} lines"
     when = f", {dates[0]} to {dates[-1]}" if dates else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from lineas_core.baselines import METHODS, Method
@@ -105,6 +106,16 @@ def _optimisers(edition: str) -> list[Cell]:
     ]
 
 
+def _rising(done: Sequence[Mapping[str, Any]]) -> str:
+    """Whether the topic comes with the strength."""
+    shares = [[row["share"] for row in cell["rows"] if row["strength"] >= 0] for cell in done]
+    rising = sum(all(a < b for a, b in pairwise(share)) for share in shares)
+    return (
+        f"The share rises at every step from λ = 0 to 1 in {rising} of {len(done)} lines (goal: "
+        "all)."
+    )
+
+
 _MEASURE = (
     "A cell says in how many continuations the word stands, with the standard deviation over "
     "four seeds, and the perplexity of the continuations under the unsteered model"
@@ -124,6 +135,7 @@ TABLES = (
         _topics,
         _share,
         _PANELS,
+        _rising,
     ),
     Table(
         "toxicity",
