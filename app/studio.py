@@ -41,6 +41,7 @@ class Studio:
         models: the models, a few of them loaded.
         prompts: the shipped prompt sets, openings and scenes.
         hub_token: lets maps be published; None where nobody gave one.
+        tables: folder of the results that are shipped.
         ballots: what visitors chose who did not know which picture was steered.
     """
 
@@ -56,7 +57,7 @@ class Studio:
 
         Args:
             data_dir: the user's maps and jobs; made if missing.
-            assets: holds the ready-made maps, in `maps`.
+            assets: holds the ready-made maps, in `maps`, and results, in `tables`.
             prompts: what is shipped to learn from.
             hub_token: of huggingface.co, with the right to write.
         """
@@ -66,6 +67,7 @@ class Studio:
         self.hub_token = hub_token
         self.ballots = Ballots(data_dir / "ballots.jsonl")
         self._ready_made, self._album = assets / "maps", Album()
+        self.tables = assets / "tables"
 
     def maps(self) -> list[MapEntry]:
         """Ready-made maps, the one to open on first; then the user's."""

@@ -78,7 +78,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
             with gr.Tab("How it works", id="explain") as explain_frame:
                 looked_into = explain_tab(explaining)
             with gr.Tab("Results", id="results"):
-                results_tab(_ROOT / "assets" / "tables")
+                results_tab(studio.tables)
         opened = demo.load(
             recalling.open,
             [home],

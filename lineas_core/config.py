@@ -45,7 +45,7 @@ class FitConfig:
             as many as a GPU has memory for. Changes time and memory, not the result.
     """
 
-    pooling: str = "mean"
+    pooling: str = "auto"
     precision: str = "float32"  # a few passes are not worth the rounding
     micro_batch_size: int | None = None
 
@@ -76,7 +76,6 @@ class LearnConfig(FitConfig):
         seed: whole number, draws the mini-batches.
     """
 
-    pooling: str = "auto"
     precision: str = "auto"
     iterations: int = 80
     learning_rate: float = 0.02

@@ -25,11 +25,12 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
         panels: what to draw, from left to right.
         done: cells as `lineas_core.tables.cells_done` gives them.
     """
-    figure = Figure(figsize=(4 * len(panels) + 2.2, 3.4), layout="constrained")
+    figure = Figure(figsize=(3.6 * len(panels) + 2, 3.2), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (name, value) in zip(axes, panels.items(), strict=True):
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("λ")
+        axis.locator_params(axis="x", nbins=4)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)
         for number, cell in enumerate(done):

@@ -141,6 +141,8 @@ def cells_done(file: Path) -> list[dict[str, Any]]:
 def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
     """The table as Markdown: a line for each cell, a column for each strength."""
     lines = [f"# {table.title}", "", f"{table.source}. {table.about}", ""]
+    if done and table.sum_up:
+        lines += [table.sum_up(done), ""]
     if done:
         keys, facts = list(done[0]["key"]), _union(cell["facts"] for cell in done)
         strengths = sorted({row["strength"] for cell in done for row in cell["rows"]})
@@ -152,8 +154,6 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
             lines.append(
                 _line([*cell["key"].values(), *told, *(at.get(s, "") for s in strengths)])
             )
-    if done and table.sum_up:
-        lines += ["", table.sum_up(done)]
     dates = sorted({cell["date"] for cell in done})
     made = f"{len(done)} of {len(table.cells(edition))} lines"
     when = f", {dates[0]} to {dates[-1]}" if dates else ""

@@ -12,6 +12,7 @@ from pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
 from PIL import Image
 
 from app.studio import Studio
+from lineas_core.baselines import METHODS
 from lineas_core.models import installed
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
@@ -152,6 +153,28 @@ def test_on_a_narrow_page_picture_and_slider_are_in_sight(page, tiny, mode):
     picture = page.locator("#steered img").bounding_box()
     assert picture["width"] > 300
     assert picture["y"] + picture["height"] / 2 < slider["y"] < 812
+
+
+def test_all_methods_learn_in_the_page_and_are_painted_side_by_side(letters, tmp_path):
+    with served(Studio(tmp_path, assets=letters)) as url, visited(url) as page:
+        page.wait_for_function(STRIP)
+        page.get_by_role("button", name="Compare methods").click()
+        page.get_by_role("button", name="Learn the others").click()
+        page.get_by_text("Learning: ").wait_for()
+        # They are painted by themselves once all have learnt.
+        page.wait_for_function(
+            """count => [...document.querySelectorAll('.all')].some(
+                all => all.querySelectorAll('img').length >= count)""",
+            arg=len(METHODS) + 1,
+        )
+        captions = page.locator(".all .caption-label:visible").all_inner_texts()
+        assert captions[0].startswith("original")
+        assert {text.split("\n")[0] for text in captions[1:]} == {
+            method.label for method in METHODS.values()
+        }
+        strength = visible(page, "number input for λ")
+        page.locator(".all img:visible").first.click()  # the original
+        page.wait_for_function("input => input.value === '0'", arg=strength.element_handle())
 
 
 @pytest.mark.skipif(not installed(EMBEDDED), reason=f"{EMBEDDED} has no weights yet")

@@ -1,5 +1,7 @@
 """The flow of the Library in a real browser, over a tiny model for pictures."""
 
+import shutil
+
 import pytest
 from pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
 
@@ -94,3 +96,27 @@ def test_a_narrow_library_scrolls_in_one_direction_only(page):
     page.locator(".chosen .bars").last.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     assert page.get_by_role("button", name="Use in Images").bounding_box()["y"] < 812
+
+
+@pytest.fixture
+def measured(letters, tmp_path):
+    """Assets with a table of results."""
+    root = shutil.copytree(letters, tmp_path / "assets")
+    (root / "tables").mkdir()
+    columns = " | ".join(f"column {number}" for number in range(30))
+    table = f"| {columns} |\n|{'---|' * 30}\n| {columns} |\n\n`the command`"
+    (root / "tables" / "some.md").write_text(f"# Some table\n\n{table}\n")
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><circle r="4"/></svg>'
+    (root / "tables" / "some.svg").write_text(drawing)
+    return root
+
+
+def test_results_show_drawing_table_and_command_also_on_a_narrow_page(measured, tmp_path):
+    with served(Studio(tmp_path / "data", assets=measured)) as url, visited(url) as page:
+        page.wait_for_function(STRIP)
+        page.get_by_role("tab", name="Results").click()
+        page.get_by_text("the command", exact=True).wait_for()
+        page.get_by_alt_text("Some table, as curves").wait_for()
+        assert page.get_by_role("cell", name="column 29").count() == 1
+        page.set_viewport_size({"width": 375, "height": 812})
+        page.wait_for_function("document.documentElement.scrollWidth <= 375")
