@@ -154,6 +154,8 @@ def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
         ("toxicity", {"method": "mean-act"}, tiny_language_model),
         ("concepts", {"concept": "robot", "budget": "quick"}, tiny_image_model),
         ("layers", {"concept": "robot", "layers": "all-norms"}, tiny_image_model),
+        ("picture-sparsity", {"concept": "robot", "γ": "0.2"}, tiny_image_model),
+        ("picture-data", {"concept": "robot", "prompts a side": "4"}, tiny_image_model),
     ],
 )
 def test_the_tables_are_made_of_real_figures(tmp_path, monkeypatch, name, key, tiny):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from statistics import correlation, fmean
 from typing import Any
 
@@ -19,6 +20,8 @@ __all__ = ["TABLES"]
 _MODEL = {"small": "emoji-world", "paper": "dmd2"}
 _BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (DMD2)",)}
 _STRENGTHS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+_GAMMAS = (0.0, 0.05, 0.2, 0.5, 0.8)
+_COUNTS = (4, 8, 16, 32)
 _THREE = ("vaporwave", "underwater", "robot")
 _PRESETS = (
     "all-norms",
@@ -37,21 +40,28 @@ def _measured(
     budget: str = "quick",
     method: str = "lineas",
     preset: str | None = None,
+    sparsity: float = 0.0,
+    prompts_a_side: int | None = None,
 ) -> Callable[[Workbench], dict[str, Any]]:
     """Learn, then paint 32 scenes with the concept and without at every strength."""
     own = METHODS[method]
-    config = BUDGETS[budget] if method == "lineas" else own.config
+    config = replace(BUDGETS[budget], sparsity=sparsity) if method == "lineas" else own.config
     strengths = [strength * own.strength for strength in _STRENGTHS]
 
     def work(bench: Workbench) -> dict[str, Any]:
         model = bench.model(_MODEL[edition])
-        prompts = PromptSet.load(PROMPTS / "images" / f"{concept}.json")
+        prompts = _first(PromptSet.load(PROMPTS / "images" / f"{concept}.json"), prompts_a_side)
         maps = bench.maps(model, prompts, config=config, method=method, preset=preset)
         scenes = lines_of("neutral-images.txt")
         rows = list(sweep_pictures(model, maps, scenes, strengths=strengths))
         return {"facts": facts_of(maps), "rows": rows}
 
     return work
+
+
+def _first(prompts: PromptSet, count: int | None) -> PromptSet:
+    """The same set with as many prompts a side."""
+    return replace(prompts, source=prompts.source[:count], target=prompts.target[:count])
 
 
 def _concepts(edition: str) -> list[Cell]:
@@ -84,6 +94,30 @@ def _methods(edition: str) -> list[Cell]:
         )
         for concept in _THREE
         for method in METHODS
+    ]
+
+
+def _sparsity(edition: str) -> list[Cell]:
+    (budget, *_) = _BUDGETS[edition]
+    return [
+        Cell(
+            {"concept": concept, "γ": f"{gamma:g}"},
+            _measured(edition, concept, budget=budget, sparsity=gamma),
+        )
+        for concept in _THREE
+        for gamma in _GAMMAS
+    ]
+
+
+def _data(edition: str) -> list[Cell]:
+    (budget, *_) = _BUDGETS[edition]
+    return [
+        Cell(
+            {"concept": concept, "prompts a side": str(count)},
+            _measured(edition, concept, budget=budget, prompts_a_side=count),
+        )
+        for concept in _THREE
+        for count in _COUNTS
     ]
 
 
@@ -153,6 +187,24 @@ TABLES = (
         "Table 3",
         f"{_MEASURE}.",
         _layers,
+        _scores,
+        _PANELS,
+    ),
+    Table(
+        "picture-sparsity",
+        "How few coordinates suffice",
+        "Figure 4 and Table 10",
+        f"{_MEASURE}. Support is the share of coordinates that a map moves.",
+        _sparsity,
+        _scores,
+        _PANELS,
+    ),
+    Table(
+        "picture-data",
+        "How few prompts suffice",
+        "Figure 3",
+        f"{_MEASURE}.",
+        _data,
         _scores,
         _PANELS,
     ),

@@ -35,10 +35,12 @@ def lines_of(name: str) -> list[str]:
 
 
 def facts_of(maps: SteeringMaps) -> dict[str, Any]:
-    """Held-out distance before and after, and how a run ended that did not end well."""
+    """Held-out distance, support of sparse maps, and how a run ended that did not end well."""
     made = maps.metadata
     names = {"heldout_start": "held-out before", "heldout": "after"}
     facts = {said: made[name] for name, said in names.items() if name in made}
+    if made["config"].get("sparsity"):
+        facts["support"] = maps.support
     return facts | ({"end": "diverged"} if made.get("diverged") else {})
 
 
