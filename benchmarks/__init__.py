@@ -1,1 +1,1 @@
-"""Measurements that are too large or too slow for the tests."""
+"""Speed as ratios of two things measured side by side: `python -m benchmarks`."""
