@@ -199,7 +199,7 @@ def test_the_goals_are_counted_from_the_figures():
     assert said.startswith("1 of 2 maps take the concept out")
     assert "0.70 on average" in said
     assert "0.60 at the lowest" in said
-    assert "-1.000 or stronger" in said
+    assert "-1.00 or stronger" in said
     assert "1 of 2 bring the concept" in said
     unknown = _scored([None] * 3)
     assert TABLES["concepts"].sum_up([unknown]) == ""
