@@ -13,8 +13,15 @@ CHROMIUM = shutil.which("chromium")
 SECONDS = 1000  # Playwright counts in milliseconds
 STRIP = "() => document.querySelectorAll('.strip img').length === 9"
 MARKUP = '<img src=x onerror="window.hacked = true">'
-# What Gradio says when a page is left amid an answer.
-LEFT = ("AbortError", "Unexpected error Connection errored out")
+# What Gradio says when a page is left amid an answer; the last three when its server forgets the
+# session of the page that was left a moment before the browser has closed the stream.
+LEFT = (
+    "AbortError",
+    "Unexpected error Connection errored out",
+    "Unexpected error 404: Not Found",
+    "Failed to load resource: net::ERR_INCOMPLETE_CHUNKED_ENCODING",
+    "TypeError: network error",
+)
 
 
 @contextmanager

@@ -1,15 +1,17 @@
 """The flow of pictures in a real browser: a tiny model always, the embedded one where it is."""
 
 import base64
+import json
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from io import BytesIO
 from urllib.parse import quote
 
 import pytest
 from pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from app.studio import Studio
 from lineas_core.baselines import METHODS
@@ -82,9 +84,17 @@ def _asks_for(page, strength, seed):
     assert visible(page, "number input for λ").input_value() == strength
 
 
-def _saved(page, src):
-    """The content of a picture that the page shows."""
-    return page.request.get(src).body()
+def _saved_at(page, strength):
+    """The content of the steered picture, once that of this strength is shown."""
+    for _ in range(600):
+        content = page.request.get(_picture(page)).body()
+        # Where another picture has come meanwhile, its file may be gone.
+        with suppress(UnidentifiedImageError), Image.open(BytesIO(content)) as image:
+            ((_, shown),) = json.loads(image.text["lineas"])["maps"]
+            if shown == strength:
+                return content
+        page.wait_for_timeout(100)
+    raise AssertionError(f"no picture at {strength}")
 
 
 def _pixels(content):
@@ -95,15 +105,15 @@ def _pixels(content):
 def test_a_link_a_reload_a_saved_picture_and_a_copy_lead_to_the_same_picture(page, tiny, tmp_path):
     page.goto(f"{tiny}?map=letters&strength=0.35&seed=7&prompt={quote(SCENE)}")
     _asks_for(page, "0.35", "7")
-    before, slider = _picture(page), visible(page, "range slider for λ")
+    slider = visible(page, "range slider for λ")
     slider.focus()
     slider.press("ArrowLeft")
     _asks_for(page, "0.3", "7")
-    saved = _saved(page, _picture(page, other_than=before))
+    saved = _saved_at(page, 0.3)
     page.reload()
     _asks_for(page, "0.3", "7")
     assert page.get_by_label("What to paint").input_value() == SCENE
-    assert _pixels(_saved(page, _picture(page))) == _pixels(saved)
+    assert _pixels(_saved_at(page, 0.3)) == _pixels(saved)
 
     page.goto(tiny)
     _asks_for(page, "1", "1")
