@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import correlation, fmean
 from typing import Any
@@ -20,7 +20,7 @@ __all__ = ["TABLES"]
 _MODEL = {"small": "emoji-world", "paper": "dmd2"}
 _BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (DMD2)",)}
 _STRENGTHS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
-_GAMMAS = (0.0, 0.05, 0.2, 0.5, 0.8)
+_GAMMAS = (0, 0.05, 0.2, 0.5, 0.8)
 _COUNTS = (4, 8, 16, 32)
 _THREE = ("vaporwave", "underwater", "robot")
 _PRESETS = (
@@ -73,52 +73,21 @@ def _concepts(edition: str) -> list[Cell]:
     ]
 
 
-def _layers(edition: str) -> list[Cell]:
-    (budget, *_) = _BUDGETS[edition]
-    return [
-        Cell(
-            {"concept": concept, "layers": preset},
-            _measured(edition, concept, budget=budget, preset=preset),
-        )
-        for concept in _THREE
-        for preset in _PRESETS
-    ]
+def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], list[Cell]]:
+    """Cells in which one option of `_measured` varies, for three concepts; `key` names it."""
 
+    def cells(edition: str) -> list[Cell]:
+        (budget, *_) = _BUDGETS[edition]
+        return [
+            Cell(
+                {"concept": concept, key: str(value)},
+                _measured(edition, concept, budget=budget, **{option: value}),
+            )
+            for concept in _THREE
+            for value in values
+        ]
 
-def _methods(edition: str) -> list[Cell]:
-    (budget, *_) = _BUDGETS[edition]
-    return [
-        Cell(
-            {"concept": concept, "method": method},
-            _measured(edition, concept, budget=budget, method=method),
-        )
-        for concept in _THREE
-        for method in METHODS
-    ]
-
-
-def _sparsity(edition: str) -> list[Cell]:
-    (budget, *_) = _BUDGETS[edition]
-    return [
-        Cell(
-            {"concept": concept, "γ": f"{gamma:g}"},
-            _measured(edition, concept, budget=budget, sparsity=gamma),
-        )
-        for concept in _THREE
-        for gamma in _GAMMAS
-    ]
-
-
-def _data(edition: str) -> list[Cell]:
-    (budget, *_) = _BUDGETS[edition]
-    return [
-        Cell(
-            {"concept": concept, "prompts a side": str(count)},
-            _measured(edition, concept, budget=budget, prompts_a_side=count),
-        )
-        for concept in _THREE
-        for count in _COUNTS
-    ]
+    return cells
 
 
 def _scores(row: Mapping[str, Any]) -> str:
@@ -186,7 +155,7 @@ TABLES = (
         "Which layers to steer",
         "Table 3",
         f"{_MEASURE}.",
-        _layers,
+        _varied("layers", "preset", _PRESETS),
         _scores,
         _PANELS,
     ),
@@ -195,7 +164,7 @@ TABLES = (
         "How few coordinates suffice",
         "Figure 4 and Table 10",
         f"{_MEASURE}. Support is the share of coordinates that a map moves.",
-        _sparsity,
+        _varied("γ", "sparsity", _GAMMAS),
         _scores,
         _PANELS,
     ),
@@ -204,7 +173,7 @@ TABLES = (
         "How few prompts suffice",
         "Figure 3",
         f"{_MEASURE}.",
-        _data,
+        _varied("prompts a side", "prompts_a_side", _COUNTS),
         _scores,
         _PANELS,
     ),
@@ -213,7 +182,7 @@ TABLES = (
         "Methods beside each other on pictures",
         "Tables 2 and 15",
         f"{_MEASURE}. A method whose own strength is not 1 is measured at multiples of it.",
-        _methods,
+        _varied("method", "method", METHODS),
         _scores,
         _PANELS,
     ),
