@@ -96,9 +96,8 @@ def make(
     stem = table.name if edition == "small" else f"{table.name}-{edition}"
     file, bench = folder / f"{stem}.json", Workbench(folder / "maps", tell)
     folder.mkdir(parents=True, exist_ok=True)
-    done = cells_done(file)
     for number, cell in enumerate(wanted, 1):
-        if any(d["key"] == cell.key for d in done):
+        if any(d["key"] == cell.key for d in cells_done(file)):
             continue
         tell(f"{number}/{len(wanted)}  {_key(cell.key)}")
         started = time.monotonic()
@@ -109,9 +108,9 @@ def make(
             "seconds": round(time.monotonic() - started, 1),
             "versions": {name: version(name) for name in ("torch", "transformers", "diffusers")},
         }
-        done.append(facts | result)
+        done = [*cells_done(file), facts | result]  # another process may have added to it
         write_atomically(file, json.dumps(done, indent=1).encode())
-    shown = _in_order(table, edition, done)
+    shown = _in_order(table, edition, cells_done(file))
     write_atomically(folder / f"{stem}.md", page(table, edition, shown).encode())
     write_atomically(folder / f"{stem}.svg", draw(table.panels, shown))
     return folder / f"{stem}.md"
