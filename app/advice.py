@@ -12,6 +12,7 @@ __all__ = ["advice"]
 
 _SMALL_EFFECT = 0.8  # less than a fifth of the distance gone
 _OVERFITTED = 1.05
+_ALIKE = 0.05  # in units of spread²; no set that taught anything began below 0.13
 
 
 def advice(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str]:
@@ -42,6 +43,11 @@ def _outcome(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[s
     name = "Held-out distance" if heldout else "Training loss"
     change = f"{end / (start or 1) - 1:+.0%}"
     lines = [f"{name}{at}: {start:.3g} before, {end:.3g} after ({change})."]
+    if heldout and start < _ALIKE:
+        return [
+            *lines,
+            "To this model both sides are nearly alike: does it know what they are about?",
+        ]
     if all(r["loss"] is None for r in records):
         return lines + _of_a_pass(start, end, maps)
     return lines + _of_steps(start, end, maps) + _of_overfitting(heldout)

@@ -201,9 +201,7 @@ class ImageHandlers:
         sentences = [doing] if doing else []
         if any(picture.truncated for picture in pictures):
             sentences.append(_CUT)
-        if unknown := self._studio.models.unknown_words(entry.model, prompt):
-            listed = ", ".join(f"“{word}”" for word in unknown)
-            sentences.append(f"Words that this small model has not learnt: {listed}.")
+        sentences += fragments.not_learnt(self._studio.models.unknown_words(entry.model, prompt))
         return fragments.hint(" ".join(sentences))
 
 

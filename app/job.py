@@ -67,6 +67,7 @@ class Job:
         message: one sentence for a failed job, else empty.
         iteration: optimiser steps taken; 1 after a pass without any.
         elapsed: seconds of learning, all resumptions together.
+        setup: those of them before the first step.
         map_folder: the maps so far, for `load_maps`; None before the first.
         position: place among the waiting jobs, from 1; None unless queued.
     """
@@ -78,6 +79,7 @@ class Job:
     message: str = ""
     iteration: int = 0
     elapsed: float = 0.0
+    setup: float = 0.0
     map_folder: Path | None = None
     position: int | None = None
 
@@ -91,4 +93,5 @@ class Job:
         """Seconds left at the pace so far; None while there is no pace."""
         if self.state != "running" or not self.iteration:
             return None
-        return self.elapsed / self.iteration * (self.iterations - self.iteration)
+        pace = (self.elapsed - self.setup) / self.iteration
+        return pace * (self.iterations - self.iteration)

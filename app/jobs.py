@@ -211,7 +211,8 @@ class Jobs:
         maps = folder / "map"
         try:
             job = json.loads((folder / "job.json").read_bytes())
-            last = json.loads((whole_lines(folder) or [b'{"iteration": 0, "elapsed": 0}'])[-1])
+            lines = whole_lines(folder) or [b'{"iteration": 0, "elapsed": 0}']
+            first, last = (json.loads(lines[place]) for place in (0, -1))
             stop = (folder / "stop").exists()
             return Job(
                 id=job_id,
@@ -221,6 +222,7 @@ class Jobs:
                 message=job["message"],
                 iteration=last["iteration"],
                 elapsed=last["elapsed"],
+                setup=first["elapsed"],
                 map_folder=maps if any(maps.glob("*.safetensors")) else None,
             )
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):

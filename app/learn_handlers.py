@@ -49,13 +49,20 @@ class LearnHandlers:
         self._studio = studio
 
     @notices
-    def count(self, text: str) -> str:
-        """How many prompts a box holds, and what is wrong with them."""
-        return fragments.counter(*_counted(text), ENOUGH)
+    def count(self, model: str, text: str) -> str:
+        """How many prompts a box holds, what is wrong with them, words new to the model."""
+        found, problems = _counted(text)
+        unknown = self._studio.models.unknown_words(model, text or "")
+        return fragments.counter(found, (*problems, *fragments.not_learnt(unknown)), ENOUGH)
 
     def sets(self, model: str) -> list[tuple[str, str]]:
         """The shipped sets for a model, as (title, stem)."""
         return [(title, stem) for stem, title in self._studio.prompts.sets(kind_of(model)).items()]
+
+    def starts_with(self) -> str:
+        """The model in the form at first: one for what the page opens on."""
+        kind = self._studio.opens_on()
+        return next(name for name, entry in MODELS.items() if entry.kind == kind)
 
     @notices
     def fit(self, model: str, preview_prompt: str) -> tuple[Any, ...]:
@@ -69,9 +76,9 @@ class LearnHandlers:
         )
 
     @notices
-    def load_set(self, stem: str | None) -> tuple[Any, ...]:
-        """A shipped set: title, both boxes, number of held-out prompts, what is known of it."""
-        return _filled(self._studio.prompts.set_of(stem)) if stem else (gr.skip(),) * 5
+    def load_set(self, model: str, stem: str | None) -> tuple[Any, ...]:
+        """A shipped set: title, both boxes, held-out prompts, preview, what is known of it."""
+        return _filled(self._studio.prompts.set_of(stem), model) if stem else (gr.skip(),) * 6
 
     @notices
     def write_set(self, model: str, word: str, aim: str) -> tuple[Any, ...]:
@@ -81,12 +88,13 @@ class LearnHandlers:
             remedy = f"Choose one of {', '.join(_AIMS[kind])}."
             raise UserError("E_AIM", f"{aim!r} is nothing to aim at", remedy=remedy)
         template, remove = _AIMS[kind][aim]
-        return _filled(self._studio.prompts.about(word or "", template, kind, remove=remove))
+        prompts = self._studio.prompts.about(word or "", template, kind, remove=remove)
+        return _filled(prompts, model)
 
     @notices
-    def read_set(self, path: str) -> tuple[Any, ...]:
+    def read_set(self, model: str, path: str) -> tuple[Any, ...]:
         """A file with both sides, likewise."""
-        return _filled(PromptSet.load(path))
+        return _filled(PromptSet.load(path), model)
 
     @notices
     def read_side(self, path: str) -> str:
@@ -129,7 +137,8 @@ class LearnHandlers:
         prompts = min(prompts, batch or inf)
         each = self._studio.jobs.pace(model) * prompts
         spent = fragments.clock(max(each * (iterations or 0), 1))
-        how = "" if method == _STEPWISE else ", without iterations"
+        how = f", {heldout} more held out" if heldout else ""
+        how += "" if method == _STEPWISE else ", without iterations"
         return fragments.hint(f"About {spent} with {prompts} prompts a side{how}.")
 
     @notices
@@ -271,8 +280,12 @@ def aims(model: str) -> list[str]:
     return [*_AIMS[kind_of(model)]]
 
 
-def _filled(prompts: PromptSet) -> tuple[str, str, str, int, dict[str, Any]]:
-    """Held-out prompts stand at the end of the boxes, where `PromptSet.holdout` takes them."""
+def _filled(prompts: PromptSet, model: str) -> tuple[Any, ...]:
+    """Held-out prompts stand at the end of the boxes, where `PromptSet.holdout` takes them.
+
+    A picture on the way is to show what is taken out or brought in, so it is one of the source
+    side; a text may begin anyhow.
+    """
     held = min(len(prompts.heldout_source), len(prompts.heldout_target))
     source, target = (
         prompts.source + prompts.heldout_source,
@@ -284,7 +297,9 @@ def _filled(prompts: PromptSet) -> tuple[str, str, str, int, dict[str, Any]]:
         "description": prompts.description,
         "keywords": [*prompts.keywords],
     }
-    return prompts.name, *boxes, held, known
+    kind = kind_of(model)
+    painted = (*prompts.heldout_source, *prompts.source)[0] if kind == "text-to-image" else ""
+    return prompts.name, *boxes, held, painted or PREVIEWS[kind], known
 
 
 def _lines(prompts: Sequence[str]) -> str:

@@ -97,7 +97,9 @@ def build_demo(studio: Studio) -> gr.Blocks:
         library_frame.select(**library.look)
         explain_frame.select(explaining.library, [looked_into], [looked_into], **QUIET)
         for button, map_id in ((learn.try_it, learn.job), (library.use, library.chosen)):
-            button.click(shelving.use, [map_id], [tabs, text.concept, images.concept], **QUIET)
+            into = [tabs, text.concept, images.concept]
+            used = button.click(shelving.use, [map_id], into, **QUIET)
+            used.then(None, js="() => scrollTo(0, 0)", **IN_PAGE)
         gr.api(handlers.list_maps, api_name="list_maps", queue=False)
         gr.api(painting.make_pictures, api_name="make_pictures", concurrency_id="model")
         gr.api(handlers.continue_text, api_name="continue_text", concurrency_id="model")

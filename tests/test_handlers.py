@@ -67,6 +67,9 @@ class FakeModels:
     def installed(self, model):
         return model not in self.missing
 
+    def unknown_words(self, model, prompt):
+        return ["lighthouse"] if "lighthouse" in prompt else []
+
     def require(self, model):
         if not self.installed(model):
             raise UserError("E_NOT_INSTALLED", "not on this machine", remedy="Click Install.")
@@ -246,15 +249,18 @@ def test_the_menu_keeps_a_choice_and_prefers_what_can_run(studio):
 
 
 def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
-    *filled, known = LearnHandlers(studio).load_set("letters")
-    assert filled == ["Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1]
+    *filled, known = LearnHandlers(studio).load_set("smollm2-135m", "letters")
+    assert filled == ["Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1, "Once upon a time"]
     assert known["boxes"] == filled[1:3]
 
 
 def test_one_thing_fills_the_form_from_templates(studio):
     handlers = LearnHandlers(studio)
-    title, source, target, held, _ = handlers.write_set("emoji-world", "owl", "take a thing out")
+    title, source, target, held, painted, _ = handlers.write_set(
+        "emoji-world", "owl", "take a thing out"
+    )
     assert (title, held) == ("Owl", 1)
+    assert painted == source.splitlines()[-1]  # held out, with an owl to take out
     assert all("an owl" in line for line in source.splitlines())
     assert "owl" not in target
     _, source, target, *_ = handlers.write_set("smollm2-135m", "chess", "write about it")
@@ -285,9 +291,15 @@ def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview
 
 
 def test_a_counter_shows_problems_at_once(studio):
-    counter = LearnHandlers(studio).count("one\none\n\ntwo")
+    counter = LearnHandlers(studio).count("tiny", "one\none\n\ntwo")
     assert "2 / 32" in counter
     assert "problem" in counter
+
+
+def test_words_that_a_small_model_has_not_learnt_are_told_before_it_learns(studio):
+    handlers = LearnHandlers(studio)
+    assert "“lighthouse”" in handlers.count("tiny", "a lake\na lighthouse")
+    assert "learnt" not in handlers.count("tiny", "a lake")
 
 
 def _start(handlers, **changes):
@@ -320,7 +332,7 @@ def test_the_form_becomes_a_request(studio):
 
 def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
     handlers = LearnHandlers(studio)
-    title, source, target, heldout, known = handlers.write_set(
+    title, source, target, heldout, _, known = handlers.write_set(
         "smollm2-135m", "chess", "write about it"
     )
     form = {"title": title, "source": source, "target": target, "heldout": heldout}
@@ -372,7 +384,7 @@ def test_equal_sides_are_learnt_with_a_word_of_warning(studio):
 def test_an_upload_that_cannot_be_read_is_one_sentence(studio, tmp_path, name, content, sentence):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(gr.Error, match=sentence) as caught:
-        LearnHandlers(studio).read_set(str(tmp_path / name))
+        LearnHandlers(studio).read_set("tiny", str(tmp_path / name))
     assert "Internal error" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 
@@ -416,6 +428,7 @@ def _records(*heldout):
     [
         (_records(1.0, 0.4), "1 before, 0.4 after (-60%)"),
         (_records(1.0, 0.9), "more iterations"),
+        (_records(0.02, 0.015), "nearly alike"),
         (_records(1.0, 0.4, 0.5), "rises since iteration 10"),
         (_records(None, None), "Hold some prompts out"),
     ],

@@ -467,5 +467,6 @@ def test_a_request_of_old_names_no_method_and_is_one_of_lineas():
 def test_the_time_left_follows_the_pace_so_far(request_):
     job = Job("12345678", request_, "running", created=0, iteration=20, elapsed=10)
     assert job.eta == 30
+    assert replace(job, setup=6).eta == 12  # what came before the first step does not come again
     assert replace(job, iteration=0).eta is None
     assert replace(job, state="done").eta is None

@@ -68,6 +68,12 @@ def counter(found: int, problems: Sequence[str], enough: int) -> str:
     return f'<p class="counter"><b class="{kind}">{found} / {enough}</b> prompts{remarks}</p>'
 
 
+def not_learnt(words: Sequence[str]) -> list[str]:
+    """A sentence about words that are new to a small model; none where there are none."""
+    listed = ", ".join(f"“{word}”" for word in words)
+    return [f"Words that this small model has not learnt: {listed}."] if words else []
+
+
 def empty(title: str, next_step: str) -> str:
     """A passage without a text, and what to do about it."""
     return f'<article class="passage empty">{_header(title)}{hint(next_step)}</article>'

@@ -56,7 +56,7 @@ def learn_tab(handlers: LearnHandlers, watching: JobHandlers, shared: Handlers) 
 
 
 def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
-    first = next(iter(MODELS))
+    first = handlers.starts_with()
     with gr.Row():
         title = gr.Textbox(
             label="Name", placeholder="What the map is about", max_length=100, min_width=200
@@ -80,8 +80,8 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
         aim = gr.Dropdown(aims(first), label="and what for", min_width=140, scale=2)
         write = gr.Button("Write the prompts", size="sm", min_width=140, scale=1)
     known = gr.State()
-    source = _side(handlers, "Source: steer away from these")
-    target = _side(handlers, "Target: steer towards these")
+    source = _side(handlers, "Source: steer away from these", model)
+    target = _side(handlers, "Target: steer towards these", model)
     methods = [(method.title, name) for name, method in METHODS.items()]
     method = gr.Dropdown(methods, value=next(iter(METHODS)), label="Method")
     budget = gr.Radio(budgets(first), value=next(iter(BUDGETS)), label="Budget")
@@ -101,10 +101,10 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
         settings = _settings()
     start = gr.Button("Start", variant="primary")
 
-    filled = [title, source, target, heldout, known]
+    filled = [title, source, target, heldout, preview, known]
     model.change(handlers.fit, [model, preview], [shipped, aim, budget, preview], **QUIET)
-    shipped.input(handlers.load_set, [shipped], filled, **QUIET)
-    upload.upload(handlers.read_set, [upload], filled, **QUIET)
+    shipped.input(handlers.load_set, [model, shipped], filled, **QUIET)
+    upload.upload(handlers.read_set, [model, upload], filled, **QUIET)
     gr.on([write.click, word.submit], handlers.write_set, [model, word, aim], filled, **QUIET)
     method.change(handlers.suit, [method], [budget, *settings.values()], **QUIET)
     budget.input(handlers.budget, [budget], [*settings.values()], **QUIET)
@@ -121,13 +121,13 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
     )
 
 
-def _side(handlers: LearnHandlers, label: str) -> gr.Textbox:
+def _side(handlers: LearnHandlers, label: str, model: gr.Dropdown) -> gr.Textbox:
     """A box for one side, with its counter and its upload."""
-    box = gr.Textbox(label=label, placeholder="One prompt per line", lines=6, max_lines=12)
+    box = gr.Textbox(label=label, placeholder="One prompt per line", lines=6, max_lines=8)
     with gr.Row(elem_classes="side"):
-        counter = gr.HTML(handlers.count(""), apply_default_css=False)
+        counter = gr.HTML(handlers.count(model.value, ""), apply_default_css=False)
         upload = gr.UploadButton("Upload this side", file_types=_TYPES, size="sm", scale=0)
-    box.change(handlers.count, [box], [counter], **QUIET)
+    gr.on([box.change, model.change], handlers.count, [model, box], [counter], **QUIET)
     upload.upload(handlers.read_side, [upload], [box], **QUIET)
     return box
 

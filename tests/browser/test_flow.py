@@ -58,6 +58,8 @@ def test_the_slider_bends_a_text_on_the_first_visit(page):
 
 def test_a_style_is_learnt_across_a_reload_and_then_steers(page):
     page.get_by_role("tab", name="Learn").click()
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name="SmolLM2").click()
     page.get_by_label("Load a shipped set").click()
     page.get_by_role("option", name="Football").click()
     page.get_by_text("50 / 32").first.wait_for()

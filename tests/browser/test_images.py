@@ -191,8 +191,6 @@ def test_all_methods_learn_in_the_page_and_are_painted_side_by_side(letters, tmp
 def test_a_concept_is_learnt_on_the_embedded_model_and_bends_a_picture(tmp_path):
     with served(Studio(tmp_path)) as url, visited(url) as page:
         page.get_by_role("tab", name="Learn").click()
-        page.get_by_label("Model", exact=True).click()
-        page.get_by_role("option", name="Emoji World").click()
         page.get_by_label("Load a shipped set").click()
         page.get_by_role("option", name="Robot").click()
         page.get_by_text("50 / 32").first.wait_for()
@@ -202,6 +200,9 @@ def test_a_concept_is_learnt_on_the_embedded_model_and_bends_a_picture(tmp_path)
         page.get_by_label("Held-out prompts").fill("0")
         page.get_by_label("Iterations", exact=True).fill("2")
         page.get_by_role("button", name="Start", exact=True).click()
+        page.locator(".job").wait_for()
+        job = page.locator(".job").bounding_box()
+        assert 0 <= job["y"] < page.viewport_size["height"]  # beside the button, not above it
         page.locator(".job.done").wait_for()
         assert page.locator(".painted").count() == 3  # at the beginning, half way, at the end
         page.get_by_role("button", name="Try it").click()
