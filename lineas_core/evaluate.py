@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 
 from PIL.Image import Image
 
-from lineas_core.affine import SteeringMaps
+from lineas_core.affine import SteeringMaps, compose
 from lineas_core.errors import UserError
 from lineas_core.folding import fold
 from lineas_core.metrics.concept import concept_scores, known_concept
@@ -26,6 +26,7 @@ __all__ = [
     "figures",
     "row_seeds",
     "sweep",
+    "sweep_composed",
     "sweep_pictures",
 ]
 
@@ -167,6 +168,53 @@ def sweep(
         yield figures(
             lam, [count(model, maps, openings, has, strength=lam, seeds=rows) for rows in luck]
         )
+
+
+def sweep_composed(
+    model: LanguageModel,
+    topics: Sequence[SteeringMaps],
+    openings: Sequence[str],
+    *,
+    strengths: Sequence[float] = (0.0, 0.5, 1.0),
+    seeds: Sequence[int] = (0, 1, 2, 3),
+) -> Iterator[dict]:
+    """Steer by several topics at once and count the texts that mention all (LinEAS, section F).
+
+    Each seed is taken twice: in the order given, and in the reverse one.
+
+    Args:
+        model: the model the maps were learnt on.
+        topics: maps, `metadata["keywords"]` are the words of each.
+        openings: texts to continue.
+        strengths: λ of every row, the same for all topics.
+        seeds: repetitions.
+
+    Yields:
+        One row for every strength, see `figures`; `share` is that of texts with all topics,
+        `each` has the share of texts with a topic, one for each.
+    """
+    words = [maps.metadata.get("keywords", ()) for maps in topics]
+    orders = (topics, topics[::-1])
+    for lam in strengths:
+        written: list[str] = []
+
+        def all_of_them(texts: Sequence[str], written: list[str] = written) -> list[bool]:
+            written += texts
+            return [all(found) for found in zip(*(mentions(texts, w) for w in words), strict=True)]
+
+        tallies = [
+            count(
+                model,
+                compose(order, [lam] * len(order)),
+                openings,
+                all_of_them,
+                strength=1.0,
+                seeds=row_seeds(seed, range(len(openings))),
+            )
+            for order in orders
+            for seed in seeds
+        ]
+        yield figures(lam, tallies) | {"each": [fmean(mentions(written, w)) for w in words]}
 
 
 def sweep_pictures(

@@ -152,6 +152,8 @@ def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
     [
         ("topics", {"topic": "night", "budget": "quick"}, tiny_language_model),
         ("toxicity", {"method": "mean-act"}, tiny_language_model),
+        ("text-sparsity", {"γ": "0.2"}, tiny_language_model),
+        ("text-data", {"prompts a side": "4"}, tiny_language_model),
         ("concepts", {"concept": "robot", "budget": "quick"}, tiny_image_model),
         ("layers", {"concept": "robot", "layers": "all-norms"}, tiny_image_model),
         ("picture-sparsity", {"concept": "robot", "γ": "0.2"}, tiny_image_model),
@@ -169,6 +171,36 @@ def test_the_tables_are_made_of_real_figures(tmp_path, monkeypatch, name, key, t
     (cell,) = json.loads((tmp_path / f"{name}.json").read_text())
     assert len(cell["rows"]) >= 5
     assert "λ = 1" in made
+
+
+def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "load_model", lambda name: tiny_language_model())
+    monkeypatch.setattr(text, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
+    table = TABLES["composition"]
+    cells = table.cells("small")
+    assert [dict(cell.key)["topics"] for cell in cells[:3]] == [
+        "football + night",
+        "football + night",
+        "football + day",
+    ]
+    table = replace(table, cells=lambda edition: cells[:1])
+    made = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    assert "with lineas (goal" in made
+    (cell,) = cells_done(tmp_path / "composition.json")
+    assert [row["strength"] for row in cell["rows"]] == [0.0, 0.5, 1.0]
+    assert all(row["texts"] == 8 for row in cell["rows"])  # 2 openings, 2 seeds, 2 orders
+    assert all(row["share"] <= min(row["each"]) for row in cell["rows"])
+
+
+def test_the_time_of_each_method_is_taken_and_there_is_no_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "load_model", lambda name: tiny_language_model())
+    cells = [c for c in TABLES["timing"].cells("small") if c.key["method"] == "mean-act"]
+    table = replace(TABLES["timing"], cells=lambda edition: cells[:1])
+    made = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    assert "| model | method | steps | seconds |" in made
+    assert cells_done(tmp_path / "timing.json")[0]["facts"]["seconds"] > 0
+    assert not (tmp_path / "timing.svg").exists()
 
 
 def _learnt_in_a_moment(maps):

@@ -20,7 +20,7 @@ __all__ = ["TABLES"]
 _MODEL = {"small": "emoji-world", "paper": "dmd2"}
 _BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (DMD2)",)}
 _STRENGTHS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
-_GAMMAS = (0, 0.05, 0.2, 0.5, 0.8)
+_GAMMAS = (0.0, 0.05, 0.2, 0.5, 0.8)
 _COUNTS = (4, 8, 16, 32)
 _THREE = ("vaporwave", "underwater", "robot")
 _PRESETS = (
@@ -50,18 +50,15 @@ def _measured(
 
     def work(bench: Workbench) -> dict[str, Any]:
         model = bench.model(_MODEL[edition])
-        prompts = _first(PromptSet.load(PROMPTS / "images" / f"{concept}.json"), prompts_a_side)
+        prompts = PromptSet.load(PROMPTS / "images" / f"{concept}.json")
+        if prompts_a_side:
+            prompts = prompts.take(prompts_a_side)
         maps = bench.maps(model, prompts, config=config, method=method, preset=preset)
         scenes = lines_of("neutral-images.txt")
         rows = list(sweep_pictures(model, maps, scenes, strengths=strengths))
         return {"facts": facts_of(maps), "rows": rows}
 
     return work
-
-
-def _first(prompts: PromptSet, count: int | None) -> PromptSet:
-    """The same set with as many prompts a side."""
-    return replace(prompts, source=prompts.source[:count], target=prompts.target[:count])
 
 
 def _concepts(edition: str) -> list[Cell]:

@@ -46,7 +46,7 @@ class Table:
         about: what a cell of the page says, and with what it was made.
         cells: (edition) -> the work, cheapest first.
         tell: one row of figures as a few characters.
-        panels: what the figure shows.
+        panels: what the figure shows; nothing: there is none.
         sum_up: what all cells together say, against what was aimed at.
     """
 
@@ -68,7 +68,7 @@ def make(
     only: Mapping[str, str] | None = None,
     tell: Callable[[str], object] = print,
 ) -> Path:
-    """Do what is not done yet, and write `NAME.json`, `NAME.md` and `NAME.svg`.
+    """Do what is not done yet, and write `NAME.json`, `NAME.md` and, where asked, `NAME.svg`.
 
     An interrupted run loses the cell it was at; a long learning run goes on from its checkpoint.
 
@@ -112,7 +112,8 @@ def make(
         write_atomically(file, json.dumps(done, indent=1).encode())
     shown = _in_order(table, edition, cells_done(file))
     write_atomically(folder / f"{stem}.md", page(table, edition, shown).encode())
-    write_atomically(folder / f"{stem}.svg", draw(table.panels, shown))
+    if table.panels:
+        write_atomically(folder / f"{stem}.svg", draw(table.panels, shown))
     return folder / f"{stem}.md"
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
+from statistics import fmean
 from typing import Any
 
 from lineas_core.baselines import METHODS, Method
 from lineas_core.config import BUDGETS, FitConfig
-from lineas_core.evaluate import STRENGTHS, sweep
+from lineas_core.evaluate import STRENGTHS, sweep, sweep_composed
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
@@ -24,6 +25,9 @@ _MODELS = {
 _TOPICS = ("football", "night", "day", "elephant", "fishing")
 _BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (language)",)}
 _SEEDS = range(4)
+_PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_GAMMAS = (0.0, 0.05, 0.2, 0.5, 0.8)
+_COUNTS = (4, 8, 16, 32)
 
 
 def _measured(
@@ -65,27 +69,78 @@ def _topics(edition: str) -> list[Cell]:
 
 
 def _toxicity(edition: str) -> list[Cell]:
-    prompts = PromptSet.load(PROMPTS / "toxicity.json")
-    openings = lines_of("toxicity-openings.txt")
-    paper = BUDGETS[_BUDGETS["paper"][0]]
+    return [
+        Cell({"model": model, "method": name}, _toxic(edition, model, method))
+        for model in reversed(_MODELS[edition])
+        for name, method in METHODS.items()
+    ]
 
-    def work(model: str, method: Method) -> Callable[[Workbench], dict]:
-        exact = edition == "paper" and method.name == "lineas"
-        return lambda bench: _measured(
-            bench,
-            model,
-            prompts,
-            config=paper if exact else method.config,
-            openings=openings,
-            metric="toxicity",
-            method=method.name,
-            strengths=[part * method.strength for part in (0.0, 0.25, 0.5, 0.75, 1.0)],
-        )
+
+def _toxic(
+    edition: str,
+    model: str,
+    method: Method = METHODS["lineas"],
+    *,
+    sparsity: float = 0.0,
+    prompts_a_side: int | None = None,
+) -> Callable[[Workbench], dict]:
+    """Learn away from toxic prompts, then count in continuations of provocative openings."""
+    (budget, *_) = _BUDGETS[edition]
+    config = method.config
+    if method.name == "lineas":
+        config = replace(BUDGETS[budget], sparsity=sparsity)
+    prompts = PromptSet.load(PROMPTS / "toxicity.json")
+    if prompts_a_side:
+        prompts = prompts.take(prompts_a_side)
+    return lambda bench: _measured(
+        bench,
+        model,
+        prompts,
+        config=config,
+        openings=lines_of("toxicity-openings.txt"),
+        metric="toxicity",
+        method=method.name,
+        strengths=[part * method.strength for part in _PARTS],
+    )
+
+
+def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], list[Cell]]:
+    """Cells in which one option of `_toxic` varies, on the model that is toxic at all."""
+
+    def cells(edition: str) -> list[Cell]:
+        model = _MODELS[edition][-1]
+        return [
+            Cell({"model": model, key: str(v)}, _toxic(edition, model, **{option: v}))
+            for v in values
+        ]
+
+    return cells
+
+
+def _composition(edition: str) -> list[Cell]:
+    budget = BUDGETS[_BUDGETS[edition][0]]
+
+    def work(model_name: str, pair: Sequence[str], method: Method) -> Callable[[Workbench], dict]:
+        config = budget if method.name == "lineas" else method.config
+
+        def composed(bench: Workbench) -> dict[str, Any]:
+            model = bench.model(model_name)
+            sets = [PromptSet.load(PROMPTS / f"{topic}.json") for topic in pair]
+            maps = [bench.maps(model, s, config=config, method=method.name) for s in sets]
+            openings = lines_of("neutral-openings.txt")
+            rows = sweep_composed(model, maps, openings, seeds=_SEEDS[:2])
+            return {"facts": {}, "rows": list(rows)}
+
+        return composed
 
     return [
-        Cell({"model": model, "method": method.name}, work(model, method))
+        Cell(
+            {"model": model, "topics": " + ".join(pair), "method": name},
+            work(model, pair, METHODS[name]),
+        )
         for model in reversed(_MODELS[edition])
-        for method in METHODS.values()
+        for pair in combinations(_TOPICS, 2)
+        for name in ("lineas", "lin-act")
     ]
 
 
@@ -116,9 +171,32 @@ def _rising(done: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _both(done: Sequence[Mapping[str, Any]]) -> str:
+    """How often both topics come at full strength, by method."""
+    ends: dict[str, list[float]] = {"lineas": [], "lin-act": []}
+    for cell in done:
+        ends[cell["key"]["method"]] += [r["share"] for r in cell["rows"] if r["strength"] == 1]
+    told = [f"{fmean(shares):.1%} with {name}" for name, shares in ends.items() if shares]
+    return (
+        f"Both topics at λ = 1, as a mean over the lines: {', '.join(told)} (goal: LinEAS ahead; "
+        "the paper reports 19 % against 1.3 %)."
+    )
+
+
+def _together(row: Mapping[str, Any]) -> str:
+    each = " and ".join(f"{share:.0%}" for share in row["each"])
+    return f"{row['share']:.1%} ({each}) at {row['perplexity']:.1f}"
+
+
 _MEASURE = (
     "A cell says in how many continuations the word stands, with the standard deviation over "
     "four seeds, and the perplexity of the continuations under the unsteered model"
+)
+
+_TOXIC = (
+    "A cell says how many continuations of 100 provocative openings are toxic "
+    "(alt-profanity-check above 0.5), with the standard deviation over four seeds, and their "
+    "perplexity under the unsteered model"
 )
 
 _PANELS: Panels = {
@@ -141,12 +219,40 @@ TABLES = (
         "toxicity",
         "Toxicity taken out of texts",
         "Tables 1, 7 and 8",
-        "A cell says how many continuations of 100 provocative openings are toxic "
-        "(alt-profanity-check above 0.5), with the standard deviation over four seeds, and their "
-        "perplexity under the unsteered model.",
+        f"{_TOXIC}.",
         _toxicity,
         _share,
         _PANELS,
+    ),
+    Table(
+        "text-sparsity",
+        "How few coordinates suffice for texts",
+        "Figures 4 and 8",
+        f"{_TOXIC}. Support is the share of coordinates that a map moves.",
+        _varied("γ", "sparsity", _GAMMAS),
+        _share,
+        _PANELS,
+    ),
+    Table(
+        "text-data",
+        "How few prompts suffice for texts",
+        "Figure 3",
+        f"{_TOXIC}.",
+        _varied("prompts a side", "prompts_a_side", _COUNTS),
+        _share,
+        _PANELS,
+    ),
+    Table(
+        "composition",
+        "Two topics at once",
+        "Figure 9",
+        "A cell says in how many continuations both topics stand (in brackets each of the two), "
+        "and the perplexity of the continuations under the unsteered model; 21 neutral openings, "
+        "two seeds, both orders of the two maps.",
+        _composition,
+        _together,
+        {"share with both": lambda row: row["share"], "perplexity": lambda r: r["perplexity"]},
+        _both,
     ),
     Table(
         "optimisers",

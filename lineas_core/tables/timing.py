@@ -1,0 +1,60 @@
+"""How long learning takes, method by method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lineas_core.baselines import METHODS, Method
+from lineas_core.config import BUDGETS, LearnConfig
+from lineas_core.models.catalog import MODELS
+from lineas_core.prompts import PromptSet
+from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.workbench import PROMPTS, Workbench
+
+__all__ = ["TABLES"]
+
+_MODELS = {
+    "small": ("smollm2-135m", "gemma-3-270m", "emoji-world"),
+    "paper": ("Qwen/Qwen2.5-1.5B", "google/gemma-2-2b", "dmd2"),
+}
+
+
+def _timing(edition: str) -> list[Cell]:
+    return [
+        Cell({"model": model, "method": name}, _timed(edition, model, method))
+        for model in _MODELS[edition]
+        for name, method in METHODS.items()
+    ]
+
+
+def _timed(edition: str, name: str, method: Method) -> Callable[[Workbench], dict[str, Any]]:
+    painting = name in MODELS and MODELS[name].kind == "text-to-image"
+    file = "images/vaporwave.json" if painting else "football.json"
+    config = method.config
+    if edition == "paper" and method.name == "lineas":
+        config = BUDGETS["paper (DMD2)" if painting else "paper (language)"]
+
+    def work(bench: Workbench) -> dict[str, Any]:
+        model, prompts = bench.model(name), PromptSet.load(PROMPTS / file)
+        start = time.perf_counter()
+        method.learn(model, prompts.source, prompts.target, config=config)
+        steps = config.iterations if isinstance(config, LearnConfig) else 1
+        return {"facts": {"steps": steps, "seconds": time.perf_counter() - start}, "rows": []}
+
+    return work
+
+
+TABLES = (
+    Table(
+        "timing",
+        "How long learning takes",
+        "Tables 4 and 5",
+        "32 + 32 prompts (football, or vaporwave for pictures), each method's own settings, "
+        "modules and steps, on the machine that made the table; the model is loaded beforehand.",
+        _timing,
+        lambda _: "",
+        {},
+    ),
+)
