@@ -42,9 +42,9 @@ class LibraryHandlers:
 
     @notices
     def library(self, kind: str, chosen: str | None) -> tuple[str, str]:
-        """The cards of a kind, the user's own first; the choice stays, or is the first one."""
+        """The cards of a kind, the user's own first, then pictures; the choice stays."""
         entries = [e for e in self._studio.maps() if kind in ("", e.kind)]
-        entries.sort(key=lambda e: e.origin != "yours")
+        entries.sort(key=lambda e: (e.origin != "yours", e.kind == "language"))
         ids = [entry.id for entry in entries]
         if not ids:
             return fragments.hint(_NONE), ""

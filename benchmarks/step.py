@@ -45,7 +45,6 @@ def naive(pairs: int) -> Iterator[Ratio]:
             difference=agreement(title, other, own),
             pairs=pairs,
         )
-        other.close()
 
 
 def bound(pairs: int) -> Iterator[Ratio]:

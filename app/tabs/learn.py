@@ -74,10 +74,10 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
             label="Or name one thing",
             placeholder="a car, ukiyo-e, chess …",
             max_length=60,
-            min_width=160,
+            min_width=220,
             scale=2,
         )
-        aim = gr.Dropdown(aims(first), label="and what for", min_width=140, scale=2)
+        aim = gr.Dropdown(aims(first), label="and what for", min_width=220, scale=2)
         write = gr.Button("Write the prompts", size="sm", min_width=140, scale=1)
     known = gr.State()
     source = _side(handlers, "Source: steer away from these", model)
