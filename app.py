@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 
@@ -15,6 +16,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--share", action="store_true", help="also open a public link")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask for a login")
+    parser.add_argument("--mcp", action="store_true", help="also offer the endpoints as MCP tools")
     parser.add_argument("--root-path", default="", help="path behind a reverse proxy")
     parser.add_argument("--data-dir", type=Path, default=user_data_path("lineas-studio"))
     args = parser.parse_args()
@@ -23,6 +25,8 @@ def main() -> None:
         parser.error("--auth needs the form user:password.")
     if (args.share or args.host not in ("127.0.0.1", "::1", "localhost")) and not args.auth:
         parser.error("A page that others can reach needs a login: add --auth user:password.")
+    if args.mcp and not find_spec("mcp"):
+        parser.error('--mcp needs: pip install "gradio[mcp]" -c constraints.txt')
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
     from app.archive import LARGEST
@@ -38,6 +42,7 @@ def main() -> None:
         share=args.share,
         auth=(user, password) if args.auth else None,
         root_path=args.root_path,
+        mcp_server=args.mcp,
         max_file_size=LARGEST,  # of an imported map; prompts have a limit of their own
         run_history=False,
         footer_links=["api"],

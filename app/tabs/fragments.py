@@ -25,6 +25,7 @@ __all__ = [
     "counter",
     "empty",
     "hint",
+    "not_learnt",
     "passage",
     "progress",
     "rates",

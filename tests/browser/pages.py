@@ -25,10 +25,10 @@ LEFT = (
 
 
 @contextmanager
-def served(studio):
+def served(studio, **options):
     """The address of a page over this studio."""
     demo = build_demo(studio).queue()
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LOOK)
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LOOK, **options)
     try:
         yield url
     finally:
