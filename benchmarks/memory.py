@@ -1,0 +1,112 @@
+"""R8: what a training step keeps for its backward pass, naively and in chunks of prompts."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.naive import NaiveStep, agreement, own_step
+from benchmarks.ratio import Ratio, side_by_side
+from lineas_core import PromptSet, load_model
+from lineas_core.config import LearnConfig
+from lineas_core.problem import Problem
+from lineas_core.tables.workbench import PROMPTS
+
+__all__ = ["peak_saved", "ratios"]
+
+_CASES = (  # model, prompts, prompts at a time, goal
+    ("emoji-world", "images/vaporwave", 2, 16),
+    ("gemma-3-270m", "football", 8, 4.5),
+)
+_CONFIG = LearnConfig(standardise=False, pooling="mean", precision="float32")
+
+
+def ratios(pairs: int) -> Iterator[Ratio]:
+    """Saved bytes of a naive step ÷ ours in chunks; what the chunks cost in time."""
+    for name, prompts, rows, goal in _CASES:
+        model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
+        config = replace(_CONFIG, micro_batch_size=rows)
+        whole, chunked = (
+            Problem(model, data.source, data.target, settings, None)
+            for settings in (_CONFIG, config)
+        )
+        own = own_step(chunked)
+        naive = NaiveStep(model, whole.names, whole.source, model.encode(data.target))
+        title = f"R8 saved bytes, naive ÷ ours by {rows} of {len(whole.source)}, {name}"
+        difference = agreement(title, naive, own)
+        other_peak = peak_saved(naive.step, model.network)
+        own_peak = peak_saved(own, model.network)
+        ratio = other_peak / own_peak
+        yield Ratio(
+            title,
+            ratio,
+            ratio,  # counted, not timed: it does not vary
+            ratio,
+            other_peak / 1e6,
+            own_peak / 1e6,
+            unit="MB",
+            goal=goal,
+            least=4,
+            difference=difference,
+        )
+        yield side_by_side(
+            f"R8 time, ours by {rows} ÷ naive, {name}",
+            own,
+            naive.step,
+            goal=1.6,
+            least=1.6,
+            difference=difference,
+            pairs=pairs,
+            smaller_is_better=True,
+        )
+        yield side_by_side(
+            f"R8 time, ours by {rows} ÷ ours at once, {name}",
+            own,
+            own_step(whole),
+            difference=difference,
+            pairs=pairs,
+        )
+
+
+class _Held:
+    """What autograd keeps in place of a saved tensor, and lets go when it is done with it."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def peak_saved(work: Callable[[], object], network: nn.Module) -> int:
+    """The most bytes that wait for the backward pass at one time; weights do not count.
+
+    Args:
+        work: runs forward and backward passes.
+        network: its parameters are there anyway.
+    """
+    weights = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    holders: Counter[int] = Counter()  # of a storage, by its address
+    now = peak = 0
+
+    def pack(tensor: Tensor) -> _Held:
+        nonlocal now, peak
+        held, storage = _Held(tensor), tensor.untyped_storage()
+        address, size = storage.data_ptr(), storage.nbytes()
+        if address not in weights:
+            now += 0 if holders[address] else size
+            holders[address] += 1
+            peak = max(peak, now)
+            weakref.finalize(held, let_go, address, size)
+        return held
+
+    def let_go(address: int, size: int) -> None:
+        nonlocal now
+        holders[address] -= 1
+        now -= 0 if holders[address] else size
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.tensor):
+        work()
+    return peak
