@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from lineas_core.hooks import steer
 
 __all__ = ["fold"]
 
+# Of the RMSNorms met so far: asking one takes as long as all the rest of a move of the slider.
+_GAINS: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
 _WITH_BIAS = (nn.LayerNorm, nn.GroupNorm, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -53,8 +56,8 @@ def _fold(network: nn.Module, name: str, step: AffineMap, restore: ExitStack) ->
     except AttributeError:
         return False  # steer names the missing module
     weight = getattr(module, "weight", None)
-    if weight is None or weight.dtype != torch.float32 or len(weight) != step.width:
-        return False
+    if weight is None or weight.dtype != torch.float32 or step.scale.shape != weight.shape[:1]:
+        return False  # of another width, or with a row for each of the batch
     scale, shift = step.scale.to(weight.device), step.shift.to(weight.device)
     if isinstance(module, _WITH_BIAS):
         bias = 0 if module.bias is None else module.bias.detach()
@@ -88,12 +91,13 @@ def _rms_gain(module: nn.Module, weight: Tensor) -> float | None:
     """
     if "rmsnorm" not in type(module).__name__.lower():
         return None
-    with torch.no_grad():
-        factor = module(torch.ones_like(weight).unsqueeze(0)).squeeze(0)
-    for gain in (0.0, 1.0):
-        if torch.allclose(factor, weight + gain, rtol=1e-4, atol=1e-4):
-            return gain
-    return None
+    if module not in _GAINS:
+        with torch.no_grad():
+            factor = module(torch.ones_like(weight).unsqueeze(0)).squeeze(0)
+        for gain in (0.0, 1.0):
+            if torch.allclose(factor, weight + gain, rtol=1e-4, atol=1e-4):
+                _GAINS[module] = gain
+    return _GAINS.get(module)
 
 
 def _exchange(owner: nn.Module, name: str, value: Tensor | nn.Module, restore: ExitStack) -> None:

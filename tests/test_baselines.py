@@ -245,6 +245,12 @@ def test_iti_c_converges_where_a_full_step_of_newton_overshoots():
     np.testing.assert_allclose(theta, regression.coef_[0], rtol=1e-3)
 
 
+def test_iti_c_leaves_a_module_alone_where_both_sides_are_equal():
+    x = 30 * _random(12, 40)
+    step = _fit("iti-c", x, x.clone())["0"]
+    assert not step.moved.any()
+
+
 def test_iti_c_says_with_which_strength_to_start(model):
     maps = METHODS["iti-c"].learn(model, SOURCE, TARGET)
     assert maps.metadata["strength"] == METHODS["iti-c"].strength == 0.5

@@ -12,7 +12,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from lineas_core import AffineMap, SteeringMaps, find_modules, fold, steer
+from lineas_core import AffineMap, SteeringMaps, compose, find_modules, fold, steer
 
 SMALL = {
     "vocab_size": 50,
@@ -127,3 +127,15 @@ def test_what_cannot_be_folded_exactly_is_hooked():
         assert network[1]._forward_hooks
     with fold(network, maps, [0.5, 1.0]):
         assert network[0]._forward_hooks
+
+
+def test_composed_maps_with_a_strength_for_each_row_are_hooked():
+    network, ids = _network("llama"), torch.randint(0, 50, (3, 5))
+    maps = _maps(network, find_modules(network, "all-layernorms"))
+    rows = compose([maps, maps], [[0.0, 0.5, 1.0], [0.0, -0.5, 0.3]])
+    with torch.no_grad(), fold(network, rows):
+        together = network(ids).logits
+    for row, (first, second) in enumerate([(0.0, 0.0), (0.5, -0.5), (1.0, 0.3)]):
+        with torch.no_grad(), fold(network, compose([maps, maps], [first, second])):
+            alone = network(ids[row : row + 1]).logits
+        assert torch.allclose(together[row], alone[0], atol=1e-5)

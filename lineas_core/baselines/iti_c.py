@@ -37,6 +37,7 @@ __all__ = ["METHOD", "ItiConfig", "dual_coefficients", "learn"]
 _AT_ONCE = 1 << 24  # numbers in a batch of K
 _MOST_SAMPLES = 1 << 13  # K is dense
 _NEWTON_STEPS, _CLOSE = 100, 1e-10
+_NOTHING = 1e-8  # logits; where both sides are equal, what is left of θ is rounding
 _SHORTER = 0.5 ** torch.arange(12, dtype=torch.float64)  # what a step may be cut to
 
 
@@ -153,6 +154,8 @@ def _centred(rows: Tensor) -> Tensor:
 def _map(rows: Tensor, dual: Tensor) -> AffineMap:
     """The map of one module from its centred rows (n, d) and their coefficients (n,)."""
     theta = dual.to(rows.device) @ rows
+    if (rows @ theta).abs().max() < _NOTHING:
+        theta = torch.zeros_like(theta)
     direction = theta / theta.norm().clamp(min=torch.finfo(theta.dtype).tiny)
     shift = ((rows @ direction).std(correction=0) * direction).float()
     return AffineMap(torch.ones_like(shift), shift)
