@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import fitting, inference, memory, step
+from benchmarks import convergence, fitting, inference, memory, step
 from benchmarks.ratio import Ratio
 
 _PAIRS = {False: 7, True: 1}
@@ -25,6 +25,7 @@ _RATIOS: dict[str, Callable[[int], Iterator[Ratio]]] = {
     "R6": inference.strip,
     "R7": inference.slider,
     "R8": memory.ratios,
+    "R9": convergence.ratios,
 }
 
 
