@@ -2,8 +2,9 @@
 
 Cosine of the embeddings of original and steered picture, 1 for the same picture.
 
-Differs from the paper, which embeds with DINOv2-small from the hub: EfficientNet-Lite0 comes out
-of the package index and runs offline. Their figures compare in order, not in size.
+Differs from the paper, which embeds with DINOv2-small from the hub, as `dinov2` does:
+EfficientNet-Lite0 comes out of the package index and runs offline. Their figures compare in
+order, not in size.
 """
 
 from __future__ import annotations

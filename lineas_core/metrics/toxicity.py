@@ -43,10 +43,11 @@ def roberta_toxicity(texts: Sequence[str], *, source: str = ROBERTA) -> list[flo
     """
     network, tokenizer = load_judge("roberta", source)
     config = network.config
-    if "toxic" not in config.label2id:
+    labels = [config.id2label[i] for i in range(config.num_labels)]
+    if "toxic" not in labels:
         raise UserError(
             "E_MODEL",
-            f"the classifier knows {', '.join(config.label2id)}, not 'toxic'",
+            f"the classifier knows {', '.join(labels)}, not 'toxic'",
             where=source,
             remedy=f"Choose one such as {ROBERTA}.",
         )
@@ -62,5 +63,5 @@ def roberta_toxicity(texts: Sequence[str], *, source: str = ROBERTA) -> list[flo
         )
         arguments = {k: tokens[k].to(network.device) for k in ("input_ids", "attention_mask")}
         probabilities = network(**arguments).logits.softmax(-1)
-        scores += probabilities[:, config.label2id["toxic"]].tolist()
+        scores += probabilities[:, labels.index("toxic")].tolist()
     return scores

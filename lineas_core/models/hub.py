@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -12,7 +13,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants, hf_hub_downloa
 
 from lineas_core.errors import UserError
 
-__all__ = ["INDEX", "is_pipeline", "push_to_hub", "unreachable"]
+__all__ = ["INDEX", "is_pipeline", "offline_when_unreachable", "push_to_hub", "unreachable"]
 
 INDEX = "model_index.json"
 """The file that makes a folder or repository a diffusers pipeline."""
@@ -35,6 +36,17 @@ def unreachable() -> bool:
     except OSError:
         return True
     return False
+
+
+@contextmanager
+def offline_when_unreachable() -> Iterator[None]:
+    """Spare a library that asks the hub by itself its tries; what is cached it still finds."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = unreachable()
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def is_pipeline(source: str, *, local_files_only: bool) -> bool:

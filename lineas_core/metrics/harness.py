@@ -1,0 +1,117 @@
+"""MMLU and TruthfulQA of a steered model, by EleutherAI's evaluation harness.
+
+Package `lm-eval`, an optional extra (LinEAS: MMLU with 5 examples in section 4.1, TruthfulQA's
+MC1 and MC2 in section M). Its tasks load their questions from the hub.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lineas_core.affine import SteeringMaps
+from lineas_core.errors import UserError
+from lineas_core.folding import fold
+from lineas_core.models.hub import offline_when_unreachable
+from lineas_core.models.language import LanguageModel
+
+__all__ = ["TRUTHFULQA", "harness"]
+
+TRUTHFULQA = ("truthfulqa_mc1", "truthfulqa_mc2")
+"""Both measures of TruthfulQA's multiple choice."""
+
+_ROWS_ON_GPU = 8  # on a CPU rows gain nothing, and the logits of one alone take half a gigabyte
+
+
+def harness(
+    model: LanguageModel,
+    maps: SteeringMaps,
+    strength: float = 1.0,
+    tasks: Sequence[str | dict[str, Any]] = ("mmlu",),
+    few_shot: int | None = 5,
+    limit: int | None = None,
+) -> dict[str, float]:
+    """What the steered model reaches in tasks of the harness.
+
+    Args:
+        model: the model that the maps were learnt on; unchanged afterwards.
+        maps: what was learnt.
+        strength: λ; at 0 the model is measured as it is.
+        tasks: names of lm-eval, such as `mmlu` or those in `TRUTHFULQA`; or a task of one's
+            own, as a YAML file or a dict with the same keys.
+        few_shot: examples before each question; None takes each task's own number. A task that
+            sets it to 0 itself, such as TruthfulQA, keeps to that.
+        limit: questions of each task (MMLU is 57 tasks); None takes all of them.
+
+    Returns:
+        `task/metric` -> value, such as `mmlu/acc` from 0 to 1. A group's parts come, too.
+
+    Raises:
+        UserError: lm-eval is not installed, a task is not known, or its questions are neither
+            on this machine nor to be had from the hub.
+    """
+    try:
+        from lm_eval import simple_evaluate
+        from lm_eval.models.huggingface import HFLM
+        from lm_eval.tasks import TaskManager
+    except (ImportError, AttributeError) as error:  # the latter: too old for our transformers
+        raise UserError(
+            "E_NOT_INSTALLED",
+            f"the evaluation harness is not installed or too old ({error})",
+            remedy='Run `pip install "lm-eval>=0.4.12"`.',
+        ) from error
+    known = TaskManager()
+    _check(tasks, known.all_tasks)
+    rows = 1 if model.network.device.type == "cpu" else _ROWS_ON_GPU
+    judged = HFLM(pretrained=model.network, tokenizer=model.tokenizer, batch_size=rows)
+    try:
+        with offline_when_unreachable(), fold(model.network, maps, strength):
+            results = simple_evaluate(
+                judged,
+                tasks=list(tasks),
+                num_fewshot=few_shot,
+                limit=limit,
+                task_manager=known,
+                bootstrap_iters=0,
+                log_samples=False,
+                # None: the seeds of the whole process are the caller's. Examples are drawn from
+                # a generator of their own.
+                random_seed=None,
+                numpy_random_seed=None,
+                torch_random_seed=None,
+            )
+    except OSError as error:
+        raise UserError(
+            "E_DATA",
+            f"the questions are not to be had ({str(error).strip().splitlines()[0]})",
+            where=", ".join(map(_name, tasks)),
+            remedy="Run it once with a connection to the hub; they stay on this machine.",
+        ) from error
+    return _figures(results["results"])
+
+
+def _figures(results: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Numbers alone, without their standard errors and sizes; `acc,none` is `acc`."""
+    return {
+        f"{task}/{metric.removesuffix(',none')}": float(value)
+        for task, row in results.items()
+        for metric, value in row.items()
+        if "," in metric and "_stderr," not in metric
+    }
+
+
+def _check(tasks: Sequence[str | dict[str, Any]], known: Sequence[str]) -> None:
+    for task in tasks:
+        if isinstance(task, str) and task not in known and not Path(task).is_file():
+            close = difflib.get_close_matches(task, known, n=3, cutoff=0.3)
+            raise UserError(
+                "E_TASK",
+                f"the harness has no task {task!r}",
+                remedy=f"The closest are {', '.join(close)}; `lm-eval ls tasks` lists all.",
+            )
+
+
+def _name(task: str | dict[str, Any]) -> str:
+    return task if isinstance(task, str) else str(task.get("task"))
