@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean, stdev
 
 from PIL.Image import Image
@@ -15,7 +16,7 @@ from lineas_core.folding import fold
 from lineas_core.metrics.concept import concept_scores, known_concept
 from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.metrics.topic import mentions
-from lineas_core.metrics.toxicity import toxicity
+from lineas_core.metrics.toxicity import roberta_toxicity, toxicity
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel
 
 __all__ = [
@@ -39,6 +40,7 @@ _APART = 1_000_003  # between the random numbers of two seeds: more than there a
 METRICS: dict[str, Callable[[Sequence[str], Sequence[str]], list[bool]]] = {
     "topic": mentions,
     "toxicity": lambda texts, _: [p > 0.5 for p in toxicity(texts)],
+    "roberta-toxicity": lambda texts, _: [p > 0.5 for p in roberta_toxicity(texts)],
 }
 """Name -> (texts, keywords) -> whether each text has the property."""
 
@@ -224,6 +226,8 @@ def sweep_pictures(
     *,
     strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
+    concept_of: Callable[[Sequence[Image]], Sequence[float]] | None = None,
+    likeness: Callable[[Sequence[Image], Sequence[Image]], Sequence[float]] = image_scores,
 ) -> Iterator[dict]:
     """Paint every scene with the map's concept in it and without, at every strength.
 
@@ -236,6 +240,8 @@ def sweep_pictures(
         scenes: descriptions without the concept.
         strengths: λ of every row.
         seed: of the first scene; the others follow.
+        concept_of: how surely each picture shows the concept; None asks the probe.
+        likeness: how much of each picture stays, (original, steered).
 
     Yields:
         {"strength", "pictures", "with", "without"}: number of scenes, and for the scenes with
@@ -248,7 +254,9 @@ def sweep_pictures(
     keywords = maps.metadata.get("keywords")
     if not keywords:
         raise UserError("E_CONCEPT", "the map tells no concept", remedy="Learn it with keywords.")
-    concept = known_concept(keywords)
+    known = known_concept(keywords)
+    if concept_of is None and known:
+        concept_of = partial(concept_scores, concept=known)
     sides = {"with": [f"{scene}, {keywords[0]}" for scene in scenes], "without": list(scenes)}
 
     def paint(prompts: list[str], strength: float) -> list[Image]:
@@ -268,8 +276,8 @@ def sweep_pictures(
         for side, prompts in sides.items():
             images = paint(prompts, strength) if strength else originals[side]
             row[side] = {
-                "concept": fmean(concept_scores(images, concept)) if concept else None,
-                "image": fmean(image_scores(originals[side], images)),
+                "concept": fmean(concept_of(images)) if concept_of else None,
+                "image": fmean(likeness(originals[side], images)),
             }
         yield row
 

@@ -233,8 +233,20 @@ def test_the_goals_are_counted_from_the_figures():
     assert "0.60 at the lowest" in said
     assert "-1.00 or stronger" in said
     assert "1 of 2 bring the concept" in said
-    unknown = _scored([None] * 3)
-    assert TABLES["concepts"].sum_up([unknown]) == ""
+    for unknown in (_scored([None] * 3), _scored([0.25, 0.24, 0.2])):  # no judge, or CLIP
+        assert TABLES["concepts"].sum_up([unknown]) == ""
+
+
+def test_the_paper_edition_is_judged_by_the_networks_of_the_paper(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "load_model", lambda name: tiny_image_model())
+    monkeypatch.setattr(pictures, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
+    monkeypatch.setattr(pictures, "clip_scores", lambda images, description: [0.25] * len(images))
+    monkeypatch.setattr(pictures, "dinov2_scores", lambda before, after: [0.75] * len(after))
+    (cell,) = [c for c in TABLES["concepts"].cells("paper") if c.key["concept"] == "robot"]
+    rows = cell.work(Workbench(tmp_path, lambda line: None))["rows"]
+    assert {row["with"]["concept"] for row in rows} == {0.25}
+    assert {row["with"]["image"] for row in rows} == {0.75}
 
 
 def test_a_share_that_stays_zero_does_not_rise():

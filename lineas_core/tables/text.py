@@ -24,6 +24,7 @@ _MODELS = {
 }
 _TOPICS = ("football", "night", "day", "elephant", "fishing")
 _BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (language)",)}
+_TOXICITY = {"small": "toxicity", "paper": "roberta-toxicity"}
 _SEEDS = range(4)
 _PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _GAMMAS = (0.0, 0.05, 0.2, 0.5, 0.8)
@@ -98,7 +99,7 @@ def _toxic(
         prompts,
         config=config,
         openings=lines_of("toxicity-openings.txt"),
-        metric="toxicity",
+        metric=_TOXICITY[edition],
         method=method.name,
         strengths=[part * method.strength for part in _PARTS],
     )
