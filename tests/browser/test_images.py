@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 from contextlib import suppress
@@ -10,7 +11,7 @@ from io import BytesIO
 from urllib.parse import quote
 
 import pytest
-from pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
+from pages import CHROMIUM, MARKUP, SECONDS, STRIP, served, visible, visited
 from PIL import Image, UnidentifiedImageError
 
 from app.studio import Studio
@@ -20,6 +21,10 @@ from lineas_core.models import installed
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
 EMBEDDED = "emoji-world"
 SCENE = "A small church in a meadow, seen in the morning"  # an example, without a concept
+FURTHER = """at => {
+    const [, iteration] = document.querySelector('.job').innerText.match(/iteration (\\d+)/);
+    return Number(iteration) > at;
+}"""
 # As somebody drops a file onto the pictures.
 DROP = """content => {
     const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt());
@@ -185,6 +190,49 @@ def test_all_methods_learn_in_the_page_and_are_painted_side_by_side(letters, tmp
         strength = visible(page, "number input for λ")
         page.locator(".all img:visible").first.click()  # the original
         page.wait_for_function("input => input.value === '0'", arg=strength.element_handle())
+
+
+def test_two_visitors_at_different_strengths_do_not_meet(page, tiny):
+    other = page.context.browser.new_page()
+    for visitor, strength in ((page, 0.35), (other, -0.6), (page, 0.4)):
+        visitor.goto(f"{tiny}?map=letters&strength={strength}&seed=3&prompt={quote(SCENE)}")
+    _asks_for(other, "-0.6", "3")
+    _asks_for(page, "0.4", "3")
+    assert _pixels(_saved_at(other, -0.6)) != _pixels(_saved_at(page, 0.4))
+    other.close()
+
+
+@pytest.mark.skipif(not installed(EMBEDDED), reason=f"{EMBEDDED} has no weights yet")
+def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
+    with served(Studio(tmp_path)) as url, visited(url) as page:
+        page.get_by_role("tab", name="Learn").click()
+        page.get_by_label("Name", exact=True).fill("Mine")
+        for side, few in (("Source", "A robot\nA small robot"), ("Target", "A meadow\nA lake")):
+            page.get_by_label(f"{side}: steer").fill(few)
+        page.locator("button.label-wrap:visible", has_text="Settings").click()
+        page.get_by_label("Iterations", exact=True).fill("100000")  # it ends by being stopped
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.locator(".job", has_text=re.compile(r"iteration [1-9]")).wait_for()
+
+        second = page.context.browser.new_page()
+        second.goto(url)
+        second.get_by_role("tab", name="Learn").click()
+        second.locator(".job.running", has_text="Mine").wait_for(timeout=120 * SECONDS)
+        second.get_by_role("button", name="Stop and keep the best").click()
+        page.locator(".job.stopped").wait_for()
+        stopped_at = _iteration(page)
+
+        page.get_by_role("button", name="Resume").click()
+        page.locator(".job.running").wait_for()
+        page.wait_for_function(FURTHER, arg=stopped_at)
+        page.get_by_role("button", name="Stop and keep the best").click()
+        page.locator(".job.stopped").wait_for()
+        assert page.get_by_role("button", name="Try it").is_visible()  # the best is kept
+        second.close()
+
+
+def _iteration(page):
+    return int(re.search(r"iteration (\d+)", page.locator(".job").inner_text())[1])
 
 
 @pytest.mark.skipif(not installed(EMBEDDED), reason=f"{EMBEDDED} has no weights yet")
