@@ -29,6 +29,7 @@ def main() -> None:
         parser.error('--mcp needs: pip install "gradio[mcp]" -c constraints.txt')
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # as is this one; it talks a lot
     from app.archive import LARGEST
     from app.image_handlers import warm_up
     from app.studio import Studio
