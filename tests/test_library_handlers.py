@@ -55,7 +55,7 @@ def _order(cards):
 
 def test_the_users_maps_come_first_and_the_first_is_chosen(handlers):
     cards, chosen = handlers.library("", "")
-    assert _order(cards) == ["mine", "texts", "pictures"]
+    assert _order(cards) == ["mine", "pictures", "texts"]
     assert chosen == "mine"
     assert 'data-map="mine" aria-pressed="true"' in cards
 

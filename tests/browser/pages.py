@@ -20,6 +20,7 @@ LEFT = (
     "Unexpected error Connection errored out",
     "Unexpected error 404: Not Found",
     "Failed to load resource: net::ERR_INCOMPLETE_CHUNKED_ENCODING",
+    "Failed to load resource: net::ERR_CONTENT_LENGTH_MISMATCH",
     "TypeError: network error",
 )
 

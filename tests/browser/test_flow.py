@@ -60,6 +60,10 @@ def test_a_style_is_learnt_across_a_reload_and_then_steers(page):
     page.get_by_role("tab", name="Learn").click()
     page.get_by_label("Model", exact=True).click()
     page.get_by_role("option", name="SmolLM2").click()
+    # Gradio complains of an open list whose choices are exchanged: first the form has to follow.
+    page.wait_for_function(
+        "[...document.querySelectorAll('input')].some(i => i.value === 'write about it')"
+    )
     page.get_by_label("Load a shipped set").click()
     page.get_by_role("option", name="Football").click()
     page.get_by_text("50 / 32").first.wait_for()

@@ -94,7 +94,7 @@ def test_an_exported_map_comes_back_from_its_zip(page, studio, tmp_path):
 def test_a_narrow_library_scrolls_in_one_direction_only(page):
     page.set_viewport_size({"width": 375, "height": 812})
     page.locator(".chosen .bars").last.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    page.wait_for_function("document.documentElement.scrollWidth <= 375")
     assert page.get_by_role("button", name="Use in Images").bounding_box()["y"] < 812
 
 
