@@ -236,16 +236,14 @@ def _iteration(page):
 
 
 @pytest.mark.skipif(not installed(EMBEDDED), reason=f"{EMBEDDED} has no weights yet")
-def test_a_concept_is_learnt_on_the_embedded_model_and_bends_a_picture(tmp_path):
+def test_a_concept_is_learnt_from_an_upload_and_bends_a_picture(tmp_path):
+    file = tmp_path / "robots.csv"
+    file.write_text("source,target\nA robot,A meadow\nA small robot,A lake\n")
     with served(Studio(tmp_path)) as url, visited(url) as page:
         page.get_by_role("tab", name="Learn").click()
-        page.get_by_label("Load a shipped set").click()
-        page.get_by_role("option", name="Robot").click()
-        page.get_by_text("50 / 32").first.wait_for()
-        for side, few in (("Source", "A robot\nA small robot"), ("Target", "A meadow\nA lake")):
-            page.get_by_label(f"{side}: steer").fill(few)  # for time's sake
+        page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(file)
+        page.get_by_text("2 / 32").first.wait_for()
         page.locator("button.label-wrap:visible", has_text="Settings").click()
-        page.get_by_label("Held-out prompts").fill("0")
         page.get_by_label("Iterations", exact=True).fill("2")
         page.get_by_role("button", name="Start", exact=True).click()
         page.locator(".job").wait_for()
