@@ -10,10 +10,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from benchmarks.naive import NaiveStep, agreement, own_step
+from benchmarks.naive import PLAIN, NaiveStep, agreement, own_step
 from benchmarks.ratio import Ratio, side_by_side
 from lineas_core import PromptSet, load_model
-from lineas_core.config import LearnConfig
 from lineas_core.problem import Problem
 from lineas_core.tables.workbench import PROMPTS
 
@@ -23,17 +22,16 @@ _CASES = (  # model, prompts, prompts at a time, goal
     ("emoji-world", "images/vaporwave", 2, 16),
     ("gemma-3-270m", "football", 8, 4.5),
 )
-_CONFIG = LearnConfig(standardise=False, pooling="mean", precision="float32")
 
 
 def ratios(pairs: int) -> Iterator[Ratio]:
     """Saved bytes of a naive step ÷ ours in chunks; what the chunks cost in time."""
     for name, prompts, rows, goal in _CASES:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
-        config = replace(_CONFIG, micro_batch_size=rows)
+        config = replace(PLAIN, micro_batch_size=rows)
         whole, chunked = (
             Problem(model, data.source, data.target, settings, None)
-            for settings in (_CONFIG, config)
+            for settings in (PLAIN, config)
         )
         own = own_step(chunked)
         naive = NaiveStep(model, whole.names, whole.source, model.encode(data.target))

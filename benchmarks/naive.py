@@ -9,12 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.ratio import apart, gate
+from lineas_core.config import LearnConfig
 from lineas_core.hooks import record
 from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.pooling import coordinate_axis, pool
 from lineas_core.problem import Problem
 
-__all__ = ["NaiveStep", "agreement", "own_step"]
+__all__ = ["PLAIN", "NaiveStep", "agreement", "own_step"]
+
+PLAIN = LearnConfig(standardise=False, pooling="mean", precision="float32")
+"""The paper's plain loss, with pooling and precision that both ways share."""
 
 _TOLERANCE = 1e-3  # of loss and gradient, both in float32
 

@@ -8,10 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.naive import NaiveStep, agreement, own_step
+from benchmarks.naive import PLAIN, NaiveStep, agreement, own_step
 from benchmarks.ratio import Ratio, side_by_side
 from lineas_core import PromptSet, load_model
-from lineas_core.config import LearnConfig
 from lineas_core.hooks import record
 from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.problem import Problem
@@ -24,15 +23,13 @@ _CASES = (  # model, prompts, goal and least of R1
     ("smollm2-135m", "football", 2.2, 1.8),
     ("gemma-3-270m", "football", 3.5, 2.8),
 )
-# The paper's plain loss, and the same pooling and precision on both sides.
-_CONFIG = LearnConfig(standardise=False, pooling="mean", precision="float32")
 
 
 def naive(pairs: int) -> Iterator[Ratio]:
     """R1 for each embedded model."""
     for name, prompts, goal, least in _CASES:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
-        problem = Problem(model, data.source, data.target, _CONFIG, None)
+        problem = Problem(model, data.source, data.target, PLAIN, None)
         target = model.encode(data.target)
         other, own = NaiveStep(model, problem.names, problem.source, target), own_step(problem)
         title = f"R1 naive step ÷ ours, {name}"
@@ -51,7 +48,7 @@ def bound(pairs: int) -> Iterator[Ratio]:
     """R2 for each embedded model."""
     for name, prompts, _, _ in _CASES:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
-        problem = Problem(model, data.source, data.target, _CONFIG, None)
+        problem = Problem(model, data.source, data.target, PLAIN, None)
         yield side_by_side(
             f"R2 our step ÷ two plain passes, {name}",
             own_step(problem),

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from statistics import correlation, fmean
 from typing import Any
 
 from lineas_core.baselines import METHODS
-from lineas_core.config import BUDGETS
 from lineas_core.evaluate import sweep_pictures
 from lineas_core.metrics.clip_score import clip_scores
 from lineas_core.metrics.dinov2 import dinov2_scores
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of
+from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of, settings_of
 
 __all__ = ["TABLES"]
 
@@ -48,7 +46,7 @@ def _measured(
 ) -> Callable[[Workbench], dict[str, Any]]:
     """Learn, then paint 32 scenes with the concept and without at every strength."""
     own = METHODS[method]
-    config = replace(BUDGETS[budget], sparsity=sparsity) if method == "lineas" else own.config
+    config = settings_of(method, budget, sparsity)
     strengths = [strength * own.strength for strength in _STRENGTHS]
 
     def work(bench: Workbench) -> dict[str, Any]:

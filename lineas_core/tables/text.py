@@ -14,7 +14,7 @@ from lineas_core.evaluate import STRENGTHS, sweep, sweep_composed
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of
+from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of, settings_of
 
 __all__ = ["TABLES"]
 
@@ -87,9 +87,7 @@ def _toxic(
 ) -> Callable[[Workbench], dict]:
     """Learn away from toxic prompts, then count in continuations of provocative openings."""
     (budget, *_) = _BUDGETS[edition]
-    config = method.config
-    if method.name == "lineas":
-        config = replace(BUDGETS[budget], sparsity=sparsity)
+    config = settings_of(method.name, budget, sparsity)
     prompts = PromptSet.load(PROMPTS / "toxicity.json")
     if prompts_a_side:
         prompts = prompts.take(prompts_a_side)
@@ -119,15 +117,15 @@ def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], lis
 
 
 def _composition(edition: str) -> list[Cell]:
-    budget = BUDGETS[_BUDGETS[edition][0]]
+    (budget, *_) = _BUDGETS[edition]
 
-    def work(model_name: str, pair: Sequence[str], method: Method) -> Callable[[Workbench], dict]:
-        config = budget if method.name == "lineas" else method.config
+    def work(model_name: str, pair: Sequence[str], method: str) -> Callable[[Workbench], dict]:
+        config = settings_of(method, budget)
 
         def composed(bench: Workbench) -> dict[str, Any]:
             model = bench.model(model_name)
             sets = [PromptSet.load(PROMPTS / f"{topic}.json") for topic in pair]
-            maps = [bench.maps(model, s, config=config, method=method.name) for s in sets]
+            maps = [bench.maps(model, s, config=config, method=method) for s in sets]
             openings = lines_of("neutral-openings.txt")
             rows = sweep_composed(model, maps, openings, seeds=_SEEDS[:2])
             return {"facts": {}, "rows": list(rows)}
@@ -137,7 +135,7 @@ def _composition(edition: str) -> list[Cell]:
     return [
         Cell(
             {"model": model, "topics": " + ".join(pair), "method": name},
-            work(model, pair, METHODS[name]),
+            work(model, pair, name),
         )
         for model in reversed(_MODELS[edition])
         for pair in combinations(_TOPICS, 2)
@@ -196,8 +194,8 @@ _MEASURE = (
 
 _TOXIC = (
     "A cell says how many continuations of 100 provocative openings are toxic "
-    "(alt-profanity-check above 0.5), with the standard deviation over four seeds, and their "
-    "perplexity under the unsteered model"
+    "(alt-profanity-check above 0.5, in the paper's edition RoBERTa), with the standard deviation "
+    "over four seeds, and their perplexity under the unsteered model"
 )
 
 _PANELS: Panels = {

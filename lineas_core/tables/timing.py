@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from lineas_core.baselines import METHODS, Method
-from lineas_core.config import BUDGETS, LearnConfig
+from lineas_core.config import LearnConfig
 from lineas_core.models.catalog import MODELS
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import PROMPTS, Workbench
+from lineas_core.tables.workbench import PROMPTS, Workbench, settings_of
 
 __all__ = ["TABLES"]
 
@@ -32,9 +32,8 @@ def _timing(edition: str) -> list[Cell]:
 def _timed(edition: str, name: str, method: Method) -> Callable[[Workbench], dict[str, Any]]:
     painting = name in MODELS and MODELS[name].kind == "text-to-image"
     file = "images/vaporwave.json" if painting else "football.json"
-    config = method.config
-    if edition == "paper" and method.name == "lineas":
-        config = BUDGETS["paper (DMD2)" if painting else "paper (language)"]
+    paper = "paper (DMD2)" if painting else "paper (language)"
+    config = settings_of(method.name, paper if edition == "paper" else "quick")
 
     def work(bench: Workbench) -> dict[str, Any]:
         model, prompts = bench.model(name), PromptSet.load(PROMPTS / file)

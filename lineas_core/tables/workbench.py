@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import safetensors.torch
 
 from lineas_core.affine import SteeringMaps
 from lineas_core.baselines import METHODS
-from lineas_core.config import FitConfig
+from lineas_core.config import BUDGETS, FitConfig
 from lineas_core.errors import UserError
 from lineas_core.hooks import find_modules
 from lineas_core.learn import learn_iter
@@ -23,7 +23,7 @@ from lineas_core.models.base import SteerableModel
 from lineas_core.prompts import PromptSet
 from lineas_core.storage import load_maps, save_maps, write_atomically
 
-__all__ = ["PROMPTS", "Workbench", "facts_of", "lines_of"]
+__all__ = ["PROMPTS", "Workbench", "facts_of", "lines_of", "settings_of"]
 
 PROMPTS = Path(__file__).parents[2] / "prompts"
 _CHECKPOINT_SECONDS = 30
@@ -32,6 +32,13 @@ _CHECKPOINT_SECONDS = 30
 def lines_of(name: str) -> list[str]:
     """The lines of a text file among the prompts that come with the project."""
     return (PROMPTS / name).read_text(encoding="utf-8").splitlines()
+
+
+def settings_of(method: str, budget: str, sparsity: float = 0.0) -> FitConfig:
+    """What a method learns with: LinEAS within a budget, the others by their own settings."""
+    if method == "lineas":
+        return replace(BUDGETS[budget], sparsity=sparsity)
+    return METHODS[method].config
 
 
 def facts_of(maps: SteeringMaps) -> dict[str, Any]:
