@@ -10,7 +10,7 @@ from statistics import median
 
 from torch import Tensor
 
-__all__ = ["Ratio", "alone", "apart", "gate", "side_by_side"]
+__all__ = ["Ratio", "alone", "apart", "gate", "interleaved", "side_by_side"]
 
 _DRAWS = 2000
 
@@ -83,18 +83,14 @@ def side_by_side(
         pairs: how often each is timed.
         smaller_is_better: whether the ratio should be small.
     """
-    other(), own()
-    seconds: dict[Callable, list[float]] = {other: [], own: []}
-    for pair in range(pairs):
-        for work in (other, own) if pair % 2 == 0 else (own, other):
-            seconds[work].append(_seconds(work))
-    ratios = [a / b for a, b in zip(seconds[other], seconds[own], strict=True)]
+    theirs, ours = interleaved((other, own), pairs)
+    ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
     return Ratio(
         name,
         median(ratios),
         *_interval(ratios),
-        median(seconds[other]),
-        median(seconds[own]),
+        median(theirs),
+        median(ours),
         goal=goal,
         least=least,
         difference=difference,
@@ -128,6 +124,20 @@ def alone(
         least=least,
         smaller_is_better=True,
     )
+
+
+def interleaved(works: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
+    """Seconds of each work in every round, after a warm-up; every other round runs backwards.
+
+    So what slows the machine down for a while slows them all.
+    """
+    for work in works:
+        work()
+    taken: list[list[float]] = [[] for _ in works]
+    for number in range(rounds):
+        for place in range(len(works))[:: -1 if number % 2 else 1]:
+            taken[place].append(_seconds(works[place]))
+    return taken
 
 
 def apart(result: Tensor, wanted: Tensor) -> float:

@@ -16,9 +16,9 @@ from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.problem import Problem
 from lineas_core.tables.workbench import PROMPTS
 
-__all__ = ["bound", "naive"]
+__all__ = ["CASES", "bound", "naive"]
 
-_CASES = (  # model, prompts, goal and least of R1
+CASES = (  # model, prompts, goal and least of R1
     ("emoji-world", "images/vaporwave", 2.4, 1.8),
     ("smollm2-135m", "football", 2.2, 1.8),
     ("gemma-3-270m", "football", 3.5, 2.8),
@@ -27,7 +27,7 @@ _CASES = (  # model, prompts, goal and least of R1
 
 def naive(pairs: int) -> Iterator[Ratio]:
     """R1 for each embedded model."""
-    for name, prompts, goal, least in _CASES:
+    for name, prompts, goal, least in CASES:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
         problem = Problem(model, data.source, data.target, PLAIN, None)
         target = model.encode(data.target)
@@ -46,7 +46,7 @@ def naive(pairs: int) -> Iterator[Ratio]:
 
 def bound(pairs: int) -> Iterator[Ratio]:
     """R2 for each embedded model."""
-    for name, prompts, _, _ in _CASES:
+    for name, prompts, _, _ in CASES:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
         problem = Problem(model, data.source, data.target, PLAIN, None)
         yield side_by_side(

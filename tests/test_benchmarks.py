@@ -3,9 +3,11 @@ import torch
 from fakes import tiny_language_model
 from torch import nn
 
+from benchmarks.growth import Curve
 from benchmarks.memory import peak_saved
 from benchmarks.naive import NaiveStep, agreement, own_step
-from benchmarks.ratio import Ratio, apart, gate
+from benchmarks.profile import profiled
+from benchmarks.ratio import Ratio, apart, gate, interleaved
 from lineas_core import LearnConfig
 from lineas_core.problem import Problem
 
@@ -70,3 +72,24 @@ def test_a_verdict_follows_goal_and_least(ratio, bounds, smaller, verdict):
     goal, least = bounds
     made = Ratio("R0", ratio, 0, 0, 0, 0, goal=goal, least=least, smaller_is_better=smaller)
     assert made.verdict == verdict
+
+
+def test_works_are_timed_in_turn_and_every_other_round_backwards():
+    order = []
+    taken = interleaved([lambda: order.append("a"), lambda: order.append("b")], 2)
+    assert "".join(order) == "ab" + "ab" + "ba"  # the first to warm up
+    assert [len(seconds) for seconds in taken] == [2, 2]
+
+
+def test_a_slope_is_the_power_that_time_grows_with():
+    assert Curve("square", [1, 2, 4], [3.0, 12.0, 48.0]).slope == pytest.approx(2)
+    assert Curve("free", [1, 10], [5.0, 5.0]).slope == pytest.approx(0)
+
+
+def test_a_profile_shares_out_all_of_a_step(monkeypatch):
+    monkeypatch.setattr("benchmarks.profile.load_model", lambda name: tiny_language_model())
+    seconds, shares = profiled("tiny", "football")
+    assert seconds > 0
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["matrix products and convolutions"] > 0.02
+    assert shares["sorting"] > 0

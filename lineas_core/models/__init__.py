@@ -26,20 +26,24 @@ __all__ = [
 ]
 
 
-def load_model(name: str, *, device: str | None = None) -> LanguageModel | TextToImageModel:
+def load_model(
+    name: str, *, device: str | None = None, dtype: torch.dtype | None = None
+) -> LanguageModel | TextToImageModel:
     """Load a model by its catalog name, hub id or local folder.
 
     Args:
         name: a key of `catalog.MODELS`, `owner/name` on the hub, or a folder. What has a
             `model_index.json` is a diffusers pipeline, the rest is a language model.
-        device: where to put it; None takes the GPU when there is one. On a GPU the weights are
-            bfloat16, on a CPU float32.
+        device: where to put it; None takes the GPU when there is one.
+        dtype: of the weights; None is bfloat16 on a GPU and float32 on a CPU. A picture model's
+            decoder stays in float32.
 
     Raises:
         UserError: an embedded model that is not installed yet, or a model that is not found.
     """
     entry = MODELS.get(name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = dtype or (torch.float32 if device == "cpu" else torch.bfloat16)
     source = _source(name, entry)
     offline = not Path(source).is_dir() and unreachable()
     if entry.one_step if entry else is_pipeline(source, local_files_only=offline):
@@ -47,7 +51,7 @@ def load_model(name: str, *, device: str | None = None) -> LanguageModel | TextT
 
         one_step = entry.one_step if entry else None
         pipeline = load_pipeline(
-            source, device=device, one_step=one_step, local_files_only=offline
+            source, device=device, dtype=dtype, one_step=one_step, local_files_only=offline
         )
         return TextToImageModel(pipeline, name=name, preset=entry.preset if entry else "all-norms")
     return LanguageModel.load(
@@ -55,7 +59,7 @@ def load_model(name: str, *, device: str | None = None) -> LanguageModel | TextT
         name=name,
         preset=entry.preset if entry else "post-layernorms",
         local_files_only=offline,
-        dtype=torch.float32 if device == "cpu" else torch.bfloat16,
+        dtype=dtype,
         device_map=device,
     )
 

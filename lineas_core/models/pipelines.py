@@ -39,6 +39,7 @@ def load_pipeline(
     source: str | Path,
     *,
     device: str,
+    dtype: torch.dtype = torch.float32,
     one_step: OneStep | None = None,
     local_files_only: bool = False,
 ) -> StableDiffusionXLPipeline:
@@ -46,8 +47,9 @@ def load_pipeline(
 
     Args:
         source: folder or hub id.
-        device: where to put it. The decoder stays in float32, for the sake of the colours; the
-            rest is bfloat16 on a GPU and float32 on a CPU.
+        device: where to put it.
+        dtype: of the weights, but for the decoder's, which stay in float32 for the sake of the
+            colours.
         one_step: how it makes a picture; None leaves that to the pipeline itself.
         local_files_only: do not ask the hub.
 
@@ -55,7 +57,6 @@ def load_pipeline(
         UserError: the pipeline is of another kind, comes with code of its own, or is neither on
             this machine nor to be had from the hub.
     """
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
         _check(source, local_files_only)
         parts: dict[str, Any] = {}

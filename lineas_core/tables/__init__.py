@@ -1,9 +1,10 @@
 """The paper's tables and figures, each made by one command (LinEAS, sections 4 and B to N)."""
 
-from lineas_core.tables import pictures, text, timing
+from lineas_core.tables import pictures, text, timing, truth
 from lineas_core.tables.table import EDITIONS, Cell, Table, cells_done, make, page
 
 __all__ = ["EDITIONS", "TABLES", "Cell", "Table", "cells_done", "make", "page"]
 
-TABLES = {table.name: table for table in (*text.TABLES, *pictures.TABLES, *timing.TABLES)}
+_ROOMS = (text, truth, pictures, timing)
+TABLES = {table.name: table for room in _ROOMS for table in room.TABLES}
 """Name -> table."""

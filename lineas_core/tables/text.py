@@ -43,9 +43,9 @@ def _measured(
     strengths: Sequence[float] = STRENGTHS,
 ) -> dict[str, Any]:
     """Learn, continue the openings with every seed at every strength, and count."""
-    model = bench.model(model_name)
-    maps = bench.maps(model, prompts, config=config, method=method)
-    rows = sweep(model, maps, openings, metric=metric, strengths=strengths, seeds=_SEEDS)
+    maps = bench.maps(bench.model(model_name), prompts, config=config, method=method)
+    writer = bench.writer(model_name)
+    rows = sweep(writer, maps, openings, metric=metric, strengths=strengths, seeds=_SEEDS)
     return {"facts": facts_of(maps), "rows": list(rows)}
 
 
@@ -127,7 +127,8 @@ def _composition(edition: str) -> list[Cell]:
             sets = [PromptSet.load(PROMPTS / f"{topic}.json") for topic in pair]
             maps = [bench.maps(model, s, config=config, method=method) for s in sets]
             openings = lines_of("neutral-openings.txt")
-            rows = sweep_composed(model, maps, openings, seeds=_SEEDS[:2])
+            writer = bench.writer(model_name)
+            rows = sweep_composed(writer, maps, openings, seeds=_SEEDS[:2])
             return {"facts": {}, "rows": list(rows)}
 
         return composed

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 
 from lineas_core.affine import SteeringMaps
 from lineas_core.baselines import METHODS
@@ -20,6 +21,7 @@ from lineas_core.hooks import find_modules
 from lineas_core.learn import learn_iter
 from lineas_core.models import load_model
 from lineas_core.models.base import SteerableModel
+from lineas_core.precision import native_bfloat16
 from lineas_core.prompts import PromptSet
 from lineas_core.storage import load_maps, save_maps, write_atomically
 
@@ -57,14 +59,21 @@ class Workbench:
     def __init__(self, folder: Path, tell: Callable[[str], object]) -> None:
         """Keep maps in a folder; `tell` is called with a line on every step."""
         self.folder, self.tell = folder, tell
-        self._model: SteerableModel | None = None
+        self._models: dict[torch.dtype | None, SteerableModel] = {}
 
-    def model(self, name: str) -> Any:
-        """A model by its catalog name; the one before is let go."""
-        if self._model is None or self._model.name != name:
-            self._model = None
-            self._model = load_model(name)
-        return self._model
+    def model(self, name: str, dtype: torch.dtype | None = None) -> Any:
+        """A model by its catalog name; one of another name is let go."""
+        if any(model.name != name for model in self._models.values()):
+            self._models.clear()
+        if dtype not in self._models:
+            self._models[dtype] = load_model(name, dtype=dtype)
+        return self._models[dtype]
+
+    def writer(self, name: str) -> Any:
+        """A language model to generate with: three times as fast where bfloat16 is native."""
+        device = self.model(name).network.device
+        lower = device.type == "cpu" and native_bfloat16(device)
+        return self.model(name, torch.bfloat16 if lower else None)
 
     def maps(
         self,

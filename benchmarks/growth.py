@@ -1,0 +1,176 @@
+"""How cost grows with size: each line a series of sizes, their times, and the slope.
+
+    python -m benchmarks.growth [--quick] [--only prompts,modules]
+
+The slope is that of log time over log size by least squares: 1 is proportional, 0 is free.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from benchmarks.naive import PLAIN, own_step
+from benchmarks.ratio import interleaved
+from benchmarks.workloads import Workload, workloads
+from lineas_core import PromptSet, SteeringMaps, compose, fold, load_model
+from lineas_core.models.base import SteerableModel
+from lineas_core.problem import Problem
+from lineas_core.tables.workbench import PROMPTS
+from lineas_core.wasserstein import wasserstein_1d
+
+_PICTURES, _TEXTS = "emoji-world", "smollm2-135m"
+_PROMPTS = (4, 8, 16, 32)
+_PARTS = (8, 4, 2, 1)  # every so many of a model's modules
+_WORDS = (8, 16, 32, 64, 128)
+_WIDTHS = (1_000, 10_000, 100_000, 300_000)
+_CONCEPTS = (1, 2, 4, 8, 16)
+_ROWS = 32
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One series.
+
+    Attributes:
+        name: what grows, and what is timed.
+        sizes: in rising order.
+        seconds: median for every size.
+    """
+
+    name: str
+    sizes: list[int]
+    seconds: list[float]
+
+    @property
+    def slope(self) -> float:
+        """Least squares of log seconds over log sizes."""
+        x, y = (torch.tensor(v, dtype=torch.float64).log() for v in (self.sizes, self.seconds))
+        x = x - x.mean()
+        return ((x @ (y - y.mean())) / (x @ x)).item()
+
+
+def prompts(times: int) -> Iterator[Curve]:
+    """A training step against the number of prompts on each side."""
+    for name, file in ((_PICTURES, "images/vaporwave"), (_TEXTS, "football")):
+        model, data = load_model(name), PromptSet.load(PROMPTS / f"{file}.json")
+        steps = {
+            n: own_step(Problem(model, data.source[:n], data.target[:n], PLAIN, None))
+            for n in _PROMPTS
+        }
+        yield _curve(f"step, prompts a side, {name}", steps, times)
+
+
+def modules(times: int) -> Iterator[Curve]:
+    """A training step against the number of hooked modules, the last of the network among them."""
+    for name, file in ((_PICTURES, "images/vaporwave"), (_TEXTS, "football")):
+        model, data = load_model(name), PromptSet.load(PROMPTS / f"{file}.json")
+        # Counted from the end: the pass is as long, and nearly as long a way goes back.
+        chosen = [model.default_modules[::-1][::part][::-1] for part in _PARTS]
+        steps = {
+            len(names): own_step(Problem(model, data.source, data.target, PLAIN, names))
+            for names in chosen
+        }
+        yield _curve(f"step, modules, {name}", steps, times)
+
+
+def length(times: int) -> Iterator[Curve]:
+    """A training step against the number of tokens in a prompt."""
+    model, data = load_model(_TEXTS), PromptSet.load(PROMPTS / "football.json")
+    steps = {}
+    for words in _WORDS:
+        sides = [[f"{text} " * words for text in side[:8]] for side in (data.source, data.target)]
+        source, target = ([" ".join(text.split()[:words]) for text in side] for side in sides)
+        problem = Problem(model, source, target, PLAIN, None)
+        steps[problem.source.arguments["input_ids"].shape[1]] = own_step(problem)
+    yield _curve(f"step, tokens a prompt, {_TEXTS}", steps, times)
+
+
+def width(times: int) -> Iterator[Curve]:
+    """Loss and its gradient against the number of coordinates of all modules together."""
+    generator = torch.Generator().manual_seed(0)
+    works = {}
+    for coordinates in _WIDTHS:
+        x, y = torch.randn(2, _ROWS, coordinates, generator=generator)
+        works[coordinates] = partial(_loss, x.requires_grad_(), y)
+    yield _curve(f"loss and gradient, coordinates, {_ROWS} prompts a side", works, times)
+
+
+def concepts(times: int) -> Iterator[Curve]:
+    """Composing and folding, and then a pass, against the number of concepts."""
+    for work in workloads("picture", "prefill"):
+        maps = work.maps(max(_CONCEPTS))
+        moves = {k: partial(_move, work.model, maps[:k]) for k in _CONCEPTS}
+        yield _curve(f"compose and fold, concepts, {work.title}", moves, times)
+        runs = {k: partial(_steered, work, maps[:k]) for k in _CONCEPTS}
+        yield _curve(f"compose, fold and generate, concepts, {work.title}", runs, times)
+
+
+CURVES: dict[str, Callable[[int], Iterator[Curve]]] = {
+    "prompts": prompts,
+    "modules": modules,
+    "length": length,
+    "width": width,
+    "concepts": concepts,
+}
+
+
+def main() -> None:
+    """One line for each curve as soon as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one round: does it run?")
+    parser.add_argument("--only", default=",".join(CURVES), help="some, such as prompts,width")
+    parser.add_argument("--json", type=Path, default=Path("results/growth.json"))
+    options = parser.parse_args()
+    wanted = options.only.split(",")
+    if unknown := set(wanted) - set(CURVES):
+        parser.error(f"--only has {', '.join(sorted(unknown))}; there are {', '.join(CURVES)}")
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    print("| what is timed, what grows | sizes | milliseconds | slope |")
+    print("|---|---|---|---|")
+    rows = []
+    for name in wanted:
+        for made in CURVES[name](1 if options.quick else 7):
+            rows.append(asdict(made) | {"slope": made.slope})
+            print(_line(made), flush=True)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(rows, indent=1))
+
+
+def _curve(name: str, works: Mapping[int, Callable[[], object]], times: int) -> Curve:
+    works = dict(sorted(works.items()))
+    taken = interleaved(list(works.values()), times)
+    return Curve(name, list(works), [median(seconds) for seconds in taken])
+
+
+def _loss(x: torch.Tensor, y: torch.Tensor) -> None:
+    torch.autograd.grad(wasserstein_1d(x, y).sum(), x)
+
+
+def _move(model: SteerableModel, maps: list[SteeringMaps]) -> None:
+    with fold(model.network, compose(maps, [1 / len(maps)] * len(maps))):
+        pass
+
+
+def _steered(work: Workload, maps: list[SteeringMaps]) -> None:
+    with fold(work.model.network, compose(maps, [1 / len(maps)] * len(maps))):
+        work.run(work.model, 1)
+
+
+def _line(made: Curve) -> str:
+    sizes, taken = (
+        ", ".join(f"{value:,.{digits}g}" if digits else f"{value:,}" for value in values)
+        for values, digits in ((made.sizes, 0), ([1000 * s for s in made.seconds], 3))
+    )
+    return f"| {made.name} | {sizes} | {taken} | {made.slope:.2f} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The table about truthfulness: true answers made likelier, on questions not learnt from."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from lineas_core.baselines import METHODS, Method
+from lineas_core.folding import fold
+from lineas_core.metrics.truthfulness import Question, load_questions, truthfulness, truthfulqa
+from lineas_core.prompts import PromptSet
+from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.workbench import PROMPTS, Workbench, settings_of
+
+__all__ = ["TABLES"]
+
+_MODELS = {
+    "small": ("smollm2-135m", "gemma-3-270m"),
+    "paper": ("Qwen/Qwen2.5-1.5B", "google/gemma-2-2b"),
+}
+_BUDGETS = {"small": "quick", "paper": "paper (language)"}
+_QUESTIONS: Mapping[str, Callable[[], list[Question]]] = {
+    "small": lambda: load_questions(PROMPTS / "questions" / "truths.json"),
+    "paper": truthfulqa,
+}
+_SEEDS = {"small": range(2), "paper": range(5)}
+_METHODS = ("lineas", "lin-act")
+_LEARNT_FROM = 32  # questions of a half
+_PARTS = (0.0, 0.5, 1.0)
+
+
+def _cells(edition: str) -> list[Cell]:
+    return [
+        Cell({"model": model, "method": name}, _crossed(edition, model, METHODS[name]))
+        for model in _MODELS[edition]
+        for name in _METHODS
+    ]
+
+
+def _crossed(edition: str, model_name: str, method: Method) -> Callable[[Workbench], dict]:
+    """Learn on one half of the questions, ask the other, and the other way round."""
+    config = settings_of(method.name, _BUDGETS[edition])
+
+    def work(bench: Workbench) -> dict[str, Any]:
+        questions, model = _QUESTIONS[edition](), bench.model(model_name)
+        found: dict[float, list[tuple[float, float]]] = {lam: [] for lam in _PARTS}
+        for seed in _SEEDS[edition]:
+            for learnt, asked in _halves(questions, seed):
+                prompts = _sides(learnt[:_LEARNT_FROM], f"truths {seed}")
+                maps = bench.maps(model, prompts, config=config, method=method.name)
+                for part in _PARTS:
+                    with fold(model.network, maps, part * method.strength):
+                        found[part].append(truthfulness(model, asked))
+        return {"facts": {}, "rows": [_row(p * method.strength, found[p]) for p in _PARTS]}
+
+    return work
+
+
+def _halves(
+    questions: Sequence[Question], seed: int
+) -> list[tuple[Sequence[Question], Sequence[Question]]]:
+    mixed = random.Random(seed).sample(questions, len(questions))
+    one, other = mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
+    return [(one, other), (other, one)]
+
+
+def _sides(questions: Sequence[Question], name: str) -> PromptSet:
+    """From a false answer to the best true one."""
+    source, target = (
+        tuple(f"Q: {question.text}\nA: {answers(question)[0]}" for question in questions)
+        for answers in (lambda q: q.wrong, lambda q: q.right)
+    )
+    return PromptSet(source, target, name=name)
+
+
+def _row(strength: float, halves: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """Means over halves and seeds, and the standard deviation over seeds."""
+    row = {"strength": strength}
+    for name, values in zip(("mc1", "mc2"), zip(*halves, strict=True), strict=True):
+        seeds = [fmean(pair) for pair in zip(values[::2], values[1::2], strict=True)]
+        row |= {name: fmean(values), f"{name}_spread": stdev(seeds)}
+    return row
+
+
+def _tell(row: Mapping[str, Any]) -> str:
+    return " and ".join(f"{row[n]:.1%} ± {row[f'{n}_spread']:.1%}" for n in ("mc1", "mc2"))
+
+
+TABLES = (
+    Table(
+        "truthfulness",
+        "True answers made likelier than false ones",
+        "Table 14",
+        "A cell says MC1 (share of questions whose best true answer is likelier than every false "
+        "one) and MC2 (probability of all true answers), with the standard deviation over seeds. "
+        "Learnt from 32 questions of one half, each with a false and a true answer, and measured "
+        "on the other half, both ways. Here 64 questions on common errors, in the paper's "
+        "edition the 817 of TruthfulQA.",
+        _cells,
+        _tell,
+        {"MC1": lambda row: row["mc1"], "MC2": lambda row: row["mc2"]},
+    ),
+)
