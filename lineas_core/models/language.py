@@ -169,7 +169,8 @@ class LanguageModel:
             ids = ids.to(self.network.device)
             # Only the continuation's logits: the vocabulary is wide.
             keep = max(ids.shape[1] - start, 0) + 1
-            logits = self.network(ids, logits_to_keep=keep, use_cache=False).logits[0, :-1]
+            places = _ends(keep, ids)
+            logits = self.network(ids, logits_to_keep=places, use_cache=False).logits[0, :-1]
             chosen = ids[0, ids.shape[1] - keep + 1 :, None]
             log_p = logits.float().log_softmax(-1).gather(1, chosen)
             rows.append(torch.stack([log_p.sum().cpu(), torch.tensor(float(len(chosen)))]))
@@ -224,13 +225,14 @@ class LanguageModel:
         done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
         cache, new = DynamicCache(config=self.network.config), ids[:, :0]
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        last = _ends(1, ids)
         for step in range(sampling.max_new_tokens):
             logits = self.network(
                 ids,
                 attention_mask=mask,
                 position_ids=positions,
                 past_key_values=cache,
-                logits_to_keep=1,
+                logits_to_keep=last,
             ).logits[:, -1]
             choice = choose(logits.float(), seed, step, sampling)
             choice = choice.masked_fill(done, self.tokenizer.pad_token_id)
@@ -241,6 +243,15 @@ class LanguageModel:
                 return
             ids, positions = choice[:, None], positions[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+
+
+def _ends(count: int, ids: Tensor) -> Tensor:
+    """Index of the last few places, for `logits_to_keep`.
+
+    Not a number: transformers would cut a slice, and what is not contiguous torch multiplies
+    row by row, in bfloat16 on a CPU with a copy of the whole head for each.
+    """
+    return torch.arange(-count, 0, device=ids.device)
 
 
 def _end_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
