@@ -2,10 +2,11 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 from fakes import tiny_image_model, tiny_language_model
 from typer.testing import CliRunner
 
-from lineas_core import BUDGETS, PromptSet, UserError, cli
+from lineas_core import BUDGETS, AffineMap, PromptSet, SteeringMaps, UserError, cli
 from lineas_core.learn import learn
 from lineas_core.tables import (
     TABLES,
@@ -14,6 +15,7 @@ from lineas_core.tables import (
     cells_done,
     make,
     pictures,
+    similarity,
     text,
     workbench,
 )
@@ -192,6 +194,39 @@ def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
     assert [row["strength"] for row in cell["rows"]] == [0.0, 0.5, 1.0]
     assert all(row["texts"] == 8 for row in cell["rows"])  # 2 openings, 2 seeds, 2 orders
     assert all(row["share"] <= min(row["each"]) for row in cell["rows"])
+
+
+def test_maps_of_words_are_compared_with_what_people_say(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
+    pairs = [("a", "b", 9.0), ("b", "c", 1.0), ("a", "c", 4.0)]
+    monkeypatch.setattr(similarity, "_pairs", lambda: pairs)
+    shifts = {"a": [1.0, 0.0], "b": [1.0, 0.1], "c": [-0.5, 1.0]}
+
+    def maps(_bench, _model, prompts, *, config):
+        assert config.sparsity == 0.0
+        assert f"about {prompts.name}" in prompts.target[0]
+        assert "about something" in prompts.source[0]
+        shift = torch.tensor(shifts[prompts.name])
+        return SteeringMaps({"m": AffineMap(1 - shift, shift)})
+
+    monkeypatch.setattr(workbench.Workbench, "maps", maps)
+    cells = TABLES["similarity"].cells("small")[:1]
+    made = make(
+        replace(TABLES["similarity"], cells=lambda edition: cells),
+        tmp_path,
+        tell=lambda line: None,
+    )
+    (cell,) = cells_done(tmp_path / "similarity.json")
+    facts = cell["facts"]
+    assert facts["correlation of shifts"] == facts["correlation of scales"] == pytest.approx(0.5)
+    assert "correlation of shifts" in made.read_text(encoding="utf-8")
+
+
+def test_the_pairs_of_words_that_come_with_the_project_have_scores():
+    pairs = similarity._pairs()
+    assert len(pairs) == 23
+    assert len({word for *pair, _ in pairs for word in pair}) == 20
+    assert all(0 <= score <= 10 for *_, score in pairs)
 
 
 def test_the_time_of_each_method_is_taken_and_there_is_no_figure(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from statistics import correlation, fmean
+from statistics import fmean
 from typing import Any
 
 from lineas_core.baselines import METHODS
@@ -14,7 +14,14 @@ from lineas_core.metrics.dinov2 import dinov2_scores
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of, settings_of
+from lineas_core.tables.workbench import (
+    PROMPTS,
+    Workbench,
+    facts_of,
+    lines_of,
+    rank_correlation,
+    settings_of,
+)
 
 __all__ = ["TABLES"]
 
@@ -107,7 +114,7 @@ def _goals(done: Sequence[Mapping[str, Any]]) -> str:
     if None in untouched or fmean(untouched) < _SEEN:
         return ""  # no probe's scores: those of CLIP are of another size
     kept = [at[1.0]["with"]["image"] for at in full]
-    order = [_rank_correlation(cell["rows"]) for cell in done]
+    order = [_falling(cell["rows"]) for cell in done]
     gone = sum(score <= _GONE for score in scores["with"])
     came = sum(score >= _SEEN for score in scores["without"])
     return (
@@ -120,12 +127,11 @@ def _goals(done: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _rank_correlation(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Spearman's, of ConceptScore and the strengths that take out."""
-    ordered = sorted(rows, key=lambda row: row["strength"])
-    scores = [row["with"]["concept"] for row in ordered if row["strength"] >= 0]
-    ranks = [sorted(scores).index(score) for score in scores]
-    return correlation(range(len(ranks)), ranks) if len(set(ranks)) > 1 else 0.0
+def _falling(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Spearman's rank correlation of ConceptScore and the strengths that take out."""
+    taking = [row for row in rows if row["strength"] >= 0]
+    strengths, scores = zip(*((r["strength"], r["with"]["concept"]) for r in taking), strict=True)
+    return rank_correlation(strengths, scores)
 
 
 _GONE, _SEEN = 0.15, 0.5

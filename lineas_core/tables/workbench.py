@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import correlation
 from typing import Any
 
 import safetensors.torch
@@ -25,7 +26,7 @@ from lineas_core.precision import native_bfloat16
 from lineas_core.prompts import PromptSet
 from lineas_core.storage import load_maps, save_maps, write_atomically
 
-__all__ = ["PROMPTS", "Workbench", "facts_of", "lines_of", "settings_of"]
+__all__ = ["PROMPTS", "Workbench", "facts_of", "lines_of", "rank_correlation", "settings_of"]
 
 PROMPTS = Path(__file__).parents[2] / "prompts"
 _CHECKPOINT_SECONDS = 30
@@ -51,6 +52,12 @@ def facts_of(maps: SteeringMaps) -> dict[str, Any]:
     if made["config"].get("sparsity"):
         facts["support"] = maps.support
     return facts | ({"end": "diverged"} if made.get("diverged") else {})
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
+    """Spearman's: from -1 to 1, and 0 where either is the same everywhere."""
+    ranks = [[sorted(values).index(value) for value in values] for values in (x, y)]
+    return correlation(*ranks) if all(len(set(r)) > 1 for r in ranks) else 0.0
 
 
 class Workbench:
