@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -38,6 +39,7 @@ Model = Annotated[str, typer.Option(help="Catalog name, hub id or folder.")]
 
 def main() -> None:
     """Run the command line; a problem the user can act on is one line, never a trace."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)  # it reports what it does without, line by line
     try:
         app()
     except UserError as error:

@@ -9,9 +9,10 @@ from fakes import tiny_pipeline
 from safetensors.torch import load_file, save_file
 
 from lineas_core import UserError, load_model
-from lineas_core.models import TextToImageModel, hub, pipelines
+from lineas_core.models import TextToImageModel, hub, pickled, pipelines
 from lineas_core.models.catalog import MODELS
-from lineas_core.models.pipelines import convert_pickle, load_pipeline
+from lineas_core.models.pickled import convert_pickle
+from lineas_core.models.pipelines import load_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_a_pickle_of_tensors_is_converted_once(tmp_path, monkeypatch):
     converted = load_file(target)
     assert converted.keys() == state.keys()
     assert all(torch.equal(converted[name], tensor) for name, tensor in state.items())
-    monkeypatch.setattr(pipelines.subprocess, "run", None)
+    monkeypatch.setattr(pickled.subprocess, "run", None)
     assert convert_pickle(tmp_path / "model.bin", target) == target
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineas_core.errors import UserError
-from lineas_core.models.pipelines import convert_pickle
+from lineas_core.models.pickled import convert_pickle
 
 __all__ = ["EfficientNetLite0"]
 

@@ -13,21 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
+import transformers  # its classes take seconds to import: only when one is asked for
 from huggingface_hub import hf_hub_download, snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
-    AutoTokenizer,
-    CLIPModel,
-    CLIPProcessor,
-    Dinov2Model,
-    RobertaForSequenceClassification,
-)
 
 from lineas_core.errors import UserError
 from lineas_core.models.hub import unreachable
+from lineas_core.models.pickled import convert_pickle
 
 __all__ = ["Kind", "load_judge"]
 
@@ -54,9 +47,9 @@ def load_judge(kind: Kind, source: str) -> tuple[Any, Any]:
         UserError: it is neither on this machine nor to be had, or its files are damaged.
     """
     folder = _folder(source)
-    network_class, processor_of = _KINDS[kind]
+    class_name, processor_of = _KINDS[kind]
     try:
-        network = _network(network_class, folder)
+        network = _network(getattr(transformers, class_name), folder)
         processor = processor_of(folder)
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):
@@ -92,30 +85,30 @@ def _network(network_class: Any, folder: Path) -> Any:
     options: dict[str, Any] = {"dtype": torch.float32, "local_files_only": True}
     if (folder / _SAFE).is_file() or not (folder / _PICKLED).is_file():
         return network_class.from_pretrained(folder, use_safetensors=True, **options)
-    from lineas_core.models.pipelines import convert_pickle  # takes seconds to import
-
     with TemporaryDirectory() as place:
         state = load_file(convert_pickle(folder / _PICKLED, Path(place) / _SAFE))
-        config = AutoConfig.from_pretrained(folder, **options)
+        config = transformers.AutoConfig.from_pretrained(folder, **options)
         return network_class.from_pretrained(None, config=config, state_dict=state, **options)
 
 
 def _tokenizer(folder: Path) -> Any:
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def _image_processor(folder: Path) -> Any:
     # Pillow's also where torchvision is installed: the two resize differently.
-    return AutoImageProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
+    return transformers.AutoImageProcessor.from_pretrained(
+        folder, backend="pil", local_files_only=True
+    )
 
 
-_KINDS: dict[Kind, tuple[Any, Callable[[Path], Any]]] = {
+_KINDS: dict[Kind, tuple[str, Callable[[Path], Any]]] = {
     "clip": (
-        CLIPModel,
-        lambda folder: CLIPProcessor(_image_processor(folder), _tokenizer(folder)),
+        "CLIPModel",
+        lambda folder: transformers.CLIPProcessor(_image_processor(folder), _tokenizer(folder)),
     ),
-    "dinov2": (Dinov2Model, _image_processor),
-    "roberta": (RobertaForSequenceClassification, _tokenizer),
+    "dinov2": ("Dinov2Model", _image_processor),
+    "roberta": ("RobertaForSequenceClassification", _tokenizer),
 }
 
 

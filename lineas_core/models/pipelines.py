@@ -8,8 +8,6 @@ scheduler. How its one step is taken is kept in the scheduler's configuration, u
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,11 +23,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from lineas_core.errors import UserError
-from lineas_core.models import unpickle
 from lineas_core.models.catalog import OneStep
 from lineas_core.models.hub import INDEX
+from lineas_core.models.pickled import convert_pickle
 
-__all__ = ["convert_pickle", "load_pipeline"]
+__all__ = ["load_pipeline"]
 
 _CLASS = "StableDiffusionXLPipeline"
 _TRUSTED = {"diffusers", "transformers", None}  # libraries that components may come from
@@ -66,7 +64,7 @@ def load_pipeline(
             pipeline = StableDiffusionXLPipeline.from_pretrained(
                 source,
                 variant=_variant(source, one_step),
-                torch_dtype={"default": dtype, "vae": torch.float32},
+                dtype={"default": dtype, "vae": torch.float32},
                 use_safetensors=True,
                 add_watermarker=False,
                 local_files_only=local_files_only,
@@ -88,40 +86,6 @@ def load_pipeline(
     if one_step:
         pipeline.scheduler = _scheduler(pipeline.scheduler, one_step)
     return pipeline.to(device)
-
-
-def convert_pickle(pickle: Path, target: Path) -> Path:
-    """Rewrite a pickled state dict as safetensors, once, in a process of its own.
-
-    Args:
-        pickle: the file as it was downloaded.
-        target: the safetensors file; its folder is made if missing.
-
-    Returns:
-        The target.
-
-    Raises:
-        UserError: the file holds code or anything but named tensors. No target is left then.
-    """
-    if target.is_file():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_suffix(".unfinished")
-    try:
-        # -P: the script's own folder is no place to import from.
-        command = [sys.executable, "-P", unpickle.__file__, str(pickle), str(unfinished)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            raise UserError(
-                "E_PICKLE",
-                "the weights are not taken: the file is damaged or holds more than tensors",
-                where=pickle.name,
-                remedy="Delete it and download it again from its author's repository.",
-            )
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return target
 
 
 def _check(source: str | Path, local_files_only: bool) -> None:
