@@ -89,9 +89,13 @@ class Job:
         return self.request.iterations or 1
 
     @property
+    def pace(self) -> float | None:
+        """Seconds of a step so far; None before the first."""
+        return (self.elapsed - self.setup) / self.iteration if self.iteration else None
+
+    @property
     def eta(self) -> float | None:
         """Seconds left at the pace so far; None while there is no pace."""
-        if self.state != "running" or not self.iteration:
+        if self.state != "running" or self.pace is None:
             return None
-        pace = (self.elapsed - self.setup) / self.iteration
-        return pace * (self.iterations - self.iteration)
+        return self.pace * (self.iterations - self.iteration)

@@ -101,8 +101,8 @@ class Jobs:
     def pace(self, model: str) -> float:
         """Seconds of learning per prompt and iteration: those of a past job, else a guess."""
         for job in self.list():
-            if job.request.model == model and job.iteration >= _ENOUGH:
-                return job.elapsed / job.iteration / len(job.request.prompts.source)
+            if job.request.model == model and job.pace and job.iteration >= _ENOUGH:
+                return job.pace / len(job.request.prompts.source)
         entry = MODELS.get(model)
         return _SECONDS_PER_GB[entry.kind] * entry.memory_gb if entry else 1
 

@@ -470,3 +470,15 @@ def test_the_time_left_follows_the_pace_so_far(request_):
     assert replace(job, setup=6).eta == 12  # what came before the first step does not come again
     assert replace(job, iteration=0).eta is None
     assert replace(job, state="done").eta is None
+
+
+def test_a_new_job_is_timed_by_the_last_one_on_its_model(idle, request_):
+    guess = idle.pace(request_.model)
+    job_id = idle.submit(request_)
+    log = idle.folder / job_id / "records.jsonl"
+    log.write_text('{"iteration": 0, "elapsed": 4}\n{"iteration": 1, "elapsed": 6}\n')
+    assert idle.pace(request_.model) == guess  # one step tells too little
+    log.write_text('{"iteration": 0, "elapsed": 4}\n{"iteration": 10, "elapsed": 24}\n')
+    assert idle.pace(request_.model) == pytest.approx(2 / len(request_.prompts.source))
+    assert idle.pace("another") != idle.pace(request_.model)
+    assert idle.pace("gemma-3-270m") > idle.pace("smollm2-135m") > 0
