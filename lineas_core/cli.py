@@ -39,7 +39,9 @@ Model = Annotated[str, typer.Option(help="Catalog name, hub id or folder.")]
 
 def main() -> None:
     """Run the command line; a problem the user can act on is one line, never a trace."""
-    logging.getLogger("transformers").setLevel(logging.ERROR)  # it reports what it does without, line by line
+    logging.getLogger("transformers").setLevel(
+        logging.ERROR
+    )  # it reports what it does without, line by line
     try:
         app()
     except UserError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -101,8 +102,9 @@ def _rms_gain(module: nn.Module, weight: Tensor) -> float | None:
 
 
 def _exchange(owner: nn.Module, name: str, value: Tensor | nn.Module, restore: ExitStack) -> None:
-    pristine = getattr(owner, name)
+    # Not setattr, which checks and registers anew what has its place: half the time of a move.
+    places: dict[str, Any] = owner._modules
     if isinstance(value, Tensor):
-        value = nn.Parameter(value, requires_grad=False)
-    restore.callback(setattr, owner, name, pristine)
-    setattr(owner, name, value)
+        places, value = owner._parameters, nn.Parameter(value, requires_grad=False)
+    restore.callback(places.__setitem__, name, places[name])
+    places[name] = value
