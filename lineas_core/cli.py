@@ -39,9 +39,8 @@ Model = Annotated[str, typer.Option(help="Catalog name, hub id or folder.")]
 
 def main() -> None:
     """Run the command line; a problem the user can act on is one line, never a trace."""
-    logging.getLogger("transformers").setLevel(
-        logging.ERROR
-    )  # it reports what it does without, line by line
+    # It reports, line by line, what it does without.
+    logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
         app()
     except UserError as error:
