@@ -174,3 +174,11 @@ def test_missing_weights_of_the_shipped_model_say_where_they_belong(monkeypatch,
     monkeypatch.setattr("lineas_core.models.embedded._ROOT", tmp_path)
     with pytest.raises(UserError, match="missing from assets/models/emoji-world"):
         load_model("emoji-world")
+
+
+def test_a_pipeline_in_bfloat16_paints_with_a_decoder_in_float32(folder):
+    model = load_model(str(folder), device="cpu", dtype=torch.bfloat16)
+    assert model.network.dtype == torch.bfloat16
+    assert model.pipeline.vae.dtype == torch.float32
+    (picture,) = model.generate(["a cat"], seeds=[0])
+    assert len(set(picture.getdata())) > 1

@@ -196,6 +196,28 @@ def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
     assert all(row["share"] <= min(row["each"]) for row in cell["rows"])
 
 
+@pytest.mark.parametrize(("native", "wanted"), [(True, torch.bfloat16), (False, None)])
+def test_texts_are_written_in_bfloat16_where_that_is_native(tmp_path, monkeypatch, native, wanted):
+    asked = []
+
+    def load(name, dtype=None):
+        asked.append(dtype)
+        model = tiny_language_model()
+        model.name = name
+        return model
+
+    monkeypatch.setattr(workbench, "load_model", load)
+    monkeypatch.setattr(workbench, "native_bfloat16", lambda device: native)
+    bench = Workbench(tmp_path, lambda line: None)
+    learnt_on, writer = bench.model("a"), bench.writer("a")
+    assert asked == list(dict.fromkeys([None, wanted]))
+    assert bench.model("a") is learnt_on
+    assert bench.writer("a") is writer
+    bench.model("b")
+    assert asked[-1] is None
+    assert bench.model("a") is not learnt_on  # let go for the other
+
+
 def test_maps_of_words_are_compared_with_what_people_say(tmp_path, monkeypatch):
     monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
     pairs = [("a", "b", 9.0), ("b", "c", 1.0), ("a", "c", 4.0)]
