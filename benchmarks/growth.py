@@ -7,18 +7,16 @@ The slope is that of log time over log size by least squares: 1 is proportional,
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import torch
 
 from benchmarks.naive import PLAIN, own_step
 from benchmarks.ratio import interleaved
+from benchmarks.report import report
 from benchmarks.workloads import Workload, workloads
 from lineas_core import PromptSet, SteeringMaps, compose, fold, load_model
 from lineas_core.models.base import SteerableModel
@@ -124,24 +122,14 @@ CURVES: dict[str, Callable[[int], Iterator[Curve]]] = {
 
 def main() -> None:
     """One line for each curve as soon as it is known."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="one round: does it run?")
-    parser.add_argument("--only", default=",".join(CURVES), help="some, such as prompts,width")
-    parser.add_argument("--json", type=Path, default=Path("results/growth.json"))
-    options = parser.parse_args()
-    wanted = options.only.split(",")
-    if unknown := set(wanted) - set(CURVES):
-        parser.error(f"--only has {', '.join(sorted(unknown))}; there are {', '.join(CURVES)}")
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n")
-    print("| what is timed, what grows | sizes | milliseconds | slope |")
-    print("|---|---|---|---|")
-    rows = []
-    for name in wanted:
-        for made in CURVES[name](1 if options.quick else 7):
-            rows.append(asdict(made) | {"slope": made.slope})
-            print(_line(made), flush=True)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(rows, indent=1))
+    report(
+        str(__doc__).split("\n")[0],
+        CURVES,
+        ["what is timed, what grows", "sizes", "milliseconds", "slope"],
+        _line,
+        lambda made: asdict(made) | {"slope": made.slope},
+        file="results/growth.json",
+    )
 
 
 def _curve(name: str, works: Mapping[int, Callable[[], object]], times: int) -> Curve:
