@@ -1,9 +1,11 @@
+import math
+
 import pytest
 import torch
 from fakes import tiny_language_model
 
 from lineas_core import UserError, load_maps, load_model, record, steer
-from lineas_core.metrics.perplexity import perplexity
+from lineas_core.metrics.perplexity import perplexity, prose_perplexity
 from lineas_core.metrics.topic import mentions
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models import Sampling, installed
@@ -76,6 +78,14 @@ def test_perplexity_of_nothing_is_not_a_number(model):
     values = perplexity(model, ["abc", "abc"], ["", "def"])
     assert values[0] != values[0]
     assert values[1] > 1
+
+
+def test_perplexity_of_prose_counts_all_tokens_alike(model):
+    texts = ["abc de", "fgh abcdefg"]
+    rows = model.log_likelihood(["abc", "fgh"], [" de", " abcdefg"])
+    expected = math.exp(-rows[:, 0].sum() / rows[:, 1].sum())
+    assert rows[:, 1].tolist() == [3, 8]
+    assert prose_perplexity(model, texts) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("prompts", [["one", "two"], []])

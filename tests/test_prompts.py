@@ -630,6 +630,14 @@ def test_the_openings_are_short_and_begin_no_prompt():
             assert not text.startswith((*toxic, *neutral))
 
 
+def test_the_prose_is_long_and_on_no_topic():
+    prose = openings("prose.txt")
+    assert len(prose) == 24
+    assert all(40 <= len(text.split()) <= 70 for text in prose)
+    sets = [PromptSet.load(DATA / f"{topic}.json") for topic in TOPICS]
+    assert [text for text in prose for data in sets if mentions(data, text)] == []
+
+
 # ------------------------------------------------------------------------ the sets for images
 
 

@@ -15,6 +15,7 @@ from lineas_core.tables import (
     cells_done,
     make,
     pictures,
+    prose,
     similarity,
     text,
     workbench,
@@ -157,6 +158,7 @@ def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
         ("text-sparsity", {"γ": "0.2"}, tiny_language_model),
         ("text-data", {"prompts a side": "4"}, tiny_language_model),
         ("truthfulness", {"method": "lin-act"}, tiny_language_model),
+        ("prose", {"method": "mean-act"}, tiny_language_model),
         ("concepts", {"concept": "robot", "budget": "quick"}, tiny_image_model),
         ("layers", {"concept": "robot", "layers": "all-norms"}, tiny_image_model),
         ("picture-sparsity", {"concept": "robot", "γ": "0.2"}, tiny_image_model),
@@ -165,7 +167,7 @@ def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
 )
 def test_the_tables_are_made_of_real_figures(tmp_path, monkeypatch, name, key, tiny):
     monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny())
-    for module in (text, pictures):
+    for module in (text, prose, pictures):
         monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
     monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
     cells = [c for c in TABLES[name].cells("small") if key.items() <= dict(c.key).items()]
@@ -317,6 +319,12 @@ def test_a_share_that_stays_zero_does_not_rise():
         for shares in ([0.9, 0.1, 0.2, 0.3], [0, 0, 0, 0.1])
     ]
     assert "in 1 of 2 lines" in TABLES["topics"].sum_up(cells)
+
+
+def test_prose_tells_how_far_a_map_may_go():
+    rows = [{"strength": x, "perplexity": y} for x, y in ((0.0, 10), (0.5, 10.3), (1.0, 10.4))]
+    said = TABLES["prose"].sum_up([{"key": {"model": "m", "method": "lineas"}, "rows": rows}])
+    assert said.endswith("above λ = 0: m lineas 0.5.")
 
 
 def test_both_editions_have_the_same_columns():
