@@ -1,51 +1,161 @@
 """R9: how many steps until new prompts are as close as the paper's settings bring them.
 
+    python -m benchmarks.convergence [--quick] [--json results/convergence.json]
+
+alone shows the way there, each change of ours on top of the one before, as curves beside the JSON
+(`convergence.svg`).
+
 On the embedded language models the paper's settings have no such distance: their plain loss
 explodes at the first step (see the table `optimisers`), so only the picture model is compared.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
 
 from benchmarks.ratio import Ratio
-from lineas_core import PromptSet, load_model
+from lineas_core import PromptSet, SteeringMaps, load_model
+from lineas_core.baselines import METHODS
 from lineas_core.config import BUDGETS, LearnConfig
+from lineas_core.evaluate import sweep_pictures
 from lineas_core.learn import Iterate, learn_iter
-from lineas_core.models.base import SteerableModel
-from lineas_core.tables.workbench import PROMPTS
+from lineas_core.models import TextToImageModel
+from lineas_core.problem import Problem
+from lineas_core.tables.workbench import PROMPTS, lines_of
 
-__all__ = ["ratios"]
+__all__ = ["ratios", "warm_start"]
 
 _MODEL, _PROMPTS = "emoji-world", ("robot", "vaporwave")
 _ITERATIONS = {False: 1000, True: 50}  # of the paper's settings; fewer for a single pair
+_SCENES = 16
+_PAPER, _OURS = BUDGETS["paper (DMD2)"], BUDGETS["quick"]
 
 
 def ratios(pairs: int) -> Iterator[Ratio]:
     """Iterations, and prompts that went through the network, of the paper's settings ÷ ours."""
     model = load_model(_MODEL)
     iterations = _ITERATIONS[pairs == 1]
-    paper = replace(BUDGETS["paper (DMD2)"], iterations=iterations, heldout_every=iterations)
-    ours = replace(BUDGETS["quick"], heldout_every=1)
+    paper = replace(_PAPER, iterations=iterations, heldout_every=iterations)
     for name in _PROMPTS:
-        data = PromptSet.load(PROMPTS / "images" / f"{name}.json")
+        data = _prompts(name)
         *_, last = _run(model, data, paper)
         bar = last.heldout
-        reached = (it for it in _run(model, data, ours) if it.heldout <= bar)
-        first = next(reached, None)
+        reached = (it for it in _run(model, data, replace(_OURS, heldout_every=1)))
+        first = next((it for it in reached if it.heldout <= bar), None)
         if first is None:
             raise SystemExit(f"R9 on {name}: our settings never come to {bar:.3f}")
-        title = f"{last.iteration} steps of the paper's ÷ ours to a distance of {bar:.3f}, {name}"
+        left = [f"{_left(model, it.maps, data):.2f}" for it in (last, first)]
+        title = (
+            f"steps of the paper's ÷ ours to a distance of {bar:.3f}, {name}, "
+            f"where ConceptScore is {' and '.join(left)}"
+        )
         yield _counted(f"R9 {title}", last.iteration, first.iteration, "steps", 10, 3)
         batch = paper.batch_size or len(data.source)
         seen = last.iteration * batch, first.iteration * len(data.source)
         yield _counted(f"R9 the same in prompts, {name}", *seen, "prompts")
 
 
-def _run(model: SteerableModel, data: PromptSet, config: LearnConfig) -> Iterator[Iterate]:
+def warm_start(
+    model: TextToImageModel, data: PromptSet, config: LearnConfig
+) -> dict[str, torch.Tensor]:
+    """A state for `learn_iter` to go on from, with Lin-AcT's maps in the place of none."""
+    problem = Problem(model, data.source, data.target, config, None)
+    alpha, shift = _joined(METHODS["lin-act"].learn(model, data.source, data.target))
+    alpha -= 1
+    # Shifts are linear in both rows of the parameters, so two probes tell their units.
+    none, one = torch.zeros_like(alpha), torch.ones_like(alpha)
+    _, moved = _joined(problem.maps(torch.stack([alpha, none])))
+    _, unit = _joined(problem.maps(torch.stack([none, one])))
+    state = next(learn_iter(model, data.source, data.target, config=config)).state
+    return state | {"parameters": torch.stack([alpha, (shift - moved) / unit])}
+
+
+def main() -> None:
+    """A line for each setting, the curves beside the JSON."""
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a few steps each: does it run?")
+    parser.add_argument("--json", type=Path, default=Path("results/convergence.json"))
+    options = parser.parse_args()
+    model, data = load_model(_MODEL), _prompts(_PROMPTS[-1])
+    long, short = (20, 4) if options.quick else (1000, _OURS.iterations)
+    own = replace(_OURS, iterations=short, heldout_every=1)
+    small = replace(_PAPER, iterations=long, heldout_every=max(long // 100, 1))
+    ways = {
+        "the paper's settings": small,
+        "in units of spread": replace(small, standardise=True),
+        "and with the whole set": replace(own, optimizer="adamw", learning_rate=1e-4),
+        "and Adam at 0.02: ours": own,
+        "ours, from Lin-AcT": own,
+    }
+    print("| settings | steps | distance | loss | ConceptScore at λ = 1 |\n|---|---|---|---|---|")
+    rows = []
+    for name, config in ways.items():
+        state = warm_start(model, data, config) if name.endswith("Lin-AcT") else None
+        curve = []
+        for last in _run(model, data, config, state):
+            if last.heldout is not None:
+                curve.append((last.iteration, last.heldout))
+        score = _left(model, last.maps, data)
+        rows.append({"settings": name, "curve": curve, "loss": last.loss, "concept": score})
+        print(
+            f"| {name} | {last.iteration} | {curve[0][1]:.3f} to {last.heldout:.3f} "
+            f"| {last.loss:.3g} | {score:.2f} |",
+            flush=True,
+        )
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(rows, indent=1))
+    _draw(rows).savefig(options.json.with_suffix(".svg"))
+
+
+def _joined(maps: SteeringMaps) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scales and shifts of all modules in a row, in the order of execution."""
+    scales, shifts = zip(*((m.scale, m.shift) for m in maps.values()), strict=True)
+    return torch.cat(scales), torch.cat(shifts)
+
+
+def _prompts(name: str) -> PromptSet:
+    return PromptSet.load(PROMPTS / "images" / f"{name}.json")
+
+
+def _run(
+    model: TextToImageModel,
+    data: PromptSet,
+    config: LearnConfig,
+    state: dict[str, torch.Tensor] | None = None,
+) -> Iterator[Iterate]:
     heldout = data.heldout_source, data.heldout_target
-    return learn_iter(model, data.source, data.target, config=config, heldout=heldout)
+    return learn_iter(
+        model, data.source, data.target, config=config, heldout=heldout, resume=state
+    )
+
+
+def _left(model: TextToImageModel, maps: SteeringMaps, data: PromptSet) -> float:
+    """ConceptScore at λ = 1 of pictures that ask for the concept: the effect, not the distance."""
+    named = SteeringMaps(maps.maps, {**maps.metadata, "keywords": list(data.keywords)})
+    scenes = lines_of("neutral-images.txt")[:_SCENES]
+    (row,) = sweep_pictures(model, named, scenes, strengths=[1.0])
+    return row["with"]["concept"]
+
+
+def _draw(rows: list[dict]) -> Figure:
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axis = figure.subplots()
+    for row in rows:
+        # 0 has no logarithm: the untouched network stands at half a step.
+        steps, distances = zip(*row["curve"], strict=True)
+        axis.plot([max(step, 0.5) for step in steps], distances, label=row["settings"])
+    axis.set(xscale="log", xlabel="optimiser steps", ylabel="held-out distance")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(alpha=0.25)
+    axis.legend(fontsize=8, frameon=False)
+    return figure
 
 
 def _counted(
@@ -59,3 +169,7 @@ def _counted(
     """A ratio of two counts, which do not vary."""
     ratio = other / max(own, 1)
     return Ratio(name, ratio, ratio, ratio, other, own, unit=unit, goal=goal, least=least)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,12 +3,15 @@ import torch
 from fakes import tiny_language_model
 from torch import nn
 
+from benchmarks.convergence import warm_start
 from benchmarks.growth import Curve
 from benchmarks.memory import peak_saved
 from benchmarks.naive import NaiveStep, agreement, own_step
 from benchmarks.profile import profiled
 from benchmarks.ratio import Ratio, apart, gate, interleaved
-from lineas_core import LearnConfig
+from lineas_core import LearnConfig, PromptSet
+from lineas_core.baselines import METHODS
+from lineas_core.learn import learn_iter
 from lineas_core.problem import Problem
 
 SOURCE, TARGET = ["a b c", "b c d", "c d e f", "d e"], ["h g f", "g f e", "f e d c", "e d"]
@@ -27,6 +30,19 @@ def test_the_naive_step_agrees_with_ours_whole_and_in_chunks_and_leaves_the_weig
         assert agreement("naive", naive, own_step(problem)) < 1e-3
     assert not any(p.requires_grad or p.grad is not None for p in model.network.parameters())
     assert not any(module._forward_hooks for module in model.network.modules())
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+def test_a_warm_start_begins_with_the_maps_of_lin_act(standardise):
+    model, data = tiny_language_model(), PromptSet(tuple(SOURCE), tuple(TARGET))
+    config = LearnConfig(standardise=standardise, iterations=2)
+    state = warm_start(model, data, config)
+    first, *_, last = learn_iter(model, SOURCE, TARGET, config=config, resume=state)
+    expected = METHODS["lin-act"].learn(model, SOURCE, TARGET)
+    assert (first.iteration, last.iteration) == (0, 2)
+    for name, its in expected.items():
+        torch.testing.assert_close(first.maps[name].scale, its.scale)
+        torch.testing.assert_close(first.maps[name].shift, its.shift, atol=1e-4, rtol=1e-4)
 
 
 def test_a_chunk_of_one_prompt_keeps_less_than_half_of_four():
