@@ -7,7 +7,9 @@ from io import BytesIO
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 __all__ = ["Panels", "draw"]
 
@@ -44,9 +46,19 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
                 marker=".",
                 label=" · ".join(cell["key"].values()),
             )
+        if name == "perplexity":
+            _logarithmic(axis)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=7)
     file = BytesIO()
     # Neither date nor random ids: a table made again from the same figures is the same file.
     with rc_context({"svg.hashsalt": "tables", "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
+
+
+def _logarithmic(axis: Axes) -> None:
+    """One map that breaks the text must not press all others flat."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(ScalarFormatter())
+    axis.yaxis.set_minor_formatter(NullFormatter())
