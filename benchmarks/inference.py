@@ -25,7 +25,7 @@ __all__ = ["generation", "slider", "strip"]
 
 _STRIP = [k / 4 for k in range(-4, 5)]
 _CONCEPTS = 8
-_BRIEF = 5  # times as many pairs of what takes milliseconds
+_FINE = 5  # times as many pairs, where the bound is half a percent or the work milliseconds
 _TOLERANCE = 1e-3  # of what steering changes in the output, in float32
 _SDXL_WIDTHS = {f"norm.{number}": 1149 for number in range(256)}  # 294 thousand coordinates
 _T = TypeVar("_T")
@@ -54,7 +54,7 @@ def generation(pairs: int) -> Iterator[Ratio]:
                     goal=1.005,
                     least=1.02,
                     difference=difference,
-                    pairs=pairs,
+                    pairs=pairs * _FINE,
                     smaller_is_better=True,
                 )
                 yield side_by_side(
@@ -120,10 +120,10 @@ def slider(pairs: int) -> Iterator[Ratio]:
             goal=0.01,
             least=0.10,
             difference=gate(title, apart(own - plain, other - plain), _TOLERANCE),
-            pairs=_BRIEF * pairs,
+            pairs=_FINE * pairs,
             smaller_is_better=True,
         )
-    yield _loading(_BRIEF * pairs)
+    yield _loading(_FINE * pairs)
 
 
 def _move(model: Any, maps: SteeringMaps, positions: Iterator[float]) -> None:

@@ -20,6 +20,7 @@ __all__ = ["peak_saved", "ratios"]
 
 _CASES = (  # model, prompts, prompts at a time, goal
     ("emoji-world", "images/vaporwave", 2, 16),
+    ("emoji-world", "images/vaporwave", 4, 16),
     ("gemma-3-270m", "football", 8, 4.5),
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import reduce
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,7 @@ __all__ = ["fold"]
 
 # Of the RMSNorms met so far: asking one takes as long as all the rest of a move of the slider.
 _GAINS: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
+_Place = tuple[dict[str, Any], str, Any]  # parameters or children of a module, name, value
 _WITH_BIAS = (nn.LayerNorm, nn.GroupNorm, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -40,21 +42,26 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
     """
     lam = check_strength(strength)
     hooked = maps
-    with ExitStack() as restore:
+    with ExitStack() as stack:
         if isinstance(lam, float) and lam != 0:
+            before: list[_Place] = []
+            stack.callback(_restore, before)
             folded = {
-                name for name, step in maps.at(lam).items() if _fold(network, name, step, restore)
+                name for name, step in maps.at(lam).items() if _fold(network, name, step, before)
             }
             hooked = SteeringMaps({k: m for k, m in maps.items() if k not in folded})
-        restore.enter_context(steer(network, hooked, strength))
+        stack.enter_context(steer(network, hooked, strength))
         yield network
 
 
-def _fold(network: nn.Module, name: str, step: AffineMap, restore: ExitStack) -> bool:
+def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) -> bool:
     """Exchange one module's parameters; False where that would not be exact."""
+    *path, leaf = name.split(".")
     try:
-        module = network.get_submodule(name)
-    except AttributeError:
+        # Not get_submodule: diffusers answers each of its questions through warnings and configs.
+        parent = reduce(_child, path, network)
+        module = _child(parent, leaf)
+    except (KeyError, AttributeError):
         return False  # steer names the missing module
     weight = getattr(module, "weight", None)
     if weight is None or weight.dtype != torch.float32 or step.scale.shape != weight.shape[:1]:
@@ -63,16 +70,19 @@ def _fold(network: nn.Module, name: str, step: AffineMap, restore: ExitStack) ->
     if isinstance(module, _WITH_BIAS):
         bias = 0 if module.bias is None else module.bias.detach()
         per_coordinate = scale.view(-1, *[1] * (weight.dim() - 1))
-        _exchange(module, "weight", per_coordinate * weight.detach(), restore)
-        _exchange(module, "bias", scale * bias + shift, restore)
+        _exchange(module, "weight", per_coordinate * weight.detach(), before)
+        _exchange(module, "bias", scale * bias + shift, before)
         return True
     gain = _rms_gain(module, weight)
     if gain is None:
         return False
-    _exchange(module, "weight", scale * (weight.detach() + gain) - gain, restore)
-    parent, _, leaf = name.rpartition(".")
-    _exchange(network.get_submodule(parent), leaf, _Shifted(module, shift), restore)
+    _exchange(module, "weight", scale * (weight.detach() + gain) - gain, before)
+    _exchange(parent, leaf, _Shifted(module, shift), before)
     return True
+
+
+def _child(module: Any, name: str) -> Any:
+    return module._modules[name]
 
 
 class _Shifted(nn.Module):
@@ -101,10 +111,17 @@ def _rms_gain(module: nn.Module, weight: Tensor) -> float | None:
     return _GAINS.get(module)
 
 
-def _exchange(owner: nn.Module, name: str, value: Tensor | nn.Module, restore: ExitStack) -> None:
+def _exchange(
+    owner: nn.Module, name: str, value: Tensor | nn.Module, before: list[_Place]
+) -> None:
     # Not setattr, which checks and registers anew what has its place: half the time of a move.
     places: dict[str, Any] = owner._modules
     if isinstance(value, Tensor):
         places, value = owner._parameters, nn.Parameter(value, requires_grad=False)
-    restore.callback(places.__setitem__, name, places[name])
+    before.append((places, name, places[name]))
     places[name] = value
+
+
+def _restore(before: list[_Place]) -> None:
+    for places, name, value in before:
+        places[name] = value

@@ -70,6 +70,24 @@ def test_row_of_strength_zero_is_the_identity_bit_for_bit():
     assert torch.equal(rows.shift[0], torch.zeros(7))
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.7, 1.0, -0.4, [0.5, -1.0, 0.0]])
+@pytest.mark.parametrize("rows", [False, True])
+def test_maps_of_all_widths_are_moved_as_each_alone(strength, rows):
+    maps = {"a": _map(1, 3), "b": _map(2, 5), "c": _map(3, 1)}
+    if rows and isinstance(strength, float):
+        maps["b"] = maps["b"].at(torch.tensor([0.2, 0.9]))
+    moved = SteeringMaps(maps, {"some": "fact"}).at(strength)
+    assert (list(moved), moved.metadata) == (["a", "b", "c"], {"some": "fact"})
+    for name, step in maps.items():
+        expected = step.at(torch.tensor(strength) if isinstance(strength, list) else strength)
+        assert torch.equal(moved[name].scale, expected.scale)
+        assert torch.equal(moved[name].shift, expected.shift)
+
+
+def test_no_maps_at_any_strength_are_none():
+    assert len(SteeringMaps({}).at(0.5)) == 0
+
+
 def test_composition_applies_the_first_concept_first():
     first, second = SteeringMaps({"a": _map(1)}), SteeringMaps({"a": _map(2)})
     z = torch.randn(4, 7)
