@@ -51,7 +51,7 @@ def ratios(pairs: int) -> Iterator[Ratio]:
         first = next((it for it in reached if it.heldout <= bar), None)
         if first is None:
             raise SystemExit(f"R9 on {name}: our settings never come to {bar:.3f}")
-        left = [f"{_left(model, it.maps, data):.2f}" for it in (last, first)]
+        left = [f"{_effect(model, it.maps, data)[0]:.2f}" for it in (last, first)]
         title = (
             f"steps of the paper's ÷ ours to a distance of {bar:.3f}, {name}, "
             f"where ConceptScore is {' and '.join(left)}"
@@ -94,7 +94,8 @@ def main() -> None:
         "and Adam at 0.02: ours": own,
         "ours, from Lin-AcT": own,
     }
-    print("| settings | steps | distance | loss | ConceptScore at λ = 1 |\n|---|---|---|---|---|")
+    print("| settings | steps | distance | loss | ConceptScore | ImgScore without the concept |")
+    print("|---" * 6 + "|")
     rows = []
     for name, config in ways.items():
         state = warm_start(model, data, config) if name.endswith("Lin-AcT") else None
@@ -102,11 +103,12 @@ def main() -> None:
         for last in _run(model, data, config, state):
             if last.heldout is not None:
                 curve.append((last.iteration, last.heldout))
-        score = _left(model, last.maps, data)
-        rows.append({"settings": name, "curve": curve, "loss": last.loss, "concept": score})
+        score, kept = _effect(model, last.maps, data)
+        facts = {"loss": last.loss, "concept": score, "kept": kept}
+        rows.append({"settings": name, "curve": curve, **facts})
         print(
             f"| {name} | {last.iteration} | {curve[0][1]:.3f} to {last.heldout:.3f} "
-            f"| {last.loss:.3g} | {score:.2f} |",
+            f"| {last.loss:.3g} | {score:.2f} | {kept:.2f} |",
             flush=True,
         )
     options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -136,12 +138,16 @@ def _run(
     )
 
 
-def _left(model: TextToImageModel, maps: SteeringMaps, data: PromptSet) -> float:
-    """ConceptScore at λ = 1 of pictures that ask for the concept: the effect, not the distance."""
+def _effect(model: TextToImageModel, maps: SteeringMaps, data: PromptSet) -> tuple[float, float]:
+    """What a distance does not tell, at λ = 1.
+
+    Returns:
+        ConceptScore of pictures that ask for the concept, and ImgScore of those that do not.
+    """
     named = SteeringMaps(maps.maps, {**maps.metadata, "keywords": list(data.keywords)})
     scenes = lines_of("neutral-images.txt")[:_SCENES]
     (row,) = sweep_pictures(model, named, scenes, strengths=[1.0])
-    return row["with"]["concept"]
+    return row["with"]["concept"], row["without"]["image"]
 
 
 def _draw(rows: list[dict]) -> Figure:
