@@ -47,8 +47,8 @@ def ratios(pairs: int) -> Iterator[Ratio]:
         data = _prompts(name)
         *_, last = _run(model, data, paper)
         bar = last.heldout
-        reached = (it for it in _run(model, data, replace(_OURS, heldout_every=1)))
-        first = next((it for it in reached if it.heldout <= bar), None)
+        ours = _run(model, data, replace(_OURS, heldout_every=1))
+        first = next((it for it in ours if it.heldout <= bar), None)
         if first is None:
             raise SystemExit(f"R9 on {name}: our settings never come to {bar:.3f}")
         left = [f"{_effect(model, it.maps, data)[0]:.2f}" for it in (last, first)]

@@ -10,15 +10,18 @@ from lineas_core.folding import fold
 from lineas_core.metrics.perplexity import prose_perplexity
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of, settings_of
+from lineas_core.tables.workbench import (
+    LANGUAGE_BUDGET,
+    LANGUAGE_MODELS,
+    PROMPTS,
+    Workbench,
+    facts_of,
+    lines_of,
+    settings_of,
+)
 
 __all__ = ["TABLES"]
 
-_MODELS = {
-    "small": ("gemma-3-270m", "smollm2-135m"),
-    "paper": ("google/gemma-2-2b", "Qwen/Qwen2.5-1.5B"),
-}
-_BUDGETS = {"small": "quick", "paper": "paper (language)"}
 _PARTS = (0.0, 0.25, 0.375, 0.5, 0.75, 1.0)
 _AIM = 1.03
 
@@ -26,13 +29,13 @@ _AIM = 1.03
 def _cells(edition: str) -> list[Cell]:
     return [
         Cell({"model": model, "method": name}, _read(edition, model, method))
-        for model in _MODELS[edition]
+        for model in reversed(LANGUAGE_MODELS[edition])
         for name, method in METHODS.items()
     ]
 
 
 def _read(edition: str, model_name: str, method: Method) -> Callable[[Workbench], dict]:
-    config = settings_of(method.name, _BUDGETS[edition])
+    config = settings_of(method.name, LANGUAGE_BUDGET[edition])
     prompts = PromptSet.load(PROMPTS / "toxicity.json")
 
     def work(bench: Workbench) -> dict[str, Any]:

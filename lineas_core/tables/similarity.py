@@ -14,12 +14,11 @@ from lineas_core.affine import SteeringMaps
 from lineas_core.config import BUDGETS
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import Workbench, lines_of, rank_correlation
+from lineas_core.tables.workbench import LANGUAGE_BUDGET, Workbench, lines_of, rank_correlation
 
 __all__ = ["TABLES"]
 
 _MODELS = {"small": "smollm2-135m", "paper": "google/gemma-2-2b"}
-_BUDGETS = {"small": "quick", "paper": "paper (language)"}
 _PROMPTS = {"small": 16, "paper": 32}
 _GAMMAS = (0.0, 0.05, 0.2, 0.5)
 _ANYTHING = "something"
@@ -31,7 +30,7 @@ def _cells(edition: str) -> list[Cell]:
 
 
 def _compared(edition: str, gamma: float) -> Callable[[Workbench], dict[str, Any]]:
-    config = replace(BUDGETS[_BUDGETS[edition]], sparsity=gamma)
+    config = replace(BUDGETS[LANGUAGE_BUDGET[edition]], sparsity=gamma)
 
     def work(bench: Workbench) -> dict[str, Any]:
         model, pairs = bench.model(_MODELS[edition]), _pairs()

@@ -14,14 +14,17 @@ from lineas_core.evaluate import STRENGTHS, sweep, sweep_composed
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of, settings_of
+from lineas_core.tables.workbench import (
+    LANGUAGE_MODELS,
+    PROMPTS,
+    Workbench,
+    facts_of,
+    lines_of,
+    settings_of,
+)
 
 __all__ = ["TABLES"]
 
-_MODELS = {
-    "small": ("smollm2-135m", "gemma-3-270m"),
-    "paper": ("Qwen/Qwen2.5-1.5B", "google/gemma-2-2b"),
-}
 _TOPICS = ("football", "night", "day", "elephant", "fishing")
 _BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (language)",)}
 _TOXICITY = {"small": "toxicity", "paper": "roberta-toxicity"}
@@ -64,7 +67,7 @@ def _topics(edition: str) -> list[Cell]:
     return [
         Cell({"model": model, "topic": topic, "budget": budget}, work(model, topic, budget))
         for budget in _BUDGETS[edition]
-        for model in _MODELS[edition]
+        for model in LANGUAGE_MODELS[edition]
         for topic in _TOPICS
     ]
 
@@ -72,7 +75,7 @@ def _topics(edition: str) -> list[Cell]:
 def _toxicity(edition: str) -> list[Cell]:
     return [
         Cell({"model": model, "method": name}, _toxic(edition, model, method))
-        for model in reversed(_MODELS[edition])
+        for model in reversed(LANGUAGE_MODELS[edition])
         for name, method in METHODS.items()
     ]
 
@@ -107,7 +110,7 @@ def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], lis
     """Cells in which one option of `_toxic` varies, on the model that is toxic at all."""
 
     def cells(edition: str) -> list[Cell]:
-        model = _MODELS[edition][-1]
+        model = LANGUAGE_MODELS[edition][-1]
         return [
             Cell({"model": model, key: str(v)}, _toxic(edition, model, **{option: v}))
             for v in values
@@ -138,7 +141,7 @@ def _composition(edition: str) -> list[Cell]:
             {"model": model, "topics": " + ".join(pair), "method": name},
             work(model, pair, name),
         )
-        for model in reversed(_MODELS[edition])
+        for model in reversed(LANGUAGE_MODELS[edition])
         for pair in combinations(_TOPICS, 2)
         for name in ("lineas", "lin-act")
     ]
@@ -156,7 +159,7 @@ def _optimisers(edition: str) -> list[Cell]:
 
     return [
         Cell({"model": model, "settings": budget}, work(model, budget))
-        for model in _MODELS[edition]
+        for model in LANGUAGE_MODELS[edition]
         for budget in ("quick", "paper (language)")
     ]
 

@@ -12,15 +12,16 @@ from lineas_core.folding import fold
 from lineas_core.metrics.truthfulness import Question, load_questions, truthfulness, truthfulqa
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import PROMPTS, Workbench, settings_of
+from lineas_core.tables.workbench import (
+    LANGUAGE_BUDGET,
+    LANGUAGE_MODELS,
+    PROMPTS,
+    Workbench,
+    settings_of,
+)
 
 __all__ = ["TABLES"]
 
-_MODELS = {
-    "small": ("smollm2-135m", "gemma-3-270m"),
-    "paper": ("Qwen/Qwen2.5-1.5B", "google/gemma-2-2b"),
-}
-_BUDGETS = {"small": "quick", "paper": "paper (language)"}
 _QUESTIONS: Mapping[str, Callable[[], list[Question]]] = {
     "small": lambda: load_questions(PROMPTS / "questions" / "truths.json"),
     "paper": truthfulqa,
@@ -34,14 +35,14 @@ _PARTS = (0.0, 0.5, 1.0)
 def _cells(edition: str) -> list[Cell]:
     return [
         Cell({"model": model, "method": name}, _crossed(edition, model, METHODS[name]))
-        for model in _MODELS[edition]
+        for model in LANGUAGE_MODELS[edition]
         for name in _METHODS
     ]
 
 
 def _crossed(edition: str, model_name: str, method: Method) -> Callable[[Workbench], dict]:
     """Learn on one half of the questions, ask the other, and the other way round."""
-    config = settings_of(method.name, _BUDGETS[edition])
+    config = settings_of(method.name, LANGUAGE_BUDGET[edition])
 
     def work(bench: Workbench) -> dict[str, Any]:
         questions, model = _QUESTIONS[edition](), bench.model(model_name)

@@ -26,9 +26,24 @@ from lineas_core.precision import native_bfloat16
 from lineas_core.prompts import PromptSet
 from lineas_core.storage import load_maps, save_maps, write_atomically
 
-__all__ = ["PROMPTS", "Workbench", "facts_of", "lines_of", "rank_correlation", "settings_of"]
+__all__ = [
+    "LANGUAGE_BUDGET",
+    "LANGUAGE_MODELS",
+    "PROMPTS",
+    "Workbench",
+    "facts_of",
+    "lines_of",
+    "rank_correlation",
+    "settings_of",
+]
 
 PROMPTS = Path(__file__).parents[2] / "prompts"
+LANGUAGE_MODELS = {
+    "small": ("smollm2-135m", "gemma-3-270m"),
+    "paper": ("Qwen/Qwen2.5-1.5B", "google/gemma-2-2b"),
+}
+LANGUAGE_BUDGET = {"small": "quick", "paper": "paper (language)"}
+"""By edition, as the models above: what the tables about texts are made with."""
 _CHECKPOINT_SECONDS = 30
 
 
