@@ -55,7 +55,11 @@ def notices(handler: Callable) -> Callable:
 
 
 class Wishes:
-    """Which wish of a browser tab is its newest, so that work for older ones can end."""
+    """Which wish of a browser tab is its newest, so that work for older ones can end.
+
+    Work asks for its number itself, when it starts: numbers that come through the page may
+    arrive in another order than they were counted in, and the last to come would be an old one.
+    """
 
     def __init__(self) -> None:
         self._newest: Counter[str] = Counter()  # session -> number of its newest wish
@@ -63,11 +67,15 @@ class Wishes:
     def count(self, request: gr.Request) -> int:
         """The number of a new wish."""
         self._newest[_session(request)] += 1
+        return self.newest(request)
+
+    def newest(self, request: gr.Request) -> int:
+        """The number of the newest wish."""
         return self._newest[_session(request)]
 
     def overtaken(self, wish: int, request: gr.Request) -> bool:
         """Whether there is a newer one."""
-        return wish != self._newest[_session(request)]
+        return wish != self.newest(request)
 
 
 def map_menu(studio: Studio, kind: Kind, chosen: str | None) -> Any:

@@ -88,7 +88,6 @@ class Handlers:
     @notices
     def generate(
         self,
-        wish: int,
         strength: float | None,
         map_id: str | None,
         prompt: str,
@@ -101,7 +100,7 @@ class Handlers:
         """Write the original and the steered text side by side, then judge both."""
         if not map_id or strength is None:  # None: somebody is typing in the number box
             return
-        entry = self._studio.entry(map_id)
+        wish, entry = self._wishes.newest(request), self._studio.entry(map_id)
         if not self._studio.models.installed(entry.model):
             yield tuple(fragments.empty(t, "First install the model above.") for t in TITLES)
             return

@@ -73,7 +73,6 @@ class ImageHandlers:
     @notices
     def generate(
         self,
-        wish: int,
         shown: str,
         strength: float | None,
         map_id: str | None,
@@ -89,7 +88,7 @@ class ImageHandlers:
         """
         if not map_id or None in (strength, seed):  # None: somebody is typing in a number box
             return
-        entry = self._studio.entry(map_id)
+        wish, entry = self._wishes.newest(request), self._studio.entry(map_id)
         if not self._studio.models.installed(entry.model):
             return  # the panel above says what to do
         mix, text, seed = Mix.of(map_id, further), prompt_text(prompt), seed_of(seed)

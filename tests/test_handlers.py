@@ -132,9 +132,9 @@ def studio():
     return FakeStudio()
 
 
-def _generate(handlers, wish=0, strength=1.0, map_id="topic", prompt="The man", session="me"):
+def _generate(handlers, strength=1.0, map_id="topic", prompt="The man", session="me"):
     request = SimpleNamespace(session_hash=session)
-    return handlers.generate(wish, strength, map_id, prompt, 1, 20, 1.0, False, request)
+    return handlers.generate(strength, map_id, prompt, 1, 20, 1.0, False, request)
 
 
 def test_both_texts_stream_and_end_with_their_scores(studio):
@@ -157,7 +157,8 @@ def test_no_markup_of_a_text_reaches_the_page(studio):
 def test_a_newer_wish_ends_the_older_writing(studio):
     handlers = Handlers(studio)
     me, somebody = (SimpleNamespace(session_hash=name) for name in ("me", "somebody"))
-    stream = _generate(handlers, wish=handlers.wish(me))
+    handlers.wish(me)
+    stream = _generate(handlers)
     next(stream)
     handlers.wish(somebody)
     next(stream)

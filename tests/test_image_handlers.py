@@ -99,9 +99,11 @@ def studio():
 ASKED = {"strength": 0.6, "map_id": "robot", "further": [], "prompt": "A valley", "seed": 1}
 
 
-def _generate(handlers, wish=0, shown="", **asked):
-    request = SimpleNamespace(session_hash="me")
-    return handlers.generate(wish, shown, **{**ASKED, **asked}, request=request)
+ME = SimpleNamespace(session_hash="me")
+
+
+def _generate(handlers, shown="", **asked):
+    return handlers.generate(shown, **{**ASKED, **asked}, request=ME)
 
 
 def _measure(handlers, measured="", **asked):
@@ -145,13 +147,15 @@ def test_another_seed_takes_the_old_strip_away(studio):
 
 def test_a_newer_wish_saves_the_strip_of_the_older(studio):
     handlers = ImageHandlers(studio)
-    request = SimpleNamespace(session_hash="me")
-    run = _generate(handlers, wish=handlers.wish(request))
+    handlers.wish(ME)
+    run = _generate(handlers)
     next(run), next(run)
-    handlers.wish(request)
+    handlers.wish(ME)
     assert list(run) == []
-    stale = _generate(handlers, wish=1, strength=0.7)
-    assert len(list(stale)) == 1  # that it is at work, no picture
+    run = _generate(handlers, strength=0.7)
+    assert "Painting" in next(run)[3]
+    handlers.wish(ME)
+    assert list(run) == []  # not even the picture
 
 
 def test_nothing_is_painted_while_a_number_is_typed_or_a_model_is_missing(studio):

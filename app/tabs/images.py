@@ -148,7 +148,7 @@ def images_tab(
     asked = [strength, concept, further, prompt, seed]
     painted = wish.change(
         handlers.generate,
-        [wish, shown, *asked],
+        [shown, *asked],
         [original, steered, strip, note, shown],
         trigger_mode="always_last",
         show_progress="hidden",

@@ -117,7 +117,7 @@ def text_tab(
     )
     written = wish.change(
         handlers.generate,
-        [wish, strength, *settings],
+        [strength, *settings],
         [original, steered],
         trigger_mode="always_last",
         show_progress="hidden",
