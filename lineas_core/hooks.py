@@ -151,7 +151,8 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
     """Apply the maps to every token or pixel of the named modules' outputs (LinEAS, Eq. 3.1).
 
     Nest two of these to combine concepts: the outer one acts first. At strength 0 nothing is
-    registered, so the network is bit-equal to the untouched one.
+    registered, so the network is bit-equal to the untouched one. A network that was compiled runs
+    eagerly meanwhile; `fold` leaves it compiled.
 
     Args:
         network: where the maps' names resolve.
@@ -180,6 +181,9 @@ def _hooked(
     """Call `act` with name, module and output of every named module; its result replaces it."""
     modules = {name: _module(network, name) for name in names}
     with ExitStack() as handles:
+        if _compiled_around(network, modules):
+            # What was compiled before the hooks came would go on without them, and not say so.
+            handles.enter_context(torch.compiler.set_stance("force_eager"))
         for name, module in modules.items():
             handles.enter_context(
                 module.register_forward_hook(
@@ -187,6 +191,14 @@ def _hooked(
                 )
             )
         yield
+
+
+def _compiled_around(network: nn.Module, names: Iterable[str]) -> bool:
+    """Whether one of the modules, or one that it stands in, was compiled in place."""
+    compiled = [name for name, module in network.named_modules() if module._compiled_call_impl]
+    return any(
+        not around or f"{n}.".startswith(f"{around}.") for around in compiled for n in names
+    )
 
 
 def _apply(step: AffineMap, output: Tensor, axis: int, name: str) -> Tensor:

@@ -11,6 +11,7 @@ from lineas_core import (
     UserError,
     compose,
     find_modules,
+    fold,
     record,
     steer,
 )
@@ -50,6 +51,22 @@ def test_steering_at_zero_strength_is_bit_equal_and_registers_nothing(model):
     with steer(model.network, _maps(model), 0.0):
         assert _hooks(model.network) == 0
         assert torch.equal(_logits(model), plain)
+
+
+@pytest.mark.parametrize("part", ["", "model.layers.0", "model.layers.0.post_attention_layernorm"])
+def test_a_network_that_was_compiled_before_is_steered_and_recorded_all_the_same(model, part):
+    maps, names = _maps(model), model.default_modules
+    with steer(model.network, maps), record(model.network, names) as expected:
+        steered = _logits(model)
+    compiled = tiny_language_model()
+    compiled.network.get_submodule(part).compile(backend="eager")
+    plain = _logits(compiled)  # compiled now, without hooks
+    with steer(compiled.network, maps), record(compiled.network, names) as kept:
+        torch.testing.assert_close(_logits(compiled), steered)
+    assert kept.keys() == expected.keys()
+    with fold(compiled.network, maps):
+        torch.testing.assert_close(_logits(compiled), steered)
+    assert torch.equal(_logits(compiled), plain)
 
 
 def test_row_of_strength_zero_is_bit_equal_beside_steered_rows(model):
