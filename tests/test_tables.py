@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,7 @@ from lineas_core.tables import (
     text,
     workbench,
 )
+from lineas_core.tables.figure import draw
 from lineas_core.tables.workbench import Workbench
 
 SET = PromptSet(
@@ -105,6 +107,16 @@ def test_the_figure_has_a_line_for_each_cell_and_is_the_same_when_made_again(tmp
         drawn.append((tmp_path / "some.svg").read_text())
     assert drawn[0] == drawn[1]
     assert all(f">{m} · {t}</text>" in drawn[0] for m in "AB" for t in ("x", "y"))
+
+
+def test_the_figure_tells_methods_by_dashes_and_leaves_out_what_all_lines_share():
+    keys = [{"model": "A", "topic": t, "method": m} for t in ("x", "y", "z") for m in "PQ"]
+    cells = [{"key": key, **_figures(0.1)} for key in keys]
+    drawn = draw({"share": lambda row: row["share"]}, cells).decode()
+    assert all(f">{t} · {m}</text>" in drawn for t in ("x", "y", "z") for m in "PQ")
+    assert "A ·" not in drawn
+    assert len({*re.findall(r"stroke: (#\w+)", drawn)} & {"#1f77b4", "#ff7f0e", "#2ca02c"}) == 3
+    assert drawn.count("stroke-dasharray: 5.55,2.4") == 6  # three lines and their samples
 
 
 def test_maps_are_learnt_once_and_anew_when_a_setting_changes(tmp_path, monkeypatch):

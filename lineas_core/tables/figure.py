@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
+from itertools import compress
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
@@ -17,7 +18,7 @@ Panels = Mapping[str, Callable[[Mapping[str, Any]], float | None]]
 """Name of a quantity -> (row of figures) -> it, None where there is none."""
 
 _DASHES = ("-", "--", ":", "-.")
-_COLOURS = 10  # of matplotlib's cycle, before a dash has to tell lines apart
+_FEW, _MANY = (colormaps[name].colors for name in ("tab10", "tab20"))
 
 
 def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
@@ -27,6 +28,7 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
         panels: what to draw, from left to right.
         done: cells as `lineas_core.tables.cells_done` gives them.
     """
+    looks = _looks([tuple(cell["key"].values()) for cell in done])
     figure = Figure(figsize=(3.6 * len(panels) + 2, 3.2), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (name, value) in zip(axes, panels.items(), strict=True):
@@ -35,16 +37,14 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
         axis.locator_params(axis="x", nbins=4)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)
-        for number, cell in enumerate(done):
+        for cell, look in zip(done, looks, strict=True):
             points = [(row["strength"], value(row)) for row in cell["rows"]]
             points = sorted((x, y) for x, y in points if y is not None)
             axis.plot(
                 [x for x, _ in points],
                 [y for _, y in points],
-                color=f"C{number % _COLOURS}",
-                linestyle=_DASHES[number // _COLOURS % len(_DASHES)],
                 marker=".",
-                label=" · ".join(cell["key"].values()),
+                **look,
             )
         if name == "perplexity":
             _logarithmic(axis)
@@ -54,6 +54,30 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
     with rc_context({"svg.hashsalt": "tables", "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
+
+
+def _looks(keys: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
+    """Label, colour and dash of every line.
+
+    Between its last key and the others, dashes tell the one with fewer values and colours the
+    other. What all lines share is not said.
+    """
+    lasts = [*dict.fromkeys(key[-1:] for key in keys)]
+    others = [*dict.fromkeys(key[:-1] for key in keys)]
+    dashed, coloured = sorted((lasts, others), key=len)
+    colours = _FEW if len(coloured) <= len(_FEW) else _MANY
+    told = [len({*values}) > 1 for values in zip(*keys, strict=True)]
+    looks = []
+    for key in keys:
+        dash, colour = (key[-1:], key[:-1]) if dashed is lasts else (key[:-1], key[-1:])
+        looks.append(
+            {
+                "label": " · ".join(compress(key, told)) or key[-1],
+                "color": colours[coloured.index(colour) % len(colours)],
+                "linestyle": _DASHES[dashed.index(dash) % len(_DASHES)],
+            }
+        )
+    return looks
 
 
 def _logarithmic(axis: Axes) -> None:
