@@ -7,7 +7,7 @@ from io import BytesIO
 from itertools import compress
 from typing import Any
 
-from matplotlib import colormaps, rc_context
+from matplotlib import color_sequences, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
@@ -18,7 +18,7 @@ Panels = Mapping[str, Callable[[Mapping[str, Any]], float | None]]
 """Name of a quantity -> (row of figures) -> it, None where there is none."""
 
 _DASHES = ("-", "--", ":", "-.")
-_FEW, _MANY = (colormaps[name].colors for name in ("tab10", "tab20"))
+_FEW, _MANY = color_sequences["tab10"], color_sequences["tab20"]
 
 
 def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
