@@ -57,8 +57,9 @@ def notices(handler: Callable) -> Callable:
 class Wishes:
     """Which wish of a browser tab is its newest, so that work for older ones can end.
 
-    Work asks for its number itself, when it starts: numbers that come through the page may
-    arrive in another order than they were counted in, and the last to come would be an old one.
+    Where several events make wishes, work asks for its number itself, when it starts: numbers
+    that come through the page may arrive in another order than they were counted in, and the
+    last to come would be an old one.
     """
 
     def __init__(self) -> None:
