@@ -3,12 +3,13 @@ import math
 import pytest
 import torch
 from fakes import tiny_language_model
+from transformers import AutoTokenizer
 
 from lineas_core import UserError, load_maps, load_model, record, steer
 from lineas_core.metrics.perplexity import perplexity, prose_perplexity
 from lineas_core.metrics.topic import mentions
 from lineas_core.metrics.toxicity import toxicity
-from lineas_core.models import Sampling, installed
+from lineas_core.models import Sampling, folder_of, installed
 from lineas_core.models.sampling import choose
 
 SHORT = Sampling(max_new_tokens=8)
@@ -118,6 +119,14 @@ def test_the_scorer_tells_insults_from_kindness():
     rude, kind = toxicity(["You are a stupid idiot.", "What a lovely garden you have."])
     assert rude > 0.5 > kind
     assert toxicity([]) == []
+
+
+@pytest.mark.skipif(not installed("gemma-3-270m"), reason="Gemma is not installed")
+def test_a_text_of_gemma_shows_none_of_its_control_tokens():
+    tokenizer = AutoTokenizer.from_pretrained(folder_of("gemma-3-270m"))
+    ids = tokenizer.convert_tokens_to_ids(["<start_of_image>", "▁day", "[multimodal]", "<b>"])
+    assert tokenizer.unk_token_id not in ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == " day<b>"
 
 
 @pytest.mark.skipif(not installed("smollm2-135m"), reason="SmolLM2 is not installed")

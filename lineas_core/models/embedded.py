@@ -12,7 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,7 +30,7 @@ from lineas_core.models.hub import INDEX
 __all__ = ["fetch", "folder_of", "installed"]
 
 _ROOT = Path(__file__).parents[2]
-_LATEST = "1"  # raise when the conversion changes, so that old caches are made again
+_LATEST = "2"  # raise when the conversion changes, so that old caches are made again
 
 
 def folder_of(name: str) -> Path:
@@ -74,7 +74,7 @@ def fetch(name: str, progress: Callable[[str], None] = lambda _: None) -> Path:
         progress(f"{entry.title}: downloading {size} MB ({entry.license}, {entry.license_url})")
         _download(entry.embedded, gguf)
         progress(f"{entry.title}: converting, about a minute")
-        _convert(gguf, converted := Path(scratch) / "model")
+        _convert(gguf, converted := Path(scratch) / "model", entry.embedded.unmarked)
         shutil.rmtree(folder, ignore_errors=True)
         converted.replace(folder)
     progress(f"{entry.title}: ready")
@@ -120,10 +120,12 @@ def _failed(what: str, why: str) -> UserError:
     )
 
 
-def _convert(gguf: Path, folder: Path) -> None:
+def _convert(gguf: Path, folder: Path, unmarked: Sequence[str]) -> None:
     folder.mkdir()
     place: dict[str, Any] = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
-    AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(**place)
+    tokenizer.add_special_tokens({"extra_special_tokens": list(unmarked)})
+    tokenizer.save_pretrained(folder)
     dense = GgufConfig(dequantize=True)
     network = AutoModelForCausalLM.from_pretrained(
         **place, quantization_config=dense, dtype=torch.float16
