@@ -10,7 +10,7 @@ from threading import Lock
 from PIL.Image import Image
 
 from app.library import MapEntry
-from lineas_core import check_fits, compose, load_maps, steer
+from lineas_core import check_fits, load_maps, pictures
 from lineas_core.models import TextToImageModel
 from lineas_core.pictures import Recipe, png, recipe_of
 
@@ -91,7 +91,7 @@ def paint(
     strengths: Sequence[Sequence[float]],
     seed: int,
 ) -> list[Painted]:
-    """One batch of pictures, which differ by the strengths of the maps alone.
+    """Pictures that differ by the strengths of the maps alone.
 
     Args:
         model: what paints.
@@ -101,13 +101,12 @@ def paint(
         seed: of the noise of all pictures.
 
     Raises:
-        UserError: a map does not fit the model.
+        UserError: a map does not fit the model, or the memory does not suffice.
     """
-    maps, rows = [load_maps(entry.folder) for entry in entries], len(strengths)
+    maps = [load_maps(entry.folder) for entry in entries]
     for each in maps:
         check_fits(each, model)
-    with steer(model.network, compose(maps, [*zip(*strengths, strict=True)])):
-        images = model.generate([prompt] * rows, seeds=[seed] * rows)
+    images = pictures.paint(model, maps, strengths, prompt, seed)
     truncated = bool(model.truncated([prompt]))
     titles = [entry.title for entry in entries]
     return [

@@ -8,7 +8,7 @@ from typing import Any
 from lineas_core.affine import SteeringMaps
 from lineas_core.hooks import steer
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel
-from lineas_core.pictures import recipe_of, save_png
+from lineas_core.pictures import paint, recipe_of, save_png
 
 __all__ = ["preview"]
 
@@ -46,9 +46,7 @@ def preview(
     stage = (
         f"iteration {iteration}" if made.get("method", "lineas") == "lineas" else made["method"]
     )
-    rows = len(_STRENGTHS)
-    with steer(model.network, maps, _STRENGTHS):
-        images = model.generate([prompt] * rows, seeds=[_SEED] * rows)
+    images = paint(model, [maps], [[lam] for lam in _STRENGTHS], prompt, _SEED)
     files = []
     for image, lam in zip(images, _STRENGTHS, strict=True):
         recipe = recipe_of(model, prompt, _SEED, [(stage, lam)])

@@ -7,6 +7,7 @@ The slope is that of log time over log size by least squares: 1 is proportional,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -30,6 +31,7 @@ _PARTS = (8, 4, 2, 1)  # every so many of a model's modules
 _WORDS = (8, 16, 32, 64, 128)
 _WIDTHS = (1_000, 10_000, 100_000, 300_000)
 _CONCEPTS = (1, 2, 4, 8, 16)
+_THREADS = (1, 2, 4, 8)
 _ROWS = 32
 
 
@@ -111,12 +113,27 @@ def concepts(times: int) -> Iterator[Curve]:
         yield _curve(f"compose, fold and generate, concepts, {work.title}", runs, times)
 
 
+def threads(times: int) -> Iterator[Curve]:
+    """A training step, and a generation, against the number of threads; -1 is ideal."""
+    before = torch.get_num_threads()
+    counts = [n for n in _THREADS if n <= (os.cpu_count() or 1)]
+    for name, file in ((_PICTURES, "images/vaporwave"), (_TEXTS, "football")):
+        model, data = load_model(name), PromptSet.load(PROMPTS / f"{file}.json")
+        step = own_step(Problem(model, data.source, data.target, PLAIN, None))
+        yield _curve(f"step, threads, {name}", {n: partial(_with, n, step) for n in counts}, times)
+    for work in workloads("picture", "decode"):
+        runs = {n: partial(_with, n, partial(work.run, work.model, 1)) for n in counts}
+        yield _curve(f"generate, threads, {work.title}", runs, times)
+    torch.set_num_threads(before)
+
+
 CURVES: dict[str, Callable[[int], Iterator[Curve]]] = {
     "prompts": prompts,
     "modules": modules,
     "length": length,
     "width": width,
     "concepts": concepts,
+    "threads": threads,
 }
 
 
@@ -140,6 +157,11 @@ def _curve(name: str, works: Mapping[int, Callable[[], object]], times: int) -> 
 
 def _loss(x: torch.Tensor, y: torch.Tensor) -> None:
     torch.autograd.grad(wasserstein_1d(x, y).sum(), x)
+
+
+def _with(threads: int, work: Callable[[], object]) -> None:
+    torch.set_num_threads(threads)
+    work()
 
 
 def _move(model: SteerableModel, maps: list[SteeringMaps]) -> None:

@@ -56,6 +56,12 @@ class AffineMap:
         """Coordinates that are not left exactly as they are: bool, (d,)."""
         return (self.scale != 1) | (self.shift != 0)
 
+    def to(self, device: torch.device) -> AffineMap:
+        """The same map on a device."""
+        if self.scale.device == self.shift.device == device:
+            return self
+        return AffineMap(self.scale.to(device), self.shift.to(device))
+
     def at(self, strength: float | Tensor) -> AffineMap:
         """The affine map that applies this one at strength λ.
 
@@ -156,13 +162,21 @@ def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> Stee
         strengths: one λ (or one λ per row) for each.
 
     Raises:
-        UserError: the two sequences differ in length, or two maps disagree on a width.
+        UserError: the two sequences differ in length, two maps disagree on a width, or two
+            strengths on the number of rows.
     """
     if len(maps) != len(strengths):
         raise UserError(
             "E_STRENGTH",
             f"{len(maps)} maps came with {len(strengths)} strengths",
             remedy="Give one strength for each map.",
+        )
+    rows = {len(lam) for lam in map(check_strength, strengths) if isinstance(lam, Tensor)}
+    if len(rows) > 1:
+        raise UserError(
+            "E_STRENGTH",
+            f"the maps came with {' and '.join(map(str, sorted(rows)))} strengths for the rows",
+            remedy="Give every map one strength, or as many as there are rows.",
         )
     composed: dict[str, AffineMap] = {}
     for concept, strength in zip(maps, strengths, strict=True):
@@ -175,7 +189,7 @@ def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> Stee
                     "coordinates",
                     remedy="Compose maps that were learnt on the same model.",
                 )
-            composed[name] = step if before is None else before.then(step)
+            composed[name] = before.to(step.scale.device).then(step) if before else step
     return SteeringMaps(composed)
 
 

@@ -8,6 +8,7 @@ choose alike: source and target are compared, and the kernels differ by rounding
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
@@ -17,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 __all__ = ["ShortAttention"]
 
 _SHORT = 100
+_CHOOSING = Lock()
 
 
 class ShortAttention(TorchFunctionMode):
@@ -28,7 +30,8 @@ class ShortAttention(TorchFunctionMode):
         """Choose the kernel of an attention; leave every other function alone."""
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention and _short(*args[:2], **kwargs):
-            with sdpa_kernel(SDPBackend.MATH):
+            # The choice is the whole process's: two threads would restore each other's.
+            with _CHOOSING, sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from PIL.Image import Image
 
 from lineas_core.affine import SteeringMaps, compose
 from lineas_core.baselines import METHODS
@@ -18,11 +19,11 @@ from lineas_core.config import BUDGETS
 from lineas_core.errors import UserError
 from lineas_core.evaluate import METRICS, sweep, sweep_pictures
 from lineas_core.export import export_norms
-from lineas_core.folding import fold
 from lineas_core.hooks import find_modules, steer
 from lineas_core.learn import Iterate, learn_iter
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, fetch, load_model
-from lineas_core.pictures import Recipe, recipe_of, save_png, strip
+from lineas_core.pictures import Recipe, paint, recipe_of, save_png, strip
+from lineas_core.prompt_files import read_file, read_rows
 from lineas_core.prompts import PromptSet
 from lineas_core.storage import check_fits, load_maps, save_maps
 from lineas_core.tables import EDITIONS, TABLES, make
@@ -33,7 +34,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 _QUICK = "quick"
 
-Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same result.", min=0, max=2**53)]
 Model = Annotated[str, typer.Option(help="Catalog name, hub id or folder.")]
 
 
@@ -83,6 +84,11 @@ def learn_command(
     base = replace(BUDGETS[budget], seed=seed) if stepwise else METHODS[method].config
     changed: dict[str, Any] = {"iterations": iterations, "micro_batch_size": micro_batch_size}
     config = replace(base, **{k: v for k, v in changed.items() if v is not None})
+    try:
+        output.mkdir(parents=True, exist_ok=True)  # not after an hour's work
+    except OSError as error:
+        reason = f"no folder for the map ({error.strerror})"
+        raise typer.BadParameter(reason, param_hint="OUTPUT") from None
     loaded = load_model(model)
     arguments: dict[str, Any] = {
         "config": config,
@@ -91,14 +97,13 @@ def learn_command(
     }
     if stepwise:
         run = learn_iter(loaded, data.source, data.target, **arguments)
-        maps, interrupted = _followed(run)
+        maps, status = _followed(run)
     else:
         maps = METHODS[method].learn(loaded, data.source, data.target, **arguments)
-        interrupted = False
+        status = 0
     save_maps(maps, output, prompts=data)
     typer.echo(str(output))
-    if interrupted:
-        raise SystemExit(130)
+    raise SystemExit(status)
 
 
 @app.command()
@@ -131,16 +136,17 @@ def generate(
         check_fits(maps, loaded)
     own = [strength for _, strength in steps]
     applied = [[lam * strength for lam in lams] for strength in own] if lams else own
-    composed = compose([maps for maps, _ in steps], applied)
+    concepts = [maps for maps, _ in steps]
     titles = [str(maps.metadata.get("title", "a map")) for maps, _ in steps]
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
     for text in prompt:
-        # One strength per row of the batch cannot be folded into the parameters.
-        with steer(loaded.network, composed) if lams else fold(loaded.network, composed):
-            if isinstance(loaded, TextToImageModel):
-                recipe = recipe_of(loaded, text, seed, list(zip(titles, applied, strict=True)))
-                rows = [_paint(loaded, recipe, lams, output_dir)]
-            else:
+        if isinstance(loaded, TextToImageModel):
+            recipe = recipe_of(loaded, text, seed, list(zip(titles, applied, strict=True)))
+            each = [[lam * strength for strength in own] for lam in lams or [1]]
+            images = paint(loaded, concepts, each, text, seed)
+            rows = [_saved(loaded, recipe, images, lams, output_dir)]
+        else:
+            with steer(loaded.network, compose(concepts, applied)):
                 rows = _continue(loaded, text, seed, lams, sampling, chat)
         for row in rows:
             facts = {"prompt": text, "seed": seed, "maps": map or [], **row}
@@ -165,13 +171,15 @@ def sweep_command(
     Of texts: the share that has a property, and perplexity. Of pictures, with the concept in the
     prompt and without: ConceptScore, and ImgScore against the original.
     """
-    maps = load_maps(map)
-    model = load_model(maps.metadata["model"])
-    check_fits(maps, model)
     if metric not in METRICS:
         raise typer.BadParameter(f"choose from {', '.join(METRICS)}", param_hint="--metric")
     lams = _numbers(strengths)
-    lines = [x for x in openings.read_text(encoding="utf-8").splitlines() if x.strip()]
+    lines = [row.text for row in read_rows(*read_file(openings), "source") if row.text]
+    if not lines:
+        raise UserError(
+            "E_PROMPTS", "there are no texts", where=openings.name, remedy="Write one per line."
+        )
+    maps, model = _map_and_model(map)
     if isinstance(model, TextToImageModel):
         rows = sweep_pictures(model, maps, lines, strengths=lams)
     else:
@@ -230,26 +238,48 @@ def export(
     output_dir: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
 ) -> None:
     """Write a map of norms as LyCORIS files for other tools, and its inverse as a second one."""
-    maps = load_maps(map)
-    model = load_model(maps.metadata["model"])
+    maps, model = _map_and_model(map)
     for file in export_norms(maps, model, output_dir, map.resolve().name):
         typer.echo(str(file))
 
 
-def _followed(run: Iterable[Iterate]) -> tuple[SteeringMaps, bool]:
-    """The last maps of a run, told on the way; after Ctrl-C the best ones, and True."""
+def _followed(run: Iterable[Iterate]) -> tuple[SteeringMaps, int]:
+    """The last maps of a run, told on the way, and 0.
+
+    After Ctrl-C and after a failure the best ones, and the exit status.
+    """
     best = last = None
-    interrupted = False
+    status = 0
     try:
         for last in run:
             best = last if last.best else best
             heldout = "" if last.heldout is None else f"  held-out {last.heldout:.4f}"
             typer.echo(f"{last.iteration:5d}  loss {last.loss:.4f}{heldout}", err=True)
     except KeyboardInterrupt:
-        last, interrupted = best, True
+        last, status = best, 130
+    except UserError as error:
+        if best is None:
+            raise
+        typer.echo(f"error: {error} The best maps so far are saved.", err=True)
+        last, status = best, 1
     if last is None:
         raise SystemExit(130)
-    return last.maps, interrupted
+    return last.maps, status
+
+
+def _map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | TextToImageModel]:
+    maps = load_maps(folder)
+    name = maps.metadata.get("model")
+    if not name:
+        raise UserError(
+            "E_MODEL",
+            "the map does not tell its model",
+            where=folder.name,
+            remedy="Give a map as `learn` saves it.",
+        )
+    model = load_model(name)
+    check_fits(maps, model)
+    return maps, model
 
 
 def _continue(
@@ -268,14 +298,16 @@ def _continue(
     return [{"strength": lam, "text": t} for lam, t in zip(lams, texts, strict=True)]
 
 
-def _paint(
-    model: TextToImageModel, recipe: Recipe, lams: list[float] | None, folder: Path
+def _saved(
+    model: TextToImageModel,
+    recipe: Recipe,
+    images: Sequence[Image],
+    lams: list[float] | None,
+    folder: Path,
 ) -> dict[str, Any]:
     """One file: a picture, or a strip of pictures for the strengths."""
     if model.truncated([recipe.prompt]):
         typer.echo("The prompt is longer than the model reads; its end is ignored.", err=True)
-    rows = len(lams or [1])
-    images = model.generate([recipe.prompt] * rows, seeds=[recipe.seed] * rows)
     slug = re.sub(r"[^a-z0-9]+", "-", recipe.prompt.lower()).strip("-")[:40] or "picture"
     path = folder / f"{slug}-seed{recipe.seed}{'-strip' if lams else ''}.png"
     file = save_png(strip(images, lams) if lams else images[0], path, recipe)

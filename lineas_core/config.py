@@ -17,7 +17,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-8, 10),
     "batch_size": (1, 100_000),
     "micro_batch_size": (1, 100_000),
-    "sparsity": (0, 1),
+    "sparsity": (0, 10),
     "heldout_every": (1, 100_000),
     "seed": (0, 2**53),
 }
@@ -68,8 +68,8 @@ class LearnConfig(FitConfig):
         learning_rate: initial rate, above 0 and at most 10; decays to 0 along a cosine.
         optimizer: `adam`, `adamw` or `sgd`.
         batch_size: prompts per side and step, 1 or more; None takes all.
-        sparsity: γ from 0 to 1, weight of the sparse group lasso (LinEAS, Eq. 3.6); 0 moves
-            every coordinate.
+        sparsity: γ from 0 to 10, weight of the sparse group lasso (LinEAS, Eq. 3.6); 0 moves
+            every coordinate, 10 on the embedded picture model 2 to 14 % of them.
         standardise: learn in units of each coordinate's spread (see `lineas_core.problem`);
             False is the paper's plain loss.
         heldout_every: iterations between two evaluations on held-out prompts, 1 or more.
@@ -121,4 +121,5 @@ BUDGETS = {
         standardise=False,
     ),
 }
-"""Named settings. The two of the paper are its sections 3.3 and H, to the letter."""
+"""Named settings. The two of the paper are its sections 3.3 and 4.4; the pooling, which it leaves
+open, is ours."""

@@ -17,6 +17,7 @@ from lineas_core.sparsity import prox_group_lasso
 __all__ = ["Descent"]
 
 _HALVINGS = 5
+_CHOOSING = 0.25  # of the iterations; of a half, less of the effect is left
 _FIGURES = ("iteration", "loss_start", "loss", "heldout_start", "heldout")
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
@@ -44,15 +45,27 @@ class Descent:
         return self._config.learning_rate * cosine * 0.5**self._halvings
 
     def step(self, gradient: Tensor, iteration: int) -> None:
-        """One optimiser step, then the proximal step (LinEAS, Algorithm 1)."""
-        rate = self.rate(iteration)
+        """One optimiser step, then the proximal step (LinEAS, Algorithm 1).
+
+        Differs from the paper, unless the loss is the paper's, too: the proximal step chooses
+        coordinates for a quarter of the iterations. From then on the others stay as they are,
+        and the chosen ones move freely (Meinshausen, 2007, "Relaxed lasso"). What shrinks a
+        coordinate to zero shrinks the others as well, and the more so the fewer are to be left.
+        """
+        config, rate = self._config, self.rate(iteration)
+        chosen = config.standardise and iteration >= _CHOOSING * config.iterations
+        support = self.parameters.detach() != 0
         self._optimizer.param_groups[0]["lr"] = rate
         self.parameters.grad = gradient
         self._optimizer.step()
-        if self._config.sparsity:
-            threshold = self._config.sparsity * self._reach(rate)
-            with torch.no_grad():
-                self.parameters.copy_(prox_group_lasso(self.parameters, self._widths, threshold))
+        if not config.sparsity:
+            return
+        with torch.no_grad():
+            if chosen:
+                self.parameters.mul_(support)
+                return
+            threshold = config.sparsity * self._reach(rate)
+            self.parameters.copy_(prox_group_lasso(self.parameters, self._widths, threshold))
 
     def keep_best(self, loss: float) -> bool:
         """Whether this loss is the lowest so far; its parameters are then kept."""
@@ -73,8 +86,15 @@ class Descent:
         """Back to the best parameters with half the rate.
 
         Raises:
-            UserError: that was done five times already; names `module`, the worst one.
+            UserError: that was done five times already, or there is nothing to go back to; names
+                `module`, the worst one.
         """
+        if self.figures["loss_start"] is None:
+            raise UserError(
+                "E_VALUES",
+                f"the activations of {module} are not finite before anything is steered",
+                remedy="Load the model in float32 or bfloat16, or steer other modules.",
+            )
         self._halvings += 1
         if self._halvings > _HALVINGS:
             raise UserError(

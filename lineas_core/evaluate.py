@@ -13,6 +13,7 @@ from PIL.Image import Image
 from lineas_core.affine import SteeringMaps, compose
 from lineas_core.errors import UserError
 from lineas_core.folding import fold
+from lineas_core.memory import MemoryPlan
 from lineas_core.metrics.concept import concept_scores, known_concept
 from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.metrics.topic import mentions
@@ -249,7 +250,7 @@ def sweep_pictures(
         know the concept, and mean ImgScore against λ = 0.
 
     Raises:
-        UserError: the maps tell no concept.
+        UserError: the maps tell no concept, or the memory does not suffice.
     """
     keywords = maps.metadata.get("keywords")
     if not keywords:
@@ -259,16 +260,20 @@ def sweep_pictures(
         concept_of = partial(concept_scores, concept=known)
     sides = {"with": [f"{scene}, {keywords[0]}" for scene in scenes], "without": list(scenes)}
 
+    plan = MemoryPlan(_PICTURES_AT_ONCE)
+
+    def batches(prompts: list[str]) -> list[Image]:
+        return [
+            picture
+            for rows in plan.chunks(len(prompts))
+            for picture in model.generate(
+                [prompts[row] for row in rows.tolist()], seeds=(rows + seed).tolist()
+            )
+        ]
+
     def paint(prompts: list[str], strength: float) -> list[Image]:
         with fold(model.network, maps, strength):
-            return [
-                picture
-                for start in range(0, len(prompts), _PICTURES_AT_ONCE)
-                for picture in model.generate(
-                    prompts[start : start + _PICTURES_AT_ONCE],
-                    seeds=range(seed + start, seed + min(start + _PICTURES_AT_ONCE, len(prompts))),
-                )
-            ]
+            return plan.within(len(prompts), partial(batches, prompts))
 
     originals = {side: paint(prompts, 0.0) for side, prompts in sides.items()}
     for strength in strengths:

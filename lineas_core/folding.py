@@ -64,6 +64,8 @@ def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) 
     except (KeyError, AttributeError):
         return False  # steer names the missing module
     weight = getattr(module, "weight", None)
+    if module._forward_hooks:
+        return False  # another steers or records what comes out, and acts first
     if weight is None or weight.dtype != torch.float32 or step.scale.shape != weight.shape[:1]:
         return False  # of another width, or with a row for each of the batch
     scale, shift = step.scale.to(weight.device), step.shift.to(weight.device)

@@ -163,10 +163,12 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
         UserError: a module is missing, its width differs, or the strength is not finite.
     """
     untouched = not torch.as_tensor(check_strength(strength)).any()
-    steps = {} if untouched else maps.at(strength)
+    steps = {} if untouched else dict(maps.at(strength))
 
     def apply(name: str, module: nn.Module, output: Tensor) -> Tensor:
-        return _apply(steps[name], output, coordinate_axis(module), name)
+        # Moved once: a loaded map lies on the CPU, and every pass would wait for the way.
+        step = steps[name] = steps[name].to(output.device)
+        return _apply(step, output, coordinate_axis(module), name)
 
     with _hooked(network, steps, apply):
         yield network
@@ -187,10 +189,22 @@ def _hooked(
         for name, module in modules.items():
             handles.enter_context(
                 module.register_forward_hook(
-                    lambda module, args, output, name=name: act(name, module, output)
+                    lambda module, args, output, name=name: act(
+                        name, module, _tensor(output, name)
+                    )
                 )
             )
         yield
+
+
+def _tensor(output: object, name: str) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise UserError(
+            "E_MODULES",
+            f"{name} puts out a {type(output).__name__}, not one activation",
+            remedy="Choose a module inside it, such as a norm or a linear layer.",
+        )
+    return output
 
 
 def _compiled_around(network: nn.Module, names: Iterable[str]) -> bool:
@@ -219,8 +233,7 @@ def _apply(step: AffineMap, output: Tensor, axis: int, name: str) -> Tensor:
     shape[axis] = step.width
     if per_row:
         shape[0] = len(output)
-    scale = step.scale.to(output.device).view(shape)
-    shift = step.shift.to(output.device).view(shape)
+    scale, shift = step.scale.view(shape), step.shift.view(shape)
     return torch.addcmul(shift, output, scale).to(output.dtype)
 
 

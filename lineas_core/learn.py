@@ -73,7 +73,7 @@ def learn(
         ):
             best = last if last.best else best
     except UserError as error:
-        if best is None:
+        if best is None or error.code != "E_DIVERGED":
             raise
         warn(f"{error} The best maps so far are returned.", stacklevel=2)
         return best.maps
@@ -102,10 +102,12 @@ def learn_iter(
         resume: `Iterate.state` of an interrupted run with the same arguments.
 
     Yields:
-        `config.iterations + 1` iterates, the first with the untouched network.
+        `config.iterations + 1` iterates, the first with the untouched network, less one for
+        every fall-back after a divergence.
 
     Raises:
-        UserError: too few prompts; the memory does not suffice; or the run diverged (loss or
+        UserError: too few prompts; the memory does not suffice; the activations are not finite
+            from the start; or the run diverged (loss or
             gradient not finite, or the loss a hundred times what it was at the start) and did
             so again after five halvings of the learning rate. What was yielded before stays
             valid.

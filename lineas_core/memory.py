@@ -143,7 +143,7 @@ def _collect() -> None:
 def _too_little() -> UserError:
     return UserError(
         "E_MEMORY",
-        "the memory does not suffice to learn on this model",
-        remedy="Close other programs, steer fewer modules (another preset), give a smaller "
-        "micro_batch_size, or choose a smaller model.",
+        "the memory does not suffice for this with this model",
+        remedy="Close other programs; learn with fewer modules (another preset) or a smaller "
+        "micro_batch_size, ask for fewer pictures at a time, or choose a smaller model.",
     )

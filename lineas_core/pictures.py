@@ -15,19 +15,53 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from lineas_core.affine import Strength
+from lineas_core.affine import SteeringMaps, Strength, compose
 from lineas_core.errors import UserError
+from lineas_core.hooks import steer
+from lineas_core.memory import MemoryPlan
 from lineas_core.models import TextToImageModel
 from lineas_core.png_text import png_texts
 from lineas_core.storage import write_atomically
 
-__all__ = ["Recipe", "label_of", "png", "read_recipe", "recipe_of", "save_png", "strip"]
+__all__ = ["Recipe", "label_of", "paint", "png", "read_recipe", "recipe_of", "save_png", "strip"]
 
 _SAMPLERS = {
     "LCMScheduler": "LCM",
     "EulerDiscreteScheduler": "Euler",
     "EulerAncestralDiscreteScheduler": "Euler a",
 }
+
+
+def paint(
+    model: TextToImageModel,
+    maps: Sequence[SteeringMaps],
+    strengths: Sequence[Sequence[float]],
+    prompt: str,
+    seed: int,
+) -> list[Image.Image]:
+    """The same picture at many strengths, in one batch; in two where the memory is short.
+
+    Args:
+        model: what paints.
+        maps: the concepts, in the order in which they act.
+        strengths: for every picture, λ of each map.
+        prompt: what to paint.
+        seed: of the noise of all pictures.
+
+    Raises:
+        UserError: the prompt is empty, a map is of another model, or the memory does not suffice.
+    """
+    plan = MemoryPlan()
+
+    def batches() -> list[Image.Image]:
+        images = []
+        for rows in plan.chunks(len(strengths)):
+            lams = [strengths[row] for row in rows.tolist()]
+            with steer(model.network, compose(maps, [*zip(*lams, strict=True)])):
+                images += model.generate([prompt] * len(lams), seeds=[seed] * len(lams))
+        return images
+
+    return plan.within(len(strengths), batches)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def pool(
         (n, d), or (number of positions that count, d) for `all`.
 
     Raises:
-        UserError: an unknown way of pooling.
+        UserError: an unknown way of pooling, or positions that the weight does not tell.
     """
     rows = activation.float()
     if axis == 1:
@@ -50,6 +50,13 @@ def pool(
     if how not in POOLINGS:
         raise UserError(
             "E_POOLING", f"pooling is {how!r}", remedy=f"Choose one of {', '.join(POOLINGS)}."
+        )
+    if weight is not None and weight.shape != rows.shape[:2]:
+        raise UserError(
+            "E_MODULES",
+            f"an activation of shape {tuple(activation.shape)} has not one row for each of the "
+            f"{weight.shape[1]} tokens",
+            remedy="Steer modules that have, such as the norms around attention and MLP.",
         )
     if how == "max":
         if weight is not None:

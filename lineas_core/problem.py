@@ -22,6 +22,7 @@ from torch import Tensor
 
 from lineas_core.affine import SteeringMaps
 from lineas_core.config import LearnConfig
+from lineas_core.errors import UserError
 from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.samples import Samples
 from lineas_core.wasserstein import wasserstein_1d
@@ -47,6 +48,12 @@ class Problem(Samples):
         modules: Sequence[str] | None,
     ) -> None:
         """Encode the prompts and run the target ones once; arguments as in `learn_iter`."""
+        if not isinstance(config, LearnConfig):
+            raise UserError(
+                "E_SETTING",
+                f"the settings for lineas are a {type(config).__name__}",
+                remedy="Give a LearnConfig, or none.",
+            )
         super().__init__(model, source, target, config, modules)
         if config.standardise:
             self._unit, self._centre = self.spread, self.rows(self.source).mean(dim=0)
@@ -70,9 +77,9 @@ class Problem(Samples):
         Raises:
             UserError: the memory does not suffice.
         """
-        share = min((self.config.batch_size or math.inf) / len(self.source), 1)
-        rows_x = _draw(len(self.source), share, self.config.seed, iteration)
-        rows_y = _draw(len(self.target), share, self.config.seed + 1, iteration)
+        size, seed = self.config.batch_size, self.config.seed
+        rows_x = _draw(len(self.source), size, 2 * seed, iteration)
+        rows_y = _draw(len(self.target), size, 2 * seed + 1, iteration)
         inputs, y = self.source.rows(rows_x), self.target[rows_y]
 
         def cost(x: Tensor) -> Tensor:
@@ -140,9 +147,9 @@ class Problem(Samples):
         return value.detach(), gradient
 
 
-def _draw(total: int, share: float, seed: int, iteration: int) -> Tensor:
+def _draw(total: int, size: int | None, seed: int, iteration: int) -> Tensor:
     """Rows of this step's mini-batch: a function of (seed, iteration), so it needs no state."""
-    if share == 1:
+    if size is None or size >= total:
         return torch.arange(total)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + iteration)
-    return torch.randperm(total, generator=generator)[: max(round(share * total), 1)]
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + iteration) % 2**63)
+    return torch.randperm(total, generator=generator)[:size]

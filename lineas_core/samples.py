@@ -75,11 +75,16 @@ class Samples:
         self.source, self._targets = model.encode(source), model.encode(target)
         one_row = self.source.rows(torch.tensor([0]))
         self.names = list(modules or model.default_modules)
-        with torch.no_grad(), self.recording(one_row) as samples:
-            self.names = list(samples)  # now in the order of execution
+        self.memory.within(1, partial(self._look, one_row))
+        self._plan_memory(one_row)
+
+    @torch.no_grad()
+    def _look(self, one_row: Inputs) -> None:
+        """See the modules run, in their order."""
+        with self.recording(one_row) as samples:
+            self.names = list(samples)
             self.widths = [rows.shape[1] for rows in samples.values()]
             self.device = self._join(samples).device
-        self._plan_memory(one_row)
 
     @cached_property
     def target(self) -> Tensor:

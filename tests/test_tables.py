@@ -167,13 +167,13 @@ def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
     [
         ("topics", {"topic": "night", "budget": "quick"}, tiny_language_model),
         ("toxicity", {"method": "mean-act"}, tiny_language_model),
-        ("text-sparsity", {"γ": "0.2"}, tiny_language_model),
+        ("text-sparsity", {"γ": "0.5"}, tiny_language_model),
         ("text-data", {"prompts a side": "4"}, tiny_language_model),
         ("truthfulness", {"method": "lin-act"}, tiny_language_model),
         ("prose", {"method": "mean-act"}, tiny_language_model),
         ("concepts", {"concept": "robot", "budget": "quick"}, tiny_image_model),
         ("layers", {"concept": "robot", "layers": "all-norms"}, tiny_image_model),
-        ("picture-sparsity", {"concept": "robot", "γ": "0.2"}, tiny_image_model),
+        ("picture-sparsity", {"concept": "robot", "γ": "0.5"}, tiny_image_model),
         ("picture-data", {"concept": "robot", "prompts a side": "4"}, tiny_image_model),
     ],
 )

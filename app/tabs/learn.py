@@ -140,7 +140,7 @@ def _settings() -> dict[str, Component]:
             "iterations": gr.Number(default.iterations, label="Iterations", precision=0),
             "learning_rate": gr.Number(default.learning_rate, label="Learning rate", step=0.001),
             "sparsity": gr.Slider(
-                0, 1, default.sparsity, step=0.05, label="γ", info="Sparsity; 0 moves everything."
+                0, 10, default.sparsity, step=0.5, label="γ", info="Sparsity; 0 moves everything."
             ),
         }
     with gr.Row(elem_classes="settings"):

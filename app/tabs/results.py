@@ -18,9 +18,9 @@ def results_tab(folder: Path) -> None:
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
-        folder: holds `NAME.md` and `NAME.svg` as `python -m lineas_core evaluate` writes them.
+        folder: holds what `python -m lineas_core evaluate` writes.
     """
-    pages = sorted(folder.glob("*.md"))
+    pages = [file.with_suffix(".md") for file in sorted(folder.glob("*.json"))]
     if not pages:
         gr.Markdown("No tables yet. `python -m lineas_core evaluate topics` makes the first.")
         return

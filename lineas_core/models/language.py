@@ -89,8 +89,11 @@ class LanguageModel:
         """Tokens, right-padded to the longest prompt and cut at 512.
 
         The first token never counts in pooling (unless it is alone): it serves the attention as
-        a sink and has extreme values that say nothing about the prompt. Neither do special
-        tokens and padding.
+        a sink and has extreme values that say nothing about the prompt. Neither do the tokens
+        that the tokenizer adds, nor padding.
+
+        Raises:
+            UserError: a prompt is empty.
         """
         tokens = self.tokenizer(
             list(prompts),
@@ -102,6 +105,12 @@ class LanguageModel:
             return_special_tokens_mask=True,
         )
         counts = (1 - tokens["special_tokens_mask"]) * tokens["attention_mask"]
+        if empty := [n for n, row in enumerate(counts, 1) if not row.any()]:
+            raise UserError(
+                "E_PROMPT",
+                f"prompt {empty[0]} of {len(counts)} is empty",
+                remedy="Write a few words, or leave it out.",
+            )
         if counts.shape[1] > 1:
             counts[:, 0] *= counts[:, 1:].sum(dim=1) == 0
         device = self.network.device
@@ -160,15 +169,19 @@ class LanguageModel:
         """Log-probability of every continuation after its opening, and its length in tokens.
 
         Returns:
-            (n, 2): sum of natural log-probabilities, number of tokens.
+            (n, 2): sum of natural log-probabilities, number of tokens; without a first token of
+            the model's own, the first one of a text with no opening does not count.
         """
         rows = []
         for opening, continuation in zip(openings, continuations, strict=True):
             start = len(self.tokenizer(opening)["input_ids"])
             ids = self.tokenizer(opening + continuation, return_tensors="pt")["input_ids"]
+            if ids.shape[1] < 2:  # the first token has nothing that it could follow from
+                rows.append(torch.zeros(2))
+                continue
             ids = ids.to(self.network.device)
             # Only the continuation's logits: the vocabulary is wide.
-            keep = max(ids.shape[1] - start, 0) + 1
+            keep = min(max(ids.shape[1] - start, 0), ids.shape[1] - 1) + 1
             places = _ends(keep, ids)
             logits = self.network(ids, logits_to_keep=places, use_cache=False).logits[0, :-1]
             chosen = ids[0, ids.shape[1] - keep + 1 :, None]

@@ -20,7 +20,7 @@ __all__ = ["TABLES"]
 
 _MODELS = {"small": "smollm2-135m", "paper": "google/gemma-2-2b"}
 _PROMPTS = {"small": 16, "paper": 32}
-_GAMMAS = (0.0, 0.05, 0.2, 0.5)
+_GAMMAS = (0.0, 0.5, 2.0)
 _ANYTHING = "something"
 
 

@@ -30,7 +30,7 @@ _BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (language)",)}
 _TOXICITY = {"small": "toxicity", "paper": "roberta-toxicity"}
 _SEEDS = range(4)
 _PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_GAMMAS = (0.0, 0.05, 0.2, 0.5, 0.8)
+_GAMMAS = (0.0, 0.5, 2.0, 5.0, 10.0)
 _COUNTS = (4, 8, 16, 32)
 
 

@@ -155,8 +155,8 @@ class Workbench:
                     write_atomically(file, safetensors.torch.save(last.state))
                     saved = time.monotonic()
                     self.tell(f"    iteration {last.iteration}, loss {last.loss:.4g}")
-        except UserError:
-            if best is None:
+        except UserError as error:
+            if best is None or error.code != "E_DIVERGED":
                 raise
             return SteeringMaps(best.maps.maps, {**best.maps.metadata, "diverged": True})
         file.unlink(missing_ok=True)

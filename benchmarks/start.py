@@ -1,0 +1,136 @@
+"""From `python app.py` to the page and to the first steered results, in a process of its own.
+
+    python -m benchmarks.start [--quick] [--json results/start.json]
+
+Each line is the median of several starts; the page is asked through its endpoints, as programs do.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from gradio_client import Client
+
+from benchmarks.report import report
+
+__all__ = ["Mark"]
+
+_ROOT = Path(__file__).parents[1]
+_PATIENCE = 120  # seconds until a page that does not answer is given up
+_PICTURES = "vaporwave-emoji-world", "a castle on a hill, vaporwave style"
+_TEXTS = "football-smollm2-135m", "Once upon a time"
+_NINE = [part / 4 for part in range(-4, 5)]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something a user waits for, or pays.
+
+    Attributes:
+        name: what.
+        value: median over the starts.
+        unit: of it.
+        values: every start.
+    """
+
+    name: str
+    value: float
+    unit: str
+    values: list[float]
+
+
+def marks(times: int) -> Iterator[Mark]:
+    """Start the page a few times, and ask for pictures and texts in turn."""
+    starts = [_start() for _ in range(times)]
+    for name, unit in starts[0]:
+        values = [start[name, unit] for start in starts]
+        yield Mark(name, median(values), unit, values)
+
+
+def _start() -> dict[tuple[str, str], float]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with TemporaryDirectory() as data:
+        command = [sys.executable, "app.py", "--port", str(port), "--data-dir", data]
+        began = time.perf_counter()
+        page = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL)
+        try:
+            return _visit(page, f"http://127.0.0.1:{port}", began)
+        finally:
+            page.terminate()
+            page.wait()
+
+
+def _visit(page: subprocess.Popen, url: str, began: float) -> dict[tuple[str, str], float]:
+    while not _answers(url):
+        if page.poll() is not None or time.perf_counter() - began > _PATIENCE:
+            raise SystemExit(f"the page did not start: exit status {page.poll()}")
+        time.sleep(0.05)
+    found = {("from the command to the page", "s"): time.perf_counter() - began}
+    client = Client(url, verbose=False)
+
+    def paint(strengths: list[float]) -> object:
+        return client.predict(*_PICTURES, strengths, 7, None, api_name="/make_pictures")
+
+    def write(strengths: list[float]) -> object:
+        return client.predict(*_TEXTS, strengths, api_name="/continue_text")
+
+    paint([0.0, 1.0])
+    found["from the command to the first steered picture", "s"] = time.perf_counter() - began
+    found["memory with emoji-world", "GB"] = _memory(page.pid)
+    found["a move of the slider to its picture", "s"] = _seconds(lambda: paint([0.9]))
+    found["a strip of nine", "s"] = _seconds(lambda: paint(_NINE))
+    found["the first steered text, its model loaded meanwhile", "s"] = _seconds(
+        lambda: write([0.0, 1.0])
+    )
+    found["a further one", "s"] = _seconds(lambda: write([0.0, 0.9]))
+    found["memory with SmolLM2, too", "GB"] = _memory(page.pid)
+    return found
+
+
+def _answers(url: str) -> bool:
+    try:
+        urlopen(url, timeout=1).close()
+    except (URLError, OSError):
+        return False
+    return True
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _memory(process: int) -> float:
+    """Resident memory in GB, as the kernel of Linux counts it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1e6
+
+
+def main() -> None:
+    """One line for each thing that is waited for."""
+    report(
+        str(__doc__).split("\n")[0],
+        {"start": marks},
+        ["what", "median", "unit"],
+        lambda mark: f"| {mark.name} | {mark.value:.2f} | {mark.unit} |",
+        asdict,
+        file="results/start.json",
+    )
+
+
+if __name__ == "__main__":
+    main()
