@@ -2,11 +2,15 @@
 
 import argparse
 import os
+import socket
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 
 from platformdirs import user_data_path
+from starlette.middleware import Middleware
+
+from app.guard import LOCAL, Guard
 
 
 def main() -> None:
@@ -23,10 +27,14 @@ def main() -> None:
     user, _, password = (args.auth or "").partition(":")
     if args.auth and not (user and password):
         parser.error("--auth needs the form user:password.")
-    if (args.share or args.host not in ("127.0.0.1", "::1", "localhost")) and not args.auth:
+    private = args.host in LOCAL and not args.share
+    if not (private or args.auth):
         parser.error("A page that others can reach needs a login: add --auth user:password.")
     if args.mcp and not find_spec("mcp"):
         parser.error('--mcp needs: pip install "gradio[mcp]" -c constraints.txt')
+
+    if taken := _taken(args.host, args.port):  # before our data is touched, which may be in use
+        parser.error(f"{args.host}:{args.port} cannot be used ({taken}); give another --port.")
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # as is this one; it talks a lot
@@ -37,7 +45,9 @@ def main() -> None:
 
     studio = Studio(args.data_dir, hub_token=os.environ.get("HF_TOKEN"))
     Thread(target=warm_up, args=[studio], daemon=True).start()
-    build_demo(studio).queue(max_size=32).launch(
+    # Behind a proxy the page has names that we do not know.
+    guarded = {"middleware": [Middleware(Guard)]} if private and not args.root_path else {}
+    build_demo(studio).queue(max_size=256).launch(
         server_name=args.host,
         server_port=args.port,
         share=args.share,
@@ -46,9 +56,20 @@ def main() -> None:
         mcp_server=args.mcp,
         max_file_size=LARGEST,  # of an imported map; prompts have a limit of their own
         run_history=False,
+        app_kwargs=guarded,
         footer_links=["api"],
         **LOOK,
     )
+
+
+def _taken(host: str, port: int) -> str:
+    """Why nobody can listen there; empty when one can."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.create_server(address[:2], family=family):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 if __name__ == "__main__":

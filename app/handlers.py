@@ -42,7 +42,7 @@ class Handlers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._wishes = Wishes()
+        self._wishes, self._chosen = Wishes(), Wishes()
 
     @notices
     def library(self, chosen: str | None, home: str) -> Any:
@@ -55,13 +55,16 @@ class Handlers:
 
     @notices
     def choose(
-        self, map_id: str | None, prompt: str, restored: Sequence[str] = ()
+        self, map_id: str | None, prompt: str, restored: Sequence[str], request: gr.Request
     ) -> tuple[Any, ...]:
         """What depends on the map; a prompt and a switch that were `restored` with it stay.
+
+        A sweep that is being written for the map before ends.
 
         Returns:
             Summary, content note, facts, sweep, prompt, examples, switch (chat), model.
         """
+        self._chosen.count(request)
         if not map_id:
             none = fragments.hint("There is no map yet. Learn one in the Learn tab.")
             return none, "", "", "", gr.skip(), gr.skip(), gr.skip(), ""
@@ -124,12 +127,15 @@ class Handlers:
         length: int,
         temperature: float,
         chat: bool,
+        request: gr.Request,
     ) -> Iterator[str]:
         """Write the same text at nine strengths in one batch, as one table."""
-        entry = self._studio.entry(map_id or "")
+        entry, chosen = self._studio.entry(map_id or ""), self._chosen.newest(request)
         note = _TOWARDS[entry.harmful]
         for rows in self._write(entry, prompt, STRENGTHS, seed, length, temperature, chat):
-            yield fragments.sweep(prompt, rows, keywords=entry.keywords, note=note)
+            if self._chosen.overtaken(chosen, request):
+                return
+            yield fragments.sweep(entry.title, prompt, rows, keywords=entry.keywords, note=note)
 
     @notices
     def strength_at(self, event: gr.EventData) -> float:

@@ -38,20 +38,25 @@ class JobHandlers:
         self._studio.jobs.resume(job_id or "")
 
     @notices
+    def delete(self, job_id: str | None) -> None:
+        """Remove a job that is over and left no map."""
+        self._studio.jobs.delete(job_id or "")
+
+    @notices
     def watch(self, job_id: str | None, seen: str) -> tuple[Any, ...]:
         """What there is to see of a job, if it changed since `seen`.
 
         Without a choice (the page was just opened) the job that runs is shown, else the newest.
 
         Returns:
-            Menu, state, report, three buttons, curve, previews, modules, what is seen now.
+            Menu, state, report, four buttons, curve, previews, modules, what is seen now.
         """
         jobs = self._studio.jobs.list()
         job = _pick(jobs, job_id)
         menu = [(each.request.title, each.state) for each in jobs]
         now = f"{job and (job.id, job.state, job.position, job.iteration)} of {menu}"
         if now == seen:
-            return (gr.skip(),) * 10
+            return (gr.skip(),) * 11
         if job is None:
             return gr.skip(), fragments.hint(_NO_JOB), "", *_buttons(None), "", "", "", now
         records = self._studio.jobs.records(job.id)
@@ -89,11 +94,14 @@ def _pick(jobs: Sequence[Job], job_id: str | None) -> Job | None:
 
 
 def _buttons(job: Job | None) -> tuple[Any, ...]:
-    """Stop, resume and try it, each where it makes sense."""
+    """Stop, resume, try it and delete, each where it makes sense.
+
+    What has a map is deleted in the library, which can bring it back.
+    """
     state = job and job.state
-    usable = state in ("done", "stopped") and job.map_folder is not None
-    fitting = (state in PENDING, state in _RESUMABLE, usable)
-    return tuple(gr.Button(visible=visible) for visible in fitting)
+    over, kept = job is not None and state not in PENDING, job is not None and job.map_folder
+    fitting = (state in PENDING, state in _RESUMABLE, over and kept, over and not kept)
+    return tuple(gr.Button(visible=bool(visible)) for visible in fitting)
 
 
 def job_menu(jobs: Sequence[Job], job_id: str) -> Any:

@@ -27,7 +27,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -48,6 +48,7 @@ _ONCE_STOPPED = {"queued": "stopped", "loading": "stopping", "running": "stoppin
 _ITERATIONS_OF_PATIENCE = 20  # a large model's iteration may take longer than PATIENCE
 _FIRST_ITERATION = 5  # times PATIENCE, while there is no pace yet
 _ENOUGH = 5  # iterations that tell a pace
+_MOST_WAITING = 50
 # Per prompt and iteration, on two CPU cores; pictures have more positions than texts.
 _SECONDS_PER_GB: dict[Kind, float] = {"language": 0.03, "text-to-image": 0.2}
 
@@ -69,11 +70,18 @@ class Jobs:
         """
         self.folder = Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.lock = Lock(self.folder / "lock")
+        self.lock, self._ending = Lock(self.folder / "lock"), threading.Lock()
         self.python, self.patience = python, patience
 
     def submit(self, request: JobRequest) -> str:
-        """Queue a job; returns its id."""
+        """Queue a job; returns its id.
+
+        Raises:
+            UserError: too many wait already.
+        """
+        if len(self.waiting()) >= _MOST_WAITING:
+            remedy = "Wait until some of them are over, or stop them."
+            raise UserError("E_JOBS", f"{_MOST_WAITING} jobs are waiting already", remedy=remedy)
         job_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
         (self.folder / job_id).mkdir()
         self.write(Job(job_id, request, "queued", created=time.time()))
@@ -85,18 +93,14 @@ class Jobs:
         # The lock before the job: a worker writes how the job ended before it lets go.
         alive = self.lock.held
         job = self._read(job_id)
-        if job.state in PENDING and not alive:
-            return replace(job, state="interrupted")
-        if job.state in STARTED and self._silent(job):
-            return replace(job, state="hung")
-        if job.state == "queued":
-            earlier = [other for other in self.waiting() if other.created < job.created]
-            return replace(job, position=len(earlier) + 1)
-        return job
+        return self._now(job, alive, self.waiting() if job.state == "queued" else [])
 
     def list(self) -> list[Job]:
         """All jobs that can be read, newest first."""
-        return sorted(self._each(self.get), key=lambda job: job.created, reverse=True)
+        alive = self.lock.held
+        jobs = sorted(self._each(self._read), key=lambda job: job.created, reverse=True)
+        waiting = [job for job in jobs if job.state == "queued"]
+        return [self._now(job, alive, waiting) for job in jobs]
 
     def pace(self, model: str) -> float:
         """Seconds of learning per prompt and iteration: those of a past job, else a guess."""
@@ -111,11 +115,12 @@ class Jobs:
 
         A worker that hangs cannot be asked: it is ended, and the job is interrupted.
         """
-        job = self.get(job_id)
-        if job.state == "hung":
-            self._end_worker(job)
-        else:
-            (self._folder(job_id) / "stop").touch()
+        with self._ending:  # whoever comes second finds another worker, or none
+            job = self.get(job_id)
+            if job.state == "hung":
+                self._end_worker(job)
+                return
+        (self._folder(job_id) / "stop").touch()
 
     def resume(self, job_id: str) -> None:
         """Queue a stopped, failed or interrupted job again; it goes on from its checkpoint."""
@@ -163,7 +168,7 @@ class Jobs:
         write_atomically(self.folder / job.id / "job.json", json.dumps(data).encode())
 
     def _start_worker(self) -> None:
-        lock = self.lock.claim()
+        lock, waiting = self.lock.claim(), [job.id for job in self.waiting()]
         if lock is None:
             return
         with lock:
@@ -178,7 +183,17 @@ class Jobs:
                 start_new_session=True,  # Ctrl-C is for the server
             )
             self.lock.sign(lock, worker.pid)
-        threading.Thread(target=worker.wait, daemon=True).start()  # leaves no zombie
+        threading.Thread(target=self._attend, args=[worker, waiting], daemon=True).start()
+
+    def _attend(self, worker: subprocess.Popen, waiting: list[str]) -> None:
+        """Wait for the end of a worker, which leaves no zombie so; if it died, start another.
+
+        One that took none of the jobs that waited would only die again.
+        """
+        worker.wait()
+        left = [job.id for job in self.waiting()]
+        if left and left != waiting:
+            self._start_worker()
 
     def _end_worker(self, job: Job) -> None:
         """Kill the worker that hangs in this job; another one goes on with the queue."""
@@ -187,6 +202,16 @@ class Jobs:
         message = f"The worker gave no sign of life for {silence:.0f} s and was ended."
         self.write(replace(job, state="interrupted", message=message))
         self._start_worker()
+
+    def _now(self, job: Job, alive: bool, waiting: Sequence[Job]) -> Job:
+        """A job as written, and what its worker and those before it make of it."""
+        if job.state in PENDING and not alive:
+            return replace(job, state="interrupted")
+        if job.state in STARTED and self._silent(job):
+            return replace(job, state="hung")
+        if job.state == "queued":
+            return replace(job, position=1 + sum(e.created < job.created for e in waiting))
+        return job
 
     def _silent(self, job: Job) -> bool:
         """Whether the worker should have given a sign of life by now."""

@@ -13,6 +13,7 @@ import gradio as gr
 from app.checks import notices
 from app.job import JobRequest
 from app.job_handlers import job_menu
+from app.shelf import LONGEST_TITLE, tidy
 from app.studio import Studio
 from app.tabs import fragments
 from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
@@ -65,14 +66,20 @@ class LearnHandlers:
         return next(name for name, entry in MODELS.items() if entry.kind == kind)
 
     @notices
-    def fit(self, model: str, preview_prompt: str) -> tuple[Any, ...]:
-        """What depends on the model: menu of shipped sets, aims, budgets, preview prompt."""
+    def fit(self, model: str, preview_prompt: str, method: str, budget: str) -> tuple[Any, ...]:
+        """What depends on the model: shipped sets, aims, preview prompt, budgets, settings.
+
+        A budget that does not fit the model gives way to the first one, with its settings.
+        """
         ours = (preview_prompt or "") in ("", *PREVIEWS.values())
+        names = [name for _, name in budgets(model)]
+        stays = budget in names or method != _STEPWISE
         return (
             gr.Dropdown(self.sets(model), value=None),
             gr.Dropdown(aims(model), value=aims(model)[0]),
-            gr.Radio(budgets(model), value=next(iter(BUDGETS))),
             PREVIEWS[kind_of(model)] if ours else gr.skip(),
+            gr.Radio(budgets(model), value=budget if budget in names else names[0]),
+            *((gr.skip(),) * len(SETTINGS) if stays else self.budget(names[0])),
         )
 
     @notices
@@ -207,7 +214,7 @@ class LearnHandlers:
             title: what to call the map.
             source: prompts to steer away from, 2 or more, better 32.
             target: prompts to steer towards, 2 or more, better 32.
-            model: an installed model.
+            model: an installed model of the catalog.
             budget: quick, normal, thorough, paper (language) or paper (DMD2).
             heldout: number of prompts a side that are kept for measuring.
             method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid or aura, which have no
@@ -227,6 +234,10 @@ class LearnHandlers:
         return self._submit(JobRequest(_title(title), model, prompts, config, method=method))
 
     def _submit(self, request: JobRequest) -> str:
+        known = {*MODELS, *(entry.model for entry in self._studio.maps())}
+        if request.model not in known:
+            remedy = f"Give one of {', '.join(MODELS)}."
+            raise UserError("E_MODEL", f"model is {request.model!r:.60}", remedy=remedy)
         self._studio.models.require(request.model)
         return self._studio.jobs.submit(request)
 
@@ -307,4 +318,4 @@ def _lines(prompts: Sequence[str]) -> str:
 
 
 def _title(text: str | None) -> str:
-    return (text or "").strip()[:100] or "Untitled"
+    return tidy(text)[:LONGEST_TITLE] or "Untitled"

@@ -60,8 +60,10 @@ class Lock:
 
     def end_holder(self) -> None:
         """Kill whoever holds the lock and wait until it is free."""
-        with suppress(ProcessLookupError):
-            os.kill(int(self.file.read_text()), signal.SIGKILL)
+        with suppress(ProcessLookupError, ValueError):
+            holder = int(self.file.read_text())
+            if holder != os.getpid():  # we are only just handing it on
+                os.kill(holder, signal.SIGKILL)
         deadline = time.monotonic() + _DEATH_SECONDS
         while self.held and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.checks import map_menu, notices, number, prompt_text, seed_of
+from app.checks import Wishes, map_menu, notices, number, prompt_text, seed_of
 from app.compare_handlers import side_by_side
 from app.job import PENDING, Job, JobRequest
 from app.library import MapEntry, alike, prompts_of, siblings
@@ -69,6 +69,15 @@ class MethodHandlers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
+        self._chosen = Wishes()
+
+    def choose(
+        self, map_id: str | None, painted: dict[str, Any], request: gr.Request
+    ) -> tuple[Any, ...]:
+        """As `look`, of another map; what is being painted for the one before ends."""
+        if map_id not in painted.get("maps", ()):
+            self._chosen.count(request)
+        return self.look(map_id, painted)
 
     @notices
     def look(self, map_id: str | None, painted: dict[str, Any]) -> tuple[Any, ...]:
@@ -119,7 +128,12 @@ class MethodHandlers:
 
     @notices
     def paint(
-        self, map_id: str | None, prompt: str, seed: int | None, strength: float | None
+        self,
+        map_id: str | None,
+        prompt: str,
+        seed: int | None,
+        strength: float | None,
+        request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Paint one prompt and seed with the map of every method, the original first.
 
@@ -128,7 +142,7 @@ class MethodHandlers:
         """
         if not map_id or None in (seed, strength):
             return
-        entry = self._studio.entry(map_id)
+        entry, chosen = self._studio.entry(map_id), self._chosen.newest(request)
         self._studio.models.require(entry.model)
         text, seed, lam = prompt_text(prompt), seed_of(seed), number("λ", strength, -1, 1)
         found = self._found(entry)
@@ -137,6 +151,8 @@ class MethodHandlers:
         painted = {"maps": [each for each, _ in wanted], "prompt": text, "seed": seed}
         painted["strength"] = lam
         for labelled in side_by_side(self._studio, wanted, text, lam, seed):
+            if self._chosen.overtaken(chosen, request):
+                return
             left = len(wanted) - len(labelled)
             what = f"“{text}”, seed {seed}, λ = {lam:+g}: "
             what += f"{left} more to paint …" if left else f"click one to take it. {_FIGURE}"

@@ -31,7 +31,7 @@ class RatesHandlers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._wishes = Wishes()
+        self._wishes, self._chosen = Wishes(), Wishes()
 
     @notices
     def choose(self, map_id: str | None, openings: str, request: gr.Request) -> tuple[Any, ...]:
@@ -41,6 +41,7 @@ class RatesHandlers:
             Openings, words that are counted, progress, result.
         """
         self._wishes.count(request)
+        self._chosen.count(request)
         if not map_id:
             return gr.skip(), "", "", ""
         entry = self._studio.entry(map_id)
@@ -86,11 +87,15 @@ class RatesHandlers:
         wanted = [word for word in map(str.strip, (words or "").split(",")) if word]
         stream = self._rates(map_id or "", lines, wanted, seeds)
         counted, texts = "on topic" if wanted else "toxic", _in_all(lines, seeds)
+        chosen = self._chosen.newest(request)
         started = time.monotonic()
         yield fragments.hint("Writing the first texts …"), "", *_buttons(busy=True)
         for rows in stream:
             progress = fragments.progress(rows, texts, time.monotonic() - started)
             result = figures.rates(rows, counted) + fragments.rates(rows, counted)
+            if self._chosen.overtaken(chosen, request):
+                yield gr.skip(), gr.skip(), *_buttons(busy=False)  # not under another map's name
+                return
             if self._wishes.overtaken(wish, request):
                 yield fragments.hint(_STOPPED), result, *_buttons(busy=False)
                 return

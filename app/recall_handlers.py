@@ -62,7 +62,7 @@ class RecallHandlers:
     def from_picture(self, file: str, chosen: str | None) -> tuple[Any, ...]:
         """The settings that a saved picture carries; an original keeps the map that is chosen."""
         recipe = read_recipe(Path(file))
-        applied = recipe.maps or [(None, 0.0)]
+        applied = recipe.maps[: MOST_FURTHER + 2] or [(None, 0.0)]  # one more is refused below
         settings = Settings(
             [self._named(title, recipe.model, chosen) for title, _ in applied],
             # A strip was made at several strengths; it opens at its last picture.
@@ -201,7 +201,7 @@ class RecallHandlers:
             which = f"the map “{title:.60}” for {made_for}" if title else f"a map for {made_for}"
             what = f"{which}, which this picture needs, is not in the library"
             raise UserError("E_MAP", what, remedy="Learn or import it, then try again.")
-        return chosen if not title and chosen in fitting else fitting[0]
+        return chosen if chosen in fitting else fitting[0]
 
     def _is_made(self, query: str) -> bool:
         entries, image = self._look(Settings.of_link(query[1:]))

@@ -68,8 +68,8 @@ class Settings:
         number("length", self.length, 1, LONGEST)
         number("temperature", self.temperature, 0, 2)
         seed_of(self.seed)
-        if self.prompt:
-            prompt_text(self.prompt)
+        if self.prompt:  # as it will be made: what was made is found again, and copied, by it
+            object.__setattr__(self, "prompt", prompt_text(self.prompt))
 
     @classmethod
     def of_link(cls, query: str) -> Settings | None:

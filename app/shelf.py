@@ -16,13 +16,14 @@ from pathlib import Path
 from threading import Lock
 
 from app.archive import WEIGHTS, contents, open_parcel, pictures_in
+from app.job import PENDING
 from app.jobs import Jobs
 from app.library import MapEntry, read_map, stored
 from lineas_core import SteeringMaps, UserError, load_maps, save_maps
 from lineas_core.models.catalog import MODELS
 from lineas_core.storage import write_atomically
 
-__all__ = ["LONGEST_TITLE", "Shelf", "slug"]
+__all__ = ["LONGEST_TITLE", "Shelf", "slug", "tidy"]
 
 LONGEST_TITLE = 100
 
@@ -45,7 +46,7 @@ class Shelf:
 
     def maps(self) -> list[MapEntry]:
         """The maps of the folder by name, then those of the jobs, newest first."""
-        over = [job for job in self._jobs.list() if job.state in ("done", "stopped")]
+        over = [job for job in self._jobs.list() if job.state not in PENDING]
         places = [(job.id, job.map_folder) for job in over if job.map_folder]
         learnt = [read_map(map_id, "yours", folder) for map_id, folder in places]
         return [*stored("yours", self._folder), *filter(None, learnt)]
@@ -59,7 +60,7 @@ class Shelf:
 
     def rename(self, map_id: str, title: str) -> None:
         """Give a map another title; what else is written about it stays."""
-        entry, title = self._own(map_id), (title or "").strip()
+        entry, title = self._own(map_id), tidy(title)
         if not 1 <= len(title) <= LONGEST_TITLE:
             remedy = f"Give 1 to {LONGEST_TITLE} characters."
             raise UserError("E_TITLE", f"the name has {len(title)} characters", remedy=remedy)
@@ -153,6 +154,11 @@ class Shelf:
 
     def _of_job(self, entry: MapEntry) -> bool:
         return entry.folder.is_relative_to(self._jobs.folder)
+
+
+def tidy(title: str | None) -> str:
+    """A title as it can be sent: half a pair of surrogates, which a request may hold, cannot."""
+    return (title or "").encode("utf-8", "replace").decode().strip()
 
 
 def slug(title: str) -> str:

@@ -167,7 +167,8 @@ class Studio:
                 for texts in stream:
                     rows = zip(strengths, texts, toxicity(texts), strict=True)
                     yield [Written(*row) for row in rows]
-            scores = toxicity(texts), perplexity(model, prompts, texts)  # of the unsteered model
+            # Of the unsteered model.
+            scores = toxicity(texts), perplexity(model, prompts, texts, chat=chat)
         yield [Written(*row) for row in zip(strengths, texts, *scores, strict=True)]
 
     def rates(

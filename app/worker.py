@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -75,9 +76,10 @@ def _run(jobs: Jobs, job: Job, lock: IO[str]) -> None:
         message = str(error)
     except Exception:  # noqa: BLE001 - the queue goes on, whatever is wrong with this job
         message = f"internal error {secrets.token_hex(4)}"
-        with (folder / "log.txt").open("a") as log:
+        with suppress(OSError), (folder / "log.txt").open("a") as log:
             log.write(f"{message}\n{traceback.format_exc()}\n")
-    jobs.write(replace(job, state=state, message=message))
+    with suppress(OSError):  # on a full disk it counts as interrupted, and the others go on
+        jobs.write(replace(job, state=state, message=message))
 
 
 class _StoppedError(Exception):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -210,6 +211,8 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if config_text is None:
         raise _Refusal("it holds other tensors (a LoRA or a model?)")
     config = json.loads(config_text, object_pairs_hook=_no_duplicates)
+    if re.search("[\ud800-\udfff]", json.dumps(config, ensure_ascii=False)):
+        raise _Refusal("its metadata holds half a character")
     if config["format_version"] > FORMAT_VERSION:
         raise _Refusal(
             f"it has format {config['format_version']}, this version reads up to {FORMAT_VERSION}"

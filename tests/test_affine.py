@@ -125,3 +125,16 @@ def test_composing_maps_of_different_widths_is_refused():
     maps = [SteeringMaps({"a": _map(width=3)}), SteeringMaps({"a": _map(width=4)})]
     with pytest.raises(UserError, match="disagree on a: 3 and 4"):
         compose(maps, [1.0, 1.0])
+
+
+def test_strengths_for_different_numbers_of_rows_are_refused():
+    maps = SteeringMaps({"a": AffineMap.identity(3)})
+    with pytest.raises(UserError, match="2 and 3 strengths for the rows"):
+        compose([maps, maps], [[0.0, 1.0], [0.0, 0.5, 1.0]])
+
+
+def test_maps_of_two_devices_are_composed_on_the_last_one():
+    here = AffineMap.identity(3)
+    there = here.to(torch.device("meta"))
+    composed = compose([SteeringMaps({"a": here}), SteeringMaps({"a": there})], [1.0, 1.0])
+    assert composed["a"].scale.device.type == "meta"

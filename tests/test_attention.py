@@ -1,3 +1,6 @@
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -40,3 +43,21 @@ def test_long_attention_keeps_its_kernel(chosen):
 def test_a_pass_without_gradient_is_the_same_to_the_last_bit():
     with ShortAttention():
         assert torch.equal(_attend(17, grad=False), _attend(17)[0])
+
+
+def test_threads_leave_the_choice_of_kernels_as_it_was():
+    query = torch.randn(1, 1, 4, 8)
+
+    def attend(_):
+        for _ in range(300):
+            with ShortAttention():
+                F.scaled_dot_product_attention(query, query, query)
+
+    before, interval = torch.backends.cuda.flash_sdp_enabled(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(attend, range(3)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert torch.backends.cuda.flash_sdp_enabled() == before

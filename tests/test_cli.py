@@ -5,9 +5,9 @@ from fakes import save_model, tiny_image_model, tiny_language_model
 from PIL import Image
 from typer.testing import CliRunner
 
-from lineas_core import cli
+from lineas_core import AffineMap, SteeringMaps, UserError, cli
 from lineas_core.evaluate import sweep
-from lineas_core.storage import load_maps
+from lineas_core.storage import load_maps, save_maps
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +208,49 @@ def test_only_the_strength_tells_rows_of_an_evaluation_apart(learnt):
     rows = sweep(model, load_maps(learnt), ["hello"], metric="toxicity", strengths=[0.0, 0.0])
     first, second = rows
     assert first == second
+
+
+def test_a_run_that_fails_saves_the_best_so_far(workplace, monkeypatch):
+    def failing(*arguments, **options):
+        yield next(learn_iter(*arguments, **options))
+        raise UserError("E_DIVERGED", "the run diverged", remedy="Start again.")
+
+    from lineas_core import learn_iter
+
+    monkeypatch.setattr(cli, "learn_iter", failing)
+    result = _run(
+        "learn", workplace / "set.json", workplace / "failed", "--model", workplace / "model"
+    )
+    assert result.exit_code == 1
+    assert "the run diverged. Start again. The best maps so far are saved." in result.stderr
+    assert load_maps(workplace / "failed").metadata["iteration"] == 0
+
+
+def test_a_place_that_cannot_hold_a_map_is_refused_before_the_work(workplace):
+    result = _run("learn", workplace / "set.json", workplace / "set.json", "--model", "none")
+    assert result.exit_code == 2
+    assert "no folder for the map" in result.stderr
+    result = _run(
+        "learn", workplace / "set.json", workplace / "set.json" / "map", "--model", "none"
+    )
+    assert "no folder for the map" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(None, "no such file"), (b"\xff\x00\xfe", "looks binary"), (b" \n", "there are no texts")],
+)
+def test_openings_that_cannot_be_read_are_one_sentence(learnt, tmp_path, content, sentence):
+    if content is not None:
+        (tmp_path / "openings.txt").write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        CliRunner().invoke(
+            cli.app, ["sweep", str(learnt), str(tmp_path / "openings.txt")], catch_exceptions=False
+        )
+
+
+def test_a_map_without_a_model_is_one_sentence(workplace, tmp_path):
+    save_maps(SteeringMaps({"a": AffineMap.identity(3)}), tmp_path / "nameless")
+    arguments = ["sweep", str(tmp_path / "nameless"), str(workplace / "openings.txt")]
+    with pytest.raises(UserError, match="the map does not tell its model"):
+        CliRunner().invoke(cli.app, arguments, catch_exceptions=False)

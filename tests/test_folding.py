@@ -12,7 +12,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from lineas_core import AffineMap, SteeringMaps, compose, find_modules, fold, steer
+from lineas_core import AffineMap, SteeringMaps, compose, find_modules, fold, record, steer
 
 SMALL = {
     "vocab_size": 50,
@@ -139,3 +139,27 @@ def test_composed_maps_with_a_strength_for_each_row_are_hooked():
         with torch.no_grad(), fold(network, compose([maps, maps], [first, second])):
             alone = network(ids[row : row + 1]).logits
         assert torch.allclose(together[row], alone[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_folds_inside_another_steering_acts_after_it(family):
+    network = _network(family)
+    names = find_modules(network, "post-layernorms")
+    first, then = _maps(network, names), _maps(network, names)
+    ids = torch.arange(8).view(2, 4)
+    with steer(network, compose([first, then], [0.5, 1.0])):
+        expected = network(ids).logits
+    with steer(network, first, 0.5), fold(network, then):
+        torch.testing.assert_close(network(ids).logits, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_what_folds_while_another_records_leaves_the_recording_to_the_pass():
+    network = _network("llama")
+    names, ids = find_modules(network, "post-layernorms"), torch.arange(8).view(2, 4)
+    maps = _maps(network, names)
+    with record(network, names) as expected, steer(network, maps):
+        network(ids)
+    with record(network, names) as activations, fold(network, maps):
+        network(ids)
+    for name in names:
+        torch.testing.assert_close(activations[name], expected[name])

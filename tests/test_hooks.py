@@ -197,3 +197,10 @@ def test_a_wrong_number_of_strengths_is_refused(model):
         steer(model.network, _maps(model), [0.1, 0.2, 0.3]),
     ):
         _logits(model)
+
+
+def test_a_module_without_one_activation_is_refused(model):
+    names = ["model.layers.0.self_attn"]
+    sentence = "self_attn puts out a tuple, not one activation"
+    with pytest.raises(UserError, match=sentence), record(model.network, names):
+        model.forward(model.encode(["a b c"]))

@@ -144,3 +144,27 @@ def test_the_embedded_model_steers_and_stops_before_its_head():
     plain = model.generate(["Once upon a time"] * 8, seeds=seeds, sampling=SHORT)
     with steer(model.network, maps, 1.0):
         assert model.generate(["Once upon a time"] * 8, seeds=seeds, sampling=SHORT) != plain
+
+
+def test_an_empty_prompt_is_refused_by_its_number(model):
+    with pytest.raises(UserError, match="prompt 2 of 3 is empty"):
+        model.encode(["hello", "", "world"])
+
+
+PLAIN = "{{ messages[0]['content'] }}"  # nothing is put before it, no first token either
+
+
+def test_a_text_without_an_opening_is_judged_from_its_second_token(model, monkeypatch):
+    monkeypatch.setattr(model.tokenizer, "chat_template", PLAIN)
+    rows = model.log_likelihood(["", "h", ""], ["hello", "ello", ""], chat=True)
+    torch.testing.assert_close(rows[0], rows[1])
+    assert rows[0, 1] == 4
+    assert rows[2].tolist() == [0, 0]
+
+
+def test_an_answer_is_judged_within_the_template_it_was_written_in(model, monkeypatch):
+    monkeypatch.setattr(model.tokenizer, "chat_template", f"[{PLAIN}]")
+    asked = model.log_likelihood(["hi"], ["ho"], chat=True)
+    assert perplexity(model, ["hi"], ["ho"], chat=True) != perplexity(model, ["hi"], ["ho"])
+    monkeypatch.setattr(model.tokenizer, "chat_template", PLAIN)
+    torch.testing.assert_close(asked, model.log_likelihood(["[hi]"], ["ho"], chat=True))

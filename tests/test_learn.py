@@ -8,8 +8,9 @@ import torch
 from fakes import tiny_language_model
 from torch import nn
 
-from lineas_core import LearnConfig, UserError, learn, learn_iter
+from lineas_core import FitConfig, LearnConfig, UserError, learn, learn_iter
 from lineas_core.models.base import Inputs
+from lineas_core.wasserstein import wasserstein_1d
 
 SOURCE = ["a b c", "b c d", "c d e f", "d e", "e f g", "f g h a", "g h", "h a b"]
 TARGET = ["h g f", "g f e", "f e d c", "e d", "d c b", "c b a h", "b a", "a h g"]
@@ -278,3 +279,44 @@ def test_the_maps_say_how_they_were_made(model):
     assert facts["heldout"] < facts["heldout_start"]
     assert facts["config"]["optimizer"] == "adam"
     assert facts["source_size"] == 8
+
+
+def test_a_mini_batch_has_as_many_rows_of_either_side():
+    model, drawn = tiny_language_model(), []
+
+    def rows_of(x, y):
+        drawn.append((len(x), len(y)))
+        return wasserstein_1d(x, y)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lineas_core.problem.wasserstein_1d", rows_of)
+        learn(model, SOURCE, TARGET[:3], config=replace(EXACT, iterations=1, batch_size=4))
+    assert drawn == [(4, 3), (4, 3)]
+
+
+@pytest.mark.parametrize("iterations", [2, 12])
+def test_activations_that_are_not_finite_at_the_start_are_named(iterations):
+    model = tiny_language_model()
+    model.network.model.layers[1].post_attention_layernorm.weight.fill_(math.inf)
+    with pytest.raises(UserError, match=r"layers.1.post_attention_layernorm are not finite"):
+        learn(model, SOURCE, TARGET, config=replace(EXACT, iterations=iterations))
+
+
+def test_settings_of_another_method_are_refused(model):
+    with pytest.raises(UserError, match="the settings for lineas are a FitConfig"):
+        learn(model, SOURCE, TARGET, config=FitConfig())
+
+
+def test_short_memory_is_no_divergence(model, monkeypatch):
+    real = wasserstein_1d
+    calls = []
+
+    def short(x, y):
+        calls.append(0)
+        if len(calls) > 4:
+            raise MemoryError
+        return real(x, y)
+
+    monkeypatch.setattr("lineas_core.problem.wasserstein_1d", short)
+    with pytest.raises(UserError, match="memory does not suffice"):
+        learn(model, SOURCE, TARGET, config=EXACT)

@@ -1,10 +1,11 @@
 import json
 
 import pytest
+from fakes import tiny_image_model
 from PIL import Image
 
-from lineas_core import UserError
-from lineas_core.pictures import Recipe, save_png, strip
+from lineas_core import AffineMap, SteeringMaps, UserError
+from lineas_core.pictures import Recipe, paint, save_png, strip
 
 RECIPE = Recipe("a castle, by a lake", 7, "dmd2", 512, "LCMScheduler", [("ukiyo-e", 0.5)])
 
@@ -58,3 +59,25 @@ def test_a_strip_shows_every_picture_whole_under_its_strength():
         label = sheet.crop((left, 0, left + 64, 16))
         assert len(label.getcolors()) > 1
         assert label.getpixel((0, 0)) == ((0, 0, 0) if column == 1 else (255, 255, 255))
+
+
+def test_a_strip_is_painted_in_two_batches_where_the_memory_is_short(monkeypatch):
+    model, sizes = tiny_image_model(), []
+    maps = SteeringMaps({n: AffineMap.identity(w) for n, w in _widths(model).items()})
+    expected = paint(model, [maps], [[0.0], [0.5], [1.0]], "a b", 3)
+    real = model.generate
+
+    def short(prompts, *, seeds):
+        sizes.append(len(prompts))
+        if len(prompts) > 1:
+            raise MemoryError
+        return real(prompts, seeds=seeds)
+
+    monkeypatch.setattr(model, "generate", short)
+    images = paint(model, [maps], [[0.0], [0.5], [1.0]], "a b", 3)
+    assert sizes == [3, 1, 1, 1]
+    assert [image.tobytes() for image in images] == [image.tobytes() for image in expected]
+
+
+def _widths(model):
+    return {n: len(model.network.get_submodule(n).weight) for n in model.default_modules}

@@ -73,7 +73,8 @@ def methods(
         gallery = _gallery("Every method on this prompt; click one")
     look = {"inputs": [concept, painted], **QUIET}
     seen = [standing, start, others, timer, gallery]
-    gr.on([frame.expand, concept.change], handlers.look, outputs=seen, **look)
+    frame.expand(handlers.look, outputs=seen, **look)
+    concept.change(handlers.choose, outputs=seen, **look)
     others.click(handlers.learn_others, outputs=seen, **look)
     timer.tick(handlers.wait, outputs=[*seen, learnt], **look)
     gr.on(

@@ -103,9 +103,14 @@ def passage(
 
 
 def sweep(
-    prompt: str, rows: Sequence[Written], *, keywords: Sequence[str] = (), note: str = ""
+    title: str,
+    prompt: str,
+    rows: Sequence[Written],
+    *,
+    keywords: Sequence[str] = (),
+    note: str = "",
 ) -> str:
-    """A table of continuations, one row per strength, the original marked.
+    """A table of continuations by a map, one row per strength, the original marked.
 
     Every row tells its strength to whoever clicks it, see `app.tabs.text`.
     """
@@ -114,7 +119,7 @@ def sweep(
         f'<th scope="col">{head}</th>' for head in ("λ", "continuation", "toxicity", "perplexity")
     )
     return (
-        f"{hint(f'“{prompt} …” with one seed: the rows differ by λ alone. Click one to set λ.')}"
+        f"{hint(f'{title}, “{prompt} …”, one seed: the rows differ by λ. Click one to set λ.')}"
         f"{warning(note)}"
         f'<table class="sweep"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
     )

@@ -102,7 +102,12 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
     start = gr.Button("Start", variant="primary")
 
     filled = [title, source, target, heldout, preview, known]
-    model.change(handlers.fit, [model, preview], [shipped, aim, budget, preview], **QUIET)
+    model.change(
+        handlers.fit,
+        [model, preview, method, budget],
+        [shipped, aim, preview, budget, *settings.values()],
+        **QUIET,
+    )
     shipped.input(handlers.load_set, [model, shipped], filled, **QUIET)
     upload.upload(handlers.read_set, [model, upload], filled, **QUIET)
     gr.on([write.click, word.submit], handlers.write_set, [model, word, aim], filled, **QUIET)
@@ -195,6 +200,7 @@ def _watch(handlers: JobHandlers, job: gr.Dropdown) -> gr.Button:
         stop = gr.Button("Stop and keep the best", variant="stop", visible=False)
         resume = gr.Button("Resume", visible=False)
         try_it = gr.Button("Try it", variant="primary", visible=False)
+        delete = gr.Button("Delete", visible=False)
     curve, previews = (gr.HTML(apply_default_css=False) for _ in range(2))
     with gr.Accordion("Where in the network it steers", open=False):
         modules = gr.HTML(apply_default_css=False)
@@ -202,11 +208,15 @@ def _watch(handlers: JobHandlers, job: gr.Dropdown) -> gr.Button:
     look = {
         "fn": handlers.watch,
         "inputs": [job, seen],
-        "outputs": [job, state, report, stop, resume, try_it, curve, previews, modules, seen],
+        "outputs": [
+            *(job, state, report, stop, resume, try_it, delete),
+            *(curve, previews, modules, seen),
+        ],
         **QUIET,
     }
     gr.Timer(_SECONDS).tick(**look, queue=False)
     job.change(**look)
     stop.click(handlers.stop, [job], **QUIET).then(**look)
     resume.click(handlers.resume, [job], **QUIET).then(**look)
+    delete.click(handlers.delete, [job], **QUIET).then(**look)
     return try_it

@@ -11,13 +11,17 @@ __all__ = ["perplexity", "prose_perplexity"]
 
 
 def perplexity(
-    model: LanguageModel, openings: Sequence[str], continuations: Sequence[str]
+    model: LanguageModel,
+    openings: Sequence[str],
+    continuations: Sequence[str],
+    *,
+    chat: bool = False,
 ) -> list[float]:
     """Exp of the mean negative log-likelihood per token of each continuation; NaN when empty.
 
     Call it outside of `steer`: the unsteered model is the judge of what a steered one wrote.
     """
-    rows = model.log_likelihood(openings, continuations)
+    rows = model.log_likelihood(openings, continuations, chat=chat)
     return [math.exp(-total / count) if count else math.nan for total, count in rows.tolist()]
 
 

@@ -6,6 +6,7 @@ n prompts or rows, t tokens, v words of the vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,11 @@ class LanguageModel:
         """
         try:
             offline = options.get("local_files_only", False)
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
-            network = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **options)
+            plain: dict[str, Any] = {"trust_remote_code": False}  # None would ask, at a terminal
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline, **plain)
+            network = AutoModelForCausalLM.from_pretrained(
+                source, use_safetensors=True, **plain, **options
+            )
         except (OSError, ValueError) as error:
             raise UserError(
                 "E_MODEL",
@@ -165,17 +169,28 @@ class LanguageModel:
             yield self.tokenizer.batch_decode(ids, skip_special_tokens=True)
 
     @torch.no_grad()
-    def log_likelihood(self, openings: Sequence[str], continuations: Sequence[str]) -> Tensor:
+    def log_likelihood(
+        self, openings: Sequence[str], continuations: Sequence[str], *, chat: bool = False
+    ) -> Tensor:
         """Log-probability of every continuation after its opening, and its length in tokens.
+
+        Args:
+            openings: n texts.
+            continuations: what follows each of them.
+            chat: whether it followed the opening in the model's chat template.
 
         Returns:
             (n, 2): sum of natural log-probabilities, number of tokens; without a first token of
             the model's own, the first one of a text with no opening does not count.
         """
         rows = []
+        openings = self._worded(openings, chat)
         for opening, continuation in zip(openings, continuations, strict=True):
-            start = len(self.tokenizer(opening)["input_ids"])
-            ids = self.tokenizer(opening + continuation, return_tensors="pt")["input_ids"]
+            start, whole = (
+                self.tokenizer(text, add_special_tokens=not chat)["input_ids"]
+                for text in (opening, opening + continuation)
+            )
+            start, ids = len(start), torch.tensor([whole], dtype=torch.long)
             if ids.shape[1] < 2:  # the first token has nothing that it could follow from
                 rows.append(torch.zeros(2))
                 continue
@@ -189,27 +204,25 @@ class LanguageModel:
             rows.append(torch.stack([log_p.sum().cpu(), torch.tensor(float(len(chosen)))]))
         return torch.stack(rows)
 
+    def _worded(self, prompts: Sequence[str], chat: bool) -> list[str]:
+        """The prompts as the model reads them, which is in its chat template where asked for."""
+        if not chat:
+            return list(prompts)
+        if not self.tokenizer.chat_template:
+            raise UserError(
+                "E_CHAT",
+                f"{self.name} has no chat template",
+                remedy="Continue the text instead, or choose an instruct model.",
+            )
+        said = partial(
+            self.tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True
+        )
+        return [str(said([{"role": "user", "content": text}])) for text in prompts]
+
     def _openings(self, prompts: Sequence[str], chat: bool) -> dict[str, Tensor]:
-        texts = list(prompts)
+        texts = self._worded(prompts, chat)
         if not texts:
             raise UserError("E_PROMPT", "there is no prompt", remedy="Give at least one.")
-        if chat:
-            if not self.tokenizer.chat_template:
-                raise UserError(
-                    "E_CHAT",
-                    f"{self.name} has no chat template",
-                    remedy="Continue the text instead, or choose an instruct model.",
-                )
-            texts = [
-                str(
-                    self.tokenizer.apply_chat_template(
-                        [{"role": "user", "content": text}],
-                        tokenize=False,
-                        add_generation_prompt=True,
-                    )
-                )
-                for text in texts
-            ]
         tokens = self.tokenizer(
             texts,
             padding=True,

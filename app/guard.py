@@ -1,0 +1,50 @@
+"""Keeps other web pages away from a page that needs no login because only this machine sees it.
+
+A browser lets any web page send requests to this machine: to its address (the answer is hidden,
+but a file is stored or a job starts all the same), or, by a name that suddenly means this machine
+(DNS rebinding), with the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = ["LOCAL", "Guard"]
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+"""Names of this machine."""
+
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard:
+    """ASGI middleware: refuses requests to other names, and from other pages what is not read."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Answer 403, or hand on."""
+        if scope["type"] in ("http", "websocket") and not _welcome(scope):
+            kind = [(b"content-type", b"text/plain")]
+            await send({"type": "http.response.start", "status": 403, "headers": kind})
+            await send({"type": "http.response.body", "body": b"This page is for this machine."})
+            return
+        await self._app(scope, receive, send)
+
+
+def _welcome(scope: dict[str, Any]) -> bool:
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    host, origin = headers.get(b"host", ""), headers.get(b"origin")
+    if _name(f"//{host}") not in LOCAL:
+        return False
+    return scope.get("method") in _READING or origin is None or urlsplit(origin).netloc == host
+
+
+def _name(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
