@@ -2,9 +2,11 @@
 # ruff: noqa: ARG002 - the fakes take what the real ones take
 
 import math
+import socket
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,7 +39,7 @@ RECORDS = [
 
 class FakeJobs:
     def __init__(self):
-        self.jobs, self.submitted, self.stopped = [], [], []
+        self.jobs, self.submitted, self.stopped, self.deleted = [], [], [], []
 
     def list(self):
         return self.jobs
@@ -49,6 +51,9 @@ class FakeJobs:
 
     def stop(self, job_id):
         self.stopped.append(job_id)
+
+    def delete(self, job_id):
+        self.deleted.append(job_id)
 
     def records(self, job_id):
         return RECORDS
@@ -132,6 +137,9 @@ def studio():
     return FakeStudio()
 
 
+ME = SimpleNamespace(session_hash="me")
+
+
 def _generate(handlers, strength=1.0, map_id="topic", prompt="The man", session="me"):
     request = SimpleNamespace(session_hash=session)
     return handlers.generate(strength, map_id, prompt, 1, 20, 1.0, False, request)
@@ -199,15 +207,26 @@ def test_a_notice_shows_markup_as_text(studio):
 
 
 def test_the_sweep_marks_the_original(studio):
-    *_, table = Handlers(studio).sweep("topic", "The man", 1, 20, 1.0, False)
+    *_, table = Handlers(studio).sweep("topic", "The man", 1, 20, 1.0, False, ME)
     assert table.count("<tr ") == 9
     assert table.count('<tr class="original" data-strength="0.0"') == 1
     assert "<img" not in table
     assert HARMFUL.split(" makes ")[1] not in table
 
 
+def test_a_sweep_ends_when_another_map_is_chosen(studio):
+    handlers = Handlers(studio)
+    stream = handlers.sweep("topic", "The man", 1, 20, 1.0, False, ME)
+    assert "&lt;img" in next(stream)  # the title of its map
+    handlers.choose("toxic", "The man", [], SimpleNamespace(session_hash="somebody"))
+    next(stream)
+    handlers.choose("toxic", "The man", [], ME)
+    assert list(stream) == []
+    assert studio.closed == 1
+
+
 def test_the_sweep_of_an_offensive_map_says_which_side_may_harm(studio):
-    *_, table = Handlers(studio).sweep("toxic", "You are", 1, 20, 1.0, False)
+    *_, table = Handlers(studio).sweep("toxic", "You are", 1, 20, 1.0, False, ME)
     assert "Negative λ makes texts more offensive" in table
 
 
@@ -223,7 +242,7 @@ def test_a_text_is_blurred_where_it_is_likely_offensive_and_opened_once_it_is_wh
     assert "blurred" not in fragments.passage("Steered", "You", civil)
     for shown in (
         fragments.passage("Original", "You", rude, keywords=["idiot"]),
-        fragments.sweep("You", [rude], keywords=["idiot"]),
+        fragments.sweep("Topic", "You", [rude], keywords=["idiot"]),
     ):
         assert "<details" in shown
         assert 'class="blurred" aria-hidden="true">you <mark>idiot</mark></span>' in shown
@@ -234,11 +253,11 @@ def test_a_text_is_blurred_where_it_is_likely_offensive_and_opened_once_it_is_wh
 
 def test_a_map_of_an_offensive_concept_brings_its_openings_and_a_content_note(studio):
     handlers = Handlers(studio)
-    _, note, _, _, prompt, examples, *_ = handlers.choose("toxic", "The man")
+    _, note, _, _, prompt, examples, *_ = handlers.choose("toxic", "The man", [], ME)
     assert prompt == "You people"
     assert examples["samples"] == [["You are"], ["You people"]]
     assert "blurred until you click" in note
-    _, note, _, _, prompt, *_ = handlers.choose("topic", "My own words")
+    _, note, _, _, prompt, *_ = handlers.choose("topic", "My own words", [], ME)
     assert not isinstance(prompt, str)  # stays
     assert note == ""
 
@@ -282,13 +301,29 @@ def test_an_aim_of_another_kind_of_model_is_refused(studio):
     ],
 )
 def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview):
-    sets, aim, names, prompt = LearnHandlers(studio).fit(model, "A castle by a lake")
+    fit = partial(LearnHandlers(studio).fit, model)
+    sets, aim, prompt, names, *settings = fit("A castle by a lake", "lineas", "thorough")
     assert aim.value == aim.choices[0][1]
     assert [value for _, value in sets.choices] == [stem]
     assert [value for _, value in names.choices] == ["quick", "normal", "thorough", paper]
     assert prompt == preview
-    *_, kept = LearnHandlers(studio).fit(model, "My own words")
+    assert names.value == "thorough"  # and its settings stay as they are
+    assert {str(each) for each in settings} == {str(gr.skip())}
+    _, _, kept, *_ = fit("My own words", "lineas", "quick")
     assert not isinstance(kept, str)
+
+
+def test_a_budget_of_another_kind_of_model_gives_way_with_its_settings(studio):
+    *_, names, settings = _split(LearnHandlers(studio).fit("emoji-world", "", "lineas", "normal"))
+    assert names.value == "normal"
+    given = ("smollm2-135m", "", "lineas", "paper (DMD2)")
+    *_, names, settings = _split(LearnHandlers(studio).fit(*given))
+    assert names.value == "quick"
+    assert dict(zip(SETTINGS, settings, strict=True))["learning_rate"] == 0.02
+
+
+def _split(answers):
+    return *answers[:4], answers[4:]
 
 
 def test_a_counter_shows_problems_at_once(studio):
@@ -348,7 +383,8 @@ def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
     [
         ({"source": "only one"}, "source"),
         ({"heldout": 3}, "0 to 2 possible"),
-        ({"model": "missing"}, "Click Install"),
+        ({"model": "gemma-3-270m"}, "Click Install"),
+        ({"model": "owner/any"}, "Give one of smollm2-135m"),
         ({"source": ""}, "0 prompts found"),
         ({"target": "\udcff\nb"}, "target.txt, line 1"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),
@@ -358,7 +394,7 @@ def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
     ],
 )
 def test_a_form_that_cannot_work_is_refused_in_one_sentence(studio, changes, sentence):
-    studio.models.missing = {"missing"}
+    studio.models.missing = {"gemma-3-270m"}
     with pytest.raises(gr.Error, match=sentence):
         _start(LearnHandlers(studio), **changes)
     assert studio.jobs.submitted == []
@@ -393,15 +429,23 @@ def test_an_upload_that_cannot_be_read_is_one_sentence(studio, tmp_path, name, c
 def test_watching_redraws_only_what_changed(studio):
     handlers = JobHandlers(studio)
     studio.jobs.jobs = [JOB]
-    menu, state, report, stop, resume, try_it, curve, previews, _, seen = handlers.watch(None, "")
+    menu, state, report, *buttons, curve, previews, _, seen = handlers.watch(None, "")
     assert menu.value == JOB.id
     assert "iteration 2 of 4" in state
     assert "about 4 s left" in state
-    assert [button.visible for button in (stop, resume, try_it)] == [True, False, False]
+    assert [button.visible for button in buttons] == [True, False, False, False]
     assert "held-out distance <b>50%</b>" in curve
     assert report == ""
     assert "<img" not in state + previews
     assert set(map(str, handlers.watch(JOB.id, seen))) == {str(gr.skip())}
+
+
+def test_a_job_that_left_no_map_can_be_deleted(studio):
+    studio.jobs.jobs = [replace(JOB, state="failed")]
+    *_, try_it, delete, _, _, _, _ = JobHandlers(studio).watch(None, "")
+    assert (try_it.visible, delete.visible) == (False, True)
+    JobHandlers(studio).delete(JOB.id)
+    assert studio.jobs.deleted == [JOB.id]
 
 
 def test_a_job_that_hangs_says_what_to_do_and_offers_it(studio):
@@ -418,6 +462,17 @@ def test_an_empty_list_of_jobs_names_the_next_step(studio):
 def test_the_endpoint_refuses_an_unknown_budget(studio):
     with pytest.raises(gr.Error, match="quick, normal"):
         LearnHandlers(studio).learn("t", ["a", "b"], ["c", "d"], budget="huge")
+
+
+def test_a_program_does_not_choose_what_this_machine_downloads(studio):
+    with pytest.raises(gr.Error, match="model is 'owner/any'. Give one of smollm2-135m"):
+        LearnHandlers(studio).learn("t", ["a", "b"], ["c", "d"], model="owner/any")
+    assert studio.jobs.submitted == []
+
+
+def test_half_a_character_in_a_title_does_not_break_the_list_of_jobs(studio):
+    LearnHandlers(studio).learn("x\ud83e", ["a", "b"], ["c", "d"], model="tiny")
+    assert [request.title for request in studio.jobs.submitted] == ["x?"]
 
 
 def _records(*heldout):
@@ -480,3 +535,15 @@ def test_a_public_page_without_a_login_does_not_start(arguments):
     )
     assert ended.returncode == 2
     assert "user:password" in ended.stderr.splitlines()[-1]
+
+
+def test_a_port_that_is_taken_is_one_sentence_and_touches_no_data(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        command = [sys.executable, "app.py", "--port", port, "--data-dir", str(tmp_path / "data")]
+        ended = subprocess.run(
+            command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+        )
+    assert ended.returncode == 2
+    assert f"127.0.0.1:{port} cannot be used" in ended.stderr.splitlines()[-1]
+    assert not (tmp_path / "data").exists()

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import os
@@ -373,7 +374,8 @@ def test_a_job_that_comes_while_the_worker_is_leaving_is_not_left_behind(
     def and_then_one_comes(self):
         found = waiting(self)
         if not found and not late:
-            late.append(self.submit(request_))  # too late for this look, and the lock is held
+            late.append("")  # who submits looks at the queue, too
+            late[0] = self.submit(request_)  # too late for this look, and the lock is held
         return found
 
     monkeypatch.setattr(app.worker, "load_model", lambda *_: object())
@@ -482,3 +484,39 @@ def test_a_new_job_is_timed_by_the_last_one_on_its_model(idle, request_):
     assert idle.pace(request_.model) == pytest.approx(2 / len(request_.prompts.source))
     assert idle.pace("another") != idle.pace(request_.model)
     assert idle.pace("gemma-3-270m") > idle.pace("smollm2-135m") > 0
+
+
+def test_a_worker_that_dies_leaves_its_queue_to_the_next_one(request_, tmp_path):
+    jobs = Jobs(tmp_path)
+    endless = replace(request_, config=replace(LONG, iterations=100_000))
+    dies, after = jobs.submit(endless), jobs.submit(replace(request_, config=SHORT))
+    wait_until(lambda: jobs.get(dies).iteration >= 1)
+    for worker in workers(tmp_path):
+        os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: jobs.get(after).state == "done")
+    assert jobs.get(dies).state == "interrupted"
+
+
+def test_a_program_cannot_fill_the_queue(idle, request_):
+    with held(idle):
+        for _ in range(50):
+            idle.submit(request_)
+        assert [job.position for job in idle.list()] == [*range(50, 0, -1)]
+        with pytest.raises(UserError, match="50 jobs are waiting already"):
+            idle.submit(request_)
+
+
+@pytest.mark.usefixtures("faults")
+def test_a_full_disk_does_not_end_the_worker(idle, request_, monkeypatch):
+    write, full = Jobs.write, []
+
+    def no_room_for_failures(self, job):
+        if job.state == "failed":
+            full.append(job.id)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, job)
+
+    monkeypatch.setattr(Jobs, "write", no_room_for_failures)
+    broken, done = worked_off(idle, 1, 0, request=request_)
+    assert full == [broken.id]
+    assert (broken.state, done.state) == ("interrupted", "done")

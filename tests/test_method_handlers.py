@@ -17,6 +17,7 @@ from lineas_core.baselines import METHODS
 from lineas_core.hooks import find_modules
 
 PROMPTS = PromptSet(("a b", "b c"), ("y z", "x y"), ("c d",), ("w x",), keywords=("with ab",))
+ME = SimpleNamespace(session_hash="me")
 CLOSED_FORM = [name for name in METHODS if name != "lineas"]
 MODULES = {"down.0": 2, "up.0": 2}
 
@@ -124,7 +125,7 @@ def test_only_maps_of_the_same_prompts_and_model_stand_beside_each_other(studio,
         studio.map("copy", "lineas", sha256="mine"),
         studio.map("unmeasured", "mean-act", heldout=None),
     ]
-    *_, (labelled, told, painted) = handlers.paint("mine", "A valley", 3, 0.75)
+    *_, (labelled, told, painted) = handlers.paint("mine", "A valley", 3, 0.75, ME)
     assert painted["maps"] == ["", "mine", "unmeasured", "iti"]
     assert [label for _, label in labelled] == [
         "original\nheld-out 2.00",
@@ -138,7 +139,7 @@ def test_only_maps_of_the_same_prompts_and_model_stand_beside_each_other(studio,
 
 def test_a_picture_that_is_clicked_brings_back_all_that_made_it(studio, handlers):
     studio.entries.append(studio.map("iti", "iti-c"))
-    *_, (*_, painted) = handlers.paint("mine", "A valley", 3, 1)
+    *_, (*_, painted) = handlers.paint("mine", "A valley", 3, 1, ME)
     menu, *settings = handlers.take(painted, SimpleNamespace(index=2))
     assert menu.value == "iti"
     assert settings == [1, "A valley", 3, ["iti", "A valley"]]
@@ -148,6 +149,17 @@ def test_a_picture_that_is_clicked_brings_back_all_that_made_it(studio, handlers
 def test_pictures_stay_while_one_of_their_maps_is_chosen(handlers):
     assert handlers.look("mine", {"maps": ["", "mine"]})[-1] == gr.skip()
     assert handlers.look("mine", {"maps": ["", "robot"]})[-1] == []
+
+
+def test_another_map_ends_the_painting_for_the_one_before(studio, handlers, monkeypatch):
+    monkeypatch.setattr("app.compare_handlers._AT_ONCE", 1)
+    studio.entries += [studio.map("iti", "iti-c"), studio.map("other", "caa", None)]
+    stream = handlers.paint("mine", "A valley", 3, 1, ME)
+    *_, painted = next(stream)
+    handlers.choose("iti", painted, ME)  # one of those that are painted
+    next(stream)
+    assert handlers.choose("other", painted, ME)[-1] == []
+    assert list(stream) == []
 
 
 def test_once_all_have_learnt_they_are_painted(studio, handlers):
@@ -161,5 +173,5 @@ def test_once_all_have_learnt_they_are_painted(studio, handlers):
 
 
 def test_nothing_is_painted_while_a_number_is_typed(handlers):
-    assert list(handlers.paint("mine", "A valley", None, 1)) == []
-    assert list(handlers.paint(None, "A valley", 1, 1)) == []
+    assert list(handlers.paint("mine", "A valley", None, 1, ME)) == []
+    assert list(handlers.paint(None, "A valley", 1, 1, ME)) == []

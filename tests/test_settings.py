@@ -80,3 +80,7 @@ def test_a_long_prompt_in_any_script_still_fits_into_a_link():
     settings = Settings(["a"], [1], "🦊" * 2000)
     assert Settings.of_link(settings.query[1:]) == settings
     assert quote("🦊") in settings.query
+
+
+def test_a_prompt_is_compared_and_copied_as_it_is_made():
+    assert Settings(["a"], [1], "a castle ") == Settings(["a"], [1], "a castle")

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -195,8 +196,8 @@ def test_an_id_that_is_not_the_users_is_refused(shelf, map_id):
 
 
 def test_a_job_that_is_not_over_stays(shelf, jobs):
-    jobs.write(Job(JOB, JobRequest("Learnt", "smollm2-135m", PROMPTS), "failed", created=1.0))
-    with pytest.raises(UserError, match="cannot be changed"):
+    jobs.write(Job(JOB, JobRequest("Learnt", "smollm2-135m", PROMPTS), "running", created=1.0))
+    with jobs.lock.claim(), pytest.raises(UserError, match="cannot be changed"):
         shelf.delete(JOB)
 
 
@@ -216,3 +217,14 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(shelf, monkeypatc
 )
 def test_a_title_becomes_the_name_of_a_file(title, name):
     assert slug(title) == name
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed"])
+def test_the_best_map_of_a_job_that_ended_early_is_there(shelf, jobs, state):
+    jobs.write(replace(jobs.get(JOB), state=state))
+    assert JOB in _titles(shelf)
+
+
+def test_half_a_character_in_a_name_does_not_break_the_library(shelf):
+    shelf.rename("letters", "x\ud83e")
+    assert _titles(shelf)["letters"] == "x?"

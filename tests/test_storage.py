@@ -199,3 +199,9 @@ def test_writing_replaces_a_file_whole(tmp_path):
     write_atomically(file, b"new")
     assert file.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_half_a_character_in_the_metadata_is_refused(tmp_path):
+    folder = save_maps(_maps(keywords=["\ud83e"]), tmp_path / "map")
+    with pytest.raises(UserError, match="half a character"):
+        load_maps(folder)

@@ -75,10 +75,12 @@ class LanguageModel:
         """
         try:
             offline = options.get("local_files_only", False)
-            plain: dict[str, Any] = {"trust_remote_code": False}  # None would ask, at a terminal
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline, **plain)
+            # Said outright: left out, a repository with code of its own is asked about.
+            tokenizer = AutoTokenizer.from_pretrained(
+                source, local_files_only=offline, trust_remote_code=False
+            )
             network = AutoModelForCausalLM.from_pretrained(
-                source, use_safetensors=True, **plain, **options
+                source, use_safetensors=True, trust_remote_code=False, **options
             )
         except (OSError, ValueError) as error:
             raise UserError(
