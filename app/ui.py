@@ -106,4 +106,6 @@ def build_demo(studio: Studio) -> gr.Blocks:
         gr.api(rates.rates, api_name="rates")
         gr.api(learning.learn, api_name="learn", queue=False)
         gr.api(watching.job, api_name="job", queue=False)
+        gr.api(watching.stop, api_name="stop_job", queue=False)
+        gr.api(watching.resume, api_name="resume_job", queue=False)
     return demo
