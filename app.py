@@ -69,7 +69,7 @@ def _taken(host: str, port: int) -> str:
         with socket.create_server(address[:2], family=family):
             return ""
     except OSError as error:
-        return error.strerror or str(error)
+        return os.strerror(error.errno) if error.errno else str(error)
 
 
 if __name__ == "__main__":

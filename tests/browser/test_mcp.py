@@ -16,7 +16,8 @@ streamable_http = pytest.importorskip("mcp.client.streamable_http")
 def test_a_client_finds_the_tools_and_paints(letters, tmp_path):
     with served(Studio(tmp_path, assets=letters), mcp_server=True) as url:
         tools, answer = asyncio.run(_talk(f"{url}gradio_api/mcp/"))
-    assert {"list_maps", "make_pictures", "continue_text", "learn", "job", "stop_job", "resume_job"} <= set(tools)
+    jobs = {"learn", "job", "stop_job", "resume_job"}
+    assert {"list_maps", "make_pictures", "continue_text", *jobs} <= set(tools)
     assert "strengths" in tools["make_pictures"]
     original, steered = literal_eval(answer)
     assert (original["strength"], steered["strength"]) == (0.0, 1.0)
