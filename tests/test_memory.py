@@ -125,7 +125,7 @@ def test_a_run_without_memory_halves_its_chunks_once_by_itself(image, monkeypatc
 def test_a_run_that_lacks_memory_again_says_what_to_change(image, monkeypatch):
     _out_of_memory_at(monkeypatch, image, 4, 6)
     run = learn_iter(image, SOURCE, TARGET, config=EXACT)
-    with pytest.raises(UserError, match="steer fewer modules"):
+    with pytest.raises(UserError, match="learn with fewer modules"):
         list(run)
     assert not any(module._forward_hooks for module in image.network.modules())
     assert not any("forward" in vars(module) for module in image.network.modules())
