@@ -16,6 +16,10 @@ __all__ = ["LOCAL", "Guard"]
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Names of this machine."""
 
+_REFUSAL = (
+    b"This page is for this machine alone. For others start it with --host and --auth, "
+    b"behind a proxy with --root-path."
+)
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -30,7 +34,7 @@ class Guard:
         if scope["type"] in ("http", "websocket") and not _welcome(scope):
             kind = [(b"content-type", b"text/plain")]
             await send({"type": "http.response.start", "status": 403, "headers": kind})
-            await send({"type": "http.response.body", "body": b"This page is for this machine."})
+            await send({"type": "http.response.body", "body": _REFUSAL})
             return
         await self._app(scope, receive, send)
 

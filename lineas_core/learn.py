@@ -2,7 +2,8 @@
 
 Differs from the paper: the learning rate multiplies γ in the proximal step, as proximal gradient
 descent on Eq. 3.6 needs; Algorithm 1 leaves it out. With Adam each coordinate has a rate of its
-own there, see `lineas_core.sparsity`. See also `lineas_core.problem`.
+own there, see `lineas_core.sparsity`, and γ chooses coordinates without shrinking the map, see
+`lineas_core.descent`. See also `lineas_core.problem`.
 """
 
 from __future__ import annotations
