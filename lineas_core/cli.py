@@ -19,7 +19,8 @@ from lineas_core.config import BUDGETS
 from lineas_core.errors import UserError
 from lineas_core.evaluate import METRICS, sweep, sweep_pictures
 from lineas_core.export import export_norms
-from lineas_core.hooks import find_modules, steer
+from lineas_core.folding import fold
+from lineas_core.hooks import find_modules
 from lineas_core.learn import Iterate, learn_iter
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, fetch, load_model
 from lineas_core.pictures import Recipe, paint, recipe_of, save_png, strip
@@ -146,7 +147,7 @@ def generate(
             images = paint(loaded, concepts, each, text, seed)
             rows = [_saved(loaded, recipe, images, lams, output_dir)]
         else:
-            with steer(loaded.network, compose(concepts, applied)):
+            with fold(loaded.network, compose(concepts, applied)):
                 rows = _continue(loaded, text, seed, lams, sampling, chat)
         for row in rows:
             facts = {"prompt": text, "seed": seed, "maps": map or [], **row}

@@ -54,14 +54,14 @@ class Descent:
         """
         config, rate = self._config, self.rate(iteration)
         chosen = config.standardise and iteration >= _CHOOSING * config.iterations
-        support = self.parameters.detach() != 0
+        support = self.parameters.detach() != 0 if config.sparsity and chosen else None
         self._optimizer.param_groups[0]["lr"] = rate
         self.parameters.grad = gradient
         self._optimizer.step()
         if not config.sparsity:
             return
         with torch.no_grad():
-            if chosen:
+            if support is not None:
                 self.parameters.mul_(support)
                 return
             threshold = config.sparsity * self._reach(rate)
