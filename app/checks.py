@@ -21,6 +21,7 @@ import gradio as gr
 from app.library import MapEntry
 from app.studio import Studio
 from lineas_core import UserError
+from lineas_core.memory import memory_told
 from lineas_core.models.catalog import MODELS, Kind
 from lineas_core.prompt_files import MAX_CHARACTERS
 
@@ -123,7 +124,8 @@ def prompt_text(text: object) -> str:
 @contextmanager
 def _as_notices() -> Iterator[None]:
     try:
-        yield
+        with memory_told():
+            yield
     except UserError as error:
         sentence = html.escape(str(error), quote=False)  # Gradio shows notices as HTML
         raise gr.Error(sentence, print_exception=False) from error

@@ -34,6 +34,7 @@ from lineas_core.baselines import METHODS
 from lineas_core.errors import UserError
 from lineas_core.hooks import find_modules
 from lineas_core.learn import Iterate, learn_iter
+from lineas_core.memory import memory_told
 from lineas_core.models import LanguageModel, TextToImageModel, load_model
 from lineas_core.storage import load_maps, save_maps, write_atomically
 
@@ -65,10 +66,11 @@ def _run(jobs: Jobs, job: Job, lock: IO[str]) -> None:
     folder, state, message = jobs.folder / job.id, "failed", ""
     jobs.write(replace(job, state="loading"))
     try:
-        model = _unless_stopped(folder, load_model, job.request.model)
-        jobs.write(replace(job, state="running"))
-        learn = _learn if job.request.iterations else _learn_in_one_pass
-        state = learn(model, job.request, folder)
+        with memory_told():
+            model = _unless_stopped(folder, load_model, job.request.model)
+            jobs.write(replace(job, state="running"))
+            learn = _learn if job.request.iterations else _learn_in_one_pass
+            state = learn(model, job.request, folder)
     except _StoppedError:
         jobs.write(replace(job, state="stopped"))
         _begin_anew(lock)

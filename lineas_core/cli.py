@@ -22,6 +22,7 @@ from lineas_core.export import export_norms
 from lineas_core.folding import fold
 from lineas_core.hooks import find_modules
 from lineas_core.learn import Iterate, learn_iter
+from lineas_core.memory import memory_told
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, fetch, load_model
 from lineas_core.pictures import Recipe, paint, recipe_of, save_png, strip
 from lineas_core.prompt_files import read_file, read_rows
@@ -44,7 +45,8 @@ def main() -> None:
     # It reports, line by line, what it does without.
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
-        app()
+        with memory_told():
+            app()
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from None

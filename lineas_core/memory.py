@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from lineas_core.attention import ShortAttention
 from lineas_core.errors import UserError
 
-__all__ = ["MemoryPlan", "checkpointed"]
+__all__ = ["MemoryPlan", "checkpointed", "memory_told"]
 
 _SHARE = 0.8  # of the free memory is planned with: allocators leave gaps
 _T = TypeVar("_T")
@@ -111,6 +111,21 @@ def checkpointed(network: nn.Module) -> Iterator[None]:
                 restore.callback(delattr, block, "forward")
                 block.forward = again  # type: ignore[method-assign]
         yield
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Tell of memory that runs out in here, wherever that is, as `E_MEMORY`.
+
+    Raises:
+        UserError: it did.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise _too_little() from error
 
 
 def _out_of_memory(error: Exception) -> bool:

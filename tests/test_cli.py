@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from fakes import save_model, tiny_image_model, tiny_language_model
+from fakes import ask_for_a_petabyte, save_model, tiny_image_model, tiny_language_model
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -201,6 +201,14 @@ def test_a_mistake_is_one_line_and_an_exit_code(arguments, code, monkeypatch, ca
         cli.main()
     assert caught.value.code == code
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_fit_into_memory_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["lineas_core", "generate", "hello"])
+    monkeypatch.setattr(cli, "load_model", ask_for_a_petabyte)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err.startswith("error: the memory does not suffice")
 
 
 def test_only_the_strength_tells_rows_of_an_evaluation_apart(learnt):

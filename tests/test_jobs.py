@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fakes import save_model, tiny_language_model
+from fakes import ask_for_a_petabyte, save_model, tiny_language_model
 
 import app.worker
 from app.job import Job, JobRequest
@@ -325,6 +325,13 @@ def test_a_fault_of_ours_leaves_a_trace_in_the_log_and_the_next_job_its_last_map
     assert "ZeroDivisionError" in log
     assert done.state == "done"
     assert load_maps(done.map_folder).metadata["iteration"] == SHORT.iterations
+
+
+def test_a_model_that_does_not_fit_into_memory_says_what_to_change(idle, request_, monkeypatch):
+    monkeypatch.setattr(app.worker, "load_model", ask_for_a_petabyte)
+    (job,) = worked_off(idle, 0, request=request_)
+    assert job.state == "failed"
+    assert "choose a smaller model" in job.message
 
 
 @pytest.mark.parametrize(("method", "strength"), [("mean-act", 1.0), ("iti-c", 0.5)])

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fakes import tiny_image_model, tiny_language_model
+from fakes import ask_for_a_petabyte, tiny_image_model, tiny_language_model
 
 from lineas_core import LearnConfig, UserError, find_modules, learn_iter
 from lineas_core import memory as memory_module
-from lineas_core.memory import MemoryPlan, checkpointed
+from lineas_core.memory import MemoryPlan, checkpointed, memory_told
 from lineas_core.problem import Problem
 
 SOURCE = ["a b c", "b c d", "c d e f", "d e", "e f g"]
@@ -198,3 +198,10 @@ def _gpu(monkeypatch, peaks, free):
 def test_pooling_all_positions_of_modules_of_different_size_is_refused(image):
     with pytest.raises(UserError, match="pooling is 'all'"):
         _gradient(image, replace(EXACT, pooling="all"))
+
+
+def test_memory_that_runs_out_anywhere_is_one_sentence():
+    with pytest.raises(UserError, match="memory does not suffice"), memory_told():
+        ask_for_a_petabyte()
+    with pytest.raises(RuntimeError, match="another"), memory_told():
+        raise RuntimeError("another")

@@ -3,7 +3,7 @@ import json
 
 import gradio as gr
 import pytest
-from fakes import save_model, tiny_image_model, tiny_language_model
+from fakes import ask_for_a_petabyte, save_model, tiny_image_model, tiny_language_model
 
 from app.album import paint
 from app.handlers import Handlers
@@ -108,6 +108,12 @@ def test_the_endpoint_answers_one_row_per_strength(studio):
 def test_a_fault_of_ours_shows_a_number_and_no_trace(studio, monkeypatch):
     monkeypatch.setattr(studio, "maps", lambda: 1 / 0)
     with pytest.raises(gr.Error, match=r"Internal error [0-9a-f]{8}"):
+        Handlers(studio).list_maps()
+
+
+def test_a_request_without_memory_is_told_what_to_change(studio, monkeypatch):
+    monkeypatch.setattr(studio, "maps", ask_for_a_petabyte)
+    with pytest.raises(gr.Error, match="memory does not suffice"):
         Handlers(studio).list_maps()
 
 
