@@ -7,6 +7,8 @@ from pathlib import Path
 
 import gradio as gr
 
+from lineas_core.tables import TABLES
+
 __all__ = ["results_tab"]
 
 _ABOUT = """Every figure here was measured on the models that come with the project, with maps
@@ -20,7 +22,8 @@ def results_tab(folder: Path) -> None:
     Args:
         folder: holds what `python -m lineas_core evaluate` writes.
     """
-    pages = [file.with_suffix(".md") for file in sorted(folder.glob("*.json"))]
+    stems = [f"{name}{edition}" for name in TABLES for edition in ("", "-paper")]
+    pages = [folder / f"{stem}.md" for stem in stems if (folder / f"{stem}.json").exists()]
     if not pages:
         gr.Markdown("No tables yet. `python -m lineas_core evaluate topics` makes the first.")
         return

@@ -5,6 +5,6 @@ from lineas_core.tables.table import EDITIONS, Cell, Table, cells_done, make, pa
 
 __all__ = ["EDITIONS", "TABLES", "Cell", "Table", "cells_done", "make", "page"]
 
-_ROOMS = (text, prose, truth, similarity, pictures, timing)
+_ROOMS = (pictures, text, prose, truth, similarity, timing)
 TABLES = {table.name: table for room in _ROOMS for table in room.TABLES}
-"""Name -> table."""
+"""Name -> table, in the order in which they are shown."""

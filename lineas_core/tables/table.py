@@ -154,9 +154,9 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
             lines.append(
                 _line([*cell["key"].values(), *told, *(at.get(s, "") for s in strengths)])
             )
-    dates = sorted({cell["date"] for cell in done})
+    dates = sorted(cell["date"] for cell in done)
     made = f"{len(done)} of {len(table.cells(edition))} lines"
-    when = f", {dates[0]} to {dates[-1]}" if dates else ""
+    when = ", " + " to ".join(sorted({dates[0], dates[-1]})) if dates else ""
     option = "" if edition == "small" else f" --edition {edition}"
     lines += ["", f"`python -m lineas_core evaluate {table.name}{option}`: {made}{when}.", ""]
     return "\n".join(lines)

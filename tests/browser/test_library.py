@@ -105,10 +105,10 @@ def measured(letters, tmp_path):
     (root / "tables").mkdir()
     columns = " | ".join(f"column {number}" for number in range(30))
     table = f"| {columns} |\n|{'---|' * 30}\n| {columns} |\n\n`the command`"
-    (root / "tables" / "some.json").write_text("[]")
-    (root / "tables" / "some.md").write_text(f"# Some table\n\n{table}\n")
+    (root / "tables" / "topics.json").write_text("[]")
+    (root / "tables" / "topics.md").write_text(f"# Some table\n\n{table}\n")
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><circle r="4"/></svg>'
-    (root / "tables" / "some.svg").write_text(drawing)
+    (root / "tables" / "topics.svg").write_text(drawing)
     return root
 
 
