@@ -32,13 +32,14 @@ ENOUGH = 32  # prompts a side, as in the paper
 SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fields(m.config))]
 """The fields of the settings of all methods."""
 _STEPWISE = next(iter(METHODS))  # the one method with iterations, and so with budgets
+_STYLE = "style"  # what fills a picture can come in without a word for it; a thing cannot
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether to remove
     "language": {"write about it": ("about", False), "keep off it": ("about", True)},
     "text-to-image": {
         "take a thing out": ("thing", True),
         "put a thing in": ("thing", False),
-        "take a style away": ("style", True),
-        "bring a style in": ("style", False),
+        "take a style away": (_STYLE, True),
+        "bring a style in": (_STYLE, False),
     },
 }
 
@@ -84,8 +85,13 @@ class LearnHandlers:
 
     @notices
     def load_set(self, model: str, stem: str | None) -> tuple[Any, ...]:
-        """A shipped set: title, both boxes, held-out prompts, preview, what is known of it."""
-        return _filled(self._studio.prompts.set_of(stem), model) if stem else (gr.skip(),) * 6
+        """A shipped set.
+
+        Returns:
+            Title, both boxes, held-out prompts, preview, what is known of it, and whether to
+            learn both ways.
+        """
+        return _filled(self._studio.prompts.set_of(stem), model) if stem else (gr.skip(),) * 7
 
     @notices
     def write_set(self, model: str, word: str, aim: str) -> tuple[Any, ...]:
@@ -96,7 +102,7 @@ class LearnHandlers:
             raise UserError("E_AIM", f"{aim!r} is nothing to aim at", remedy=remedy)
         template, remove = _AIMS[kind][aim]
         prompts = self._studio.prompts.about(word or "", template, kind, remove=remove)
-        return _filled(prompts, model)
+        return _filled(prompts, model, both_ways=template == _STYLE)
 
     @notices
     def read_set(self, model: str, path: str) -> tuple[Any, ...]:
@@ -291,7 +297,7 @@ def aims(model: str) -> list[str]:
     return [*_AIMS[kind_of(model)]]
 
 
-def _filled(prompts: PromptSet, model: str) -> tuple[Any, ...]:
+def _filled(prompts: PromptSet, model: str, *, both_ways: bool = False) -> tuple[Any, ...]:
     """Held-out prompts stand at the end of the boxes, where `PromptSet.holdout` takes them.
 
     A picture on the way is to show what is taken out or brought in, so it is one of the source
@@ -310,7 +316,7 @@ def _filled(prompts: PromptSet, model: str) -> tuple[Any, ...]:
     }
     kind = kind_of(model)
     painted = (*prompts.heldout_source, *prompts.source)[0] if kind == "text-to-image" else ""
-    return prompts.name, *boxes, held, painted or PREVIEWS[kind], known
+    return prompts.name, *boxes, held, painted or PREVIEWS[kind], known, both_ways
 
 
 def _lines(prompts: Sequence[str]) -> str:

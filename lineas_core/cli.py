@@ -71,6 +71,9 @@ def learn_command(
     modules: Annotated[
         str | None, typer.Option(help="Layer preset or regular expression; else the model's own.")
     ] = None,
+    both_ways: Annotated[
+        bool, typer.Option("--both-ways", help="Learn λ < 0, too: for styles of pictures.")
+    ] = False,
     micro_batch_size: Annotated[
         int | None, typer.Option(help="Prompts at a time, where memory is short.")
     ] = None,
@@ -82,10 +85,16 @@ def learn_command(
         if value not in table:
             raise typer.BadParameter(f"choose from {', '.join(table)}", param_hint=option)
     stepwise = method == "lineas"
-    if not stepwise and (iterations or budget != _QUICK):
-        raise typer.BadParameter("only lineas takes iterations or a budget", param_hint="--method")
+    if not stepwise and (iterations or both_ways or budget != _QUICK):
+        raise typer.BadParameter(
+            "only lineas takes iterations, a budget or both ways", param_hint="--method"
+        )
     base = replace(BUDGETS[budget], seed=seed) if stepwise else METHODS[method].config
-    changed: dict[str, Any] = {"iterations": iterations, "micro_batch_size": micro_batch_size}
+    changed: dict[str, Any] = {
+        "iterations": iterations,
+        "micro_batch_size": micro_batch_size,
+        "both_ways": both_ways or None,
+    }
     config = replace(base, **{k: v for k, v in changed.items() if v is not None})
     try:
         output.mkdir(parents=True, exist_ok=True)  # not after an hour's work

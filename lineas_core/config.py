@@ -28,6 +28,7 @@ _CHOICES = {
     "pooling": POOLING_CHOICES,
     "precision": PRECISIONS,
     "standardise": (True, False),
+    "both_ways": (True, False),
 }
 
 
@@ -72,6 +73,9 @@ class LearnConfig(FitConfig):
             every coordinate, 10 on the embedded picture model 2 to 14 % of them.
         standardise: learn in units of each coordinate's spread (see `lineas_core.problem`);
             False is the paper's plain loss.
+        both_ways: every other iteration carries the target prompts back to the source, with the
+            inverse maps. What a look is brought in with at λ = -1 is then learnt, too; an object
+            goes less surely.
         heldout_every: iterations between two evaluations on held-out prompts, 1 or more.
         seed: whole number, draws the mini-batches.
     """
@@ -83,6 +87,7 @@ class LearnConfig(FitConfig):
     batch_size: int | None = None
     sparsity: float = 0.0
     standardise: bool = True
+    both_ways: bool = False
     heldout_every: int = 10
     seed: int = 0
 

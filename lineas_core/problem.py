@@ -8,6 +8,8 @@ centre, spread   (D,): mean of x before steering and standard deviation of y. Wi
 
 Differs from the paper: by default the map is learnt as T(z) = z + α(z - centre) + spread·β and
 every coordinate's cost is divided by spread², so that one learning rate fits every model.
+With `both_ways` every other iteration minimises the distance of target prompts, steered by the
+inverse maps (λ = -1), to untouched source prompts; the paper leaves the inverse to itself.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -56,7 +58,12 @@ class Problem(Samples):
             )
         super().__init__(model, source, target, config, modules)
         if config.standardise:
-            self._unit, self._centre = self.spread, self.rows(self.source).mean(dim=0)
+            self._unit, self._centre = self.spread, self._untouched.mean(dim=0)
+
+    @cached_property
+    def _untouched(self) -> Tensor:
+        """Pooled activations of the source prompts in the untouched network, (n, D)."""
+        return self.rows(self.source)
 
     def zeros(self) -> Tensor:
         """The parameters of the untouched network, (2, D)."""
@@ -68,7 +75,7 @@ class Problem(Samples):
         return self.affine(1 + alpha, self._unit * beta - self._centre * alpha)
 
     def cost_and_gradient(self, parameters: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
-        """What the parameters cost on this iteration's prompts.
+        """What the parameters cost on this iteration's prompts, in its direction.
 
         Returns:
             Eq. 3.4 for every coordinate in squared units of its spread, (D,), and the gradient
@@ -78,15 +85,18 @@ class Problem(Samples):
             UserError: the memory does not suffice.
         """
         size, seed = self.config.batch_size, self.config.seed
-        rows_x = _draw(len(self.source), size, 2 * seed, iteration)
-        rows_y = _draw(len(self.target), size, 2 * seed + 1, iteration)
-        inputs, y = self.source.rows(rows_x), self.target[rows_y]
+        back = self.config.both_ways and iteration % 2 == 1
+        steered, end = (self._targets, self._untouched) if back else (self.source, self.target)
+        rows_x = _draw(len(steered), size, 2 * seed, iteration)
+        rows_y = _draw(len(end), size, 2 * seed + 1, iteration)
+        inputs, y = steered.rows(rows_x), end[rows_y]
+        strength = -1.0 if back else 1.0
 
         def cost(x: Tensor) -> Tensor:
             return wasserstein_1d(x, y) / self._unit**2
 
         return self.memory.within(
-            len(inputs), lambda: self._in_two_passes(parameters, inputs, cost)
+            len(inputs), lambda: self._in_two_passes(parameters, strength, inputs, cost)
         )
 
     def total(self, cost: Tensor) -> float:
@@ -113,11 +123,15 @@ class Problem(Samples):
     def _plan_memory(self, one_row: Inputs) -> None:
         """Plan for gradients, which need more."""
         start = self.zeros().requires_grad_()
-        work = partial(self._backward, start, one_row, torch.square)
+        work = partial(self._backward, start, 1.0, one_row, torch.square)
         self.memory.fit(self.device, len(self.source), work)
 
     def _in_two_passes(
-        self, parameters: Tensor, inputs: Inputs, cost: Callable[[Tensor], Tensor]
+        self,
+        parameters: Tensor,
+        strength: float,
+        inputs: Inputs,
+        cost: Callable[[Tensor], Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Cost and gradient with as little in memory as the plan asks for.
 
@@ -127,21 +141,26 @@ class Problem(Samples):
         """
         chunks = self.memory.chunks(len(inputs))
         if len(chunks) == 1:
-            return self._backward(parameters, inputs, cost)
-        parts = self.rows_in_chunks(inputs, self.maps(parameters.detach()))
+            return self._backward(parameters, strength, inputs, cost)
+        parts = self.rows_in_chunks(inputs, self.maps(parameters.detach()).at(strength))
         x = torch.cat(parts).requires_grad_()
         value = cost(x)
         (at_rows,) = torch.autograd.grad(value.sum(), x)
         gradient = torch.zeros_like(parameters)
         for chunk, at_chunk in zip(chunks, at_rows.split([len(p) for p in parts]), strict=True):
-            gradient += self._backward(parameters, inputs.rows(chunk), at_chunk.mul)[1]
+            rows = inputs.rows(chunk)
+            gradient += self._backward(parameters, strength, rows, at_chunk.mul)[1]
         return value.detach(), gradient
 
     def _backward(
-        self, parameters: Tensor, inputs: Inputs, cost: Callable[[Tensor], Tensor]
+        self,
+        parameters: Tensor,
+        strength: float,
+        inputs: Inputs,
+        cost: Callable[[Tensor], Tensor],
     ) -> tuple[Tensor, Tensor]:
         """A cost of the rows, and the gradient of its sum."""
-        with self.recording(inputs, self.maps(parameters)) as samples:
+        with self.recording(inputs, self.maps(parameters).at(strength)) as samples:
             value = cost(self._join(samples))
             (gradient,) = torch.autograd.grad(value.sum(), parameters)
         return value.detach(), gradient

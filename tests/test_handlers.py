@@ -94,6 +94,7 @@ class FakePrompts:
         lines = {
             "about": ["Talk of {word}.", "{word}!", "My {word}."],
             "thing": ["{scene}, {a_word}"],
+            "style": ["{scene}, {word} style"],
         }
         plain = ("A hill.", "A lake.", "A street.")
         return PromptSet.about(word, lines[template], plain, remove=remove).holdout(1)
@@ -269,23 +270,26 @@ def test_the_menu_keeps_a_choice_and_prefers_what_can_run(studio):
 
 
 def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
-    *filled, known = LearnHandlers(studio).load_set("smollm2-135m", "letters")
+    *filled, known, both_ways = LearnHandlers(studio).load_set("smollm2-135m", "letters")
+    assert both_ways is False
     assert filled == ["Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1, "Once upon a time"]
     assert known["boxes"] == filled[1:3]
 
 
 def test_one_thing_fills_the_form_from_templates(studio):
     handlers = LearnHandlers(studio)
-    title, source, target, held, painted, _ = handlers.write_set(
+    title, source, target, held, painted, _, both_ways = handlers.write_set(
         "emoji-world", "owl", "take a thing out"
     )
-    assert (title, held) == ("Owl", 1)
+    assert (title, held, both_ways) == ("Owl", 1, False)
     assert painted == source.splitlines()[-1]  # held out, with an owl to take out
     assert all("an owl" in line for line in source.splitlines())
     assert "owl" not in target
     _, source, target, *_ = handlers.write_set("smollm2-135m", "chess", "write about it")
     assert all("chess" in line.lower() for line in target.splitlines())
     assert "chess" not in source
+    *_, both_ways = handlers.write_set("emoji-world", "pop art", "bring a style in")
+    assert both_ways is True
 
 
 def test_an_aim_of_another_kind_of_model_is_refused(studio):
@@ -368,7 +372,7 @@ def test_the_form_becomes_a_request(studio):
 
 def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
     handlers = LearnHandlers(studio)
-    title, source, target, heldout, _, known = handlers.write_set(
+    title, source, target, heldout, _, known, _ = handlers.write_set(
         "smollm2-135m", "chess", "write about it"
     )
     form = {"title": title, "source": source, "target": target, "heldout": heldout}

@@ -10,6 +10,7 @@ from torch import nn
 
 from lineas_core import FitConfig, LearnConfig, UserError, learn, learn_iter
 from lineas_core.models.base import Inputs
+from lineas_core.problem import Problem
 from lineas_core.wasserstein import wasserstein_1d
 
 SOURCE = ["a b c", "b c d", "c d e f", "d e", "e f g", "f g h a", "g h", "h a b"]
@@ -91,10 +92,12 @@ class _Planted(_Rows):
         return self.network(moved.unsqueeze(1))
 
 
-def test_a_planted_map_is_recovered():
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_a_planted_map_is_recovered(both_ways):
     rows = torch.randn(64, 6, generator=torch.Generator().manual_seed(1))
     source, target = (list(nn.functional.pad(rows, (0, 1), value=flag)) for flag in (0, 1))
-    maps = learn(_Planted(), source, target, config=replace(EXACT, iterations=400))
+    config = replace(EXACT, iterations=400, both_ways=both_ways)
+    maps = learn(_Planted(), source, target, config=config)
     torch.testing.assert_close(maps["0"].scale, _Planted.scale, atol=0.02, rtol=0)
     torch.testing.assert_close(maps["0"].shift, _Planted.shift, atol=0.02, rtol=0)
 
@@ -103,6 +106,7 @@ def test_a_planted_map_is_recovered():
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(model, optimizer, batch_size):
     config = replace(EXACT, optimizer=optimizer, batch_size=batch_size, sparsity=0.1)
+    config = replace(config, both_ways=batch_size is None)
     heldout = (SOURCE[:3], TARGET[:3])
     whole = list(learn_iter(model, SOURCE, TARGET, config=config, heldout=heldout))
     state = {k: v.clone() for k, v in whole[5].state.items()}
@@ -153,6 +157,20 @@ def test_every_pooling_learns(model, pooling):
     config = replace(EXACT, pooling=pooling, iterations=40)
     iterates = list(learn_iter(model, SOURCE, TARGET, config=config))
     assert iterates[-1].loss < iterates[0].loss
+
+
+def test_both_ways_bring_the_target_closer_to_the_source_by_the_inverse(model):
+    config = replace(EXACT, iterations=60)
+
+    def distance_back(both_ways, micro_batch_size=None):
+        own = replace(config, both_ways=both_ways, micro_batch_size=micro_batch_size)
+        maps = learn(model, SOURCE, TARGET, config=own).at(-1.0)
+        problem = Problem(model, TARGET, SOURCE, config, None)
+        return problem.heldout_distance((TARGET, SOURCE))(maps)
+
+    one_way, both = distance_back(False), distance_back(True)
+    assert both < 0.8 * one_way
+    assert distance_back(True, micro_batch_size=2) == pytest.approx(both, rel=0.05)
 
 
 @pytest.mark.parametrize("standardise", [True, False])

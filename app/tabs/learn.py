@@ -101,7 +101,7 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
         settings = _settings()
     start = gr.Button("Start", variant="primary")
 
-    filled = [title, source, target, heldout, preview, known]
+    filled = [title, source, target, heldout, preview, known, settings["both_ways"]]
     model.change(
         handlers.fit,
         [model, preview, method, budget],
@@ -165,6 +165,11 @@ def _settings() -> dict[str, Component]:
                 default.standardise,
                 label="Standardise",
                 info="Learn in units of each coordinate's spread.",
+            ),
+            "both_ways": gr.Checkbox(
+                default.both_ways,
+                label="Both ways",
+                info="Learn λ < 0, too. For styles; an object goes less surely.",
             ),
         }
     with gr.Row(elem_classes="settings"):

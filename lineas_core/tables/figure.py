@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from itertools import compress
+from itertools import compress, cycle
 from typing import Any
 
 from matplotlib import color_sequences, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 __all__ = ["Panels", "draw"]
@@ -28,7 +29,7 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
         panels: what to draw, from left to right.
         done: cells as `lineas_core.tables.cells_done` gives them.
     """
-    looks = _looks([tuple(cell["key"].values()) for cell in done])
+    looks, legend = _looks([tuple(cell["key"].values()) for cell in done])
     figure = Figure(figsize=(3.6 * len(panels) + 2, 3.2), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (name, value) in zip(axes, panels.items(), strict=True):
@@ -48,7 +49,8 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
             )
         if name == "perplexity":
             _logarithmic(axis)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=7)
+    if legend:
+        figure.legend(handles=legend, loc="outside right upper", fontsize=7)
     file = BytesIO()
     # Neither date nor random ids: a table made again from the same figures is the same file.
     with rc_context({"svg.hashsalt": "tables", "svg.fonttype": "none"}):
@@ -56,28 +58,40 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
     return file.getvalue()
 
 
-def _looks(keys: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
-    """Label, colour and dash of every line.
+def _looks(keys: Sequence[tuple[str, ...]]) -> tuple[list[dict[str, Any]], list[Line2D]]:
+    """Colour and dash of every line, and the legend.
 
     Between its last key and the others, dashes tell the one with fewer values and colours the
-    other. What all lines share is not said.
+    other; the legend tells either. What all lines share is not said.
     """
     lasts = [*dict.fromkeys(key[-1:] for key in keys)]
     others = [*dict.fromkeys(key[:-1] for key in keys)]
     dashed, coloured = sorted((lasts, others), key=len)
     colours = _FEW if len(coloured) <= len(_FEW) else _MANY
-    told = [len({*values}) > 1 for values in zip(*keys, strict=True)]
     looks = []
     for key in keys:
         dash, colour = (key[-1:], key[:-1]) if dashed is lasts else (key[:-1], key[-1:])
         looks.append(
             {
-                "label": " · ".join(compress(key, told)) or key[-1],
                 "color": colours[coloured.index(colour) % len(colours)],
                 "linestyle": _DASHES[dashed.index(dash) % len(_DASHES)],
             }
         )
-    return looks
+    legend = [
+        *(
+            Line2D([], [], marker=".", color=c)
+            for c, _ in zip(cycle(colours), coloured, strict=False)
+        ),
+        *(
+            Line2D([], [], color="0.4", linestyle=d)
+            for d, _ in zip(cycle(_DASHES), dashed, strict=False)
+        ),
+    ]
+    for line, part in zip(legend, (*coloured, *dashed), strict=True):
+        group = coloured if part in coloured else dashed
+        told = [len({*values}) > 1 for values in zip(*group, strict=True)]
+        line.set_label(" · ".join(compress(part, told)))
+    return looks, [line for line in legend if line.get_label()]
 
 
 def _logarithmic(axis: Axes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 from typing import Any
@@ -26,7 +27,11 @@ from lineas_core.tables.workbench import (
 __all__ = ["TABLES"]
 
 _MODEL = {"small": "emoji-world", "paper": "dmd2"}
-_BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (DMD2)",)}
+_BUDGETS = {
+    "small": (("quick", False), ("quick", True), ("thorough", False)),
+    "paper": (("paper (DMD2)", False),),
+}
+"""And whether to learn both ways."""
 _STRENGTHS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 _GAMMAS = (0.0, 0.5, 2.0, 5.0, 10.0)
 _COUNTS = (4, 8, 16, 32)
@@ -49,11 +54,13 @@ def _measured(
     method: str = "lineas",
     preset: str | None = None,
     sparsity: float = 0.0,
+    both_ways: bool = False,
     prompts_a_side: int | None = None,
 ) -> Callable[[Workbench], dict[str, Any]]:
     """Learn, then paint 32 scenes with the concept and without at every strength."""
     own = METHODS[method]
     config = settings_of(method, budget, sparsity)
+    config = replace(config, both_ways=True) if both_ways else config
     strengths = [strength * own.strength for strength in _STRENGTHS]
 
     def work(bench: Workbench) -> dict[str, Any]:
@@ -76,8 +83,11 @@ def _measured(
 def _concepts(edition: str) -> list[Cell]:
     names = sorted(file.stem for file in (PROMPTS / "images").glob("*.json"))
     return [
-        Cell({"concept": name, "budget": budget}, _measured(edition, name, budget=budget))
-        for budget in _BUDGETS[edition]
+        Cell(
+            {"concept": name, "budget": f"{budget}, both ways" if both_ways else budget},
+            _measured(edition, name, budget=budget, both_ways=both_ways),
+        )
+        for budget, both_ways in _BUDGETS[edition]
         for name in names
     ]
 
@@ -86,7 +96,7 @@ def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], lis
     """Cells in which one option of `_measured` varies, for three concepts; `key` names it."""
 
     def cells(edition: str) -> list[Cell]:
-        (budget, *_) = _BUDGETS[edition]
+        ((budget, _), *_) = _BUDGETS[edition]
         return [
             Cell(
                 {"concept": concept, key: str(value)},
@@ -107,6 +117,14 @@ def _scores(row: Mapping[str, Any]) -> str:
 
 
 def _goals(done: Sequence[Mapping[str, Any]]) -> str:
+    """How many concepts go and come, budget by budget."""
+    budgets = dict.fromkeys(cell["key"]["budget"] for cell in done)
+    cells = {name: [c for c in done if c["key"]["budget"] == name] for name in budgets}
+    reached = {name: _reached(of_it) for name, of_it in cells.items()}
+    return "\n\n".join(f"*{name}*: {said}" for name, said in reached.items() if said)
+
+
+def _reached(done: Sequence[Mapping[str, Any]]) -> str:
     """How many concepts go and come, and what is left of the rest of the picture."""
     full = [{row["strength"]: row for row in cell["rows"]} for cell in done]
     scores = {side: [at[lam][side]["concept"] for at in full] for side, lam in _ENDS.items()}
