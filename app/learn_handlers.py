@@ -32,14 +32,13 @@ ENOUGH = 32  # prompts a side, as in the paper
 SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fields(m.config))]
 """The fields of the settings of all methods."""
 _STEPWISE = next(iter(METHODS))  # the one method with iterations, and so with budgets
-_STYLE = "style"  # what fills a picture can come in without a word for it; a thing cannot
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether to remove
     "language": {"write about it": ("about", False), "keep off it": ("about", True)},
     "text-to-image": {
         "take a thing out": ("thing", True),
         "put a thing in": ("thing", False),
-        "take a style away": (_STYLE, True),
-        "bring a style in": (_STYLE, False),
+        "take a style away": ("style", True),
+        "bring a style in": ("style", False),
     },
 }
 
@@ -102,7 +101,7 @@ class LearnHandlers:
             raise UserError("E_AIM", f"{aim!r} is nothing to aim at", remedy=remedy)
         template, remove = _AIMS[kind][aim]
         prompts = self._studio.prompts.about(word or "", template, kind, remove=remove)
-        return _filled(prompts, model, both_ways=template == _STYLE)
+        return _filled(prompts, model)
 
     @notices
     def read_set(self, model: str, path: str) -> tuple[Any, ...]:
@@ -187,8 +186,8 @@ class LearnHandlers:
         """
         prompts = PromptSet.from_texts(source or "", target or "").holdout(heldout or 0)
         if known and known["boxes"] == [source, target]:  # nobody has changed them since
-            about = {"description": known["description"], "keywords": tuple(known["keywords"])}
-            prompts = replace(prompts, **about)
+            about = {k: known[k] for k in ("description", "kind")}
+            prompts = replace(prompts, **about, keywords=tuple(known["keywords"]))
         request = JobRequest(
             title=_title(title),
             model=model,
@@ -297,7 +296,7 @@ def aims(model: str) -> list[str]:
     return [*_AIMS[kind_of(model)]]
 
 
-def _filled(prompts: PromptSet, model: str, *, both_ways: bool = False) -> tuple[Any, ...]:
+def _filled(prompts: PromptSet, model: str) -> tuple[Any, ...]:
     """Held-out prompts stand at the end of the boxes, where `PromptSet.holdout` takes them.
 
     A picture on the way is to show what is taken out or brought in, so it is one of the source
@@ -312,11 +311,12 @@ def _filled(prompts: PromptSet, model: str, *, both_ways: bool = False) -> tuple
     known = {
         "boxes": boxes,
         "description": prompts.description,
+        "kind": prompts.kind,
         "keywords": [*prompts.keywords],
     }
     kind = kind_of(model)
     painted = (*prompts.heldout_source, *prompts.source)[0] if kind == "text-to-image" else ""
-    return prompts.name, *boxes, held, painted or PREVIEWS[kind], known, both_ways
+    return prompts.name, *boxes, held, painted or PREVIEWS[kind], known, prompts.both_ways
 
 
 def _lines(prompts: Sequence[str]) -> str:

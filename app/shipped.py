@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -54,6 +55,8 @@ class Prompts:
             else shipped.source + shipped.heldout_source  # what a topic is set against
         )
         prompts = PromptSet.about(word, lines, plain, remove=remove)
+        if kind == "text-to-image":
+            prompts = replace(prompts, kind=template)
         return prompts.holdout(len(prompts.source) // 3)
 
     def openings(self, *, toxic: bool) -> list[str]:

@@ -72,8 +72,8 @@ def learn_command(
         str | None, typer.Option(help="Layer preset or regular expression; else the model's own.")
     ] = None,
     both_ways: Annotated[
-        bool, typer.Option("--both-ways", help="Learn λ < 0, too: for styles of pictures.")
-    ] = False,
+        bool | None, typer.Option(help="Learn λ < 0, too; else where the set is about a style.")
+    ] = None,
     micro_batch_size: Annotated[
         int | None, typer.Option(help="Prompts at a time, where memory is short.")
     ] = None,
@@ -93,7 +93,7 @@ def learn_command(
     changed: dict[str, Any] = {
         "iterations": iterations,
         "micro_batch_size": micro_batch_size,
-        "both_ways": both_ways or None,
+        "both_ways": data.both_ways if stepwise and both_ways is None else both_ways,
     }
     config = replace(base, **{k: v for k, v in changed.items() if v is not None})
     try:

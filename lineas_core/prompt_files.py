@@ -4,7 +4,8 @@ Files with both sides:
     csv     columns `source` and `target`, or `text` and `label` (`source` or `target`),
             separated by commas, semicolons or tabs
     json    {"source": [...], "target": [...]}, optionally with the lists "heldout_source",
-            "heldout_target", "keywords" and the texts "name", "description", "license"
+            "heldout_target", "keywords" and the texts "name", "description", "license",
+            "kind"
     jsonl   {"source": ..., "target": ...} or {"text": ..., "label": ...} on every line
 Files with one side: txt (one prompt per line), csv (the column `text`), json (a list of texts),
 jsonl (a text or {"text": ...} on every line).
@@ -45,7 +46,7 @@ MAX_PROMPTS = 4_096  # of a side, before blanks and duplicates are dropped
 
 SIDES = ("source", "target", "heldout_source", "heldout_target")
 LISTS = (*SIDES, "keywords")
-TEXTS = ("name", "description", "license")
+TEXTS = ("name", "description", "license", "kind")
 _LAYOUTS = (["source", "target"], ["label", "text"], ["text"])  # of csv and jsonl records, sorted
 _REMEDIES = {
     "E_BINARY": "Save the prompts as UTF-8 text.",

@@ -44,6 +44,7 @@ class PromptSet:
         heldout_target: Target prompts to measure on; empty exactly if `heldout_source` is.
         name: Title of the set; where the file gives none, the file's name.
         description: What the target side has and the source side has not.
+        kind: Of a picture's concept: `style` fills the picture, `thing` is a part of it.
         keywords: Words or stems; a text in which some word starts with one is on topic.
         dropped: One sentence for each kind of prompt the reader dropped.
     """
@@ -54,6 +55,7 @@ class PromptSet:
     heldout_target: tuple[str, ...] = ()
     name: str = ""
     description: str = ""
+    kind: str = ""
     keywords: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
 
@@ -151,6 +153,11 @@ class PromptSet:
         return tidy(read_rows(data, filename, side="source"), filename)
 
     @property
+    def both_ways(self) -> bool:
+        """Whether `LearnConfig.both_ways` suits: a style can come in without a word for it."""
+        return self.kind == "style"
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """One sentence for each thing dropped, and for each thing to know about the set."""
         notes = list(self.dropped)
@@ -199,8 +206,8 @@ class PromptSet:
         for field in LISTS:
             lists[field], notes = tidy([row for row in rows if row.field == field], field)
             dropped += notes
-        name, description = texts.get("name", name), texts.get("description", "")
-        return cls(**lists, name=name, description=description, dropped=tuple(dropped))
+        about = {"name": name, **{k: v for k, v in texts.items() if k != "license"}}
+        return cls(**lists, **about, dropped=tuple(dropped))
 
 
 def _with_article(word: str) -> str:

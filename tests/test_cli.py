@@ -5,7 +5,7 @@ from fakes import ask_for_a_petabyte, save_model, tiny_image_model, tiny_languag
 from PIL import Image
 from typer.testing import CliRunner
 
-from lineas_core import AffineMap, SteeringMaps, UserError, cli
+from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, cli
 from lineas_core.evaluate import sweep
 from lineas_core.storage import load_maps, save_maps
 
@@ -86,6 +86,7 @@ def test_other_methods_learn_by_name_and_are_applied_at_their_own_strength(
         ["--budget", "endless"],
         ["--method", "caa", "--iterations", 3],
         ["--method", "caa", "--budget", "normal"],
+        ["--method", "caa", "--both-ways"],
     ],
 )
 def test_methods_and_budgets_that_do_not_fit_are_refused(workplace, arguments):
@@ -110,6 +111,24 @@ def test_image_models_learn_the_modules_that_were_asked_for(painted):
     maps = load_maps(painted)
     assert maps.metadata["iteration"] == 2
     assert all(".resnets." in name for name in maps)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "both_ways"),
+    [("style", [], True), ("thing", [], False), ("style", ["--no-both-ways"], False)],
+)
+def test_styles_are_learnt_both_ways_unless_told_otherwise(
+    painted, workplace, tmp_path, kind, options, both_ways
+):
+    prompts = json.loads((workplace / "set.json").read_text()) | {"kind": kind}
+    (tmp_path / "look.json").write_text(json.dumps(prompts))
+    result = _run(
+        "learn", tmp_path / "look.json", tmp_path / "map", "--model", workplace / "pipeline",
+        "--iterations", 1, "--modules", "resnet-norms", *options,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert load_maps(tmp_path / "map").metadata["config"]["both_ways"] is both_ways
+    assert PromptSet.load(tmp_path / "map" / "prompts.json").kind == kind
 
 
 def test_pictures_are_written_with_their_recipe(painted, tmp_path):

@@ -97,7 +97,8 @@ class FakePrompts:
             "style": ["{scene}, {word} style"],
         }
         plain = ("A hill.", "A lake.", "A street.")
-        return PromptSet.about(word, lines[template], plain, remove=remove).holdout(1)
+        prompts = PromptSet.about(word, lines[template], plain, remove=remove)
+        return replace(prompts, kind=template).holdout(1)
 
 
 class FakeStudio:

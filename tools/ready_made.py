@@ -3,15 +3,16 @@
     python -m tools.ready_made [NAME ...]
 
 Each of `assets/maps`, or those that are named, from its shipped prompt set with the settings of
-the quick budget. Maps that `python -m lineas_core evaluate` has learnt already, for a table in
-`assets/tables`, are taken as they are: what is shipped is what was measured. The previews show one
-scene at five strengths.
+the quick budget, styles both ways. Maps that `python -m lineas_core evaluate` has learnt already,
+for a table in `assets/tables`, are taken as they are: what is shipped is what was measured. The
+previews show one scene at five strengths.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from lineas_core import BUDGETS, PromptSet, SteeringMaps, fold, save_maps
@@ -39,7 +40,8 @@ def main() -> None:
     for name in options.names or _SETS:
         prompts = PromptSet.load(_SETS[name])
         model = bench.model(name.removeprefix(f"{_SETS[name].stem}-"))
-        maps = bench.maps(model, prompts, config=BUDGETS["quick"])
+        config = replace(BUDGETS["quick"], both_ways=prompts.both_ways)
+        maps = bench.maps(model, prompts, config=config)
         folder = save_maps(maps, _ASSETS / "maps" / name, prompts=prompts)
         if isinstance(model, TextToImageModel):
             _preview(model, maps, f"{_SCENE}, {prompts.keywords[0]}", folder / "previews")

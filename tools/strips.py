@@ -19,6 +19,7 @@ _ROWS = (  # map, prompt, seed
     ("robot", "a castle in a meadow, with a robot", 3),
     ("bokeh", "a fox in the forest, bokeh", 4),
     ("book", "a lion in the desert, with a book", 1),
+    ("fantasy", "a castle in a meadow", 3),
 )
 
 
