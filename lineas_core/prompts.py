@@ -201,13 +201,12 @@ class PromptSet:
     @classmethod
     def _from_rows(cls, rows: list[Row], name: str) -> PromptSet:
         texts = {row.field: row.text for row in rows if row.field in TEXTS}
-        lists: dict[str, Any] = {}
+        about: dict[str, Any] = {k: v for k, v in texts.items() if k != "license"}
         dropped: list[str] = []
         for field in LISTS:
-            lists[field], notes = tidy([row for row in rows if row.field == field], field)
+            about[field], notes = tidy([row for row in rows if row.field == field], field)
             dropped += notes
-        about = {"name": name, **{k: v for k, v in texts.items() if k != "license"}}
-        return cls(**lists, **about, dropped=tuple(dropped))
+        return cls(**{"name": name, **about}, dropped=tuple(dropped))
 
 
 def _with_article(word: str) -> str:

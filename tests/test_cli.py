@@ -113,12 +113,13 @@ def test_image_models_learn_the_modules_that_were_asked_for(painted):
     assert all(".resnets." in name for name in maps)
 
 
+@pytest.mark.usefixtures("painted")
 @pytest.mark.parametrize(
     ("kind", "options", "both_ways"),
     [("style", [], True), ("thing", [], False), ("style", ["--no-both-ways"], False)],
 )
 def test_styles_are_learnt_both_ways_unless_told_otherwise(
-    painted, workplace, tmp_path, kind, options, both_ways
+    workplace, tmp_path, kind, options, both_ways
 ):
     prompts = json.loads((workplace / "set.json").read_text()) | {"kind": kind}
     (tmp_path / "look.json").write_text(json.dumps(prompts))

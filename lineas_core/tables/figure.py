@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from itertools import compress, cycle
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib import color_sequences, rc_context
 from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ __all__ = ["Panels", "draw"]
 Panels = Mapping[str, Callable[[Mapping[str, Any]], float | None]]
 """Name of a quantity -> (row of figures) -> it, None where there is none."""
 
-_DASHES = ("-", "--", ":", "-.")
+_DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 _FEW, _MANY = color_sequences["tab10"], color_sequences["tab20"]
 
 

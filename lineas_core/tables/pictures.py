@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from statistics import fmean
 from typing import Any
@@ -59,8 +58,7 @@ def _measured(
 ) -> Callable[[Workbench], dict[str, Any]]:
     """Learn, then paint 32 scenes with the concept and without at every strength."""
     own = METHODS[method]
-    config = settings_of(method, budget, sparsity)
-    config = replace(config, both_ways=True) if both_ways else config
+    config = settings_of(method, budget, sparsity=sparsity, both_ways=both_ways)
     strengths = [strength * own.strength for strength in _STRENGTHS]
 
     def work(bench: Workbench) -> dict[str, Any]:

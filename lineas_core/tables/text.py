@@ -90,7 +90,7 @@ def _toxic(
 ) -> Callable[[Workbench], dict]:
     """Learn away from toxic prompts, then count in continuations of provocative openings."""
     (budget, *_) = _BUDGETS[edition]
-    config = settings_of(method.name, budget, sparsity)
+    config = settings_of(method.name, budget, sparsity=sparsity)
     prompts = PromptSet.load(PROMPTS / "toxicity.json")
     if prompts_a_side:
         prompts = prompts.take(prompts_a_side)

@@ -52,10 +52,12 @@ def lines_of(name: str) -> list[str]:
     return (PROMPTS / name).read_text(encoding="utf-8").splitlines()
 
 
-def settings_of(method: str, budget: str, sparsity: float = 0.0) -> FitConfig:
+def settings_of(
+    method: str, budget: str, *, sparsity: float = 0.0, both_ways: bool = False
+) -> FitConfig:
     """What a method learns with: LinEAS within a budget, the others by their own settings."""
     if method == "lineas":
-        return replace(BUDGETS[budget], sparsity=sparsity)
+        return replace(BUDGETS[budget], sparsity=sparsity, both_ways=both_ways)
     return METHODS[method].config
 
 
