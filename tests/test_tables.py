@@ -356,7 +356,7 @@ def test_the_command_refuses_what_there_is_not(tmp_path):
     def run(*arguments):
         return CliRunner().invoke(cli.app, ["evaluate", *arguments, "--output-dir", str(tmp_path)])
 
-    assert "choose from topics" in run("tropics").output
+    assert "choose from concepts, layers" in run("tropics").output
     assert "choose from small, paper" in run("topics", "--edition", "huge").output
     assert "write KEY=VALUE" in run("topics", "--only", "football").output
     assert "Choose from budget=quick" in str(run("topics", "--only", "topic=tennis").exception)
