@@ -212,6 +212,7 @@ class LearnHandlers:
         budget: str = "quick",
         heldout: int = 0,
         method: str = "lineas",
+        both_ways: bool = False,
     ) -> str:
         """Learn a map in the background.
 
@@ -224,6 +225,8 @@ class LearnHandlers:
             heldout: number of prompts a side that are kept for measuring.
             method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid or aura, which have no
                 iterations and so no budget.
+            both_ways: of lineas, whether what negative strengths do is learnt, too; for styles
+                of pictures.
 
         Returns:
             The id of the job, for `job`; when it is done also the id of the map.
@@ -231,10 +234,14 @@ class LearnHandlers:
         if budget not in BUDGETS:
             remedy = f"Give one of {', '.join(BUDGETS)}."
             raise UserError("E_BUDGET", f"budget is {budget!r}", remedy=remedy)
-        if method != _STEPWISE and budget != next(iter(BUDGETS)):
-            what = f"{_method(method).label} has no iterations, and so no budget"
-            raise UserError("E_BUDGET", what, remedy=f"Leave it out, or take {_STEPWISE}.")
-        config = BUDGETS[budget] if method == _STEPWISE else _method(method).config
+        if method != _STEPWISE and (both_ways or budget != next(iter(BUDGETS))):
+            what = f"{_method(method).label} has no iterations, and so no budget and no way back"
+            raise UserError("E_BUDGET", what, remedy=f"Leave these out, or take {_STEPWISE}.")
+        config = (
+            replace(BUDGETS[budget], both_ways=both_ways)
+            if method == _STEPWISE
+            else _method(method).config
+        )
         prompts = PromptSet.from_texts(_lines(source), _lines(target)).holdout(heldout)
         return self._submit(JobRequest(_title(title), model, prompts, config, method=method))
 

@@ -63,6 +63,8 @@ def test_the_endpoint_learns_with_every_method(studio):
         handlers.learn("t", ["a", "b"], ["c", "d"], method=name)
         assert studio.jobs.submitted[-1].method == name
         assert studio.jobs.submitted[-1].config == method.config
+    handlers.learn("t", ["a", "b"], ["c", "d"], both_ways=True)
+    assert studio.jobs.submitted[-1].config == LearnConfig(both_ways=True)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,7 @@ def test_the_endpoint_learns_with_every_method(studio):
         ({"method": "huge"}, "Give one of lineas, lin-act"),
         ({"method": MARKUP}, "method is"),
         ({"method": "caa", "budget": "normal"}, "CAA has no iterations"),
+        ({"method": "caa", "both_ways": True}, "no way back"),
     ],
 )
 def test_the_endpoint_refuses_what_no_method_can(studio, changes, sentence):
