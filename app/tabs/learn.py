@@ -155,12 +155,12 @@ def _settings() -> dict[str, Component]:
                 default.batch_size or 0, label="Batch", info="0 takes all.", precision=0
             ),
             "seed": gr.Number(default.seed, label="Seed", precision=0),
-        }
-    with gr.Row(elem_classes="settings"):
-        made |= {
             "heldout_every": gr.Number(
                 default.heldout_every, label="Iterations between held-out checks", precision=0
             ),
+        }
+    with gr.Row(elem_classes="settings"):
+        made |= {
             "standardise": gr.Checkbox(
                 default.standardise,
                 label="Standardise",
