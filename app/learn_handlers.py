@@ -31,6 +31,7 @@ _ELSEWHERE = {"language": "DMD2", "text-to-image": "language"}  # in the names o
 ENOUGH = 32  # prompts a side, as in the paper
 SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fields(m.config))]
 """The fields of the settings of all methods."""
+_OF_THE_SET = "both_ways"  # stays as it is when the budget or the method changes
 _STEPWISE = next(iter(METHODS))  # the one method with iterations, and so with budgets
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether to remove
     "language": {"write about it": ("about", False), "keep off it": ("about", True)},
@@ -119,6 +120,7 @@ class LearnHandlers:
     def budget(self, name: str) -> tuple[Any, ...]:
         """The settings of a named budget, in the order of `SETTINGS`; the others stay."""
         shown = _shown(BUDGETS[name])
+        del shown[_OF_THE_SET]
         return tuple(shown.get(each, gr.skip()) for each in SETTINGS)
 
     @notices
@@ -126,7 +128,7 @@ class LearnHandlers:
         """What depends on the method: budgets, then the settings; those of others are hidden."""
         shown = _shown(_method(method).config)
         return gr.Radio(visible=method == _STEPWISE, value=next(iter(BUDGETS))), *(
-            gr.update(visible=True, value=shown[name])
+            gr.update(visible=True, **({} if name == _OF_THE_SET else {"value": shown[name]}))
             if name in shown
             else gr.update(visible=False)
             for name in SETTINGS

@@ -31,7 +31,8 @@ class Iterate:
     Attributes:
         iteration: number of steps taken; 0 is the untouched network.
         loss: Eq. 3.3 on this step's prompts. Standardised: mean over coordinates, in units of
-            spread² (0 equal, 2 as far apart as two independent draws); else the paper's sum.
+            spread² (0 equal, 2 as far apart as two independent draws); else the paper's sum. With
+            `both_ways` of the direction of the step that follows.
         loss_by_module: the same for each module alone.
         heldout: standardised distance on the held-out prompts, mean over coordinates; None
             when it was not evaluated here.

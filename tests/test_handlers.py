@@ -293,6 +293,13 @@ def test_one_thing_fills_the_form_from_templates(studio):
     assert both_ways is True
 
 
+def test_whether_to_learn_both_ways_is_not_for_a_budget_or_a_method_to_say(studio):
+    handlers, skipped = LearnHandlers(studio), gr.skip()
+    assert dict(zip(SETTINGS, handlers.budget("normal"), strict=True))["both_ways"] == skipped
+    _, *updates = handlers.suit("lineas")
+    assert "value" not in dict(zip(SETTINGS, updates, strict=True))["both_ways"]
+
+
 def test_an_aim_of_another_kind_of_model_is_refused(studio):
     with pytest.raises(gr.Error, match="nothing to aim at"):
         LearnHandlers(studio).write_set("smollm2-135m", "owl", "take a thing out")
@@ -355,7 +362,7 @@ def _start(handlers, **changes):
         "preview_prompt": "",
         "known": None,
     }
-    settings = dict(zip(SETTINGS, handlers.budget("quick"), strict=True))
+    settings = dict(zip(SETTINGS, handlers.budget("quick"), strict=True)) | {"both_ways": False}
     settings |= {name: changes.pop(name) for name in SETTINGS if name in changes}
     return handlers.start(*{**form, **changes}.values(), *settings.values())
 
