@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from lineas_core.tables import TABLES
+from lineas_core.tables import EDITIONS, TABLES, stem_of
 
 __all__ = ["results_tab"]
 
@@ -22,7 +22,7 @@ def results_tab(folder: Path) -> None:
     Args:
         folder: holds what `python -m lineas_core evaluate` writes.
     """
-    stems = [f"{name}{edition}" for name in TABLES for edition in ("", "-paper")]
+    stems = [stem_of(name, edition) for name in TABLES for edition in EDITIONS]
     pages = [folder / f"{stem}.md" for stem in stems if (folder / f"{stem}.json").exists()]
     if not pages:
         gr.Markdown("No tables yet. `python -m lineas_core evaluate topics` makes the first.")

@@ -68,30 +68,29 @@ def _looks(keys: Sequence[tuple[str, ...]]) -> tuple[list[dict[str, Any]], list[
     others = [*dict.fromkeys(key[:-1] for key in keys)]
     dashed, coloured = sorted((lasts, others), key=len)
     colours = _FEW if len(coloured) <= len(_FEW) else _MANY
+    colour = dict(zip(coloured, cycle(colours), strict=False))
+    dash = dict(zip(dashed, cycle(_DASHES), strict=False))
     looks = []
     for key in keys:
-        dash, colour = (key[-1:], key[:-1]) if dashed is lasts else (key[:-1], key[-1:])
-        looks.append(
-            {
-                "color": colours[coloured.index(colour) % len(colours)],
-                "linestyle": _DASHES[dashed.index(dash) % len(_DASHES)],
-            }
-        )
+        one, other = (key[-1:], key[:-1]) if dashed is lasts else (key[:-1], key[-1:])
+        looks.append({"color": colour[other], "linestyle": dash[one]})
     legend = [
         *(
-            Line2D([], [], marker=".", color=c)
-            for c, _ in zip(cycle(colours), coloured, strict=False)
+            Line2D([], [], marker=".", color=c, label=_told(k, coloured))
+            for k, c in colour.items()
         ),
         *(
-            Line2D([], [], color="0.4", linestyle=d)
-            for d, _ in zip(cycle(_DASHES), dashed, strict=False)
+            Line2D([], [], color="0.4", linestyle=d, label=_told(k, dashed))
+            for k, d in dash.items()
         ),
     ]
-    for line, part in zip(legend, (*coloured, *dashed), strict=True):
-        group = coloured if part in coloured else dashed
-        told = [len({*values}) > 1 for values in zip(*group, strict=True)]
-        line.set_label(" · ".join(compress(part, told)))
     return looks, [line for line in legend if line.get_label()]
+
+
+def _told(key: tuple[str, ...], group: Sequence[tuple[str, ...]]) -> str:
+    """What of a key is not the same in all of its group."""
+    differ = [len({*values}) > 1 for values in zip(*group, strict=True)]
+    return " · ".join(compress(key, differ))
 
 
 def _logarithmic(axis: Axes) -> None:

@@ -16,7 +16,7 @@ from lineas_core.storage import write_atomically
 from lineas_core.tables.figure import Panels, draw
 from lineas_core.tables.workbench import Workbench
 
-__all__ = ["EDITIONS", "Cell", "Table", "cells_done", "make", "page"]
+__all__ = ["EDITIONS", "Cell", "Table", "cells_done", "make", "page", "stem_of"]
 
 EDITIONS = ("small", "paper")
 
@@ -93,7 +93,7 @@ def make(
             f"the table {table.name!r} has nothing with {_key(only or {})}",
             remedy=f"Choose from {', '.join(keys)}.",
         )
-    stem = table.name if edition == "small" else f"{table.name}-{edition}"
+    stem = stem_of(table.name, edition)
     file, bench = folder / f"{stem}.json", Workbench(folder / "maps", tell)
     folder.mkdir(parents=True, exist_ok=True)
     for number, cell in enumerate(wanted, 1):
@@ -115,6 +115,11 @@ def make(
     if table.panels:
         write_atomically(folder / f"{stem}.svg", draw(table.panels, shown))
     return folder / f"{stem}.md"
+
+
+def stem_of(name: str, edition: str) -> str:
+    """What the files of a table's edition are called, without their suffixes."""
+    return name if edition == "small" else f"{name}-{edition}"
 
 
 def cells_done(file: Path) -> list[dict[str, Any]]:
