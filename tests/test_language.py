@@ -75,6 +75,18 @@ def test_likelihood_is_that_of_the_whole_sequence(model):
     assert (total, count) == (pytest.approx(expected, rel=1e-4), 4)
 
 
+@pytest.mark.parametrize("places", [1, 7, 1000])
+def test_texts_judged_together_are_judged_as_each_alone(model, monkeypatch, places):
+    width = model.network.config.vocab_size
+    monkeypatch.setattr("lineas_core.models.language._LOGITS_AT_ONCE", places * width)
+    openings = ["abc", "", "a long opening, ", "", "x", "abc", ""]
+    texts = ["defg", "h", " of few", "", "", "a", "hello there"]
+    alone = [model.log_likelihood([a], [b]) for a, b in zip(openings, texts, strict=True)]
+    together = model.log_likelihood(openings, texts)
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
+    assert together[:, 1].tolist() == [4, 1, 7, 0, 0, 1, 11]
+
+
 def test_perplexity_of_nothing_is_not_a_number(model):
     values = perplexity(model, ["abc", "abc"], ["", "def"])
     assert values[0] != values[0]

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
@@ -24,6 +25,7 @@ from lineas_core.models.sampling import Sampling, choose
 __all__ = ["LanguageModel"]
 
 _MAX_TOKENS = 512
+_LOGITS_AT_ONCE = 1 << 26  # a quarter of a gigabyte in float32
 
 
 class LanguageModel:
@@ -185,26 +187,48 @@ class LanguageModel:
             (n, 2): sum of natural log-probabilities, number of tokens; without a first token of
             the model's own, the first one of a text with no opening does not count.
         """
-        rows = []
+        texts, counts = [], []
         openings = self._worded(openings, chat)
         for opening, continuation in zip(openings, continuations, strict=True):
             start, whole = (
                 self.tokenizer(text, add_special_tokens=not chat)["input_ids"]
                 for text in (opening, opening + continuation)
             )
-            start, ids = len(start), torch.tensor([whole], dtype=torch.long)
-            if ids.shape[1] < 2:  # the first token has nothing that it could follow from
-                rows.append(torch.zeros(2))
-                continue
-            ids = ids.to(self.network.device)
-            # Only the continuation's logits: the vocabulary is wide.
-            keep = min(max(ids.shape[1] - start, 0), ids.shape[1] - 1) + 1
-            places = _ends(keep, ids)
-            logits = self.network(ids, logits_to_keep=places, use_cache=False).logits[0, :-1]
-            chosen = ids[0, ids.shape[1] - keep + 1 :, None]
-            log_p = logits.float().log_softmax(-1).gather(1, chosen)
-            rows.append(torch.stack([log_p.sum().cpu(), torch.tensor(float(len(chosen)))]))
-        return torch.stack(rows)
+            # The first token has nothing that it could follow from.
+            counts.append(max(min(len(whole) - len(start), len(whole) - 1), 0))
+            texts.append(torch.tensor(whole, dtype=torch.long))
+        sums = [0.0] * len(texts)
+        places = max(_LOGITS_AT_ONCE // self.network.config.get_text_config().vocab_size, 1)
+        # Alike in length together: padding costs as much as words.
+        waiting = sorted((k, len(texts[row]), row) for row, k in enumerate(counts) if k)
+        while waiting:
+            longest = waiting[-1][0]
+            size = max(places // longest, 1)
+            rows = [row for *_, row in waiting[-size:]]
+            del waiting[-size:]
+            log_p = self._log_p([texts[row] for row in rows], longest)
+            for row, values in zip(rows, log_p, strict=True):
+                sums[row] = values[longest - counts[row] :].sum().item()
+        return torch.tensor([*zip(sums, counts, strict=True)]).view(-1, 2)
+
+    def _log_p(self, texts: Sequence[Tensor], count: int) -> Tensor:
+        """Log-probability of each text's last tokens, (n, count) on the CPU."""
+        device = self.network.device
+        ids, mask = (
+            pad_sequence(rows, batch_first=True, padding_side="left").to(device)
+            for rows in ([*texts], [torch.ones_like(text) for text in texts])
+        )
+        # Only the logits that are asked for: the vocabulary is wide.
+        output = self.network(
+            ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+            logits_to_keep=_ends(count + 1, ids),
+            use_cache=False,
+        )
+        logits = output.logits[:, :-1].float()
+        chosen = logits.gather(2, ids[:, -count:, None]).squeeze(2)
+        return (chosen - logits.logsumexp(-1)).cpu()
 
     def _worded(self, prompts: Sequence[str], chat: bool) -> list[str]:
         """The prompts as the model reads them, which is in its chat template where asked for."""
