@@ -7,7 +7,7 @@ T(z)     scale * z + shift, coordinate by coordinate
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -139,16 +139,25 @@ class SteeringMaps(Mapping[str, AffineMap]):
     def at(self, strength: Strength) -> SteeringMaps:
         """Every map at strength λ, see `AffineMap.at`."""
         lam = check_strength(strength)
-        if len({m.scale.shape[:-1] for m in self.values()}) != 1:
-            moved = {name: m.at(lam) for name, m in self.items()}  # none, or some with rows
-            return SteeringMaps(moved, self.metadata)
-        # All coordinates at once: one by one, small tensors take ten times as long.
-        scale = torch.cat([m.scale for m in self.values()], -1)
-        shift = torch.cat([m.shift for m in self.values()], -1)
-        whole = AffineMap(scale, shift).at(lam)
-        widths = [m.width for m in self.values()]
-        pieces = map(AffineMap, whole.scale.split(widths, -1), whole.shift.split(widths, -1))
-        return SteeringMaps(dict(zip(self, pieces, strict=True)), self.metadata)
+        return self._changed(lambda step: step.at(lam))
+
+    def to(self, device: torch.device) -> SteeringMaps:
+        """The same maps on a device."""
+        if all(m.scale.device == m.shift.device == device for m in self.values()):
+            return self
+        return self._changed(lambda step: step.to(device))
+
+    def _changed(self, change: Callable[[AffineMap], AffineMap]) -> SteeringMaps:
+        maps = list(self.values())
+        if len({(m.scale.shape[:-1], m.scale.device) for m in maps}) != 1:
+            changed = map(change, maps)  # none, or some with rows
+        else:
+            # All coordinates at once: one by one, small tensors take ten times as long.
+            scale = torch.cat([m.scale for m in maps], -1)
+            shift = torch.cat([m.shift for m in maps], -1)
+            whole, widths = change(AffineMap(scale, shift)), [m.width for m in maps]
+            changed = map(AffineMap, whole.scale.split(widths, -1), whole.shift.split(widths, -1))
+        return SteeringMaps(dict(zip(self, changed, strict=True)), self.metadata)
 
 
 def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> SteeringMaps:

@@ -41,16 +41,15 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
         strength: λ, or one λ per row of the batch.
     """
     lam = check_strength(strength)
-    hooked = maps
     with ExitStack() as stack:
         if isinstance(lam, float) and lam != 0:
+            steps, strength = maps.at(lam).to(next(network.parameters()).device), 1.0
             before: list[_Place] = []
             stack.callback(_restore, before)
-            folded = {
-                name for name, step in maps.at(lam).items() if _fold(network, name, step, before)
-            }
-            hooked = SteeringMaps({k: m for k, m in maps.items() if k not in folded})
-        stack.enter_context(steer(network, hooked, strength))
+            maps = SteeringMaps(
+                {n: step for n, step in steps.items() if not _fold(network, n, step, before)}
+            )
+        stack.enter_context(steer(network, maps, strength))
         yield network
 
 

@@ -163,10 +163,11 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
         UserError: a module is missing, its width differs, or the strength is not finite.
     """
     untouched = not torch.as_tensor(check_strength(strength)).any()
-    steps = {} if untouched else dict(maps.at(strength))
+    near = next(network.parameters(), torch.empty(0)).device
+    steps = {} if untouched else dict(maps.at(strength).to(near))
 
     def apply(name: str, module: nn.Module, output: Tensor) -> Tensor:
-        # Moved once: a loaded map lies on the CPU, and every pass would wait for the way.
+        # Once: where a network is spread over devices, every pass would wait for the way.
         step = steps[name] = steps[name].to(output.device)
         return _apply(step, output, coordinate_axis(module), name)
 

@@ -1,0 +1,228 @@
+"""Learning and steering at full size: the real architectures with random weights in bfloat16.
+
+    python -m benchmarks.full_size sdxl --prompts 32
+    python -m benchmarks.full_size gemma-2-2b --prompts 32
+    python -m benchmarks.full_size sdxl --prompts 1 --side 256 --device cpu
+
+What the numbers in the weights are makes no difference to time or memory, so this tells what to
+expect of DMD2, Gemma and Qwen on the device at hand. The last line shows that all norms of SDXL
+learn in the memory of an ordinary machine. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import string
+import time
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    LCMScheduler,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    Gemma2Config,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+)
+
+from benchmarks.workloads import drawn
+from lineas_core import LearnConfig
+from lineas_core.descent import Descent
+from lineas_core.folding import fold
+from lineas_core.models import LanguageModel, Sampling, TextToImageModel
+from lineas_core.problem import Problem
+
+# What differs from the defaults of the libraries in the config.json of each model.
+UNET = {
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "attention_head_dim": [5, 10, 20],
+    "block_out_channels": [320, 640, 1280],
+    "cross_attention_dim": 2048,
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+    "projection_class_embeddings_input_dim": 2816,
+    "transformer_layers_per_block": [1, 2, 10],
+    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+    "use_linear_projection": True,
+}
+_DECODER: dict[str, Any] = {
+    "block_out_channels": [128, 256, 512, 512],
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+    "layers_per_block": 2,
+    "latent_channels": 4,
+}
+_LANGUAGE: dict[str, Any] = {
+    "gemma-2-2b": Gemma2Config(),
+    "qwen2.5-7b": Qwen2Config(
+        hidden_size=3584,
+        intermediate_size=18944,
+        num_hidden_layers=28,
+        num_attention_heads=28,
+        num_key_value_heads=4,
+        vocab_size=152_064,
+    ),
+}
+_WORDS = [*string.ascii_lowercase]
+
+
+def random_sdxl(side: int, device: str) -> TextToImageModel:
+    """SDXL's UNet and decoder, with a text encoder that is only a stand-in."""
+    with torch.device("meta"):
+        unet: Any = UNet2DConditionModel.from_config({**UNET, "sample_size": side // 8})
+    nn.Module.to(unet, dtype=torch.bfloat16).to_empty(device=device)
+    for module in unet.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.weight.data.normal_(std=module.weight[0].numel() ** -0.5)
+        elif isinstance(module, nn.LayerNorm | nn.GroupNorm):
+            module.weight.data.fill_(1)
+        if getattr(module, "bias", None) is not None:
+            module.bias.data.zero_()
+    tokens = ["<|startoftext|>", "<|endoftext|>", *(f"{word}</w>" for word in _WORDS)]
+    text_encoder = CLIPTextModelWithProjection(
+        CLIPTextConfig(
+            vocab_size=len(tokens),
+            hidden_size=2048,
+            intermediate_size=64,
+            projection_dim=1280,
+            num_hidden_layers=1,
+            num_attention_heads=32,
+            bos_token_id=0,
+            eos_token_id=1,
+            initializer_factor=10.0,
+        )
+    )
+    pipeline: Any = StableDiffusionXLPipeline(
+        vae=AutoencoderKL(**_DECODER),
+        text_encoder=None,
+        text_encoder_2=text_encoder.to(dtype=torch.bfloat16),
+        tokenizer=None,
+        tokenizer_2=CLIPTokenizer(vocab={t: i for i, t in enumerate(tokens)}, merges=[]),
+        unet=unet,
+        scheduler=LCMScheduler.from_config({"_one_step": {"timestep": 399}}),
+        add_watermarker=False,
+    )
+    return TextToImageModel(pipeline.to(device), name="random SDXL")
+
+
+def random_language(name: str, device: str) -> LanguageModel:
+    """A language model whose words are numbers."""
+    with torch.device(device):
+        network = AutoModelForCausalLM.from_config(_LANGUAGE[name], dtype=torch.bfloat16)
+    network.generation_config.eos_token_id = None  # write to the end
+    vocabulary = {word: i for i, word in enumerate(["<unk>", "<pad>", *_WORDS])}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="<unk>", pad_token="<pad>"
+    )
+    return LanguageModel(network, tokenizer, name=f"random {name}")
+
+
+def main() -> None:
+    """Build the model, learn, generate, print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", choices=["sdxl", *_LANGUAGE])
+    parser.add_argument("--prompts", type=int, default=32, help="a side and step")
+    parser.add_argument("--steps", type=int, default=4, help="to learn")
+    parser.add_argument("--side", type=int, default=1024, help="of a picture, in pixels")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    given = parser.parse_args()
+    if given.model == "sdxl":
+        model: Any = random_sdxl(given.side, given.device)
+    else:
+        model = random_language(given.model, given.device)
+    row = {
+        "model": given.model,
+        "device": torch.cuda.get_device_name() if given.device == "cuda" else given.device,
+        "parameters": sum(p.numel() for p in model.network.parameters()),
+        "gb_built": _peak_gb(),
+    }
+    print(json.dumps(row | _learnt(model, given.prompts, given.steps)), flush=True)
+    print(json.dumps(_generated(model)), flush=True)
+
+
+def _learnt(model: Any, count: int, steps: int) -> dict[str, Any]:
+    """What the first steps of learning with so many prompts a side take."""
+    source, target = ([_sentence(i, k) for i in range(max(count, 2))] for k in (0, 7))
+    config = LearnConfig(iterations=steps, batch_size=count)
+    clock = [time.perf_counter()]
+    problem = Problem(model, source, target, config, None)
+    descent = Descent(problem.zeros(), problem.widths, config)
+    for iteration in range(steps + 1):
+        cost, gradient = problem.cost_and_gradient(descent.parameters, iteration)
+        problem.total(cost)
+        clock.append(time.perf_counter())
+        descent.step(gradient, iteration)
+    taken = [end - start for start, end in pairwise(clock)]
+    return {
+        "modules": len(problem.names),
+        "coordinates": sum(problem.widths),
+        "prompts_a_side": count,
+        "seconds_before": round(taken[0], 2),  # with the first step
+        "seconds_per_step": round(median(taken[1:]), 3),
+        "together": problem.memory.micro_batch,
+        "checkpointing": problem.memory.checkpointing,
+        "gb_peak": _peak_gb(),
+    }
+
+
+@torch.no_grad()
+def _generated(model: Any) -> dict[str, float]:
+    """Seconds of what the page asks for: one alone, one steered, nine strengths in a batch."""
+    names = model.default_modules
+    maps = drawn({n: _width(model.network.get_submodule(n)) for n in names}, seed=0)
+    nine = [i / 4 - 1 for i in range(9)]
+
+    def make(rows: int) -> None:
+        prompts = [_sentence(1, 0)] * rows
+        if model.kind == "language":
+            model.generate(prompts, seeds=[0] * rows, sampling=Sampling(max_new_tokens=40))
+        else:
+            model.generate(prompts, seeds=[0] * rows)
+
+    strengths: dict[str, tuple[Any, int]] = {
+        "plain": (0.0, 1),
+        "steered": (0.5, 1),
+        "nine_strengths": (torch.tensor(nine), 9),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in strengths}
+    for _ in range(4):  # in turns; the first of each warms up
+        for name, (strength, rows) in strengths.items():
+            start = time.perf_counter()
+            with fold(model.network, maps, strength):
+                make(rows)
+            taken[name].append(time.perf_counter() - start)
+    return {f"seconds_{name}": round(median(each[1:]), 3) for name, each in taken.items()}
+
+
+def _sentence(number: int, shift: int) -> str:
+    return " ".join(_WORDS[(number * place + shift) % len(_WORDS)] for place in range(20))
+
+
+def _width(module: nn.Module) -> int:
+    return len(module.weight)  # type: ignore[arg-type]
+
+
+def _peak_gb() -> float:
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 1e9, 2)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)
+
+
+if __name__ == "__main__":
+    main()
