@@ -197,14 +197,15 @@ class Studio:
             for seed, lam in product(range(seeds), STRENGTHS):
                 with self.models.use(entry.model) as model:
                     check_fits(maps, model)
-                    tallies[lam][seed] += count(
+                    (tally,) = count(
                         model,
                         maps,
                         [openings[place] for place in places],
                         lambda texts: metric(texts, words),
                         strength=lam,
-                        seeds=row_seeds(seed, places),
+                        luck=[row_seeds(seed, places)],
                     )
+                    tallies[lam][seed] += tally
                 counted = {k: [t for t in row if t.texts] for k, row in tallies.items()}
                 yield [figures(k, row) for k, row in counted.items() if row]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from fakes import tiny_image_model, tiny_language_model
 
-from lineas_core import LearnConfig, UserError, learn
+from lineas_core import LearnConfig, UserError, evaluate, learn
 from lineas_core.evaluate import Tally, count, figures, row_seeds, sweep, sweep_pictures
 
 SOURCE, TARGET = ["a b c", "d e f"], ["g h i", "j k l"]
@@ -50,16 +50,37 @@ def _with_e(texts):
 
 def test_openings_that_are_counted_in_parts_have_the_luck_of_the_whole_list(texts):
     openings = ["abc", "def", "ghi"]  # of one length: no padding that would cost a digit
-    whole = count(*texts, openings, _with_e, strength=0.5, seeds=row_seeds(3, range(3)))
+    (whole,) = count(*texts, openings, _with_e, strength=0.5, luck=[row_seeds(3, range(3))])
     parts = [
-        count(*texts, openings[places.start : places.stop], _with_e, strength=0.5, seeds=seeds)
+        tally
         for places in (range(2), range(2, 3))
-        for seeds in [row_seeds(3, places)]
+        for tally in count(
+            *texts,
+            openings[places.start : places.stop],
+            _with_e,
+            strength=0.5,
+            luck=[row_seeds(3, places)],
+        )
     ]
     added = sum(parts, Tally())
     assert (added.texts, added.hits, added.tokens) == (whole.texts, whole.hits, whole.tokens)
     assert added.perplexity == pytest.approx(whole.perplexity, rel=1e-4)
     assert whole.tokens > 0
+
+
+def test_repetitions_that_are_written_together_are_those_written_apart(texts, monkeypatch):
+    openings, luck = ["abc", "def", "ghi"], [row_seeds(seed, range(3)) for seed in (1, 2)]
+    apart = [
+        tally
+        for rows in luck
+        for tally in count(*texts, openings, _with_e, strength=0.5, luck=[rows])
+    ]
+    for size in (2, 6):
+        monkeypatch.setattr(evaluate, "_TEXTS_AT_ONCE", (size, size))
+        together = count(*texts, openings, _with_e, strength=0.5, luck=luck)
+        for one, other in zip(together, apart, strict=True):
+            assert (one.texts, one.hits, one.tokens) == (other.texts, other.hits, other.tokens)
+            assert one.perplexity == pytest.approx(other.perplexity, rel=1e-4)
 
 
 def test_a_sweep_tells_mean_and_spread_over_seeds(texts):

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lineas_core.errors import UserError
 from lineas_core.storage import write_atomically
 from lineas_core.tables.figure import Panels, draw
@@ -19,6 +21,7 @@ from lineas_core.tables.workbench import Workbench
 __all__ = ["EDITIONS", "Cell", "Table", "cells_done", "make", "page", "stem_of"]
 
 EDITIONS = ("small", "paper")
+_CPU = "CPU"
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def make(
             "key": dict(cell.key),
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             "seconds": round(time.monotonic() - started, 1),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _CPU,
             "versions": {name: version(name) for name in ("torch", "transformers", "diffusers")},
         }
         done = [*cells_done(file), facts | result]  # another process may have added to it
@@ -162,6 +166,8 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
     dates = sorted(cell["date"] for cell in done)
     made = f"{len(done)} of {len(table.cells(edition))} lines"
     when = ", " + " to ".join(sorted({dates[0], dates[-1]})) if dates else ""
+    devices = sorted({cell.get("device", _CPU) for cell in done})
+    when += f", on {' and '.join(devices)}" if devices else ""
     option = "" if edition == "small" else f" --edition {edition}"
     lines += ["", f"`python -m lineas_core evaluate {table.name}{option}`: {made}{when}.", ""]
     return "\n".join(lines)
