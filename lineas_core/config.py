@@ -29,6 +29,7 @@ _CHOICES = {
     "precision": PRECISIONS,
     "standardise": (True, False),
     "both_ways": (True, False),
+    "identity_loss": (True, False),
 }
 
 
@@ -76,6 +77,8 @@ class LearnConfig(FitConfig):
         both_ways: every other iteration carries the target prompts back to the source, with the
             inverse maps. What a look is brought in with at λ = -1 is then learnt, too; an object
             goes less surely.
+        identity_loss: every other iteration asks that target prompts stay as they are. What needs
+            no steering changes less, and so does what λ = 1 does.
         heldout_every: iterations between two evaluations on held-out prompts, 1 or more.
         seed: whole number, draws the mini-batches.
     """
@@ -88,6 +91,7 @@ class LearnConfig(FitConfig):
     sparsity: float = 0.0
     standardise: bool = True
     both_ways: bool = False
+    identity_loss: bool = False
     heldout_every: int = 10
     seed: int = 0
 

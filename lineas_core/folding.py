@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import reduce
+from copy import copy
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lineas_core.affine import AffineMap, SteeringMaps, Strength, check_strength
-from lineas_core.hooks import steer
+from lineas_core.hooks import path_to, steer
 
 __all__ = ["fold"]
 
@@ -31,9 +31,10 @@ _WITH_BIAS = (nn.LayerNorm, nn.GroupNorm, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Co
 def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> Iterator[nn.Module]:
     """The same as `steer`, by exchanged parameters instead of hooks while the block runs.
 
-    Always folded from the pristine parameters, which come back untouched at the end. What
-    cannot be folded exactly is hooked: one λ per row, modules of other kinds, and parameters
-    in reduced precision, where rounding the folded ones would lose some of the effect.
+    Always folded from the pristine parameters, which come back untouched at the end. Rounding
+    folded ones would lose some of the effect, so in a network of reduced precision LayerNorms and
+    GroupNorms compute in float32 meanwhile. What cannot be folded exactly is hooked: one λ per
+    row, modules of other kinds, and other modules in reduced precision.
 
     Args:
         network: where the maps' names resolve.
@@ -55,21 +56,21 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
 
 def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) -> bool:
     """Exchange one module's parameters; False where that would not be exact."""
-    *path, leaf = name.split(".")
-    try:
-        # Not get_submodule: diffusers answers each of its questions through warnings and configs.
-        parent = reduce(_child, path, network)
-        module = _child(parent, leaf)
-    except (KeyError, AttributeError):
-        return False  # steer names the missing module
-    weight = getattr(module, "weight", None)
+    *_, parent, module = path_to(network, name)
+    leaf = name.rpartition(".")[2]
+    weight: Any = getattr(module, "weight", None)
     if module._forward_hooks:
         return False  # another steers or records what comes out, and acts first
-    if weight is None or weight.dtype != torch.float32 or step.scale.shape != weight.shape[:1]:
+    if weight is None or step.scale.shape != weight.shape[:1]:
         return False  # of another width, or with a row for each of the batch
+    if weight.dtype != torch.float32:
+        if not isinstance(module, nn.LayerNorm | nn.GroupNorm):
+            return False
+        module = _widened(module)
+        _exchange(parent, leaf, module, before)
     scale, shift = step.scale.to(weight.device), step.shift.to(weight.device)
     if isinstance(module, _WITH_BIAS):
-        bias = 0 if module.bias is None else module.bias.detach()
+        bias: Any = 0 if module.bias is None else module.bias.detach()
         per_coordinate = scale.view(-1, *[1] * (weight.dim() - 1))
         _exchange(module, "weight", per_coordinate * weight.detach(), before)
         _exchange(module, "bias", scale * bias + shift, before)
@@ -82,8 +83,13 @@ def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) 
     return True
 
 
-def _child(module: Any, name: str) -> Any:
-    return module._modules[name]
+def _widened(norm: nn.Module) -> nn.Module:
+    """The same norm computed in float32, with parameters of its own to exchange."""
+    wide = copy(norm)
+    wide._parameters = dict(norm._parameters)
+    forward = type(norm).forward
+    wide.forward = lambda z: forward(wide, z.float()).to(z.dtype)  # type: ignore[method-assign]
+    return wide
 
 
 class _Shifted(nn.Module):

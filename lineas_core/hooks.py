@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,16 @@ from lineas_core.affine import AffineMap, SteeringMaps, Strength, check_strength
 from lineas_core.errors import UserError
 from lineas_core.pooling import coordinate_axis
 
-__all__ = ["PRESETS", "Complete", "Fit", "find_modules", "fit_in_passing", "record", "steer"]
+__all__ = [
+    "PRESETS",
+    "Complete",
+    "Fit",
+    "find_modules",
+    "fit_in_passing",
+    "path_to",
+    "record",
+    "steer",
+]
 
 PRESETS = {
     "post-layernorms": r".*post.*layernorm",
@@ -182,14 +192,14 @@ def _hooked(
     act: Callable[[str, nn.Module, Tensor], Tensor | None],
 ) -> Iterator[None]:
     """Call `act` with name, module and output of every named module; its result replaces it."""
-    modules = {name: _module(network, name) for name in names}
+    paths = {name: path_to(network, name) for name in names}
     with ExitStack() as handles:
-        if _compiled_around(network, modules):
+        if any(module._compiled_call_impl for path in paths.values() for module in path):
             # What was compiled before the hooks came would go on without them, and not say so.
             handles.enter_context(torch.compiler.set_stance("force_eager"))
-        for name, module in modules.items():
+        for name, path in paths.items():
             handles.enter_context(
-                module.register_forward_hook(
+                path[-1].register_forward_hook(
                     lambda module, args, output, name=name: act(
                         name, module, _tensor(output, name)
                     )
@@ -206,14 +216,6 @@ def _tensor(output: object, name: str) -> Tensor:
             remedy="Choose a module inside it, such as a norm or a linear layer.",
         )
     return output
-
-
-def _compiled_around(network: nn.Module, names: Iterable[str]) -> bool:
-    """Whether one of the modules, or one that it stands in, was compiled in place."""
-    compiled = [name for name, module in network.named_modules() if module._compiled_call_impl]
-    return any(
-        not around or f"{n}.".startswith(f"{around}.") for around in compiled for n in names
-    )
 
 
 def _apply(step: AffineMap, output: Tensor, axis: int, name: str) -> Tensor:
@@ -238,10 +240,18 @@ def _apply(step: AffineMap, output: Tensor, axis: int, name: str) -> Tensor:
     return torch.addcmul(shift, output, scale).to(output.dtype)
 
 
-def _module(network: nn.Module, name: str) -> nn.Module:
+def path_to(network: nn.Module, name: str) -> list[nn.Module]:
+    """The network, what lies on the way to a module of it, and the module.
+
+    Raises:
+        UserError: there is no module of this name; names the closest matches.
+    """
+    path = [network]
     try:
-        return network.get_submodule(name)
-    except AttributeError:
+        # Not get_submodule: diffusers answers each of its questions through warnings and configs.
+        for part in name.split("."):
+            path.append(_children(path[-1])[part])
+    except KeyError:
         names = [name for name, _ in network.named_modules()]
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.3)
         raise UserError(
@@ -249,3 +259,8 @@ def _module(network: nn.Module, name: str) -> nn.Module:
             f"this network has no module {name!r}",
             remedy=f"Load the model that the map was learnt on (closest: {', '.join(close)}).",
         ) from None
+    return path
+
+
+def _children(module: Any) -> dict[str, nn.Module]:
+    return module._modules if module is not None else {}

@@ -31,9 +31,9 @@ class Iterate:
     Attributes:
         iteration: number of steps taken; 0 is the untouched network.
         loss: Eq. 3.3 on this step's prompts. Standardised: mean over coordinates, in units of
-            spread² (0 equal, 2 as far apart as two independent draws); else the paper's sum. With
-            `both_ways` of the direction of the step that follows.
-        loss_by_module: the same for each module alone.
+            spread² (0 equal, 2 as far apart as two independent draws); else the paper's sum. Where
+            steps are also about something else, of the last one from source to target.
+        loss_by_module: the same for each module alone, of this step.
         heldout: standardised distance on the held-out prompts, mean over coordinates; None
             when it was not evaluated here.
         support: share of coordinates moved, 0 to 1.
@@ -128,7 +128,10 @@ def learn_iter(
         if not (loss <= ceiling and gradient.isfinite().all()):
             descent.fall_back(iteration, problem.worst(cost))
             continue
-        best = descent.keep_best(loss)
+        forth = problem.goes_forth(iteration)
+        best = forth and descent.keep_best(loss)
+        if not forth and descent.figures["loss"] is not None:
+            loss = descent.figures["loss"]
         maps = problem.maps(descent.parameters.detach().clone())
         due = iteration % config.heldout_every == 0 or iteration == config.iterations
         distance = evaluate(maps) if evaluate and due else None

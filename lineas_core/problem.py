@@ -10,6 +10,9 @@ Differs from the paper: by default the map is learnt as T(z) = z + α(z - centre
 every coordinate's cost is divided by spread², so that one learning rate fits every model.
 With `both_ways` every other iteration minimises the distance of target prompts, steered by the
 inverse maps (λ = -1), to untouched source prompts; the paper leaves the inverse to itself.
+With `identity_loss` every other one (every third, with both) minimises how far steered target
+prompts are from where they were (Zhu et al., 2017, "Unpaired image-to-image translation", section
+5.2): what needs no steering is left alone.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from lineas_core.wasserstein import wasserstein_1d
 __all__ = ["Problem"]
 
 _RUNAWAY = 100
+_Task = tuple[Inputs, float, Callable[[Tensor], Tensor]]  # what is steered, at which λ, its cost
 
 
 class Problem(Samples):
@@ -75,7 +79,7 @@ class Problem(Samples):
         return self.affine(1 + alpha, self._unit * beta - self._centre * alpha)
 
     def cost_and_gradient(self, parameters: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
-        """What the parameters cost on this iteration's prompts, in its direction.
+        """What the parameters cost on this iteration's prompts.
 
         Returns:
             Eq. 3.4 for every coordinate in squared units of its spread, (D,), and the gradient
@@ -84,20 +88,42 @@ class Problem(Samples):
         Raises:
             UserError: the memory does not suffice.
         """
-        size, seed = self.config.batch_size, self.config.seed
-        back = self.config.both_ways and iteration % 2 == 1
-        steered, end = (self._targets, self._untouched) if back else (self.source, self.target)
-        rows_x = _draw(len(steered), size, 2 * seed, iteration)
-        rows_y = _draw(len(end), size, 2 * seed + 1, iteration)
-        inputs, y = steered.rows(rows_x), end[rows_y]
-        strength = -1.0 if back else 1.0
-
-        def cost(x: Tensor) -> Tensor:
-            return wasserstein_1d(x, y) / self._unit**2
-
+        inputs, strength, cost = self._turn(iteration)(iteration)
         return self.memory.within(
             len(inputs), lambda: self._in_two_passes(parameters, strength, inputs, cost)
         )
+
+    def goes_forth(self, iteration: int) -> bool:
+        """Whether an iteration is about the way from source to target (Eq. 3.3)."""
+        return self._turn(iteration) == self._forth
+
+    def _turn(self, iteration: int) -> Callable[[int], _Task]:
+        turns = [self._forth]
+        turns += [self._back] * self.config.both_ways + [self._stay] * self.config.identity_loss
+        return turns[iteration % len(turns)]
+
+    def _forth(self, iteration: int) -> _Task:
+        """Source prompts come to the target."""
+        return self._matched(self.source, 1.0, self.target, iteration)
+
+    def _back(self, iteration: int) -> _Task:
+        """Target prompts come to the source, by the inverse maps."""
+        return self._matched(self._targets, -1.0, self._untouched, iteration)
+
+    def _stay(self, iteration: int) -> _Task:
+        """Target prompts stay each where it is."""
+        places = _draw(len(self._targets), self.config.batch_size, 0, iteration)
+        inputs = self._targets.rows(places)
+        # A prompt is no one row where each of its positions is a row.
+        one_each = len(self.target) == len(self._targets)
+        rows = self.target[places] if one_each else self.rows(inputs)
+        return inputs, 1.0, lambda x: (x - rows).square().mean(dim=0) / self._unit**2
+
+    def _matched(self, steered: Inputs, strength: float, end: Tensor, iteration: int) -> _Task:
+        size, seed = self.config.batch_size, self.config.seed
+        rows = _draw(len(steered), size, 2 * seed, iteration)
+        y = end[_draw(len(end), size, 2 * seed + 1, iteration)]
+        return steered.rows(rows), strength, lambda x: wasserstein_1d(x, y) / self._unit**2
 
     def total(self, cost: Tensor) -> float:
         """One number for a loss: the paper's sum, or the mean in standardised units."""

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -120,13 +122,38 @@ def test_strength_zero_exchanges_nothing():
 
 
 def test_what_cannot_be_folded_exactly_is_hooked():
-    network = nn.Sequential(nn.LayerNorm(4), nn.LayerNorm(4).to(torch.bfloat16))
+    network = nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 4).to(torch.bfloat16))
     maps = SteeringMaps({str(i): AffineMap.identity(4) for i in range(2)})
     with fold(network, maps, 0.5):
         assert not network[0]._forward_hooks
         assert network[1]._forward_hooks
     with fold(network, maps, [0.5, 1.0]):
         assert network[0]._forward_hooks
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"),
+    [
+        (nn.LayerNorm(6), (2, 5, 6)),
+        (nn.LayerNorm(6, bias=False), (2, 5, 6)),
+        (nn.GroupNorm(3, 6), (2, 6, 4, 4)),
+    ],
+)
+def test_norms_in_reduced_precision_are_folded_without_rounding_the_map(norm, shape):
+    network = nn.Sequential(norm.to(torch.bfloat16))
+    maps = SteeringMaps({"0": AffineMap(1 + torch.randn(6), torch.randn(6))})
+    z = torch.randn(shape).to(torch.bfloat16)
+    with fold(network, maps, 0.3):
+        assert not any(module._forward_hooks for module in network.modules())
+        folded = network(z)
+        with steer(network, maps, 0.0), record(network, ["0"]) as kept:
+            network(z)
+    assert network[0] is norm
+    assert {p.dtype for p in norm.parameters()} == {torch.bfloat16}
+    with steer(nn.Sequential(exact := deepcopy(norm).float()), maps, 0.3):
+        expected = exact(z.float())
+    torch.testing.assert_close(folded.float(), expected, rtol=2**-8, atol=1e-6)
+    assert torch.equal(kept["0"], folded)
 
 
 def test_composed_maps_with_a_strength_for_each_row_are_hooked():
