@@ -31,7 +31,8 @@ _ELSEWHERE = {"language": "DMD2", "text-to-image": "language"}  # in the names o
 ENOUGH = 32  # prompts a side, as in the paper
 SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fields(m.config))]
 """The fields of the settings of all methods."""
-_OF_THE_SET = "both_ways"  # stays as it is when the budget or the method changes
+_OF_THE_SET = ("both_ways", "identity_loss")  # stay when the budget or the method changes
+_FILLED = 6 + len(_OF_THE_SET)  # what a set fills in the form
 _STEPWISE = next(iter(METHODS))  # the one method with iterations, and so with budgets
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether to remove
     "language": {"write about it": ("about", False), "keep off it": ("about", True)},
@@ -88,10 +89,12 @@ class LearnHandlers:
         """A shipped set.
 
         Returns:
-            Title, both boxes, held-out prompts, preview, what is known of it, and whether to
-            learn both ways.
+            Title, both boxes, held-out prompts, preview, what is known of it, and the settings
+            that suit it.
         """
-        return _filled(self._studio.prompts.set_of(stem), model) if stem else (gr.skip(),) * 7
+        return (
+            _filled(self._studio.prompts.set_of(stem), model) if stem else (gr.skip(),) * _FILLED
+        )
 
     @notices
     def write_set(self, model: str, word: str, aim: str) -> tuple[Any, ...]:
@@ -120,15 +123,16 @@ class LearnHandlers:
     def budget(self, name: str) -> tuple[Any, ...]:
         """The settings of a named budget, in the order of `SETTINGS`; the others stay."""
         shown = _shown(BUDGETS[name])
-        del shown[_OF_THE_SET]
-        return tuple(shown.get(each, gr.skip()) for each in SETTINGS)
+        return tuple(
+            gr.skip() if each in _OF_THE_SET else shown.get(each, gr.skip()) for each in SETTINGS
+        )
 
     @notices
     def suit(self, method: str) -> tuple[Any, ...]:
         """What depends on the method: budgets, then the settings; those of others are hidden."""
         shown = _shown(_method(method).config)
         return gr.Radio(visible=method == _STEPWISE, value=next(iter(BUDGETS))), *(
-            gr.update(visible=True, **({} if name == _OF_THE_SET else {"value": shown[name]}))
+            gr.update(visible=True, **({} if name in _OF_THE_SET else {"value": shown[name]}))
             if name in shown
             else gr.update(visible=False)
             for name in SETTINGS
@@ -215,6 +219,7 @@ class LearnHandlers:
         heldout: int = 0,
         method: str = "lineas",
         both_ways: bool = False,
+        identity_loss: bool = False,
     ) -> str:
         """Learn a map in the background.
 
@@ -229,6 +234,8 @@ class LearnHandlers:
                 iterations and so no budget.
             both_ways: of lineas, whether what negative strengths do is learnt, too; for styles
                 of pictures.
+            identity_loss: of lineas, whether target prompts are to stay as they are; for manners
+                of speech such as toxicity.
 
         Returns:
             The id of the job, for `job`; when it is done also the id of the map.
@@ -236,11 +243,12 @@ class LearnHandlers:
         if budget not in BUDGETS:
             remedy = f"Give one of {', '.join(BUDGETS)}."
             raise UserError("E_BUDGET", f"budget is {budget!r}", remedy=remedy)
-        if method != _STEPWISE and (both_ways or budget != next(iter(BUDGETS))):
-            what = f"{_method(method).label} has no iterations, and so no budget and no way back"
+        if method != _STEPWISE and (both_ways or identity_loss or budget != next(iter(BUDGETS))):
+            label = _method(method).label
+            what = f"{label} has no iterations, so no budget, no way back and no identity loss"
             raise UserError("E_BUDGET", what, remedy=f"Leave these out, or take {_STEPWISE}.")
         config = (
-            replace(BUDGETS[budget], both_ways=both_ways)
+            replace(BUDGETS[budget], both_ways=both_ways, identity_loss=identity_loss)
             if method == _STEPWISE
             else _method(method).config
         )
@@ -325,7 +333,8 @@ def _filled(prompts: PromptSet, model: str) -> tuple[Any, ...]:
     }
     kind = kind_of(model)
     painted = (*prompts.heldout_source, *prompts.source)[0] if kind == "text-to-image" else ""
-    return prompts.name, *boxes, held, painted or PREVIEWS[kind], known, prompts.both_ways
+    suited = (prompts.settings[name] for name in _OF_THE_SET)
+    return prompts.name, *boxes, held, painted or PREVIEWS[kind], known, *suited
 
 
 def _lines(prompts: Sequence[str]) -> str:

@@ -74,6 +74,10 @@ def learn_command(
     both_ways: Annotated[
         bool | None, typer.Option(help="Learn λ < 0, too; else where the set is about a style.")
     ] = None,
+    identity_loss: Annotated[
+        bool | None,
+        typer.Option(help="Leave target prompts alone; else for a set about a manner of speech."),
+    ] = None,
     micro_batch_size: Annotated[
         int | None, typer.Option(help="Prompts at a time, where memory is short.")
     ] = None,
@@ -85,17 +89,20 @@ def learn_command(
         if value not in table:
             raise typer.BadParameter(f"choose from {', '.join(table)}", param_hint=option)
     stepwise = method == "lineas"
-    if not stepwise and (iterations or both_ways or budget != _QUICK):
+    if not stepwise and (iterations or both_ways or identity_loss or budget != _QUICK):
         raise typer.BadParameter(
-            "only lineas takes iterations, a budget or both ways", param_hint="--method"
+            "only lineas takes iterations, a budget, both ways or an identity loss",
+            param_hint="--method",
         )
     base = replace(BUDGETS[budget], seed=seed) if stepwise else METHODS[method].config
     changed: dict[str, Any] = {
         "iterations": iterations,
         "micro_batch_size": micro_batch_size,
-        "both_ways": data.both_ways if stepwise and both_ways is None else both_ways,
+        "both_ways": both_ways,
+        "identity_loss": identity_loss,
     }
-    config = replace(base, **{k: v for k, v in changed.items() if v is not None})
+    given = {name: value for name, value in changed.items() if value is not None}
+    config = replace(base, **{**(data.settings if stepwise else {}), **given})
     try:
         output.mkdir(parents=True, exist_ok=True)  # not after an hour's work
     except OSError as error:

@@ -44,7 +44,8 @@ class PromptSet:
         heldout_target: Target prompts to measure on; empty exactly if `heldout_source` is.
         name: Title of the set; where the file gives none, the file's name.
         description: What the target side has and the source side has not.
-        kind: Of a picture's concept: `style` fills the picture, `thing` is a part of it.
+        kind: What the concept is: of a picture a `style`, which fills it, or a `thing` in it; of a
+            text the `manner` in which something is said. Empty for a topic, or what is not known.
         keywords: Words or stems; a text in which some word starts with one is on topic.
         dropped: One sentence for each kind of prompt the reader dropped.
     """
@@ -153,9 +154,9 @@ class PromptSet:
         return tidy(read_rows(data, filename, side="source"), filename)
 
     @property
-    def both_ways(self) -> bool:
-        """Whether `LearnConfig.both_ways` suits: a style can come in without a word for it."""
-        return self.kind == "style"
+    def settings(self) -> dict[str, bool]:
+        """What of `LearnConfig` suits the kind, as measured in `assets/tables/README.md`."""
+        return {"both_ways": self.kind == "style", "identity_loss": self.kind == "manner"}
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -115,11 +115,18 @@ def test_image_models_learn_the_modules_that_were_asked_for(painted):
 
 @pytest.mark.usefixtures("painted")
 @pytest.mark.parametrize(
-    ("kind", "options", "both_ways"),
-    [("style", [], True), ("thing", [], False), ("style", ["--no-both-ways"], False)],
+    ("kind", "options", "expected"),
+    [
+        ("style", [], (True, False)),
+        ("manner", [], (False, True)),
+        ("thing", [], (False, False)),
+        ("thing", ["--identity-loss"], (False, True)),
+        ("style", ["--no-both-ways"], (False, False)),
+        ("manner", ["--no-identity-loss"], (False, False)),
+    ],
 )
-def test_styles_are_learnt_both_ways_unless_told_otherwise(
-    workplace, tmp_path, kind, options, both_ways
+def test_what_suits_the_kind_of_set_is_learnt_unless_told_otherwise(
+    workplace, tmp_path, kind, options, expected
 ):
     prompts = json.loads((workplace / "set.json").read_text()) | {"kind": kind}
     (tmp_path / "look.json").write_text(json.dumps(prompts))
@@ -128,7 +135,8 @@ def test_styles_are_learnt_both_ways_unless_told_otherwise(
         "--iterations", 1, "--modules", "resnet-norms", *options,
     )  # fmt: skip
     assert result.exit_code == 0
-    assert load_maps(tmp_path / "map").metadata["config"]["both_ways"] is both_ways
+    made = load_maps(tmp_path / "map").metadata["config"]
+    assert (made["both_ways"], made["identity_loss"]) == expected
     assert PromptSet.load(tmp_path / "map" / "prompts.json").kind == kind
 
 

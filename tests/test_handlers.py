@@ -271,33 +271,34 @@ def test_the_menu_keeps_a_choice_and_prefers_what_can_run(studio):
 
 
 def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
-    *filled, known, both_ways = LearnHandlers(studio).load_set("smollm2-135m", "letters")
-    assert both_ways is False
+    *filled, known, both_ways, identity = LearnHandlers(studio).load_set("smollm2-135m", "letters")
+    assert (both_ways, identity) == (False, False)
     assert filled == ["Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1, "Once upon a time"]
     assert known["boxes"] == filled[1:3]
 
 
 def test_one_thing_fills_the_form_from_templates(studio):
     handlers = LearnHandlers(studio)
-    title, source, target, held, painted, _, both_ways = handlers.write_set(
+    title, source, target, held, painted, _, *suited = handlers.write_set(
         "emoji-world", "owl", "take a thing out"
     )
-    assert (title, held, both_ways) == ("Owl", 1, False)
+    assert (title, held, *suited) == ("Owl", 1, False, False)
     assert painted == source.splitlines()[-1]  # held out, with an owl to take out
     assert all("an owl" in line for line in source.splitlines())
     assert "owl" not in target
     _, source, target, *_ = handlers.write_set("smollm2-135m", "chess", "write about it")
     assert all("chess" in line.lower() for line in target.splitlines())
     assert "chess" not in source
-    *_, both_ways = handlers.write_set("emoji-world", "pop art", "bring a style in")
-    assert both_ways is True
+    *_, both_ways, identity = handlers.write_set("emoji-world", "pop art", "bring a style in")
+    assert (both_ways, identity) == (True, False)
 
 
-def test_whether_to_learn_both_ways_is_not_for_a_budget_or_a_method_to_say(studio):
+@pytest.mark.parametrize("setting", ["both_ways", "identity_loss"])
+def test_what_suits_a_set_is_not_for_a_budget_or_a_method_to_say(studio, setting):
     handlers, skipped = LearnHandlers(studio), gr.skip()
-    assert dict(zip(SETTINGS, handlers.budget("normal"), strict=True))["both_ways"] == skipped
+    assert dict(zip(SETTINGS, handlers.budget("normal"), strict=True))[setting] == skipped
     _, *updates = handlers.suit("lineas")
-    assert "value" not in dict(zip(SETTINGS, updates, strict=True))["both_ways"]
+    assert "value" not in dict(zip(SETTINGS, updates, strict=True))[setting]
 
 
 def test_an_aim_of_another_kind_of_model_is_refused(studio):
@@ -362,7 +363,8 @@ def _start(handlers, **changes):
         "preview_prompt": "",
         "known": None,
     }
-    settings = dict(zip(SETTINGS, handlers.budget("quick"), strict=True)) | {"both_ways": False}
+    settings = dict(zip(SETTINGS, handlers.budget("quick"), strict=True))
+    settings |= {"both_ways": False, "identity_loss": False}
     settings |= {name: changes.pop(name) for name in SETTINGS if name in changes}
     return handlers.start(*{**form, **changes}.values(), *settings.values())
 

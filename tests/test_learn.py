@@ -106,7 +106,7 @@ def test_a_planted_map_is_recovered(both_ways):
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(model, optimizer, batch_size):
     config = replace(EXACT, optimizer=optimizer, batch_size=batch_size, sparsity=0.1)
-    config = replace(config, both_ways=batch_size is None)
+    config = replace(config, both_ways=batch_size is None, identity_loss=optimizer != "sgd")
     heldout = (SOURCE[:3], TARGET[:3])
     whole = list(learn_iter(model, SOURCE, TARGET, config=config, heldout=heldout))
     state = {k: v.clone() for k, v in whole[5].state.items()}
@@ -171,6 +171,33 @@ def test_both_ways_bring_the_target_closer_to_the_source_by_the_inverse(model):
     one_way, both = distance_back(False), distance_back(True)
     assert both < 0.8 * one_way
     assert distance_back(True, micro_batch_size=2) == pytest.approx(both, rel=0.05)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "all"])
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_with_an_identity_loss_target_prompts_stay_where_they_are(model, pooling, both_ways):
+    config = replace(EXACT, iterations=60, pooling=pooling, both_ways=both_ways)
+
+    def moved(identity_loss, **settings):
+        own = replace(config, identity_loss=identity_loss, **settings)
+        *_, last = iterates = list(learn_iter(model, SOURCE, TARGET, config=own))
+        assert last.loss < iterates[0].loss
+        problem = Problem(model, SOURCE, TARGET, config, None)
+        targets = model.encode(TARGET)
+        steered, before = problem.rows(targets, last.maps), problem.rows(targets)
+        return ((steered - before) / problem.spread).square().mean().item()
+
+    assert moved(True) < 0.7 * moved(False)
+    assert moved(True, batch_size=3, micro_batch_size=2) < 0.9 * moved(False)
+
+
+def test_the_loss_that_is_told_is_that_of_the_way_to_the_target(model):
+    config = replace(EXACT, both_ways=True, identity_loss=True)
+    told = [i.loss for i in learn_iter(model, SOURCE, TARGET, config=config)]
+    assert [told[i] == told[i - 1] for i in range(1, 13)] == [True, True, False] * 4
+    best = [i.iteration for i in learn_iter(model, SOURCE, TARGET, config=config) if i.best]
+    assert best[0] == 0
+    assert all(iteration % 3 == 0 for iteration in best)
 
 
 @pytest.mark.parametrize("standardise", [True, False])

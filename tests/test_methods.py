@@ -63,8 +63,9 @@ def test_the_endpoint_learns_with_every_method(studio):
         handlers.learn("t", ["a", "b"], ["c", "d"], method=name)
         assert studio.jobs.submitted[-1].method == name
         assert studio.jobs.submitted[-1].config == method.config
-    handlers.learn("t", ["a", "b"], ["c", "d"], both_ways=True)
-    assert studio.jobs.submitted[-1].config == LearnConfig(both_ways=True)
+    for settings in ({"both_ways": True}, {"identity_loss": True}):
+        handlers.learn("t", ["a", "b"], ["c", "d"], **settings)
+        assert studio.jobs.submitted[-1].config == LearnConfig(**settings)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,7 @@ def test_the_endpoint_learns_with_every_method(studio):
         ({"method": MARKUP}, "method is"),
         ({"method": "caa", "budget": "normal"}, "CAA has no iterations"),
         ({"method": "caa", "both_ways": True}, "no way back"),
+        ({"method": "caa", "identity_loss": True}, "no identity loss"),
     ],
 )
 def test_the_endpoint_refuses_what_no_method_can(studio, changes, sentence):

@@ -40,7 +40,7 @@ def main() -> None:
     for name in options.names or _SETS:
         prompts = PromptSet.load(_SETS[name])
         model = bench.model(name.removeprefix(f"{_SETS[name].stem}-"))
-        config = replace(BUDGETS["quick"], both_ways=prompts.both_ways)
+        config = replace(BUDGETS["quick"], **prompts.settings)
         maps = bench.maps(model, prompts, config=config)
         folder = save_maps(maps, _ASSETS / "maps" / name, prompts=prompts)
         if isinstance(model, TextToImageModel):

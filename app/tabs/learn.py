@@ -101,7 +101,8 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
         settings = _settings()
     start = gr.Button("Start", variant="primary")
 
-    filled = [title, source, target, heldout, preview, known, settings["both_ways"]]
+    suited = [settings[name] for name in ("both_ways", "identity_loss")]
+    filled = [title, source, target, heldout, preview, known, *suited]
     model.change(
         handlers.fit,
         [model, preview, method, budget],
@@ -170,6 +171,11 @@ def _settings() -> dict[str, Component]:
                 default.both_ways,
                 label="Both ways",
                 info="Learn λ < 0, too. For styles; an object goes less surely.",
+            ),
+            "identity_loss": gr.Checkbox(
+                default.identity_loss,
+                label="Identity loss",
+                info="Leave target prompts alone. For a manner of speech.",
             ),
         }
     with gr.Row(elem_classes="settings"):

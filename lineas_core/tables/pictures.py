@@ -26,11 +26,15 @@ from lineas_core.tables.workbench import (
 __all__ = ["TABLES"]
 
 _MODEL = {"small": "emoji-world", "paper": "dmd2"}
-_BUDGETS = {
-    "small": (("quick", False), ("quick", True), ("thorough", False)),
-    "paper": (("paper (DMD2)", False),),
+_BUDGETS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
+    "small": {
+        "quick": ("quick", {}),
+        "quick, both ways": ("quick", {"both_ways": True}),
+        "thorough": ("thorough", {}),
+    },
+    "paper": {"paper (DMD2)": ("paper (DMD2)", {})},
 }
-"""And whether to learn both ways."""
+"""What a table calls them -> the name of the budget, and what differs from it."""
 _STRENGTHS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 _GAMMAS = (0.0, 0.5, 2.0, 5.0, 10.0)
 _COUNTS = (4, 8, 16, 32)
@@ -52,13 +56,12 @@ def _measured(
     budget: str = "quick",
     method: str = "lineas",
     preset: str | None = None,
-    sparsity: float = 0.0,
-    both_ways: bool = False,
     prompts_a_side: int | None = None,
+    **changes: Any,
 ) -> Callable[[Workbench], dict[str, Any]]:
     """Learn, then paint 32 scenes with the concept and without at every strength."""
     own = METHODS[method]
-    config = settings_of(method, budget, sparsity=sparsity, both_ways=both_ways)
+    config = settings_of(method, budget, **changes)
     strengths = [strength * own.strength for strength in _STRENGTHS]
 
     def work(bench: Workbench) -> dict[str, Any]:
@@ -82,10 +85,10 @@ def _concepts(edition: str) -> list[Cell]:
     names = sorted(file.stem for file in (PROMPTS / "images").glob("*.json"))
     return [
         Cell(
-            {"concept": name, "budget": f"{budget}, both ways" if both_ways else budget},
-            _measured(edition, name, budget=budget, both_ways=both_ways),
+            {"concept": name, "budget": called},
+            _measured(edition, name, budget=budget, **changes),
         )
-        for budget, both_ways in _BUDGETS[edition]
+        for called, (budget, changes) in _BUDGETS[edition].items()
         for name in names
     ]
 
@@ -94,7 +97,7 @@ def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], lis
     """Cells in which one option of `_measured` varies, for three concepts; `key` names it."""
 
     def cells(edition: str) -> list[Cell]:
-        ((budget, _), *_) = _BUDGETS[edition]
+        (budget, *_) = _BUDGETS[edition]
         return [
             Cell(
                 {"concept": concept, key: str(value)},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lineas_core.baselines import METHODS, Method
+from lineas_core.baselines import Method
 from lineas_core.folding import fold
 from lineas_core.metrics.perplexity import prose_perplexity
 from lineas_core.prompts import PromptSet
@@ -13,6 +13,7 @@ from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
+    LINES,
     PROMPTS,
     Workbench,
     facts_of,
@@ -28,14 +29,16 @@ _AIM = 1.03
 
 def _cells(edition: str) -> list[Cell]:
     return [
-        Cell({"model": model, "method": name}, _read(edition, model, method))
+        Cell({"model": model, "method": name}, _read(edition, model, method, **changes))
         for model in reversed(LANGUAGE_MODELS[edition])
-        for name, method in METHODS.items()
+        for name, (method, changes) in LINES.items()
     ]
 
 
-def _read(edition: str, model_name: str, method: Method) -> Callable[[Workbench], dict]:
-    config = settings_of(method.name, LANGUAGE_BUDGET[edition])
+def _read(
+    edition: str, model_name: str, method: Method, **changes: Any
+) -> Callable[[Workbench], dict]:
+    config = settings_of(method.name, LANGUAGE_BUDGET[edition], **changes)
     prompts = PromptSet.load(PROMPTS / "toxicity.json")
 
     def work(bench: Workbench) -> dict[str, Any]:

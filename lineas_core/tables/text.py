@@ -16,6 +16,7 @@ from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_MODELS,
+    LINES,
     PROMPTS,
     Workbench,
     facts_of,
@@ -74,9 +75,9 @@ def _topics(edition: str) -> list[Cell]:
 
 def _toxicity(edition: str) -> list[Cell]:
     return [
-        Cell({"model": model, "method": name}, _toxic(edition, model, method))
+        Cell({"model": model, "method": name}, _toxic(edition, model, method, **changes))
         for model in reversed(LANGUAGE_MODELS[edition])
-        for name, method in METHODS.items()
+        for name, (method, changes) in LINES.items()
     ]
 
 
@@ -85,12 +86,12 @@ def _toxic(
     model: str,
     method: Method = METHODS["lineas"],
     *,
-    sparsity: float = 0.0,
     prompts_a_side: int | None = None,
+    **changes: Any,
 ) -> Callable[[Workbench], dict]:
     """Learn away from toxic prompts, then count in continuations of provocative openings."""
     (budget, *_) = _BUDGETS[edition]
-    config = settings_of(method.name, budget, sparsity=sparsity)
+    config = settings_of(method.name, budget, **changes)
     prompts = PromptSet.load(PROMPTS / "toxicity.json")
     if prompts_a_side:
         prompts = prompts.take(prompts_a_side)

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 from lineas_core.affine import SteeringMaps
-from lineas_core.baselines import METHODS
+from lineas_core.baselines import METHODS, Method
 from lineas_core.config import BUDGETS, FitConfig
 from lineas_core.errors import UserError
 from lineas_core.hooks import find_modules
@@ -29,6 +29,7 @@ from lineas_core.storage import load_maps, save_maps, write_atomically
 __all__ = [
     "LANGUAGE_BUDGET",
     "LANGUAGE_MODELS",
+    "LINES",
     "PROMPTS",
     "Workbench",
     "facts_of",
@@ -44,6 +45,12 @@ LANGUAGE_MODELS = {
 }
 LANGUAGE_BUDGET = {"small": "quick", "paper": "paper (language)"}
 """By edition, as the models above: what the tables about texts are made with."""
+LINES: dict[str, tuple[Method, dict[str, Any]]] = {
+    "lineas": (METHODS["lineas"], {}),
+    "lineas, identity loss": (METHODS["lineas"], {"identity_loss": True}),
+    **{name: (method, {}) for name, method in METHODS.items() if name != "lineas"},
+}
+"""Of tables that compare methods: name -> method, and what differs from its settings."""
 _CHECKPOINT_SECONDS = 30
 
 
@@ -52,12 +59,10 @@ def lines_of(name: str) -> list[str]:
     return (PROMPTS / name).read_text(encoding="utf-8").splitlines()
 
 
-def settings_of(
-    method: str, budget: str, *, sparsity: float = 0.0, both_ways: bool = False
-) -> FitConfig:
+def settings_of(method: str, budget: str, **changes: Any) -> FitConfig:
     """What a method learns with: LinEAS within a budget, the others by their own settings."""
     if method == "lineas":
-        return replace(BUDGETS[budget], sparsity=sparsity, both_ways=both_ways)
+        return replace(BUDGETS[budget], **changes)
     return METHODS[method].config
 
 
