@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, stdev
+from typing import Any
 
 from PIL.Image import Image
+from torch import Tensor
 
 from lineas_core.affine import SteeringMaps, compose
 from lineas_core.errors import UserError
@@ -110,19 +112,8 @@ def count(
     prompts, seeds = [*openings] * len(luck), [seed for rows in luck for seed in rows]
     # A GPU takes hardly longer for more rows than for few; a CPU gains nothing.
     plan = MemoryPlan(_TEXTS_AT_ONCE[model.network.device.type != "cpu"])
-
-    def batches() -> list[str]:
-        return [
-            text
-            for rows in plan.chunks(len(prompts))
-            for text in model.generate(
-                [prompts[row] for row in rows.tolist()],
-                seeds=[seeds[row] for row in rows.tolist()],
-            )
-        ]
-
     with fold(model.network, maps, strength):
-        texts = plan.within(len(prompts), batches)
+        texts = _generated(model, plan, prompts, seeds)
     log_p = model.log_likelihood(prompts, texts)
     tallies = []
     for start in range(0, len(prompts), len(openings)):
@@ -285,20 +276,11 @@ def sweep_pictures(
         concept_of = partial(concept_scores, concept=known)
     sides = {"with": [f"{scene}, {keywords[0]}" for scene in scenes], "without": list(scenes)}
 
-    plan = MemoryPlan(_PICTURES_AT_ONCE)
-
-    def batches(prompts: list[str]) -> list[Image]:
-        return [
-            picture
-            for rows in plan.chunks(len(prompts))
-            for picture in model.generate(
-                [prompts[row] for row in rows.tolist()], seeds=(rows + seed).tolist()
-            )
-        ]
+    plan, seeds = MemoryPlan(_PICTURES_AT_ONCE), range(seed, seed + len(scenes))
 
     def paint(prompts: list[str], strength: float) -> list[Image]:
         with fold(model.network, maps, strength):
-            return plan.within(len(prompts), partial(batches, prompts))
+            return _generated(model, plan, prompts, seeds)
 
     originals = {side: paint(prompts, 0.0) for side, prompts in sides.items()}
     for strength in strengths:
@@ -310,6 +292,24 @@ def sweep_pictures(
                 "image": fmean(likeness(originals[side], images)),
             }
         yield row
+
+
+def _generated(
+    model: LanguageModel | TextToImageModel,
+    plan: MemoryPlan,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+) -> list[Any]:
+    """A text or picture for each prompt, as many at a time as the plan says."""
+
+    def batches() -> list[Any]:
+        return [
+            made
+            for rows in map(Tensor.tolist, plan.chunks(len(prompts)))
+            for made in model.generate([prompts[k] for k in rows], seeds=[seeds[k] for k in rows])
+        ]
+
+    return plan.within(len(prompts), batches)
 
 
 def _spread(values: Sequence[float]) -> float:

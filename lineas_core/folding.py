@@ -44,7 +44,8 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
     lam = check_strength(strength)
     with ExitStack() as stack:
         if isinstance(lam, float) and lam != 0:
-            steps, strength = maps.at(lam).to(next(network.parameters()).device), 1.0
+            device = next(network.parameters()).device
+            steps, strength = maps.to(device).at(lam), 1.0
             before: list[_Place] = []
             stack.callback(_restore, before)
             maps = SteeringMaps(

@@ -174,7 +174,7 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
     """
     untouched = not torch.as_tensor(check_strength(strength)).any()
     near = next(network.parameters(), torch.empty(0)).device
-    steps = {} if untouched else dict(maps.at(strength).to(near))
+    steps = {} if untouched else dict(maps.to(near).at(strength))
 
     def apply(name: str, module: nn.Module, output: Tensor) -> Tensor:
         # Once: where a network is spread over devices, every pass would wait for the way.

@@ -382,7 +382,7 @@ def test_the_form_becomes_a_request(studio):
 
 def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
     handlers = LearnHandlers(studio)
-    title, source, target, heldout, _, known, _ = handlers.write_set(
+    title, source, target, heldout, _, known, *_ = handlers.write_set(
         "smollm2-135m", "chess", "write about it"
     )
     form = {"title": title, "source": source, "target": target, "heldout": heldout}
