@@ -20,7 +20,7 @@ from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
 from lineas_core.baselines import METHODS, Method
 from lineas_core.models.catalog import MODELS, Kind
 
-__all__ = ["PREVIEWS", "SETTINGS", "LearnHandlers", "aims", "budgets", "kind_of"]
+__all__ = ["OF_THE_SET", "PREVIEWS", "SETTINGS", "LearnHandlers", "aims", "budgets", "kind_of"]
 
 PREVIEWS: dict[Kind, str] = {
     "language": "Once upon a time",
@@ -31,8 +31,9 @@ _ELSEWHERE = {"language": "DMD2", "text-to-image": "language"}  # in the names o
 ENOUGH = 32  # prompts a side, as in the paper
 SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fields(m.config))]
 """The fields of the settings of all methods."""
-_OF_THE_SET = ("both_ways", "identity_loss")  # stay when the budget or the method changes
-_FILLED = 6 + len(_OF_THE_SET)  # what a set fills in the form
+OF_THE_SET = ("both_ways", "identity_loss", "shift_only")
+"""Settings that stay when the budget or the method changes."""
+_FILLED = 6 + len(OF_THE_SET)  # what a set fills in the form
 _STEPWISE = next(iter(METHODS))  # the one method with iterations, and so with budgets
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether to remove
     "language": {"write about it": ("about", False), "keep off it": ("about", True)},
@@ -124,7 +125,7 @@ class LearnHandlers:
         """The settings of a named budget, in the order of `SETTINGS`; the others stay."""
         shown = _shown(BUDGETS[name])
         return tuple(
-            gr.skip() if each in _OF_THE_SET else shown.get(each, gr.skip()) for each in SETTINGS
+            gr.skip() if each in OF_THE_SET else shown.get(each, gr.skip()) for each in SETTINGS
         )
 
     @notices
@@ -132,7 +133,7 @@ class LearnHandlers:
         """What depends on the method: budgets, then the settings; those of others are hidden."""
         shown = _shown(_method(method).config)
         return gr.Radio(visible=method == _STEPWISE, value=next(iter(BUDGETS))), *(
-            gr.update(visible=True, **({} if name in _OF_THE_SET else {"value": shown[name]}))
+            gr.update(visible=True, **({} if name in OF_THE_SET else {"value": shown[name]}))
             if name in shown
             else gr.update(visible=False)
             for name in SETTINGS
@@ -220,6 +221,7 @@ class LearnHandlers:
         method: str = "lineas",
         both_ways: bool = False,
         identity_loss: bool = False,
+        shift_only: bool = False,
     ) -> str:
         """Learn a map in the background.
 
@@ -236,6 +238,7 @@ class LearnHandlers:
                 of pictures.
             identity_loss: of lineas, whether target prompts are to stay as they are; for manners
                 of speech such as toxicity.
+            shift_only: of lineas, whether maps do not scale; for the same.
 
         Returns:
             The id of the job, for `job`; when it is done also the id of the map.
@@ -243,12 +246,13 @@ class LearnHandlers:
         if budget not in BUDGETS:
             remedy = f"Give one of {', '.join(BUDGETS)}."
             raise UserError("E_BUDGET", f"budget is {budget!r}", remedy=remedy)
-        if method != _STEPWISE and (both_ways or identity_loss or budget != next(iter(BUDGETS))):
-            label = _method(method).label
-            what = f"{label} has no iterations, so no budget, no way back and no identity loss"
+        suited = (both_ways, identity_loss, shift_only)
+        if method != _STEPWISE and (any(suited) or budget != next(iter(BUDGETS))):
+            named = ", no ".join(OF_THE_SET)
+            what = f"{_method(method).label} has no iterations, so no budget, no {named}"
             raise UserError("E_BUDGET", what, remedy=f"Leave these out, or take {_STEPWISE}.")
         config = (
-            replace(BUDGETS[budget], both_ways=both_ways, identity_loss=identity_loss)
+            replace(BUDGETS[budget], **dict(zip(OF_THE_SET, suited, strict=True)))
             if method == _STEPWISE
             else _method(method).config
         )
@@ -333,7 +337,7 @@ def _filled(prompts: PromptSet, model: str) -> tuple[Any, ...]:
     }
     kind = kind_of(model)
     painted = (*prompts.heldout_source, *prompts.source)[0] if kind == "text-to-image" else ""
-    suited = (prompts.settings[name] for name in _OF_THE_SET)
+    suited = (prompts.settings[name] for name in OF_THE_SET)
     return prompts.name, *boxes, held, painted or PREVIEWS[kind], known, *suited
 
 

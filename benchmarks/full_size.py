@@ -2,7 +2,7 @@
 
     python -m benchmarks.full_size sdxl --prompts 32
     python -m benchmarks.full_size gemma-2-2b --prompts 32
-    python -m benchmarks.full_size sdxl --prompts 1 --side 256 --device cpu
+    python -m benchmarks.full_size sdxl --prompts 1 --side 256 --device cpu --learn-only
 
 What the numbers in the weights are makes no difference to time or memory, so this tells what to
 expect of DMD2, Gemma and Qwen on the device at hand. The last line shows that all norms of SDXL
@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="to learn")
     parser.add_argument("--side", type=int, default=1024, help="of a picture, in pixels")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--learn-only", action="store_true", help="generate nothing")
     given = parser.parse_args()
     if given.model == "sdxl":
         model: Any = random_sdxl(given.side, given.device)
@@ -154,7 +155,8 @@ def main() -> None:
         "gb_built": _peak_gb(),
     }
     print(json.dumps(row | _learnt(model, given.prompts, given.steps)), flush=True)
-    print(json.dumps(_generated(model)), flush=True)
+    if not given.learn_only:
+        print(json.dumps(_generated(model)), flush=True)
 
 
 def _learnt(model: Any, count: int, steps: int) -> dict[str, Any]:

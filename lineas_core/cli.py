@@ -78,6 +78,9 @@ def learn_command(
         bool | None,
         typer.Option(help="Leave target prompts alone; else for a set about a manner of speech."),
     ] = None,
+    shift_only: Annotated[
+        bool | None, typer.Option(help="Do not scale; else for a set about a manner of speech.")
+    ] = None,
     micro_batch_size: Annotated[
         int | None, typer.Option(help="Prompts at a time, where memory is short.")
     ] = None,
@@ -89,9 +92,10 @@ def learn_command(
         if value not in table:
             raise typer.BadParameter(f"choose from {', '.join(table)}", param_hint=option)
     stepwise = method == "lineas"
-    if not stepwise and (iterations or both_ways or identity_loss or budget != _QUICK):
+    own = iterations or both_ways or identity_loss or shift_only or budget != _QUICK
+    if not stepwise and own:
         raise typer.BadParameter(
-            "only lineas takes iterations, a budget, both ways or an identity loss",
+            "only lineas takes iterations, a budget, both ways, an identity loss or shifts only",
             param_hint="--method",
         )
     base = replace(BUDGETS[budget], seed=seed) if stepwise else METHODS[method].config
@@ -100,6 +104,7 @@ def learn_command(
         "micro_batch_size": micro_batch_size,
         "both_ways": both_ways,
         "identity_loss": identity_loss,
+        "shift_only": shift_only,
     }
     given = {name: value for name, value in changed.items() if value is not None}
     config = replace(base, **{**(data.settings if stepwise else {}), **given})

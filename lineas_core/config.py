@@ -30,6 +30,7 @@ _CHOICES = {
     "standardise": (True, False),
     "both_ways": (True, False),
     "identity_loss": (True, False),
+    "shift_only": (True, False),
 }
 
 
@@ -79,6 +80,7 @@ class LearnConfig(FitConfig):
             goes less surely.
         identity_loss: every other iteration asks that target prompts stay as they are. What needs
             no steering changes less, and so does what λ = 1 does.
+        shift_only: maps do not scale. What differs between the prompts of a side then stays.
         heldout_every: iterations between two evaluations on held-out prompts, 1 or more.
         seed: whole number, draws the mini-batches.
     """
@@ -92,6 +94,7 @@ class LearnConfig(FitConfig):
     standardise: bool = True
     both_ways: bool = False
     identity_loss: bool = False
+    shift_only: bool = False
     heldout_every: int = 10
     seed: int = 0
 

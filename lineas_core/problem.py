@@ -76,6 +76,8 @@ class Problem(Samples):
     def maps(self, parameters: Tensor) -> SteeringMaps:
         """The maps that the parameters (2, D) stand for."""
         alpha, beta = parameters
+        if self.config.shift_only:
+            alpha = torch.zeros_like(alpha)  # and so is its gradient
         return self.affine(1 + alpha, self._unit * beta - self._centre * alpha)
 
     def cost_and_gradient(self, parameters: Tensor, iteration: int) -> tuple[Tensor, Tensor]:

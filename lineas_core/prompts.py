@@ -156,7 +156,8 @@ class PromptSet:
     @property
     def settings(self) -> dict[str, bool]:
         """What of `LearnConfig` suits the kind, as measured in `assets/tables/README.md`."""
-        return {"both_ways": self.kind == "style", "identity_loss": self.kind == "manner"}
+        style, manner = self.kind == "style", self.kind == "manner"
+        return {"both_ways": style, "identity_loss": manner, "shift_only": manner}
 
     @property
     def notes(self) -> tuple[str, ...]:

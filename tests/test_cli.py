@@ -117,12 +117,12 @@ def test_image_models_learn_the_modules_that_were_asked_for(painted):
 @pytest.mark.parametrize(
     ("kind", "options", "expected"),
     [
-        ("style", [], (True, False)),
-        ("manner", [], (False, True)),
-        ("thing", [], (False, False)),
-        ("thing", ["--identity-loss"], (False, True)),
-        ("style", ["--no-both-ways"], (False, False)),
-        ("manner", ["--no-identity-loss"], (False, False)),
+        ("style", [], (True, False, False)),
+        ("manner", [], (False, True, True)),
+        ("thing", [], (False, False, False)),
+        ("thing", ["--identity-loss"], (False, True, False)),
+        ("style", ["--no-both-ways"], (False, False, False)),
+        ("manner", ["--no-identity-loss", "--no-shift-only"], (False, False, False)),
     ],
 )
 def test_what_suits_the_kind_of_set_is_learnt_unless_told_otherwise(
@@ -136,7 +136,7 @@ def test_what_suits_the_kind_of_set_is_learnt_unless_told_otherwise(
     )  # fmt: skip
     assert result.exit_code == 0
     made = load_maps(tmp_path / "map").metadata["config"]
-    assert (made["both_ways"], made["identity_loss"]) == expected
+    assert (made["both_ways"], made["identity_loss"], made["shift_only"]) == expected
     assert PromptSet.load(tmp_path / "map" / "prompts.json").kind == kind
 
 

@@ -20,7 +20,7 @@ from app.advice import advice
 from app.handlers import HARMFUL, Handlers
 from app.job import Job, JobRequest
 from app.job_handlers import JobHandlers
-from app.learn_handlers import SETTINGS, LearnHandlers
+from app.learn_handlers import OF_THE_SET, SETTINGS, LearnHandlers
 from app.library import MapEntry
 from app.tabs import fragments
 from app.written import Written
@@ -271,8 +271,9 @@ def test_the_menu_keeps_a_choice_and_prefers_what_can_run(studio):
 
 
 def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
-    *filled, known, both_ways, identity = LearnHandlers(studio).load_set("smollm2-135m", "letters")
-    assert (both_ways, identity) == (False, False)
+    filled = list(LearnHandlers(studio).load_set("smollm2-135m", "letters"))
+    assert [filled.pop() for _ in OF_THE_SET] == [False, False, False]
+    known = filled.pop()
     assert filled == ["Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1, "Once upon a time"]
     assert known["boxes"] == filled[1:3]
 
@@ -282,18 +283,18 @@ def test_one_thing_fills_the_form_from_templates(studio):
     title, source, target, held, painted, _, *suited = handlers.write_set(
         "emoji-world", "owl", "take a thing out"
     )
-    assert (title, held, *suited) == ("Owl", 1, False, False)
+    assert (title, held, *suited) == ("Owl", 1, False, False, False)
     assert painted == source.splitlines()[-1]  # held out, with an owl to take out
     assert all("an owl" in line for line in source.splitlines())
     assert "owl" not in target
     _, source, target, *_ = handlers.write_set("smollm2-135m", "chess", "write about it")
     assert all("chess" in line.lower() for line in target.splitlines())
     assert "chess" not in source
-    *_, both_ways, identity = handlers.write_set("emoji-world", "pop art", "bring a style in")
-    assert (both_ways, identity) == (True, False)
+    _, *suited = handlers.write_set("emoji-world", "pop art", "bring a style in")[5:]
+    assert suited == [True, False, False]
 
 
-@pytest.mark.parametrize("setting", ["both_ways", "identity_loss"])
+@pytest.mark.parametrize("setting", OF_THE_SET)
 def test_what_suits_a_set_is_not_for_a_budget_or_a_method_to_say(studio, setting):
     handlers, skipped = LearnHandlers(studio), gr.skip()
     assert dict(zip(SETTINGS, handlers.budget("normal"), strict=True))[setting] == skipped
@@ -364,7 +365,7 @@ def _start(handlers, **changes):
         "known": None,
     }
     settings = dict(zip(SETTINGS, handlers.budget("quick"), strict=True))
-    settings |= {"both_ways": False, "identity_loss": False}
+    settings |= dict.fromkeys(OF_THE_SET, False)
     settings |= {name: changes.pop(name) for name in SETTINGS if name in changes}
     return handlers.start(*{**form, **changes}.values(), *settings.values())
 

@@ -191,6 +191,16 @@ def test_with_an_identity_loss_target_prompts_stay_where_they_are(model, pooling
     assert moved(True, batch_size=3, micro_batch_size=2) < 0.9 * moved(False)
 
 
+def test_maps_that_only_shift_leave_every_scale_at_one(model):
+    for standardise in (True, False):
+        config = replace(EXACT, iterations=60, shift_only=True, standardise=standardise)
+        config = replace(config, learning_rate=0.02 if standardise else 1e-3)
+        first, *_, last = learn_iter(model, SOURCE, TARGET, config=config)
+        assert last.loss < first.loss
+        assert all((m.scale == 1).all() for m in last.maps.values())
+        assert any((m.shift != 0).any() for m in last.maps.values())
+
+
 def test_the_loss_that_is_told_is_that_of_the_way_to_the_target(model):
     config = replace(EXACT, both_ways=True, identity_loss=True)
     told = [i.loss for i in learn_iter(model, SOURCE, TARGET, config=config)]

@@ -63,7 +63,7 @@ def test_the_endpoint_learns_with_every_method(studio):
         handlers.learn("t", ["a", "b"], ["c", "d"], method=name)
         assert studio.jobs.submitted[-1].method == name
         assert studio.jobs.submitted[-1].config == method.config
-    for settings in ({"both_ways": True}, {"identity_loss": True}):
+    for settings in ({"both_ways": True}, {"identity_loss": True, "shift_only": True}):
         handlers.learn("t", ["a", "b"], ["c", "d"], **settings)
         assert studio.jobs.submitted[-1].config == LearnConfig(**settings)
 
@@ -74,8 +74,8 @@ def test_the_endpoint_learns_with_every_method(studio):
         ({"method": "huge"}, "Give one of lineas, lin-act"),
         ({"method": MARKUP}, "method is"),
         ({"method": "caa", "budget": "normal"}, "CAA has no iterations"),
-        ({"method": "caa", "both_ways": True}, "no way back"),
-        ({"method": "caa", "identity_loss": True}, "no identity loss"),
+        ({"method": "caa", "both_ways": True}, "no both_ways"),
+        ({"method": "caa", "shift_only": True}, "no shift_only"),
     ],
 )
 def test_the_endpoint_refuses_what_no_method_can(studio, changes, sentence):

@@ -26,7 +26,11 @@ def test_every_shipped_set_can_be_loaded(prompts):
 def test_ten_of_the_shipped_concepts_are_styles(prompts):
     kinds = [prompts.set_of(stem).kind for stem in prompts.sets("text-to-image")]
     assert (kinds.count("style"), kinds.count("thing")) == (10, 5)
-    assert prompts.set_of("toxicity").settings == {"both_ways": False, "identity_loss": True}
+    assert prompts.set_of("toxicity").settings == {
+        "both_ways": False,
+        "identity_loss": True,
+        "shift_only": True,
+    }
     assert prompts.about("pop art", "style", "text-to-image").settings["both_ways"]
     assert not any(prompts.about("a drum", "thing", "text-to-image").settings.values())
     assert not any(prompts.about("chess", "about", "language").settings.values())

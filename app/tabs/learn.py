@@ -9,7 +9,15 @@ from gradio.components import Component
 
 from app.handlers import Handlers
 from app.job_handlers import JobHandlers
-from app.learn_handlers import PREVIEWS, SETTINGS, LearnHandlers, aims, budgets, kind_of
+from app.learn_handlers import (
+    OF_THE_SET,
+    PREVIEWS,
+    SETTINGS,
+    LearnHandlers,
+    aims,
+    budgets,
+    kind_of,
+)
 from app.tabs import QUIET
 from app.tabs.install import install_panel
 from lineas_core import BUDGETS, LearnConfig
@@ -101,7 +109,7 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
         settings = _settings()
     start = gr.Button("Start", variant="primary")
 
-    suited = [settings[name] for name in ("both_ways", "identity_loss")]
+    suited = [settings[name] for name in OF_THE_SET]
     filled = [title, source, target, heldout, preview, known, *suited]
     model.change(
         handlers.fit,
@@ -176,6 +184,11 @@ def _settings() -> dict[str, Component]:
                 default.identity_loss,
                 label="Identity loss",
                 info="Leave target prompts alone. For a manner of speech.",
+            ),
+            "shift_only": gr.Checkbox(
+                default.shift_only,
+                label="Shifts only",
+                info="Maps do not scale. For a manner of speech.",
             ),
         }
     with gr.Row(elem_classes="settings"):

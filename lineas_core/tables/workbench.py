@@ -48,6 +48,10 @@ LANGUAGE_BUDGET = {"small": "quick", "paper": "paper (language)"}
 LINES: dict[str, tuple[Method, dict[str, Any]]] = {
     "lineas": (METHODS["lineas"], {}),
     "lineas, identity loss": (METHODS["lineas"], {"identity_loss": True}),
+    "lineas, identity loss, shifts only": (
+        METHODS["lineas"],
+        {"identity_loss": True, "shift_only": True},
+    ),
     **{name: (method, {}) for name, method in METHODS.items() if name != "lineas"},
 }
 """Of tables that compare methods: name -> method, and what differs from its settings."""
