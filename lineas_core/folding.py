@@ -57,8 +57,8 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
 
 def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) -> bool:
     """Exchange one module's parameters; False where that would not be exact."""
-    *_, parent, module = path_to(network, name)
-    leaf = name.rpartition(".")[2]
+    path, leaf = path_to(network, name), name.rpartition(".")[2]
+    parent, module = path[-2:]
     weight: Any = getattr(module, "weight", None)
     if module._forward_hooks:
         return False  # another steers or records what comes out, and acts first
@@ -67,6 +67,8 @@ def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) 
     if weight.dtype != torch.float32:
         if not isinstance(module, nn.LayerNorm | nn.GroupNorm):
             return False
+        if any(around._compiled_call_impl for around in path):
+            return False  # every move would have the network compiled anew
         module = _widened(module)
         _exchange(parent, leaf, module, before)
     scale, shift = step.scale.to(weight.device), step.shift.to(weight.device)

@@ -156,6 +156,14 @@ def test_norms_in_reduced_precision_are_folded_without_rounding_the_map(norm, sh
     assert torch.equal(kept["0"], folded)
 
 
+def test_a_compiled_network_in_reduced_precision_is_hooked():
+    network = nn.Sequential(nn.LayerNorm(4).to(torch.bfloat16))
+    network.compile(backend="eager")
+    with fold(network, SteeringMaps({"0": AffineMap.identity(4)}), 0.5):
+        assert network[0]._forward_hooks
+    assert not network[0]._forward_hooks
+
+
 def test_composed_maps_with_a_strength_for_each_row_are_hooked():
     network, ids = _network("llama"), torch.randint(0, 50, (3, 5))
     maps = _maps(network, find_modules(network, "all-layernorms"))
