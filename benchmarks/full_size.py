@@ -67,7 +67,7 @@ _DECODER: dict[str, Any] = {
     "layers_per_block": 2,
     "latent_channels": 4,
 }
-_LANGUAGE: dict[str, Any] = {
+LANGUAGE: dict[str, Any] = {
     "gemma-2-2b": Gemma2Config(),
     "qwen2.5-7b": Qwen2Config(
         hidden_size=3584,
@@ -123,7 +123,7 @@ def random_sdxl(side: int, device: str) -> TextToImageModel:
 def random_language(name: str, device: str) -> LanguageModel:
     """A language model whose words are numbers."""
     with torch.device(device):
-        network = AutoModelForCausalLM.from_config(_LANGUAGE[name], dtype=torch.bfloat16)
+        network = AutoModelForCausalLM.from_config(LANGUAGE[name], dtype=torch.bfloat16)
     network.generation_config.eos_token_id = None  # write to the end
     vocabulary = {word: i for i, word in enumerate(["<unk>", "<pad>", *_WORDS])}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -137,7 +137,7 @@ def random_language(name: str, device: str) -> LanguageModel:
 def main() -> None:
     """Build the model, learn, generate, print what it took."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model", choices=["sdxl", *_LANGUAGE])
+    parser.add_argument("model", choices=["sdxl", *LANGUAGE])
     parser.add_argument("--prompts", type=int, default=32, help="a side and step")
     parser.add_argument("--steps", type=int, default=4, help="to learn")
     parser.add_argument("--side", type=int, default=1024, help="of a picture, in pixels")

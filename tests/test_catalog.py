@@ -4,18 +4,19 @@ from diffusers import UNet2DConditionModel
 from fakes import SDXL_UNET
 from transformers import (
     AutoModelForCausalLM,
-    Gemma2Config,
     Gemma3TextConfig,
     LlamaConfig,
     Qwen2Config,
 )
 
+from benchmarks.full_size import LANGUAGE
 from lineas_core import UserError, find_modules, load_model
 from lineas_core.hooks import PRESETS
 from lineas_core.models.catalog import MODELS
 
 # The sizes of the published config.json files.
 CONFIGS = {
+    **LANGUAGE,
     "qwen2.5-1.5b": Qwen2Config(
         hidden_size=1536,
         intermediate_size=8960,
@@ -23,22 +24,6 @@ CONFIGS = {
         num_attention_heads=12,
         num_key_value_heads=2,
         vocab_size=151936,
-    ),
-    "gemma-2-2b": Gemma2Config(
-        hidden_size=2304,
-        intermediate_size=9216,
-        num_hidden_layers=26,
-        num_attention_heads=8,
-        num_key_value_heads=4,
-        vocab_size=256000,
-    ),
-    "qwen2.5-7b": Qwen2Config(
-        hidden_size=3584,
-        intermediate_size=18944,
-        num_hidden_layers=28,
-        num_attention_heads=28,
-        num_key_value_heads=4,
-        vocab_size=152064,
     ),
     "deepseek-7b": LlamaConfig(
         hidden_size=4096,

@@ -2,10 +2,10 @@
 
     python -m tools.ready_made [NAME ...]
 
-Each of `assets/maps`, or those that are named, from its shipped prompt set with the settings of
-the quick budget, styles both ways. Maps that `python -m lineas_core evaluate` has learnt already,
-for a table in `assets/tables`, are taken as they are: what is shipped is what was measured. The
-previews show one scene at five strengths.
+Each of `assets/maps`, or those that are named, from its shipped prompt set with the quick budget
+and what suits the set. Maps that `python -m lineas_core evaluate` has learnt already, for a table
+in `assets/tables`, are taken as they are: what is shipped is what was measured. The previews show
+one scene at five strengths.
 """
 
 from __future__ import annotations
