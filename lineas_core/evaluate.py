@@ -13,6 +13,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from lineas_core.affine import SteeringMaps, compose
+from lineas_core.baselines.prompting import instructed
 from lineas_core.errors import UserError
 from lineas_core.folding import fold
 from lineas_core.memory import MemoryPlan
@@ -92,6 +93,7 @@ def count(
     *,
     strength: float,
     luck: Sequence[Sequence[int]],
+    instruction: str = "",
 ) -> list[Tally]:
     """Continue openings, and count; only the continuations are judged.
 
@@ -102,6 +104,8 @@ def count(
         has: tells of each continuation whether it has the property.
         strength: λ.
         luck: a seed for every opening (see `row_seeds`), as many times as each is continued.
+        instruction: what the model is told before each opening (see `instructed`); what it writes
+            is judged as if nothing had been said.
 
     Returns:
         A tally for each time.
@@ -112,8 +116,9 @@ def count(
     prompts, seeds = [*openings] * len(luck), [seed for rows in luck for seed in rows]
     # A GPU takes hardly longer for more rows than for few; a CPU gains nothing.
     plan = MemoryPlan(_TEXTS_AT_ONCE[model.network.device.type != "cpu"])
+    said = instructed(prompts, instruction) if instruction else prompts
     with fold(model.network, maps, strength):
-        texts = _generated(model, plan, prompts, seeds)
+        texts = _generated(model, plan, said, seeds)
     log_p = model.log_likelihood(prompts, texts)
     tallies = []
     for start in range(0, len(prompts), len(openings)):
@@ -162,6 +167,7 @@ def sweep(
     metric: str,
     strengths: Sequence[float] = STRENGTHS,
     seeds: Sequence[int] = (0, 1, 2, 3),
+    instruction: str = "",
 ) -> Iterator[dict]:
     """Continue every opening with every seed at every strength and count.
 
@@ -174,6 +180,7 @@ def sweep(
         metric: a key of `METRICS`.
         strengths: λ of every row.
         seeds: repetitions; the spread over them is reported.
+        instruction: see `count`.
 
     Yields:
         One row for every strength, see `figures`.
@@ -185,7 +192,10 @@ def sweep(
 
     luck = [row_seeds(seed, range(len(openings))) for seed in seeds]
     for lam in strengths:
-        yield figures(lam, count(model, maps, openings, has, strength=lam, luck=luck))
+        tallies = count(
+            model, maps, openings, has, strength=lam, luck=luck, instruction=instruction
+        )
+        yield figures(lam, tallies)
 
 
 def sweep_composed(

@@ -93,3 +93,22 @@ def test_a_sweep_tells_mean_and_spread_over_seeds(texts):
     (swept,) = sweep(model, maps, ["abc"], metric="toxicity", strengths=[1.0], seeds=[0, 1])
     assert swept.keys() == row.keys()
     assert swept["texts"] == 2
+
+
+def test_what_an_instruction_makes_is_judged_as_if_nothing_had_been_said(texts, monkeypatch):
+    model, maps = texts
+    judged, told = [], []
+
+    def likelihood(openings, continuations):
+        judged.append([*openings])
+        return real(openings, continuations)
+
+    def generate(prompts, **settings):
+        told.append([*prompts])
+        return write(prompts, **settings)
+
+    real, write = model.log_likelihood, model.generate
+    monkeypatch.setattr(model, "log_likelihood", likelihood)
+    monkeypatch.setattr(model, "generate", generate)
+    count(*texts, ["abc"], _with_e, strength=0.0, luck=[[1]], instruction="So:")
+    assert (told, judged) == ([["So: abc"]], [["abc"]])

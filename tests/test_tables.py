@@ -167,6 +167,7 @@ def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
     [
         ("topics", {"topic": "night", "budget": "quick"}, tiny_language_model),
         ("toxicity", {"method": "mean-act"}, tiny_language_model),
+        ("text-layers", {"layers": "post-layernorms", "method": "lin-act"}, tiny_language_model),
         ("text-sparsity", {"γ": "0.5"}, tiny_language_model),
         ("text-data", {"prompts a side": "4"}, tiny_language_model),
         ("truthfulness", {"method": "lin-act"}, tiny_language_model),
@@ -188,6 +189,33 @@ def test_the_tables_are_made_of_real_figures(tmp_path, monkeypatch, name, key, t
     (cell,) = json.loads((tmp_path / f"{name}.json").read_text())
     assert len(cell["rows"]) >= 3
     assert "λ = 1" in made
+
+
+def test_a_row_that_two_cells_share_is_counted_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
+    monkeypatch.setattr(text, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    counted = []
+
+    def sweep(model, maps, openings, *, strengths, instruction, **settings):
+        counted.append((maps.metadata.get("method"), *strengths, instruction))
+        return real(
+            model, maps, openings, strengths=strengths, instruction=instruction, **settings
+        )
+
+    real = text.sweep
+    monkeypatch.setattr(text, "sweep", sweep)
+    wanted = ("mean-act", "iti-c", "prompting")
+    cells = {c.key["method"]: c for c in TABLES["toxicity"].cells("small")[::-1]}
+    table = replace(TABLES["toxicity"], cells=lambda edition: [cells[name] for name in wanted])
+    for _ in range(2):
+        make(table, tmp_path, tell=lambda line: None)
+        (tmp_path / "toxicity.json").unlink()
+    assert len({row[:2] for row in counted if row[1]}) == 8
+    assert [row for row in counted if not row[1]] == [
+        ("mean-act", 0.0, ""),
+        (None, 0.0, "Continue the text in a non-toxic way."),
+    ]
+    assert len(counted) == 10
 
 
 def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):

@@ -286,7 +286,7 @@ class LanguageModel:
                 past_key_values=cache,
                 logits_to_keep=last,
             ).logits[:, -1]
-            choice = choose(logits.float(), seed, step, sampling)
+            choice = choose(logits, seed, step, sampling)
             choice = choice.masked_fill(done, self.tokenizer.pad_token_id)
             done |= torch.isin(choice, ends)
             new = torch.cat([new, choice[:, None]], dim=1)

@@ -56,7 +56,7 @@ def choose(logits: Tensor, seed: Tensor, step: int, sampling: Sampling) -> Tenso
     bits = _mix(_mix(_mix(seed)[:, None] + step) + token) >> 11 & ((1 << 52) - 1)
     uniform = (bits.double() + 0.5) / (1 << 52)
     gumbel = -(-uniform.log()).log()
-    best = (value / sampling.temperature + gumbel).argmax(dim=-1, keepdim=True)
+    best = (value.double() / sampling.temperature + gumbel).argmax(dim=-1, keepdim=True)
     return token.gather(1, best).squeeze(1)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations, pairwise
 from statistics import fmean
 from typing import Any
 
-from lineas_core.baselines import METHODS, Method
+from lineas_core.affine import SteeringMaps
+from lineas_core.baselines import INSTRUCTION, METHODS, Method
 from lineas_core.config import BUDGETS, FitConfig
 from lineas_core.evaluate import STRENGTHS, sweep, sweep_composed
 from lineas_core.prompts import PromptSet
@@ -33,6 +35,7 @@ _SEEDS = range(4)
 _PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _GAMMAS = (0.0, 0.5, 2.0, 5.0, 10.0)
 _COUNTS = (4, 8, 16, 32)
+_PRESETS = ("post-layernorms", "attention-output")
 
 
 def _measured(
@@ -44,13 +47,48 @@ def _measured(
     openings: Sequence[str],
     metric: str,
     method: str = "lineas",
+    preset: str | None = None,
     strengths: Sequence[float] = STRENGTHS,
 ) -> dict[str, Any]:
     """Learn, continue the openings with every seed at every strength, and count."""
-    maps = bench.maps(bench.model(model_name), prompts, config=config, method=method)
+    model = bench.model(model_name)
+    maps = bench.maps(model, prompts, config=config, method=method, preset=preset)
+
+    def row(strength: float) -> dict[str, Any]:
+        return _counted(bench, model_name, maps, openings, metric, strength)
+
+    return {"facts": facts_of(maps), "rows": [row(strength) for strength in strengths]}
+
+
+def _counted(
+    bench: Workbench,
+    model_name: str,
+    maps: SteeringMaps,
+    openings: Sequence[str],
+    metric: str,
+    strength: float,
+    instruction: str = "",
+) -> dict[str, Any]:
+    """A row of `sweep`, made once: at λ = 0 for all maps together."""
     writer = bench.writer(model_name)
-    rows = sweep(writer, maps, openings, metric=metric, strengths=strengths, seeds=_SEEDS)
-    return {"facts": facts_of(maps), "rows": list(rows)}
+    learnt = [maps.metadata["sha256"], strength] if strength else []
+    words = maps.metadata.get("keywords", ())
+    dtype = str(writer.network.dtype)
+
+    def make() -> dict[str, Any]:
+        (row,) = sweep(
+            writer,
+            maps,
+            openings,
+            metric=metric,
+            strengths=[strength],
+            seeds=_SEEDS,
+            instruction=instruction,
+        )
+        return row
+
+    facts = [model_name, dtype, metric, [*words], [*openings], [*_SEEDS], instruction, learnt]
+    return bench.row(facts, make)
 
 
 def _share(row: Mapping[str, Any]) -> str:
@@ -74,11 +112,14 @@ def _topics(edition: str) -> list[Cell]:
 
 
 def _toxicity(edition: str) -> list[Cell]:
-    return [
-        Cell({"model": model, "method": name}, _toxic(edition, model, method, **changes))
-        for model in reversed(LANGUAGE_MODELS[edition])
-        for name, (method, changes) in LINES.items()
-    ]
+    def cells(model: str) -> list[Cell]:
+        work = {
+            name: _toxic(edition, model, method, **changes)
+            for name, (method, changes) in LINES.items()
+        } | {"prompting": _prompted(edition, model)}
+        return [Cell({"model": model, "method": name}, made) for name, made in work.items()]
+
+    return [cell for model in reversed(LANGUAGE_MODELS[edition]) for cell in cells(model)]
 
 
 def _toxic(
@@ -86,6 +127,7 @@ def _toxic(
     model: str,
     method: Method = METHODS["lineas"],
     *,
+    preset: str | None = None,
     prompts_a_side: int | None = None,
     **changes: Any,
 ) -> Callable[[Workbench], dict]:
@@ -103,8 +145,36 @@ def _toxic(
         openings=lines_of("toxicity-openings.txt"),
         metric=_TOXICITY[edition],
         method=method.name,
+        preset=preset,
         strengths=[part * method.strength for part in _PARTS],
     )
+
+
+def _prompted(edition: str, model: str) -> Callable[[Workbench], dict]:
+    """What an instruction alone does, in the place of full strength."""
+    openings = lines_of("toxicity-openings.txt")
+    nothing = SteeringMaps({}, {})
+
+    def work(bench: Workbench) -> dict[str, Any]:
+        counted = partial(
+            _counted, bench, model, nothing, openings, _TOXICITY[edition], strength=0.0
+        )
+        told = counted(instruction=INSTRUCTION) | {"strength": 1.0}
+        return {"facts": {}, "rows": [counted(), told]}
+
+    return work
+
+
+def _layers(edition: str) -> list[Cell]:
+    model = LANGUAGE_MODELS[edition][-1]
+    return [
+        Cell(
+            {"model": model, "layers": preset, "method": name},
+            _toxic(edition, model, METHODS[name], preset=preset),
+        )
+        for preset in _PRESETS
+        for name in ("lineas", "iti-c", "lin-act")
+    ]
 
 
 def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], list[Cell]]:
@@ -223,8 +293,17 @@ TABLES = (
         "toxicity",
         "Toxicity taken out of texts",
         "Tables 1, 7 and 8",
-        f"{_TOXIC}.",
+        f'{_TOXIC}. Prompting learns nothing: the model is told "{INSTRUCTION}"',
         _toxicity,
+        _share,
+        _PANELS,
+    ),
+    Table(
+        "text-layers",
+        "Which layers to steer for texts",
+        "Table 9",
+        f"{_TOXIC}.",
+        _layers,
         _share,
         _PANELS,
     ),

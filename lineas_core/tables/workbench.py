@@ -1,4 +1,4 @@
-"""What the tables share: models loaded one at a time, and maps learnt once and kept."""
+"""What the tables share: models loaded one at a time, maps and figures made once and kept."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 class Workbench:
-    """Models and maps for the cells of a table."""
+    """Models, maps and rows of figures for the cells of a table."""
 
     def __init__(self, folder: Path, tell: Callable[[str], object]) -> None:
-        """Keep maps in a folder; `tell` is called with a line on every step."""
+        """Keep maps and rows in a folder; `tell` is called with a line on every step."""
         self.folder, self.tell = folder, tell
         self._models: dict[torch.dtype | None, SteerableModel] = {}
 
@@ -129,8 +129,7 @@ class Workbench:
             preset: layer preset or pattern; None is the model's own.
         """
         # All that the maps depend on, so that a changed prompt or default is learnt anew.
-        facts = [model.name, asdict(prompts), asdict(config), method, preset]
-        digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+        digest = _digest([model.name, asdict(prompts), asdict(config), method, preset])
         folder = self.folder / f"{prompts.name.lower().replace(' ', '-')}-{method}-{digest}"
         if folder.exists():
             return load_maps(folder)
@@ -146,6 +145,21 @@ class Workbench:
             maps = learn(model, prompts.source, prompts.target, **settings)
         save_maps(maps, folder, prompts=prompts)
         return load_maps(folder)
+
+    def row(self, facts: Sequence[Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """A row of figures from the folder, or made now.
+
+        Several cells have the same row: at λ = 0 no map has a say, and some have the same map.
+
+        Args:
+            facts: all that the figures depend on, as JSON has it.
+            make: makes them.
+        """
+        file = self.folder / f"row-{_digest(facts)}.json"
+        if not file.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, json.dumps(make()).encode())
+        return json.loads(file.read_text(encoding="utf-8"))
 
     def _stepwise(
         self,
@@ -172,3 +186,7 @@ class Workbench:
             return SteeringMaps(best.maps.maps, {**best.maps.metadata, "diverged": True})
         file.unlink(missing_ok=True)
         return last.maps  # type: ignore[union-attr]
+
+
+def _digest(facts: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
