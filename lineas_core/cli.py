@@ -92,22 +92,22 @@ def learn_command(
         if value not in table:
             raise typer.BadParameter(f"choose from {', '.join(table)}", param_hint=option)
     stepwise = method == "lineas"
-    own = iterations or both_ways or identity_loss or shift_only or budget != _QUICK
-    if not stepwise and own:
+    chosen: dict[str, Any] = {
+        "iterations": iterations,
+        "both_ways": both_ways,
+        "identity_loss": identity_loss,
+        "shift_only": shift_only,
+    }
+    own = {name: value for name, value in chosen.items() if value is not None}
+    if not stepwise and (own or budget != _QUICK):
         raise typer.BadParameter(
             "only lineas takes iterations, a budget, both ways, an identity loss or shifts only",
             param_hint="--method",
         )
     base = replace(BUDGETS[budget], seed=seed) if stepwise else METHODS[method].config
-    changed: dict[str, Any] = {
-        "iterations": iterations,
-        "micro_batch_size": micro_batch_size,
-        "both_ways": both_ways,
-        "identity_loss": identity_loss,
-        "shift_only": shift_only,
-    }
-    given = {name: value for name, value in changed.items() if value is not None}
-    config = replace(base, **{**(data.settings if stepwise else {}), **given})
+    config = replace(base, **(data.settings if stepwise else {}) | own)
+    if micro_batch_size is not None:
+        config = replace(config, micro_batch_size=micro_batch_size)
     try:
         output.mkdir(parents=True, exist_ok=True)  # not after an hour's work
     except OSError as error:

@@ -72,7 +72,7 @@ class LearnConfig(FitConfig):
         optimizer: `adam`, `adamw` or `sgd`.
         batch_size: prompts per side and step, 1 or more; None takes all.
         sparsity: γ from 0 to 10, weight of the sparse group lasso (LinEAS, Eq. 3.6); 0 moves
-            every coordinate, 10 on the embedded picture model 2 to 14 % of them.
+            every coordinate, 10 on the embedded picture model 2 to 17 % of them.
         standardise: learn in units of each coordinate's spread (see `lineas_core.problem`);
             False is the paper's plain loss.
         both_ways: every other iteration carries the target prompts back to the source, with the

@@ -184,8 +184,12 @@ def sweep(
 
     Yields:
         One row for every strength, see `figures`.
+
+    Raises:
+        UserError: a topic is to be counted and the map tells no keywords, or the memory does not
+            suffice.
     """
-    keywords = maps.metadata.get("keywords", ())
+    keywords = _keywords_of(maps) if metric == "topic" else ()
 
     def has(texts: Sequence[str]) -> list[bool]:
         return METRICS[metric](texts, keywords)
@@ -220,8 +224,11 @@ def sweep_composed(
     Yields:
         One row for every strength, see `figures`; `share` is that of texts with all topics,
         `each` has the share of texts with a topic, one for each.
+
+    Raises:
+        UserError: a map tells no keywords, or the memory does not suffice.
     """
-    words = [maps.metadata.get("keywords", ()) for maps in topics]
+    words = [_keywords_of(maps) for maps in topics]
     orders = (topics, topics[::-1])
     luck = [row_seeds(seed, range(len(openings))) for seed in seeds]
     for lam in strengths:
@@ -278,9 +285,7 @@ def sweep_pictures(
     Raises:
         UserError: the maps tell no concept, or the memory does not suffice.
     """
-    keywords = maps.metadata.get("keywords")
-    if not keywords:
-        raise UserError("E_CONCEPT", "the map tells no concept", remedy="Learn it with keywords.")
+    keywords = _keywords_of(maps)
     known = known_concept(keywords)
     if concept_of is None and known:
         concept_of = partial(concept_scores, concept=known)
@@ -320,6 +325,17 @@ def _generated(
         ]
 
     return plan.within(len(prompts), batches)
+
+
+def _keywords_of(maps: SteeringMaps) -> Sequence[str]:
+    keywords = maps.metadata.get("keywords")
+    if not keywords:
+        raise UserError(
+            "E_CONCEPT",
+            "the map tells no keywords to look for",
+            remedy="Learn it from a set that has some; toxicity is counted without.",
+        )
+    return keywords
 
 
 def _spread(values: Sequence[float]) -> float:

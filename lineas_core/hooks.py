@@ -58,13 +58,14 @@ def find_modules(network: nn.Module, preset: str) -> list[str]:
 
     Args:
         network: where names resolve.
-        preset: a name from `PRESETS`, or a regular expression that
-            matches whole dotted names, such as `.*o_proj`.
+        preset: a name from `PRESETS`, or a regular expression that matches whole dotted names,
+            such as `.*o_proj`; whole blocks are meant only where no module inside them is.
 
     Raises:
         UserError: the pattern is broken or matches nothing; names the closest matches.
     """
-    leaves = [name for name, module in network.named_modules() if not any(module.children())]
+    modules = dict(network.named_modules())
+    leaves = [name for name, module in modules.items() if not any(module.children())]
     try:
         pattern = re.compile(PRESETS.get(preset, preset))
     except re.error as error:
@@ -74,10 +75,12 @@ def find_modules(network: nn.Module, preset: str) -> list[str]:
             remedy=f"Use one of the presets {', '.join(PRESETS)}, or correct the pattern.",
         ) from error
     names = [name for name in leaves if pattern.fullmatch(name)]
+    names = names or [name for name in modules if name and pattern.fullmatch(name)]
     if not names:
         fitting = [k for k, p in PRESETS.items() if any(re.fullmatch(p, n) for n in leaves)]
         known = [] if preset in PRESETS else [*fitting, *leaves]
         close = difflib.get_close_matches(preset, known, n=3, cutoff=0.3) or fitting
+        close = close or difflib.get_close_matches(preset, leaves, n=3, cutoff=0.0)
         raise UserError(
             "E_MODULES",
             f"no module of this network matches {preset!r}",

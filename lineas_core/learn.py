@@ -8,8 +8,9 @@ own there, see `lineas_core.sparsity`, and γ chooses coordinates without shrink
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from warnings import warn
 
 from torch import Tensor
@@ -62,23 +63,34 @@ def learn(
     config: LearnConfig = BUDGETS["quick"],
     modules: Sequence[str] | None = None,
     heldout: tuple[Sequence[str], Sequence[str]] | None = None,
+    resume: dict[str, Tensor] | None = None,
+    watch: Callable[[Iterate], object] | None = None,
 ) -> SteeringMaps:
     """Learn the maps that carry source prompts to target prompts; arguments as `learn_iter`.
 
+    `watch` is called with every iterate.
+
     Returns:
-        The last maps. Should the run diverge, the best ones, with a warning.
+        The last maps. Should the run diverge, the best ones, with a warning and `diverged` among
+        their facts.
     """
+    run = partial(
+        learn_iter, model, source, target, config=config, modules=modules, heldout=heldout
+    )
     best = last = None
     try:
-        for last in learn_iter(
-            model, source, target, config=config, modules=modules, heldout=heldout
-        ):
+        for last in run(resume=resume):
             best = last if last.best else best
+            if watch:
+                watch(last)
     except UserError as error:
-        if best is None or error.code != "E_DIVERGED":
+        if error.code != "E_DIVERGED" or not (best or resume):
             raise
+        if best is None and resume:  # none has been better since the interruption
+            best = next(run(resume={**resume, "parameters": resume["best_parameters"]}))
         warn(f"{error} The best maps so far are returned.", stacklevel=2)
-        return best.maps
+        facts = {**best.maps.metadata, "diverged": True}  # type: ignore[union-attr]
+        return SteeringMaps(best.maps.maps, facts)  # type: ignore[union-attr]
     return last.maps  # type: ignore[union-attr]
 
 

@@ -10,7 +10,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -108,9 +108,17 @@ def checkpointed(network: nn.Module) -> Iterator[None]:
                     # Torch leaves a mode before it goes back.
                     context_fn=lambda: (nullcontext(), ShortAttention()),
                 )
-                restore.callback(delattr, block, "forward")
+                before = vars(block).get("forward")  # a library's own, such as accelerate's hooks
+                restore.callback(_put_back, block, before)
                 block.forward = again  # type: ignore[method-assign]
         yield
+
+
+def _put_back(block: nn.Module, forward: Any) -> None:
+    if forward is None:
+        del block.forward
+    else:
+        block.forward = forward  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -106,26 +106,36 @@ class Problem(Samples):
 
     def _forth(self, iteration: int) -> _Task:
         """Source prompts come to the target."""
-        return self._matched(self.source, 1.0, self.target, iteration)
+        return self._matched(self.source, 1.0, self._targets, self.target, iteration)
 
     def _back(self, iteration: int) -> _Task:
         """Target prompts come to the source, by the inverse maps."""
-        return self._matched(self._targets, -1.0, self._untouched, iteration)
+        return self._matched(self._targets, -1.0, self.source, self._untouched, iteration)
 
     def _stay(self, iteration: int) -> _Task:
         """Target prompts stay each where it is."""
-        places = _draw(len(self._targets), self.config.batch_size, 0, iteration)
-        inputs = self._targets.rows(places)
-        # A prompt is no one row where each of its positions is a row.
-        one_each = len(self.target) == len(self._targets)
-        rows = self.target[places] if one_each else self.rows(inputs)
+        inputs, rows = self._drawn(self._targets, self.target, 2 * self.config.seed + 1, iteration)
         return inputs, 1.0, lambda x: (x - rows).square().mean(dim=0) / self._unit**2
 
-    def _matched(self, steered: Inputs, strength: float, end: Tensor, iteration: int) -> _Task:
+    def _matched(
+        self, steered: Inputs, strength: float, end: Inputs, rows: Tensor, iteration: int
+    ) -> _Task:
         size, seed = self.config.batch_size, self.config.seed
-        rows = _draw(len(steered), size, 2 * seed, iteration)
-        y = end[_draw(len(end), size, 2 * seed + 1, iteration)]
-        return steered.rows(rows), strength, lambda x: wasserstein_1d(x, y) / self._unit**2
+        inputs = steered.rows(_draw(len(steered), size, 2 * seed, iteration))
+        _, y = self._drawn(end, rows, 2 * seed + 1, iteration)
+        return inputs, strength, lambda x: wasserstein_1d(x, y) / self._unit**2
+
+    def _drawn(
+        self, prompts: Inputs, rows: Tensor, seed: int, iteration: int
+    ) -> tuple[Inputs, Tensor]:
+        """This iteration's prompts of a side, and their rows in the untouched network."""
+        places = _draw(len(prompts), self.config.batch_size, seed, iteration)
+        if len(places) == len(prompts):
+            return prompts, rows
+        # A prompt is no one row where each of its positions is a row.
+        one_each = len(rows) == len(prompts)
+        drawn = prompts.rows(places)
+        return drawn, rows[places] if one_each else self.rows(drawn)
 
     def total(self, cost: Tensor) -> float:
         """One number for a loss: the paper's sum, or the mean in standardised units."""

@@ -21,7 +21,7 @@ from lineas_core.affine import AffineMap, SteeringMaps
 from lineas_core.attention import ShortAttention
 from lineas_core.config import FitConfig
 from lineas_core.errors import UserError
-from lineas_core.hooks import Complete, Pool, record, steer
+from lineas_core.hooks import Complete, Pool, find_modules, record, steer
 from lineas_core.memory import MemoryPlan, checkpointed
 from lineas_core.models.base import Inputs, SteerableModel, fingerprint
 from lineas_core.pooling import pool
@@ -75,6 +75,8 @@ class Samples:
         self.source, self._targets = model.encode(source), model.encode(target)
         one_row = self.source.rows(torch.tensor([0]))
         self.names = list(modules or model.default_modules)
+        if not self.names:  # tell what there is
+            find_modules(model.network, "post-layernorms")
         self.memory.within(1, partial(self._look, one_row))
         self._plan_memory(one_row)
 
@@ -233,14 +235,12 @@ class Samples:
 def _spread(y: Tensor, widths: list[int]) -> Tensor:
     """Standard deviation of each coordinate over the target, (D,), never near zero.
 
-    A coordinate that hardly varies would get a huge weight; it is given a tenth of its module's
-    typical spread instead, and a dead module the spread 1.
+    A coordinate that hardly varies would get a huge weight; it is given a tenth of what is
+    typical for those of its module that vary at all, and a dead module the spread 1.
     """
-    spread = y.std(dim=0).split(widths)
-    floors = [0.1 * s.median() for s in spread]
-    return torch.cat(
-        [
-            s.clamp(min=floor) if floor > 0 else s.where(s > 0, torch.ones_like(s))
-            for s, floor in zip(spread, floors, strict=True)
-        ]
-    )
+    return torch.cat([_floored(s) for s in y.std(dim=0).split(widths)])
+
+
+def _floored(spread: Tensor) -> Tensor:
+    alive = spread[spread > 0]
+    return spread.clamp(min=0.1 * alive.median()) if len(alive) else torch.ones_like(spread)

@@ -33,10 +33,17 @@ from lineas_core.errors import UserError
 from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.prompts import PromptSet
 
-__all__ = ["FORMAT_VERSION", "check_fits", "load_maps", "save_maps", "write_atomically"]
+__all__ = [
+    "FORMAT_VERSION",
+    "check_fits",
+    "holds_maps",
+    "load_maps",
+    "save_maps",
+    "write_atomically",
+]
 
 FORMAT_VERSION = 1
-_WEIGHTS = "lineas.safetensors"
+_WEIGHTS, _PROMPTS = "lineas.safetensors", "prompts.json"
 _MAX_FILE, _MAX_HEADER, _MAX_VALUE = 64 << 20, 1 << 20, 1e4
 _MALFORMED = (
     *(OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError),
@@ -45,13 +52,16 @@ _MALFORMED = (
 
 
 def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | None = None) -> Path:
-    """Write maps into a folder; an older version there stays whole until the new one is.
+    """Write maps into a folder, in the place of an older version there.
+
+    Each file is whole at any time; the weights come last, so until then they are the older ones.
 
     Args:
         maps: what was learnt; `metadata` must be JSON-like.
         folder: made if missing.
         prompts: the prompts the maps were learnt from, kept beside them; their name,
-            description and keywords go into the metadata where it has none of its own.
+            description and keywords go into the metadata where it has none of its own. None
+            leaves those that are there, unless other maps were learnt from them.
 
     Returns:
         The folder.
@@ -94,9 +104,11 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
     }
     if prompts is not None:
         kept = {k: v for k, v in asdict(prompts).items() if v and k != "dropped"}
-        files = {"prompts.json": json.dumps(kept, indent=1, ensure_ascii=False).encode(), **files}
+        files = {_PROMPTS: json.dumps(kept, indent=1, ensure_ascii=False).encode(), **files}
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if prompts is None and holds_maps(folder) and _sum_of(folder) != config["sha256"]:
+            (folder / _PROMPTS).unlink(missing_ok=True)  # of the map that was here before
         for name, data in files.items():
             write_atomically(folder / name, data)
     except OSError as error:
@@ -107,6 +119,11 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
             remedy="Free some space or choose a folder that can be written to, and save again.",
         ) from error
     return folder
+
+
+def holds_maps(folder: Path) -> bool:
+    """Whether maps were saved into a folder to the end."""
+    return (folder / _WEIGHTS).is_file()
 
 
 def load_maps(path: str | Path) -> SteeringMaps:
@@ -248,6 +265,13 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     for key in sorted(tensors):
         digest.update(tensors[key].numpy().tobytes())
     return digest.hexdigest()
+
+
+def _sum_of(folder: Path) -> str | None:
+    try:
+        return load_maps(folder).metadata["sha256"]
+    except UserError:
+        return None
 
 
 def _usable(tensors: dict[str, Tensor]) -> bool:

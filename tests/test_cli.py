@@ -87,6 +87,8 @@ def test_other_methods_learn_by_name_and_are_applied_at_their_own_strength(
         ["--method", "caa", "--iterations", 3],
         ["--method", "caa", "--budget", "normal"],
         ["--method", "caa", "--both-ways"],
+        ["--method", "caa", "--no-shift-only"],
+        ["--method", "caa", "--iterations", 0],
     ],
 )
 def test_methods_and_budgets_that_do_not_fit_are_refused(workplace, arguments):

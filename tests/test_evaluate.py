@@ -34,7 +34,7 @@ def test_pictures_are_judged_with_the_concept_and_without_at_every_strength(mode
 
 def test_maps_without_a_concept_are_refused(model, maps):
     nameless = replace(maps, metadata={})
-    with pytest.raises(UserError, match="tells no concept"):
+    with pytest.raises(UserError, match="tells no keywords"):
         next(sweep_pictures(model, nameless, ["a lake"]))
 
 
@@ -112,3 +112,9 @@ def test_what_an_instruction_makes_is_judged_as_if_nothing_had_been_said(texts, 
     monkeypatch.setattr(model, "generate", generate)
     count(*texts, ["abc"], _with_e, strength=0.0, luck=[[1]], instruction="So:")
     assert (told, judged) == ([["So: abc"]], [["abc"]])
+
+
+def test_a_topic_is_not_counted_without_its_words(texts):
+    model, maps = texts
+    with pytest.raises(UserError, match="tells no keywords"):
+        next(sweep(model, maps, ["abc"], metric="topic"))

@@ -204,3 +204,19 @@ def test_a_module_without_one_activation_is_refused(model):
     sentence = "self_attn puts out a tuple, not one activation"
     with pytest.raises(UserError, match=sentence), record(model.network, names):
         model.forward(model.encode(["a b c"]))
+
+
+def test_whole_blocks_are_found_where_no_module_inside_them_is_meant(model):
+    blocks = find_modules(model.network, r"model\.layers\.\d+")
+    assert blocks == ["model.layers.0", "model.layers.1"]
+    assert find_modules(model.network, ".*o_proj") == find_modules(
+        model.network, "attention-output"
+    )
+    with record(model.network, blocks) as samples:
+        model.forward(model.encode(["a b c"]))
+    assert [*samples] == blocks
+
+
+def test_a_preset_that_nothing_fits_names_modules_there_are():
+    with pytest.raises(UserError, match="The closest are .*ln_1"):
+        find_modules(nn.ModuleDict({"ln_1": nn.LayerNorm(4)}), "attention-output")

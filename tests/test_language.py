@@ -2,10 +2,18 @@ import math
 
 import pytest
 import torch
-from fakes import tiny_language_model
-from transformers import AutoTokenizer
+from fakes import save_model, tiny_language_model
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from lineas_core import UserError, load_maps, load_model, record, steer
+from lineas_core import (
+    LearnConfig,
+    UserError,
+    learn,
+    load_maps,
+    load_model,
+    record,
+    steer,
+)
 from lineas_core.metrics.perplexity import perplexity, prose_perplexity
 from lineas_core.metrics.topic import mentions
 from lineas_core.metrics.toxicity import toxicity
@@ -119,6 +127,39 @@ def test_a_chat_template_that_is_not_there_is_one_sentence(model):
 def test_sampling_out_of_range_names_the_range(setting, value):
     with pytest.raises(UserError, match=f"{setting} is .* from"):
         Sampling(**{setting: value})
+
+
+def test_a_length_is_a_whole_number():
+    with pytest.raises(UserError, match="Give a whole number from 1 to 4096"):
+        Sampling(max_new_tokens=40.0)
+
+
+def test_a_model_that_no_preset_fits_is_loaded_and_learns_the_modules_it_is_told(tmp_path):
+    config = GPT2Config(vocab_size=300, n_positions=64, n_embd=16, n_layer=1, n_head=2)
+    tiny = tiny_language_model()
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    model = load_model(str(tmp_path))
+    assert model.default_modules == []
+    with pytest.raises(UserError, match=r"no module .* matches 'post-layernorms'.*ln_"):
+        learn(model, ["a b", "b c"], ["c d", "d e"])
+    modules = ["transformer.h.0.ln_1"]
+    maps = learn(
+        model,
+        ["a b", "b c"],
+        ["c d", "d e"],
+        config=LearnConfig(iterations=1),
+        modules=modules,
+    )
+    assert list(maps) == modules
+
+
+def test_damaged_weights_are_one_sentence(tmp_path):
+    save_model(tiny_language_model(), tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="could not be loaded"):
+        load_model(str(tmp_path))
 
 
 def test_a_topic_is_found_at_the_start_of_words_only():

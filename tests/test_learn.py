@@ -267,6 +267,15 @@ def test_a_run_that_keeps_diverging_ends_with_the_best_maps():
         maps = learn(scaled, SOURCE, TARGET, config=config)
     assert any("best maps so far" in str(w.message) for w in caught)
     assert all(m.scale.isfinite().all() for m in maps.values())
+    assert maps.metadata["diverged"]
+    # Interrupted and resumed, nothing may have been better than before: that is not lost.
+    states = []
+    with pytest.warns(UserWarning, match="best maps so far"):
+        learn(scaled, SOURCE, TARGET, config=config, watch=lambda it: states.append(it.state))
+    for state in (states[0], states[-1]):
+        with pytest.warns(UserWarning, match="best maps so far"):
+            again = learn(scaled, SOURCE, TARGET, config=config, resume=state)
+        assert all((again[name].shift == maps[name].shift).all() for name in maps)
 
 
 def test_a_dead_coordinate_is_shifted_and_never_divided_by():
@@ -377,3 +386,18 @@ def test_short_memory_is_no_divergence(model, monkeypatch):
     monkeypatch.setattr("lineas_core.problem.wasserstein_1d", short)
     with pytest.raises(UserError, match="memory does not suffice"):
         learn(model, SOURCE, TARGET, config=EXACT)
+
+
+@pytest.mark.parametrize("changes", [{"both_ways": True}, {"identity_loss": True}])
+def test_a_mini_batch_of_positions_is_that_of_its_prompts(model, changes):
+    config = replace(EXACT, pooling="all", batch_size=len(SOURCE), iterations=2, **changes)
+    losses = [
+        iterate.loss
+        for sides in ((SOURCE, SOURCE), (SOURCE, [*SOURCE, *TARGET]))
+        for iterate in learn_iter(model, *sides, config=config)
+    ]
+    assert losses[:3] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert losses[3] > 0
+    kept = replace(config, batch_size=4)
+    one, other = (learn(model, SOURCE, TARGET, config=replace(kept, seed=seed)) for seed in (0, 7))
+    assert any((one[name].shift != other[name].shift).any() for name in one)

@@ -96,6 +96,19 @@ def test_checkpointing_keeps_less_than_half_and_leaves_nothing_behind(image):
     assert not any("forward" in vars(module) for module in image.network.modules())
 
 
+def test_a_forward_that_was_put_on_a_block_before_is_put_back(text):
+    block = text.network.model.layers[0]
+    own = block.forward
+    block.forward = lambda *arguments, **named: own(*arguments, **named)
+    try:
+        before = block.forward
+        with checkpointed(text.network):
+            assert block.forward is not before
+        assert block.forward is before
+    finally:
+        del block.forward
+
+
 def _out_of_memory_at(monkeypatch, model, *calls, error=None):
     forward, seen = model.forward, []
 

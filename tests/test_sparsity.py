@@ -42,3 +42,8 @@ def test_scale_and_shift_rows_have_blocks_of_their_own():
 def test_threshold_zero_changes_nothing():
     z = torch.randn(2, 5)
     assert torch.equal(prox_group_lasso(z, [5], 0.0), z)
+
+
+def test_threshold_zero_leaves_a_block_of_zeros_at_zero():
+    z = torch.zeros(2, 64)
+    assert (prox_group_lasso(z, [64], 0.0) == z).all()

@@ -1,6 +1,7 @@
 import json
 import struct
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import torch
@@ -205,3 +206,13 @@ def test_half_a_character_in_the_metadata_is_refused(tmp_path):
     folder = save_maps(_maps(keywords=["\ud83e"]), tmp_path / "map")
     with pytest.raises(UserError, match="half a character"):
         load_maps(folder)
+
+
+def test_the_prompts_of_an_older_map_do_not_stay_beside_a_newer_one(tmp_path):
+    maps = SteeringMaps({"m": AffineMap(torch.ones(2), torch.ones(2))})
+    save_maps(maps, tmp_path, prompts=PromptSet(("a", "b"), ("c", "d")))
+    assert (tmp_path / "prompts.json").exists()
+    save_maps(replace(maps, metadata={"title": "Another"}), tmp_path)
+    assert (tmp_path / "prompts.json").exists()  # the same maps
+    save_maps(SteeringMaps({"m": AffineMap(torch.ones(2), torch.zeros(2))}), tmp_path)
+    assert not (tmp_path / "prompts.json").exists()

@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from dataclasses import replace
 
 import pytest
@@ -29,6 +30,7 @@ SET = PromptSet(
 )
 PANELS = {"share": lambda row: row["share"], "nothing": lambda row: None}
 CONFIG = replace(BUDGETS["quick"], iterations=4)
+LEARN = sys.modules["lineas_core.learn"]  # the package's attribute of that name is the function
 
 
 def _table(work):
@@ -125,10 +127,45 @@ def test_maps_are_learnt_once_and_anew_when_a_setting_changes(tmp_path, monkeypa
     expected = learn(model, SET.source, SET.target, config=CONFIG)
     assert first.metadata["iteration"] == 4
     assert all((first[name].shift == expected[name].shift).all() for name in expected)
-    monkeypatch.setattr(workbench, "learn_iter", None)  # nothing may be learnt
+    monkeypatch.setattr(LEARN, "learn_iter", None)  # nothing may be learnt
     assert bench.maps(model, SET, config=CONFIG).metadata["iteration"] == 4
-    with pytest.raises(TypeError):
-        bench.maps(model, SET, config=replace(CONFIG, iterations=5))
+    for other in (replace(CONFIG, iterations=5), replace(CONFIG, pooling="max")):
+        with pytest.raises(TypeError):
+            bench.maps(model, SET, config=other)
+
+
+def test_maps_are_learnt_anew_for_a_model_with_other_weights_layers_or_pooling(tmp_path):
+    bench = Workbench(tmp_path, lambda line: None)
+    config = replace(CONFIG, iterations=1)
+
+    def learnt(change):
+        model = tiny_language_model()
+        change(model)
+        bench.maps(model, SET, config=config)
+        return len([*tmp_path.glob("*/lineas.safetensors")])
+
+    def retrained(model):
+        weight = model.network.get_submodule(model.default_modules[0]).weight
+        weight.data.mul_(2)
+
+    def steered_elsewhere(model):
+        model.default_modules = model.default_modules[:1]
+
+    def pooled(model):
+        model.default_pooling = "max"
+
+    changes = (lambda model: None, retrained, steered_elsewhere, pooled)
+    assert [learnt(change) for change in changes] == [1, 2, 3, 4]
+    assert [learnt(change) for change in changes] == [4, 4, 4, 4]
+
+
+def test_maps_that_were_not_saved_to_the_end_are_learnt_again(tmp_path):
+    model, bench = tiny_language_model(), Workbench(tmp_path, lambda line: None)
+    bench.maps(model, SET, config=CONFIG)
+    (weights,) = tmp_path.glob("*/lineas.safetensors")
+    weights.unlink()
+    bench.maps(model, SET, config=CONFIG)
+    assert weights.exists()
 
 
 def test_an_interrupted_run_goes_on_to_the_same_maps(tmp_path, monkeypatch):
@@ -143,8 +180,8 @@ def test_an_interrupted_run_goes_on_to_the_same_maps(tmp_path, monkeypatch):
             if resume is None and iterate.iteration == 2:
                 raise KeyboardInterrupt
 
-    real = workbench.learn_iter
-    monkeypatch.setattr(workbench, "learn_iter", cut)
+    real = LEARN.learn_iter
+    monkeypatch.setattr(LEARN, "learn_iter", cut)
     monkeypatch.setattr(workbench, "_CHECKPOINT_SECONDS", -1)
     with pytest.raises(KeyboardInterrupt):
         bench.maps(model, SET, config=CONFIG)
@@ -158,8 +195,10 @@ def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
     for name in model.default_modules:
         model.network.get_submodule(name).weight.data.mul_(1e12)
     wild = replace(CONFIG, optimizer="sgd", learning_rate=10, standardise=False, iterations=60)
-    maps = bench.maps(model, SET, config=wild)
+    with pytest.warns(UserWarning, match="best maps so far"):
+        maps = bench.maps(model, SET, config=wild)
     assert workbench.facts_of(maps)["end"] == "diverged"
+    assert workbench.end_of(maps, maps) == {"end": "diverged"}
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,6 @@ def _fit_middle(samples: Samples) -> SteeringMaps:
 
 METHOD = closed_form("caa", "CAA: adds the difference of means at every module.", _fit)
 METHOD_MIDDLE = closed_form(
-    "caa-mid", "CAA as published: adds the difference of means at the middle module.", _fit_middle
+    "caa-mid", "CAA at one module: adds the difference of means at the middle one.", _fit_middle
 )
 learn = METHOD.learn

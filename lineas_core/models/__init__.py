@@ -57,7 +57,7 @@ def load_model(
     return LanguageModel.load(
         source,
         name=name,
-        preset=entry.preset if entry else "post-layernorms",
+        preset=entry.preset if entry else None,
         local_files_only=offline,
         dtype=dtype,
         device_map=device,

@@ -6,11 +6,13 @@ n prompts or rows, t tokens, v words of the vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
@@ -25,6 +27,7 @@ from lineas_core.models.sampling import Sampling, choose
 __all__ = ["LanguageModel"]
 
 _MAX_TOKENS = 512
+_PRESETS = ("post-layernorms", "attention-output", "all-layernorms")  # the best first
 _LOGITS_AT_ONCE = 1 << 26  # a quarter of a gigabyte in float32
 
 
@@ -36,7 +39,7 @@ class LanguageModel:
         name: catalog name, hub id or folder.
         network: the transformers model, frozen, in evaluation mode.
         tokenizer: its tokenizer.
-        default_modules: the module names of its preset.
+        default_modules: the module names of its preset; none where no preset fits.
         default_pooling: the mean over tokens.
     """
 
@@ -49,26 +52,26 @@ class LanguageModel:
         tokenizer: PreTrainedTokenizerBase,
         *,
         name: str,
-        preset: str = "post-layernorms",
+        preset: str | None = None,
     ) -> None:
-        """Freeze the network and find the modules of the preset."""
+        """Freeze the network and find the modules of the preset, or of the first that fits."""
         self.name = name
         self.network = network.eval().requires_grad_(False)
         self.tokenizer = tokenizer
-        self.default_modules = find_modules(network, preset)
+        self.default_modules = find_modules(network, preset) if preset else _fitting(network)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
 
     @classmethod
     def load(
-        cls, source: str | Path, *, name: str = "", preset: str = "post-layernorms", **options: Any
+        cls, source: str | Path, *, name: str = "", preset: str | None = None, **options: Any
     ) -> LanguageModel:
         """Load from a local folder or a hub id; weights are read as safetensors only.
 
         Args:
             source: folder or hub id.
             name: what to call the model in files; the source when empty.
-            preset: layer preset or pattern for `default_modules`.
+            preset: layer preset or pattern for `default_modules`; None takes the first that fits.
             **options: handed to `AutoModelForCausalLM.from_pretrained`, such as `dtype` and
                 `device_map`; `local_files_only` holds for the tokenizer, too.
 
@@ -84,7 +87,7 @@ class LanguageModel:
             network = AutoModelForCausalLM.from_pretrained(
                 source, use_safetensors=True, trust_remote_code=False, **options
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise UserError(
                 "E_MODEL",
                 f"the model {str(source)!r} could not be loaded ({_first_line(error)})",
@@ -295,6 +298,13 @@ class LanguageModel:
                 return
             ids, positions = choice[:, None], positions[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+
+
+def _fitting(network: torch.nn.Module) -> list[str]:
+    for preset in _PRESETS:
+        with suppress(UserError):
+            return find_modules(network, preset)
+    return []  # to be named when something is learnt
 
 
 def _ends(count: int, ids: Tensor) -> Tensor:

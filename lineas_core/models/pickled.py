@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lineas_core.errors import UserError
 from lineas_core.models import unpickle
@@ -28,8 +29,9 @@ def convert_pickle(pickle: Path, target: Path) -> Path:
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_suffix(".unfinished")
-    try:
+    # One for each caller: two may find at the same time that there is no target yet.
+    with TemporaryDirectory(dir=target.parent) as folder:
+        unfinished = Path(folder) / target.name
         # -P: the script's own folder is no place to import from.
         command = [sys.executable, "-P", unpickle.__file__, str(pickle), str(unfinished)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -41,6 +43,4 @@ def convert_pickle(pickle: Path, target: Path) -> Path:
                 remedy="Delete it and download it again from its author's repository.",
             )
         unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return target

@@ -30,16 +30,17 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        for name, value, low, high in (
-            ("max_new_tokens", self.max_new_tokens, 1, 4096),
-            ("temperature", self.temperature, 0, 10),
-            ("top_k", self.top_k, 1, 100_000),
+        for name, value, low, high, kind in (
+            ("max_new_tokens", self.max_new_tokens, 1, 4096, int),
+            ("temperature", self.temperature, 0, 10, int | float),
+            ("top_k", self.top_k, 1, 100_000, int),
         ):
-            if isinstance(value, bool | str) or not low <= value <= high:
+            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+                noun = "a whole number" if kind is int else "a number"
                 raise UserError(
                     "E_SAMPLING",
                     f"{name} is {value!r}",
-                    remedy=f"Give a number from {low} to {high}.",
+                    remedy=f"Give {noun} from {low} to {high}.",
                 )
 
 

@@ -30,6 +30,7 @@ _BUDGETS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     "small": {
         "quick": ("quick", {}),
         "quick, both ways": ("quick", {"both_ways": True}),
+        "normal, both ways": ("normal", {"both_ways": True}),
         "thorough": ("thorough", {}),
     },
     "paper": {"paper (DMD2)": ("paper (DMD2)", {})},

@@ -14,7 +14,13 @@ from lineas_core.affine import SteeringMaps
 from lineas_core.config import BUDGETS
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import LANGUAGE_BUDGET, Workbench, lines_of, rank_correlation
+from lineas_core.tables.workbench import (
+    LANGUAGE_BUDGET,
+    Workbench,
+    end_of,
+    lines_of,
+    rank_correlation,
+)
 
 __all__ = ["TABLES"]
 
@@ -40,6 +46,7 @@ def _compared(edition: str, gamma: float) -> Callable[[Workbench], dict[str, Any
         }
         judged = [score for *_, score in pairs]
         facts: dict[str, Any] = {"support": fmean(map_.support for map_ in maps.values())}
+        facts |= end_of(*maps.values())
         for name, part in (("shifts", _shifts), ("scales", _scales)):
             alike = [_cosine(part(maps[one]), part(maps[other])) for one, other, _ in pairs]
             facts[f"correlation of {name}"] = rank_correlation(alike, judged)

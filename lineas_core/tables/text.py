@@ -21,6 +21,7 @@ from lineas_core.tables.workbench import (
     LINES,
     PROMPTS,
     Workbench,
+    end_of,
     facts_of,
     lines_of,
     settings_of,
@@ -129,9 +130,13 @@ def _toxic(
     *,
     preset: str | None = None,
     prompts_a_side: int | None = None,
+    strength: float | None = None,
     **changes: Any,
 ) -> Callable[[Workbench], dict]:
-    """Learn away from toxic prompts, then count in continuations of provocative openings."""
+    """Learn away from toxic prompts, then count in continuations of provocative openings.
+
+    Up to `strength`; None is the method's own.
+    """
     (budget, *_) = _BUDGETS[edition]
     config = settings_of(method.name, budget, **changes)
     prompts = PromptSet.load(PROMPTS / "toxicity.json")
@@ -146,7 +151,7 @@ def _toxic(
         metric=_TOXICITY[edition],
         method=method.name,
         preset=preset,
-        strengths=[part * method.strength for part in _PARTS],
+        strengths=[part * (strength or method.strength) for part in _PARTS],
     )
 
 
@@ -170,7 +175,7 @@ def _layers(edition: str) -> list[Cell]:
     return [
         Cell(
             {"model": model, "layers": preset, "method": name},
-            _toxic(edition, model, METHODS[name], preset=preset),
+            _toxic(edition, model, METHODS[name], preset=preset, strength=1.0),
         )
         for preset in _PRESETS
         for name in ("lineas", "iti-c", "lin-act")
@@ -203,7 +208,7 @@ def _composition(edition: str) -> list[Cell]:
             openings = lines_of("neutral-openings.txt")
             writer = bench.writer(model_name)
             rows = sweep_composed(writer, maps, openings, seeds=_SEEDS[:2])
-            return {"facts": {}, "rows": list(rows)}
+            return {"facts": end_of(*maps), "rows": list(rows)}
 
         return composed
 

@@ -11,7 +11,7 @@ from lineas_core.config import LearnConfig
 from lineas_core.models.catalog import MODELS
 from lineas_core.prompts import PromptSet
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import PROMPTS, Workbench, settings_of
+from lineas_core.tables.workbench import PROMPTS, Workbench, end_of, settings_of
 
 __all__ = ["TABLES"]
 
@@ -38,9 +38,10 @@ def _timed(edition: str, name: str, method: Method) -> Callable[[Workbench], dic
     def work(bench: Workbench) -> dict[str, Any]:
         model, prompts = bench.model(name), PromptSet.load(PROMPTS / file)
         start = time.perf_counter()
-        method.learn(model, prompts.source, prompts.target, config=config)
+        maps = method.learn(model, prompts.source, prompts.target, config=config)
+        seconds = time.perf_counter() - start
         steps = config.iterations if isinstance(config, LearnConfig) else 1
-        return {"facts": {"steps": steps, "seconds": time.perf_counter() - start}, "rows": []}
+        return {"facts": {"steps": steps, "seconds": seconds} | end_of(maps), "rows": []}
 
     return work
 

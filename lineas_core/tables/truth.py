@@ -17,6 +17,7 @@ from lineas_core.tables.workbench import (
     LANGUAGE_MODELS,
     PROMPTS,
     Workbench,
+    end_of,
     settings_of,
 )
 
@@ -47,14 +48,17 @@ def _crossed(edition: str, model_name: str, method: Method) -> Callable[[Workben
     def work(bench: Workbench) -> dict[str, Any]:
         questions, model = _QUESTIONS[edition](), bench.model(model_name)
         found: dict[float, list[tuple[float, float]]] = {lam: [] for lam in _PARTS}
+        learnt_maps = []
         for seed in _SEEDS[edition]:
             for learnt, asked in _halves(questions, seed):
                 prompts = _sides(learnt[:_LEARNT_FROM], f"truths {seed}")
                 maps = bench.maps(model, prompts, config=config, method=method.name)
+                learnt_maps.append(maps)
                 for part in _PARTS:
                     with fold(model.network, maps, part * method.strength):
                         found[part].append(truthfulness(model, asked))
-        return {"facts": {}, "rows": [_row(p * method.strength, found[p]) for p in _PARTS]}
+        rows = [_row(p * method.strength, found[p]) for p in _PARTS]
+        return {"facts": end_of(*learnt_maps), "rows": rows}
 
     return work
 

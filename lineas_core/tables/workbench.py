@@ -17,14 +17,13 @@ import torch
 from lineas_core.affine import SteeringMaps
 from lineas_core.baselines import METHODS, Method
 from lineas_core.config import BUDGETS, FitConfig
-from lineas_core.errors import UserError
 from lineas_core.hooks import find_modules
-from lineas_core.learn import learn_iter
+from lineas_core.learn import Iterate
 from lineas_core.models import load_model
-from lineas_core.models.base import SteerableModel
+from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.precision import native_bfloat16
 from lineas_core.prompts import PromptSet
-from lineas_core.storage import load_maps, save_maps, write_atomically
+from lineas_core.storage import holds_maps, load_maps, save_maps, write_atomically
 
 __all__ = [
     "LANGUAGE_BUDGET",
@@ -32,6 +31,7 @@ __all__ = [
     "LINES",
     "PROMPTS",
     "Workbench",
+    "end_of",
     "facts_of",
     "lines_of",
     "rank_correlation",
@@ -77,7 +77,12 @@ def facts_of(maps: SteeringMaps) -> dict[str, Any]:
     facts = {said: made[name] for name, said in names.items() if name in made}
     if made["config"].get("sparsity"):
         facts["support"] = maps.support
-    return facts | ({"end": "diverged"} if made.get("diverged") else {})
+    return facts | end_of(maps)
+
+
+def end_of(*learnt: SteeringMaps) -> dict[str, str]:
+    """How runs ended that did not end well."""
+    return {"end": "diverged"} if any(m.metadata.get("diverged") for m in learnt) else {}
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
@@ -119,8 +124,6 @@ class Workbench:
     ) -> SteeringMaps:
         """Maps from the folder, or learnt now; LinEAS goes on where it was interrupted.
 
-        Should a run diverge, its best maps count, with `diverged` among their facts.
-
         Args:
             model: what to steer.
             prompts: the two sides.
@@ -128,22 +131,26 @@ class Workbench:
             method: a key of `METHODS`.
             preset: layer preset or pattern; None is the model's own.
         """
-        # All that the maps depend on, so that a changed prompt or default is learnt anew.
-        digest = _digest([model.name, asdict(prompts), asdict(config), method, preset])
+        modules = find_modules(model.network, preset) if preset else model.default_modules
+        if config.pooling == "auto":
+            config = replace(config, pooling=model.default_pooling)
+        # All that the maps depend on, so that a changed prompt, default or model is learnt anew.
+        weights = fingerprint(model.network, modules)
+        digest = _digest([model.name, weights, asdict(prompts), asdict(config), method, modules])
         folder = self.folder / f"{prompts.name.lower().replace(' ', '-')}-{method}-{digest}"
-        if folder.exists():
+        if holds_maps(folder):
             return load_maps(folder)
-        settings = {
+        settings: dict[str, Any] = {
             "config": config,
-            "modules": find_modules(model.network, preset) if preset else None,
+            "modules": modules,
             "heldout": (prompts.heldout_source, prompts.heldout_target),
         }
+        checkpoint = folder.with_suffix(".safetensors")
         if method == "lineas":
-            maps = self._stepwise(model, prompts, settings, folder.with_suffix(".safetensors"))
-        else:
-            learn = METHODS[method].learn
-            maps = learn(model, prompts.source, prompts.target, **settings)
+            settings |= {"resume": _read(checkpoint), "watch": self._checkpoints(checkpoint)}
+        maps = METHODS[method].learn(model, prompts.source, prompts.target, **settings)
         save_maps(maps, folder, prompts=prompts)
+        checkpoint.unlink(missing_ok=True)
         return load_maps(folder)
 
     def row(self, facts: Sequence[Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -161,31 +168,23 @@ class Workbench:
             write_atomically(file, json.dumps(make()).encode())
         return json.loads(file.read_text(encoding="utf-8"))
 
-    def _stepwise(
-        self,
-        model: SteerableModel,
-        prompts: PromptSet,
-        settings: dict[str, Any],
-        file: Path,
-    ) -> SteeringMaps:
-        state = safetensors.torch.load(file.read_bytes()) if file.exists() else None
-        best = last = None
+    def _checkpoints(self, file: Path) -> Callable[[Iterate], None]:
+        """What keeps the state of a run in a file, now and then."""
         saved = time.monotonic()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            run = learn_iter(model, prompts.source, prompts.target, **settings, resume=state)
-            for last in run:
-                best = last if last.best else best
-                if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                    write_atomically(file, safetensors.torch.save(last.state))
-                    saved = time.monotonic()
-                    self.tell(f"    iteration {last.iteration}, loss {last.loss:.4g}")
-        except UserError as error:
-            if best is None or error.code != "E_DIVERGED":
-                raise
-            return SteeringMaps(best.maps.maps, {**best.maps.metadata, "diverged": True})
-        file.unlink(missing_ok=True)
-        return last.maps  # type: ignore[union-attr]
+
+        def keep(iterate: Iterate) -> None:
+            nonlocal saved
+            if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(file, safetensors.torch.save(iterate.state))
+                saved = time.monotonic()
+                self.tell(f"    iteration {iterate.iteration}, loss {iterate.loss:.4g}")
+
+        return keep
+
+
+def _read(file: Path) -> dict[str, torch.Tensor] | None:
+    return safetensors.torch.load(file.read_bytes()) if file.exists() else None
 
 
 def _digest(facts: Sequence[Any]) -> str:
