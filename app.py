@@ -27,12 +27,15 @@ def main() -> None:
     user, _, password = (args.auth or "").partition(":")
     if args.auth and not (user and password):
         parser.error("--auth needs the form user:password.")
-    private = args.host in LOCAL and not args.share
+    # Behind a proxy others reach the page, by names that we do not know.
+    private = args.host in LOCAL and not (args.share or args.root_path)
     if not (private or args.auth):
         parser.error("A page that others can reach needs a login: add --auth user:password.")
     if args.mcp and not find_spec("mcp"):
         parser.error('--mcp needs: pip install "gradio[mcp]" -c constraints.txt')
 
+    if not 0 < args.port < 1 << 16:
+        parser.error(f"--port is {args.port}; give one from 1 to 65535.")
     if taken := _taken(args.host, args.port):  # before our data is touched, which may be in use
         parser.error(f"{args.host}:{args.port} cannot be used ({taken}); give another --port.")
 
@@ -43,10 +46,13 @@ def main() -> None:
     from app.studio import Studio
     from app.ui import LOOK, build_demo
 
-    studio = Studio(args.data_dir, hub_token=os.environ.get("HF_TOKEN"))
+    try:
+        studio = Studio(args.data_dir, hub_token=os.environ.get("HF_TOKEN"))
+    except OSError as error:
+        reason = error.strerror or error
+        parser.error(f"{args.data_dir} cannot be used ({reason}); give another --data-dir.")
     Thread(target=warm_up, args=[studio], daemon=True).start()
-    # Behind a proxy the page has names that we do not know.
-    guarded = {"middleware": [Middleware(Guard)]} if private and not args.root_path else {}
+    guarded = {"middleware": [Middleware(Guard)]} if private else {}
     build_demo(studio).queue(max_size=256).launch(
         server_name=args.host,
         server_port=args.port,
@@ -56,6 +62,7 @@ def main() -> None:
         mcp_server=args.mcp,
         max_file_size=LARGEST,  # of an imported map; prompts have a limit of their own
         run_history=False,
+        enable_monitoring=False,
         app_kwargs=guarded,
         footer_links=["api"],
         **LOOK,

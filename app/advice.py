@@ -23,6 +23,11 @@ def advice(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str
         maps: what was learnt.
     """
     lines = _outcome(records, maps)
+    if cut := maps.metadata.get("truncated"):
+        lines.append(
+            f"{cut} {'prompt was' if cut == 1 else 'prompts were'} longer than the model reads: "
+            "what stands at their end did not count."
+        )
     if all(r["heldout"] is None for r in records):
         lines.append("Hold some prompts out to see whether the map works on new sentences.")
     lines.append(f"{maps.support:.0%} of the coordinates are moved.")

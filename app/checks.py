@@ -11,7 +11,7 @@ import inspect
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
@@ -103,8 +103,11 @@ def seed_of(value: object) -> int:
     return int(number("seed", value, 0, 2**53))
 
 
-def check_count(strengths: Sequence[object]) -> None:
+def check_count(strengths: object) -> None:
     """Refuse a batch that is empty or too large."""
+    if not isinstance(strengths, list | tuple):
+        what = f"strengths is {strengths!r:.60}"
+        raise UserError("E_STRENGTH", what, remedy="Give a list, such as [0, 1].")
     if not 1 <= len(strengths) <= MOST_STRENGTHS:
         remedy = f"Give 1 to {MOST_STRENGTHS}."
         raise UserError("E_STRENGTH", f"{len(strengths)} strengths came", remedy=remedy)
@@ -126,6 +129,8 @@ def _as_notices() -> Iterator[None]:
     try:
         with memory_told():
             yield
+    except gr.Error:  # one of these handlers asked another
+        raise
     except UserError as error:
         sentence = html.escape(str(error), quote=False)  # Gradio shows notices as HTML
         raise gr.Error(sentence, print_exception=False) from error

@@ -10,12 +10,12 @@ import gradio as gr
 from PIL.Image import Image
 
 from app.ballots import Ballot
-from app.checks import notices, number, prompt_text, seed_of
+from app.checks import map_menu, notices, number, prompt_text, seed_of
 from app.mix import Mix
 from app.studio import Studio
 from app.tabs import fragments, numbers
 
-__all__ = ["SIDES", "CompareHandlers", "side_by_side"]
+__all__ = ["SIDES", "CompareHandlers", "side_by_side", "taken"]
 
 SIDES = ("A", "B")
 
@@ -36,8 +36,7 @@ class CompareHandlers:
         """Paint one prompt and seed with every map of the model, the original first.
 
         Yields:
-            Labelled pictures so far, what they are, and the id of each picture's map (the
-            original has none).
+            Labelled pictures so far, what they are, and all that brings one of them back.
         """
         if not map_id:
             return
@@ -50,16 +49,18 @@ class CompareHandlers:
             for e in self._studio.maps()
             if e.kind == "text-to-image" and e.model == model
         ]
+        painted = {"maps": [each for each, _ in wanted], "prompt": text, "seed": seed}
+        painted["strength"] = lam
         for labelled in side_by_side(self._studio, wanted, text, lam, seed):
             left = len(wanted) - len(labelled)
             what = f"“{text}”, seed {seed}, λ = {lam:+g}: "
             what += f"{left} more to paint …" if left else "click one to take its concept."
-            yield labelled, fragments.hint(what), [each for each, _ in wanted]
+            yield labelled, fragments.hint(what), painted
 
-    def take(self, listed: list[str], strength: float, event: gr.SelectData) -> tuple[Any, ...]:
-        """The concept of the picture that was clicked, its λ, and that it comes with this λ."""
-        map_id = listed[event.index]
-        return (map_id, strength, [map_id, ""]) if map_id else (gr.skip(), 0, gr.skip())
+    @notices
+    def take(self, painted: Mapping[str, Any], event: gr.SelectData) -> tuple[Any, ...]:
+        """The picture that was clicked, see `taken`."""
+        return taken(self._studio, painted, event.index)
 
     @notices
     def draw(self, map_id: str | None, further: list[tuple[str, float]]) -> tuple[Any, ...]:
@@ -134,6 +135,25 @@ def side_by_side(
             (picture.image, label) for picture, (_, label) in zip(made, some, strict=True)
         ]
         yield labelled
+
+
+def taken(studio: Studio, painted: Mapping[str, Any], place: int) -> tuple[Any, ...]:
+    """One of the pictures that were painted side by side, with all that made it.
+
+    Args:
+        studio: what painted.
+        painted: `maps` (ids, "" for the original), `prompt`, `seed` and `strength`.
+        place: of the picture.
+
+    Returns:
+        Menu of maps, λ, prompt, seed, and (map, prompt) so that both stay.
+    """
+    map_id = painted["maps"][place]
+    prompt, seed = painted["prompt"], painted["seed"]
+    if not map_id:
+        return gr.skip(), 0, prompt, seed, gr.skip()
+    menu = map_menu(studio, "text-to-image", map_id)
+    return menu, painted["strength"], prompt, seed, [map_id, prompt]
 
 
 def _anonymous(image: Image) -> Image:

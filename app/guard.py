@@ -44,7 +44,7 @@ def _welcome(scope: dict[str, Any]) -> bool:
     host, origin = headers.get(b"host", ""), headers.get(b"origin")
     if _name(f"//{host}") not in LOCAL:
         return False
-    return scope.get("method") in _READING or origin is None or urlsplit(origin).netloc == host
+    return scope.get("method") in _READING or origin is None or origin.partition("//")[2] == host
 
 
 def _name(address: str) -> str | None:

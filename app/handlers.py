@@ -131,11 +131,18 @@ class Handlers:
     ) -> Iterator[str]:
         """Write the same text at nine strengths in one batch, as one table."""
         entry, chosen = self._studio.entry(map_id or ""), self._chosen.newest(request)
+        self._studio.models.require(entry.model)
         note = _TOWARDS[entry.harmful]
-        for rows in self._write(entry, prompt, STRENGTHS, seed, length, temperature, chat):
-            if self._chosen.overtaken(chosen, request):
-                return
-            yield fragments.sweep(entry.title, prompt, rows, keywords=entry.keywords, note=note)
+        try:
+            for rows in self._write(entry, prompt, STRENGTHS, seed, length, temperature, chat):
+                if self._chosen.overtaken(chosen, request):
+                    return
+                yield fragments.sweep(
+                    entry.title, prompt, rows, keywords=entry.keywords, note=note
+                )
+        except Exception:  # no rows that seem to be written still
+            yield ""
+            raise
 
     @notices
     def strength_at(self, event: gr.EventData) -> float:

@@ -96,7 +96,11 @@ class ImageHandlers:
         strip_of = _key(mix, text, seed)
         if shown != strip_of and not self._studio.painted(*asked, pair, seed=seed):
             yield *(gr.skip(),) * 3, self._note(entry, prompt, [], _PAINTING), gr.skip()
-        pictures = self._studio.paint(*asked, pair, seed=seed)
+        try:
+            pictures = self._studio.paint(*asked, pair, seed=seed)
+        except Exception:  # nothing is being painted any more
+            yield *(gr.skip(),) * 3, self._note(entry, prompt, []), gr.skip()
+            raise
         if self._wishes.overtaken(wish, request):
             return
         note, images = self._note(entry, prompt, pictures), [p.image for p in pictures]

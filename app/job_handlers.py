@@ -13,7 +13,7 @@ from app.checks import notices
 from app.job import PENDING, Job
 from app.studio import Studio
 from app.tabs import fragments, progress
-from lineas_core import load_maps
+from lineas_core import SteeringMaps, UserError, load_maps
 
 __all__ = ["JobHandlers", "job_menu"]
 
@@ -60,12 +60,12 @@ class JobHandlers:
         if job is None:
             return gr.skip(), fragments.hint(_NO_JOB), "", *_buttons(None), "", "", "", now
         records = self._studio.jobs.records(job.id)
-        maps = load_maps(job.map_folder) if job.map_folder else None
+        maps, damage = _maps_of(job)
         over = maps is not None and job.state not in PENDING
         return (
             job_menu(jobs, job.id),
-            progress.job_state(job),
-            progress.report(advice(records, maps)) if over else "",
+            progress.job_state(job) + fragments.warning(damage),
+            progress.report(advice(_learnt_by(job, records), maps)) if over else "",
             *_buttons(job),
             figures.curve(records, job.iterations) if job.request.iterations else "",
             _previews(job.request.preview_prompt, self._studio.jobs.previews(job.id)),
@@ -79,6 +79,20 @@ class JobHandlers:
         job = self._studio.jobs.get(job_id)
         keys = ("state", "message", "iteration", "iterations", "elapsed", "eta", "position")
         return {key: getattr(job, key) for key in keys}
+
+
+def _learnt_by(job: Job, records: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The records up to the map that was kept: of a run that ended early, the best one."""
+    best = [place for place, record in enumerate(records) if record["best"]]
+    return records if job.state == "done" or not best else records[: best[-1] + 1]
+
+
+def _maps_of(job: Job) -> tuple[SteeringMaps | None, str]:
+    """What a job has learnt so far, or why that cannot be read."""
+    try:
+        return load_maps(job.map_folder) if job.map_folder else None, ""
+    except UserError as error:  # the page asks again and again; one answer is enough
+        return None, str(error)
 
 
 def _previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:

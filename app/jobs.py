@@ -106,7 +106,8 @@ class Jobs:
         """Seconds of learning per prompt and iteration: those of a past job, else a guess."""
         for job in self.list():
             if job.request.model == model and job.pace and job.iteration >= _ENOUGH:
-                return job.pace / len(job.request.prompts.source)
+                prompts, config = len(job.request.prompts.source), job.request.config
+                return job.pace / min(getattr(config, "batch_size", None) or prompts, prompts)
         entry = MODELS.get(model)
         return _SECONDS_PER_GB[entry.kind] * entry.memory_gb if entry else 1
 

@@ -256,6 +256,10 @@ class LearnHandlers:
             if method == _STEPWISE
             else _method(method).config
         )
+        for name, side in (("source", source), ("target", target)):
+            if not isinstance(side, list) or not all(isinstance(text, str) for text in side):
+                what = f"{name} is {side!r:.60}"
+                raise UserError("E_PROMPTS", what, remedy="Give a list of texts.")
         prompts = PromptSet.from_texts(_lines(source), _lines(target)).holdout(heldout)
         return self._submit(JobRequest(_title(title), model, prompts, config, method=method))
 

@@ -135,7 +135,7 @@ def alike(one: PromptSet, other: PromptSet | None) -> bool:
     return other is not None and all(getattr(one, s) == getattr(other, s) for s in sides)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1 << 14)  # more than a library has maps: listing all is no cycle of misses
 def _read(
     folder: Path,
     changed: int,  # noqa: ARG001 - of the key

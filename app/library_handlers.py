@@ -46,11 +46,12 @@ class LibraryHandlers:
         entries = [e for e in self._studio.maps() if kind in ("", e.kind)]
         entries.sort(key=lambda e: (e.origin != "yours", e.kind == "language"))
         ids = [entry.id for entry in entries]
+        damage = "".join(map(_left_out, self._studio.shelf.unreadable()))
         if not ids:
-            return fragments.hint(_NONE), ""
+            return damage + fragments.hint(_NONE), ""
         chosen = chosen if chosen in ids else ids[0]
         shown = [(e, self._studio.shelf.pictures(e), prompts_of(e)) for e in entries]
-        return cards.cards(shown, chosen), chosen
+        return damage + cards.cards(shown, chosen), chosen
 
     def pick(self, event: gr.SelectData) -> str:
         """The id of the card that was clicked."""
@@ -155,3 +156,10 @@ class LibraryHandlers:
 
 def _download(files: list[Path]) -> Any:
     return gr.File([str(file) for file in files], visible=True)
+
+
+def _left_out(name: str) -> str:
+    return fragments.warning(
+        f"“{name}” cannot be read and is left out. Import the map again, or delete its folder "
+        "from the data folder."
+    )

@@ -12,8 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.checks import Wishes, map_menu, notices, number, prompt_text, seed_of
-from app.compare_handlers import side_by_side
+from app.checks import Wishes, notices, number, prompt_text, seed_of
+from app.compare_handlers import side_by_side, taken
 from app.job import PENDING, Job, JobRequest
 from app.library import MapEntry, alike, prompts_of, siblings
 from app.studio import Studio
@@ -88,22 +88,21 @@ class MethodHandlers:
             painted: what the gallery shows; it stays as long as the map is in it.
 
         Returns:
-            A sentence, button that paints, button that learns, timer, gallery.
+            A sentence, button that paints, button that learns, timer, gallery, what it shows.
         """
-        gallery = gr.skip() if map_id in painted.get("maps", ()) else []
+        gallery = (gr.skip(),) * 2 if map_id in painted.get("maps", ()) else ([], "")
         hidden = gr.Button(visible=False)
-        if not map_id:
-            return "", hidden, hidden, gr.Timer(active=False), gallery
-        entry = self._studio.entry(map_id)
+        if not (entry := self._entry(map_id)):
+            return "", hidden, hidden, gr.Timer(active=False), *gallery
         if (prompts := prompts_of(entry)) is None:
-            return fragments.hint(_NO_PROMPTS), hidden, hidden, gr.Timer(active=False), gallery
+            return fragments.hint(_NO_PROMPTS), hidden, hidden, gr.Timer(active=False), *gallery
         standing = self._standing(entry, prompts)
         return (
             _told(standing),
             gr.Button(visible=len(standing.found) > 1),
             gr.Button(visible=bool(standing.missing) and not standing.learning),
             gr.Timer(active=bool(standing.learning)),
-            gallery,
+            *gallery,
         )
 
     @notices
@@ -121,10 +120,10 @@ class MethodHandlers:
     def wait(self, map_id: str | None, painted: dict[str, Any]) -> tuple[Any, ...]:
         """As `look`, and once all have learnt the ids of the maps, so that they can be painted."""
         answer = self.look(map_id, painted)
-        *_, timer, _ = answer
-        if timer.active or not map_id:
+        _, _, _, timer, *_ = answer
+        if timer.active or not (entry := self._entry(map_id)):
             return *answer, gr.skip()
-        return *answer, " ".join(e.id for e in self._found(self._studio.entry(map_id)))
+        return *answer, " ".join(e.id for e in self._found(entry))
 
     @notices
     def paint(
@@ -160,17 +159,12 @@ class MethodHandlers:
 
     @notices
     def take(self, painted: dict[str, Any], event: gr.SelectData) -> tuple[Any, ...]:
-        """The picture that was clicked, with all that made it.
+        """The picture that was clicked, see `taken`."""
+        return taken(self._studio, painted, event.index)
 
-        Returns:
-            Menu of maps, λ, prompt, seed, and (map, prompt) so that both stay.
-        """
-        map_id = painted["maps"][event.index]
-        prompt, seed = painted["prompt"], painted["seed"]
-        if not map_id:
-            return gr.skip(), 0, prompt, seed, gr.skip()
-        menu = map_menu(self._studio, "text-to-image", map_id)
-        return menu, painted["strength"], prompt, seed, [map_id, prompt]
+    def _entry(self, map_id: str | None) -> MapEntry | None:
+        """The map; none where none is chosen, or it was deleted meanwhile."""
+        return next((entry for entry in self._studio.maps() if entry.id == map_id), None)
 
     def _found(self, entry: MapEntry) -> list[MapEntry]:
         return siblings(entry, self._studio.maps())

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.checks import notices
+from app.checks import map_menu, notices
 from app.mix import MOST_FURTHER
 from app.studio import Studio
 
@@ -60,13 +60,14 @@ class MixHandlers:
         """Let the row at a place, from 0, act before the one above it.
 
         Returns:
-            First concept, its λ, that it comes with this λ, then as `add`.
+            Menu of the first concept, its λ, that it comes with this λ, then as `add`.
         """
         rows: list[Any] = [(first, strength), *_open(values)]
         if place + 1 < len(rows):
             rows[place], rows[place + 1] = rows[place + 1], rows[place]
         (first, strength), *further = rows
-        return first, strength, [first, ""], *self.shown(first, further)
+        menu = map_menu(self._studio, "text-to-image", first)
+        return menu, strength, [first, ""], *self.shown(first, further)
 
     def gather(self, *values: Any) -> Any:
         """The pairs of map and λ of the open rows; nothing while a number is being typed."""

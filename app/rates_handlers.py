@@ -90,16 +90,20 @@ class RatesHandlers:
         chosen = self._chosen.newest(request)
         started = time.monotonic()
         yield fragments.hint("Writing the first texts …"), "", *_buttons(busy=True)
-        for rows in stream:
-            progress = fragments.progress(rows, texts, time.monotonic() - started)
-            result = figures.rates(rows, counted) + fragments.rates(rows, counted)
-            if self._chosen.overtaken(chosen, request):
-                yield gr.skip(), gr.skip(), *_buttons(busy=False)  # not under another map's name
-                return
-            if self._wishes.overtaken(wish, request):
-                yield fragments.hint(_STOPPED), result, *_buttons(busy=False)
-                return
-            yield progress, result, *_buttons(busy=True)
+        try:
+            for rows in stream:
+                progress = fragments.progress(rows, texts, time.monotonic() - started)
+                result = figures.rates(rows, counted) + fragments.rates(rows, counted)
+                if self._chosen.overtaken(chosen, request):
+                    yield gr.skip(), gr.skip(), *_buttons(busy=False)  # not under another's name
+                    return
+                if self._wishes.overtaken(wish, request):
+                    yield fragments.hint(_STOPPED), result, *_buttons(busy=False)
+                    return
+                yield progress, result, *_buttons(busy=True)
+        except Exception:  # the page goes back to where it can be tried again
+            yield "", gr.skip(), *_buttons(busy=False)
+            raise
         yield gr.skip(), gr.skip(), *_buttons(busy=False)
 
     @notices

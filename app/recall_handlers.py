@@ -205,7 +205,9 @@ class RecallHandlers:
 
     def _is_made(self, query: str) -> bool:
         entries, image = self._look(Settings.of_link(query[1:]))
-        return entries[0].kind == "language" or image is not None
+        if entries[0].kind == "language":
+            return self._studio.models.installed(entries[0].model)
+        return image is not None
 
     def _look(self, settings: Settings) -> tuple[list[MapEntry], Image | None]:
         """The maps, and what was painted with them if it is still at hand."""

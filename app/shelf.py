@@ -21,7 +21,7 @@ from app.jobs import Jobs
 from app.library import MapEntry, read_map, stored
 from lineas_core import SteeringMaps, UserError, load_maps, save_maps
 from lineas_core.models.catalog import MODELS
-from lineas_core.storage import write_atomically
+from lineas_core.storage import holds_maps, write_atomically
 
 __all__ = ["LONGEST_TITLE", "Shelf", "slug", "tidy"]
 
@@ -50,6 +50,11 @@ class Shelf:
         places = [(job.id, job.map_folder) for job in over if job.map_folder]
         learnt = [read_map(map_id, "yours", folder) for map_id, folder in places]
         return [*stored("yours", self._folder), *filter(None, learnt)]
+
+    def unreadable(self) -> list[str]:
+        """Names of the folders whose map is damaged."""
+        saved = [folder for folder in sorted(self._folder.glob("*/")) if holds_maps(folder)]
+        return [folder.name for folder in saved if not read_map(folder.name, "yours", folder)]
 
     def pictures(self, entry: MapEntry) -> list[Path]:
         """Previews of any map; of one that a job learnt what was painted last."""

@@ -37,6 +37,7 @@ def test_the_page_itself_and_programs_are_welcome(client, host):
         {"origin": "https://evil.example"},
         {"origin": "http://127.0.0.1:8000"},  # another program of this machine
         {"origin": "null"},
+        {"origin": "http://["},
     ],
 )
 def test_other_names_and_other_pages_are_refused(client, headers):

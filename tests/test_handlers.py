@@ -455,6 +455,16 @@ def test_watching_redraws_only_what_changed(studio):
     assert set(map(str, handlers.watch(JOB.id, seen))) == {str(gr.skip())}
 
 
+def test_a_damaged_map_of_a_job_is_told_once(studio, tmp_path):
+    (tmp_path / "lineas.safetensors").write_bytes(b"not one")
+    studio.jobs.jobs = [replace(JOB, state="done", map_folder=tmp_path)]
+    handlers = JobHandlers(studio)
+    _, state, report, *_, seen = handlers.watch(None, "")
+    assert "lineas.safetensors" in state or "is damaged" in state or tmp_path.name in state
+    assert report == ""
+    assert set(map(str, handlers.watch(JOB.id, seen))) == {str(gr.skip())}
+
+
 def test_a_job_that_left_no_map_can_be_deleted(studio):
     studio.jobs.jobs = [replace(JOB, state="failed")]
     *_, try_it, delete, _, _, _, _ = JobHandlers(studio).watch(None, "")
@@ -542,7 +552,10 @@ def test_line_feeds_of_a_text_stay():
     assert "a\nb" in fragments.passage("Steered", "x ", Written(1.0, "a\nb"))
 
 
-@pytest.mark.parametrize("arguments", [["--host", "0.0.0.0"], ["--share"], ["--auth", "name"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--host", "0.0.0.0"], ["--share"], ["--root-path", "/studio"], ["--auth", "name"]],
+)
 def test_a_public_page_without_a_login_does_not_start(arguments):
     command = [sys.executable, "app.py", *arguments]
     ended = subprocess.run(
@@ -550,6 +563,26 @@ def test_a_public_page_without_a_login_does_not_start(arguments):
     )
     assert ended.returncode == 2
     assert "user:password" in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--port", "99999"], "--port is 99999; give one from 1 to 65535."),
+        (["--port", "{free}", "--data-dir", "{file}/data"], "give another --data-dir."),
+    ],
+)
+def test_a_start_that_cannot_be_is_one_sentence(tmp_path, arguments, sentence):
+    file = tmp_path / "file"
+    file.touch()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        free = other.getsockname()[1]
+    command = [sys.executable, "app.py", *(a.format(free=free, file=file) for a in arguments)]
+    ended = subprocess.run(
+        command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].endswith(sentence)
 
 
 def test_a_port_that_is_taken_is_one_sentence_and_touches_no_data(tmp_path):

@@ -53,6 +53,17 @@ def _order(cards):
     return [piece.partition('"')[0] for piece in cards.split('data-map="')[1:]]
 
 
+def test_a_map_that_cannot_be_read_is_told_of_and_the_others_are_there(handlers, tmp_path):
+    folder = tmp_path / "data" / "maps" / "torn"
+    save_maps(TEXTS, folder)
+    weights = folder / "lineas.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-3])
+    cards, _ = handlers.library("", "")
+    assert "“torn” cannot be read" in cards
+    assert str(tmp_path) not in cards
+    assert _order(cards) == ["mine", "pictures", "texts"]
+
+
 def test_the_users_maps_come_first_and_the_first_is_chosen(handlers):
     cards, chosen = handlers.library("", "")
     assert _order(cards) == ["mine", "pictures", "texts"]

@@ -53,7 +53,7 @@ def handlers(studio):
 
 def _look(handlers, map_id="mine", painted=None):
     """The sentence, and whether one can paint, can learn, has to wait."""
-    told, paint, others, timer, _ = handlers.look(map_id, painted or {})
+    told, paint, others, timer, *_ = handlers.look(map_id, painted or {})
     return told, paint.visible, others.visible, timer.active
 
 
@@ -147,8 +147,15 @@ def test_a_picture_that_is_clicked_brings_back_all_that_made_it(studio, handlers
 
 
 def test_pictures_stay_while_one_of_their_maps_is_chosen(handlers):
-    assert handlers.look("mine", {"maps": ["", "mine"]})[-1] == gr.skip()
-    assert handlers.look("mine", {"maps": ["", "robot"]})[-1] == []
+    assert handlers.look("mine", {"maps": ["", "mine"]})[-2:] == (gr.skip(), gr.skip())
+    assert handlers.look("mine", {"maps": ["", "robot"]})[-2:] == ([], "")
+
+
+def test_waiting_for_a_map_that_was_deleted_ends(handlers):
+    _, paint, others, timer, *_, learnt = handlers.wait("gone", {})
+    assert [part.visible for part in (paint, others)] == [False, False]
+    assert not timer.active
+    assert learnt == gr.skip()
 
 
 def test_another_map_ends_the_painting_for_the_one_before(studio, handlers, monkeypatch):
@@ -158,7 +165,7 @@ def test_another_map_ends_the_painting_for_the_one_before(studio, handlers, monk
     *_, painted = next(stream)
     handlers.choose("iti", painted, ME)  # one of those that are painted
     next(stream)
-    assert handlers.choose("other", painted, ME)[-1] == []
+    assert handlers.choose("other", painted, ME)[-2] == []
     assert list(stream) == []
 
 
@@ -167,7 +174,7 @@ def test_once_all_have_learnt_they_are_painted(studio, handlers):
     assert handlers.wait("mine", {})[-1] == gr.skip()
     studio.jobs.jobs = [_job("caa", "done")]
     studio.entries.append(studio.map("caa", "caa"))
-    *_, timer, _, learnt = handlers.wait("mine", {})
+    _, _, _, timer, *_, learnt = handlers.wait("mine", {})
     assert not timer.active
     assert learnt == "mine caa"
 

@@ -22,7 +22,8 @@ def handlers():
     """Three maps of one model, one of another, and one for texts."""
     entries = [_entry(map_id, "small") for map_id in ("robot", "night", "car")]
     entries += [_entry("other", "large"), _entry("topic", "small", kind="language")]
-    return MixHandlers(SimpleNamespace(maps=lambda: entries))
+    models = SimpleNamespace(installed=lambda _: True)
+    return MixHandlers(SimpleNamespace(maps=lambda: entries, models=models))
 
 
 def _rows(answers):
@@ -69,10 +70,11 @@ def test_a_closed_row_lets_the_others_move_up(handlers):
 
 def test_a_map_moves_up_with_its_strength(handlers):
     first, lam, kept, *answers = handlers.move_up(0, "robot", -1, "night", 0.25, "car", 0.75)
-    assert (first, lam, kept) == ("night", 0.25, ["night", ""])
+    assert (first.value, lam, kept) == ("night", 0.25, ["night", ""])
+    assert first.choices  # a value alone would be none of a menu that is out of date
     assert _rows(answers) == ([("robot", -1), ("car", 0.75)], False)
     first, lam, _, *answers = handlers.move_up(1, "robot", -1, "night", 0.25, "car", 0.75)
-    assert (first, lam) == ("robot", -1)
+    assert (first.value, lam) == ("robot", -1)
     assert _rows(answers) == ([("car", 0.75), ("night", 0.25)], False)
 
 

@@ -10,6 +10,7 @@ from test_handlers import FakeStudio
 from app import figures
 from app.rates_handlers import RatesHandlers
 from app.tabs import fragments
+from lineas_core import UserError
 
 ROW = {
     "strength": 0.0,
@@ -56,6 +57,20 @@ def test_figures_grow_with_every_batch_and_the_buttons_follow(studio):
     assert "on topic" in first[1]
     assert [button.visible for button in first[2:]] == [False, True]
     assert [button.visible for button in last[2:]] == [True, False]
+
+
+def test_what_goes_wrong_on_the_way_leaves_a_page_to_try_again_on(studio, monkeypatch):
+    def fail(*_, **__):
+        yield [ROW]
+        raise UserError("E_MODEL", "it does not fit", remedy="Learn it again.")
+
+    monkeypatch.setattr(studio, "rates", fail)
+    stream, steps = _measure(RatesHandlers(studio)), []
+    with pytest.raises(gr.Error, match="it does not fit"):
+        steps.extend(stream)
+    progress, result, start, stop = [*steps][-1]
+    assert (progress, result) == ("", gr.skip())
+    assert (start.visible, stop.visible) == (True, False)
 
 
 def test_without_words_toxic_texts_are_counted(studio):

@@ -10,7 +10,7 @@ from typing import Any
 from app.archive import UNREADABLE
 from app.figures import thumbnail
 from app.library import MapEntry
-from app.tabs.fragments import about, hint, safe
+from app.tabs.fragments import about, hint, link, safe
 from lineas_core import PromptSet, SteeringMaps
 from lineas_core.hooks import PRESETS
 from lineas_core.models.catalog import MODELS
@@ -55,9 +55,9 @@ def sheet(entry: MapEntry, maps: SteeringMaps, prompts: PromptSet | None) -> str
 
 def published(address: str) -> str:
     """Where a map can be found on the hub."""
-    link = f'<a href="{safe(address)}" target="_blank" rel="noopener">{safe(address)}</a>'
     return (
-        f'<p class="hint">Uploaded to {link}; a new repository is private until you open it.</p>'
+        f'<p class="hint">Uploaded to {link(address, address)}; '
+        "a new repository is private until you open it.</p>"
     )
 
 

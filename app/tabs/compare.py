@@ -31,7 +31,7 @@ def overview(
     kept: gr.State,
 ) -> None:
     """Declare the gallery of all concepts; the other arguments are the tab's own."""
-    listed = gr.State([])
+    painted = gr.State({})
     with gr.Accordion("All concepts on this prompt", open=False):
         with gr.Row(elem_classes="ask-for"):
             at = gr.Radio(
@@ -45,8 +45,8 @@ def overview(
             start = gr.Button("Paint them all", size="sm", scale=0, min_width=160)
         told = gr.HTML(apply_default_css=False)
         gallery = _gallery("Every concept on this prompt; click one")
-    start.click(handlers.overview, [concept, prompt, seed, at], [gallery, told, listed], **_MANY)
-    gallery.select(handlers.take, [listed, at], [concept, strength, kept], **QUIET)
+    start.click(handlers.overview, [concept, prompt, seed, at], [gallery, told, painted], **_MANY)
+    gallery.select(handlers.take, [painted], [concept, strength, prompt, seed, kept], **QUIET)
 
 
 def methods(
@@ -72,7 +72,7 @@ def methods(
         told = gr.HTML(apply_default_css=False)
         gallery = _gallery("Every method on this prompt; click one")
     look = {"inputs": [concept, painted], **QUIET}
-    seen = [standing, start, others, timer, gallery]
+    seen = [standing, start, others, timer, gallery, told]
     frame.expand(handlers.look, outputs=seen, **look)
     concept.change(handlers.choose, outputs=seen, **look)
     others.click(handlers.learn_others, outputs=seen, **look)

@@ -25,6 +25,7 @@ __all__ = [
     "counter",
     "empty",
     "hint",
+    "link",
     "not_learnt",
     "passage",
     "progress",
@@ -43,6 +44,11 @@ OFFENSIVE = 0.5
 def safe(value: object) -> str:
     """HTML that shows just this text; the style sheet keeps its line feeds."""
     return html.escape(str(value))
+
+
+def link(address: str, text: str) -> str:
+    """A link; in a window of its own, so that nothing typed here is lost."""
+    return f'<a href="{safe(address)}" target="_blank" rel="noopener">{safe(text)}</a>'
 
 
 def hint(text: str) -> str:
@@ -278,7 +284,7 @@ def _licensed(model: str) -> str:
     entry = MODELS.get(model)
     if entry is None:
         return safe(model)
-    return f'{safe(entry.title)} (<a href="{safe(entry.license_url)}">{safe(entry.license)}</a>)'
+    return f"{safe(entry.title)} ({link(entry.license_url, entry.license)})"
 
 
 def _learnt_from(made: Mapping[str, Any]) -> str:

@@ -154,7 +154,7 @@ def images_tab(
         show_progress="hidden",
         **MODEL,
     )
-    painted.then(handlers.measure, [measured, *asked], [numbers, curve, measured], **QUIET)
+    painted.success(handlers.measure, [measured, *asked], [numbers, curve, measured], **QUIET)
     with below:
         query, again = recall(recalling, home, wish, painted, asked, restored)
     for event in (chosen, picked, from_picture, again):

@@ -45,8 +45,17 @@ def mix(
         with gr.Column(visible=False, elem_classes="further") as frame:
             with gr.Row():
                 map_id = gr.Dropdown([], label=f"Concept {place + 2}", min_width=120, scale=5)
-                up = gr.Button("↑", size="sm", min_width=36, scale=0)
-                close = gr.Button("✕", size="sm", min_width=36, scale=0)
+                # What is read out is the name; what is seen, the sign that the style draws.
+                up, close = (
+                    gr.Button(
+                        f"{what} concept {place + 2}",
+                        size="sm",
+                        min_width=36,
+                        scale=0,
+                        elem_classes=["sign", sign],
+                    )
+                    for what, sign in (("Move up", "up"), ("Remove", "close"))
+                )
             lam = gr.Slider(
                 -1, 1, value=0.5, step=0.05, label=f"λ of concept {place + 2}", buttons=[]
             )
