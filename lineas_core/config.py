@@ -76,8 +76,8 @@ class LearnConfig(FitConfig):
         standardise: learn in units of each coordinate's spread (see `lineas_core.problem`);
             False is the paper's plain loss.
         both_ways: every other iteration carries the target prompts back to the source, with the
-            inverse maps. What a look is brought in with at λ = -1 is then learnt, too; an object
-            goes less surely.
+            inverse maps. What a look is brought in with at λ = -1 is then learnt, too, best in 300
+            iterations; an object goes less surely.
         identity_loss: every other iteration asks that target prompts stay as they are. What needs
             no steering changes less, and so does what λ = 1 does.
         shift_only: maps do not scale. What differs between the prompts of a side then stays.

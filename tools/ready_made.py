@@ -2,8 +2,8 @@
 
     python -m tools.ready_made [NAME ...]
 
-Each of `assets/maps`, or those that are named, from its shipped prompt set with the quick budget
-and what suits the set. Maps that `python -m lineas_core evaluate` has learnt already, for a table
+Each of `assets/maps`, or those that are named, from its shipped prompt set with what suits the set
+and the quick budget; looks, which are learnt both ways, take the normal one for it. Maps that `python -m lineas_core evaluate` has learnt already, for a table
 in `assets/tables`, are taken as they are: what is shipped is what was measured. The previews show
 one scene at five strengths.
 """
@@ -40,7 +40,8 @@ def main() -> None:
     for name in options.names or _SETS:
         prompts = PromptSet.load(_SETS[name])
         model = bench.model(name.removeprefix(f"{_SETS[name].stem}-"))
-        config = replace(BUDGETS["quick"], **prompts.settings)
+        budget = BUDGETS["normal" if prompts.settings["both_ways"] else "quick"]
+        config = replace(budget, **prompts.settings)
         maps = bench.maps(model, prompts, config=config)
         folder = save_maps(maps, _ASSETS / "maps" / name, prompts=prompts)
         if isinstance(model, TextToImageModel):

@@ -178,7 +178,7 @@ def _settings() -> dict[str, Component]:
             "both_ways": gr.Checkbox(
                 default.both_ways,
                 label="Both ways",
-                info="Learn λ < 0, too. For styles; an object goes less surely.",
+                info="Learn λ < 0, too. For styles, best with the normal budget.",
             ),
             "identity_loss": gr.Checkbox(
                 default.identity_loss,
