@@ -10,7 +10,7 @@ from threading import Thread
 from platformdirs import user_data_path
 from starlette.middleware import Middleware
 
-from app.guard import LOCAL, Guard
+from app.guard import LOCAL, PATIENCE, Guard, login
 
 
 def main() -> None:
@@ -57,7 +57,8 @@ def main() -> None:
         server_name=args.host,
         server_port=args.port,
         share=args.share,
-        auth=(user, password) if args.auth else None,
+        auth=login(user, password) if args.auth else None,
+        auth_message=f"After five wrong logins wait {PATIENCE:.0f} seconds.",
         root_path=args.root_path,
         mcp_server=args.mcp,
         max_file_size=LARGEST,  # of an imported map; prompts have a limit of their own

@@ -1,5 +1,7 @@
 """Requests as a browser sends them for other pages, against the middleware itself."""
 
+import asyncio
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -7,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.guard import Guard
+from app.guard import PATIENCE, Guard, login
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +50,19 @@ def test_other_names_and_other_pages_are_refused(client, headers):
 
 def test_another_page_may_read_what_its_browser_will_not_show_it(client):
     assert client.get("/", headers={"origin": "https://evil.example"}).status_code == 200
+
+
+def test_guesses_at_a_login_are_refused_after_five_until_a_minute_is_over(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("app.guard.time.monotonic", lambda: now[0])
+    check = login("me", "secret")
+
+    def answer(password, name="me"):
+        return asyncio.run(check(name, password))
+
+    assert answer("secret")
+    assert not any(answer("secret", name) for name in ("", "me:", "you"))
+    assert not any(answer(guess) for guess in ("", "Sëcret"))
+    assert not answer("secret")
+    now[0] += PATIENCE
+    assert answer("secret")

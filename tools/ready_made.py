@@ -3,9 +3,9 @@
     python -m tools.ready_made [NAME ...]
 
 Each of `assets/maps`, or those that are named, from its shipped prompt set with what suits the set
-and the quick budget; looks, which are learnt both ways, take the normal one for it. Maps that `python -m lineas_core evaluate` has learnt already, for a table
-in `assets/tables`, are taken as they are: what is shipped is what was measured. The previews show
-one scene at five strengths.
+and the quick budget; looks, which are learnt both ways, take the normal one for it. Maps that
+`python -m lineas_core evaluate` has learnt already, for a table in `assets/tables`, are taken as
+they are: what is shipped is what was measured. The previews show one scene at five strengths.
 """
 
 from __future__ import annotations
