@@ -1,8 +1,9 @@
 """Keeps away who is not meant: other web pages from a page without a login, and guesses at one.
 
-A page needs no login where only this machine sees it. But a browser lets any web page send requests
-to this machine: to its address (the answer is hidden, but a file is stored or a job starts all the
-same), or, by a name that suddenly means this machine (DNS rebinding), with the answer.
+A page needs no login where only this machine sees it. But a browser lets any web page send
+requests to this machine: to its address (the answer is hidden, but a file is stored or a job
+starts all the same), or, by a name that suddenly means this machine (DNS rebinding), with the
+answer.
 """
 
 from __future__ import annotations

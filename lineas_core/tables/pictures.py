@@ -211,7 +211,8 @@ TABLES = (
         "picture-methods",
         "Methods beside each other on pictures",
         "Tables 2 and 15",
-        f"{_MEASURE}. A method whose own strength is not 1 is measured at multiples of it.",
+        f"{_MEASURE}. All methods steer all norms and learn from the maximum over the picture. A "
+        "method whose own strength is not 1 is measured at multiples of it.",
         _varied("method", "method", METHODS),
         _scores,
         _PANELS,

@@ -298,7 +298,9 @@ TABLES = (
         "toxicity",
         "Toxicity taken out of texts",
         "Tables 1, 7 and 8",
-        f'{_TOXIC}. Prompting learns nothing: the model is told "{INSTRUCTION}"',
+        f"{_TOXIC}. All methods steer the model's own layers (Gemma's norms behind attention and "
+        "MLP, SmolLM2's attention outputs) and learn from the mean over words. Prompting learns "
+        f'nothing: the model is told "{INSTRUCTION}"',
         _toxicity,
         _share,
         _PANELS,
