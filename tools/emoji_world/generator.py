@@ -200,8 +200,14 @@ def main() -> None:
     run.save()
     average.save()
     generator.load_state_dict(average.weights)
-    vae = AutoencoderTiny.from_pretrained(options.ship / "vae")
-    ship(generator, vae, options.ship)
+    ship(generator, _decoder(options.ship / "vae"), options.ship)
+
+
+def _decoder(folder: Path) -> AutoencoderTiny:
+    """The trained one, or before its stage an untrained one: a pipeline has to have one."""
+    from tools.emoji_world.decoder import new_autoencoder  # which learns from a generator
+
+    return AutoencoderTiny.from_pretrained(folder) if folder.exists() else new_autoencoder()
 
 
 if __name__ == "__main__":
