@@ -17,9 +17,9 @@ _STRENGTHS = [number / 4 for number in range(-4, 5)]
 _ROWS = (  # map, prompt, seed
     ("vaporwave", "a castle in the mountains, vaporwave style", 2),
     ("robot", "a castle in a meadow, with a robot", 3),
-    ("bokeh", "a fox in the forest, bokeh", 4),
     ("book", "a lion in the desert, with a book", 1),
     ("fantasy", "a castle in a meadow", 3),
+    ("vaporwave", "a fox in the forest", 4),
 )
 
 
