@@ -121,6 +121,18 @@ def test_the_figure_tells_methods_by_dashes_and_leaves_out_what_all_lines_share(
     assert drawn.count("stroke-dasharray: 5.55,2.4") == 4  # three lines and a sample
 
 
+def test_in_a_crowd_of_lines_the_means_over_what_all_have_stand_out():
+    keys = [{"concept": str(n), "budget": b} for b in "PQ" for n in range(15)]
+    cells = [{"key": key, **_figures(0.1)} for key in keys[:-1]]  # one has no partner
+    bold = "stroke: #262626; stroke-width: 2"
+    drawn = draw({"share": lambda row: row["share"]}, cells).decode()
+    assert len(re.findall(r"opacity: 0\.2\b", drawn)) == 29
+    assert drawn.count("stroke-width: 2") == 2
+    assert bold.split(";")[0] in drawn
+    few = draw({"share": lambda row: row["share"]}, cells[:20]).decode()
+    assert not re.search(r"opacity: 0\.2\b", few)
+
+
 def test_maps_are_learnt_once_and_anew_when_a_setting_changes(tmp_path, monkeypatch):
     model, bench = tiny_language_model(), Workbench(tmp_path, lambda line: None)
     first = bench.maps(model, SET, config=CONFIG)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from itertools import compress, cycle
+from statistics import fmean
 from typing import Any, Literal
 
 from matplotlib import color_sequences, rc_context
@@ -19,11 +20,12 @@ Panels = Mapping[str, Callable[[Mapping[str, Any]], float | None]]
 """Name of a quantity -> (row of figures) -> it, None where there is none."""
 
 _DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
+_CROWD = 24  # lines that can be told apart, if hardly
 _FEW, _MANY = color_sequences["tab10"], color_sequences["tab20"]
 
 
 def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
-    """An SVG of all cells.
+    """An SVG of all cells; of more than 24 the means stand out, one for each kind of dash.
 
     Args:
         panels: what to draw, from left to right.
@@ -38,24 +40,57 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
         axis.locator_params(axis="x", nbins=4)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)
-        for cell, look in zip(done, looks, strict=True):
-            points = [(row["strength"], value(row)) for row in cell["rows"]]
-            points = sorted((x, y) for x, y in points if y is not None)
-            axis.plot(
-                [x for x, _ in points],
-                [y for _, y in points],
-                marker=".",
-                **look,
-            )
+        lines = [
+            {row["strength"]: y for row in cell["rows"] if (y := value(row)) is not None}
+            for cell in done
+        ]
+        crowd: dict[str, Any] = {"alpha": 0.2} if len(done) > _CROWD else {"marker": "."}
+        for line, look in zip(lines, looks, strict=True):
+            axis.plot(*_points(line), **look, **crowd)
+        for dash, line in _means(lines, looks).items() if len(done) > _CROWD else ():
+            axis.plot(*_points(line), color="0.15", linestyle=dash, linewidth=2)
         if name == "perplexity":
             _logarithmic(axis)
     if legend:
-        figure.legend(handles=legend, loc="outside right upper", fontsize=7)
+        title = "bold: mean of those\nthat have all dashes" if len(done) > _CROWD else None
+        figure.legend(
+            handles=legend,
+            loc="outside right upper",
+            fontsize=7,
+            title=title,
+            title_fontsize=7,
+        )
     file = BytesIO()
     # Neither date nor random ids: a table made again from the same figures is the same file.
     with rc_context({"svg.hashsalt": "tables", "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
+
+
+def _points(line: Mapping[float, float]) -> tuple[list[float], list[float]]:
+    return sorted(line), [line[x] for x in sorted(line)]
+
+
+def _means(
+    lines: Sequence[Mapping[float, float]], looks: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[float, float]]:
+    """Mean line of every dash, over the colours that come in all dashes.
+
+    Over all there are, it would compare other things.
+    """
+    by_dash: dict[str, dict[Any, Mapping[float, float]]] = {}
+    for line, look in zip(lines, looks, strict=True):
+        by_dash.setdefault(look["linestyle"], {})[look["color"]] = line
+    shared = set.intersection(*(set(group) for group in by_dash.values()))
+    return {
+        dash: {
+            x: fmean(line[x] for line in of_them)
+            for x in of_them[0]
+            if all(x in line for line in of_them)
+        }
+        for dash, group in by_dash.items()
+        if (of_them := [group[colour] for colour in shared])
+    }
 
 
 def _looks(keys: Sequence[tuple[str, ...]]) -> tuple[list[dict[str, Any]], list[Line2D]]:
