@@ -13,7 +13,9 @@ from lineas_core.affine import SteeringMaps
 from lineas_core.baselines import INSTRUCTION, METHODS, Method
 from lineas_core.config import BUDGETS, FitConfig
 from lineas_core.evaluate import STRENGTHS, sweep, sweep_composed
+from lineas_core.models.base import fingerprint
 from lineas_core.prompts import PromptSet
+from lineas_core.samples import UNTOUCHED
 from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
@@ -88,7 +90,18 @@ def _counted(
         )
         return row
 
-    facts = [model_name, dtype, metric, [*words], [*openings], [*_SEEDS], instruction, learnt]
+    weights = fingerprint(writer.network, writer.default_modules)
+    facts = [
+        model_name,
+        weights,
+        dtype,
+        metric,
+        [*words],
+        [*openings],
+        [*_SEEDS],
+        instruction,
+        learnt,
+    ]
     return bench.row(facts, make)
 
 
@@ -158,11 +171,10 @@ def _toxic(
 def _prompted(edition: str, model: str) -> Callable[[Workbench], dict]:
     """What an instruction alone does, in the place of full strength."""
     openings = lines_of("toxicity-openings.txt")
-    nothing = SteeringMaps({}, {})
 
     def work(bench: Workbench) -> dict[str, Any]:
         counted = partial(
-            _counted, bench, model, nothing, openings, _TOXICITY[edition], strength=0.0
+            _counted, bench, model, UNTOUCHED, openings, _TOXICITY[edition], strength=0.0
         )
         told = counted(instruction=INSTRUCTION) | {"strength": 1.0}
         return {"facts": {}, "rows": [counted(), told]}
