@@ -337,6 +337,13 @@ def test_maps_of_words_are_compared_with_what_people_say(tmp_path, monkeypatch):
     assert "correlation of shifts" in made.read_text(encoding="utf-8")
 
 
+def test_rank_correlation_gives_ties_their_mean_rank():
+    correlation = workbench.rank_correlation
+    assert correlation([1, 2, 2, 3], [10, 20, 30, 90]) == pytest.approx(0.9**0.5)
+    assert correlation([3, 1, 2], [0.1, 9.0, 4.0]) == pytest.approx(-1)
+    assert correlation([1, 2, 3], [5, 5, 5]) == 0
+
+
 def test_the_pairs_of_words_that_come_with_the_project_have_scores():
     pairs = similarity._pairs()
     assert len(pairs) == 23

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import correlation
 from typing import Any
 
 import safetensors.torch
 import torch
+from scipy.stats import spearmanr
 
 from lineas_core.affine import SteeringMaps
 from lineas_core.baselines import METHODS, Method
@@ -87,8 +87,8 @@ def end_of(*learnt: SteeringMaps) -> dict[str, str]:
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
     """Spearman's: from -1 to 1, and 0 where either is the same everywhere."""
-    ranks = [[sorted(values).index(value) for value in values] for values in (x, y)]
-    return correlation(*ranks) if all(len(set(r)) > 1 for r in ranks) else 0.0
+    vary = len(set(x)) > 1 and len(set(y)) > 1
+    return float(spearmanr(x, y).statistic) if vary else 0.0
 
 
 class Workbench:
