@@ -293,6 +293,12 @@ def _modelspec(config: dict[str, Any]) -> dict[str, str]:
     }
 
 
+_SCALE = (
+    "Learnt with LinEAS Studio. Strength 0 is the untouched model, 1 the full transport; negative "
+    "strengths apply the inverse maps."
+)
+
+
 def _card(config: dict[str, Any]) -> str:
     """The model card: front matter as the hub reads it, then a few facts."""
     model, title = config.get("model", "unknown"), config.get("title") or "Steering map"
@@ -300,7 +306,7 @@ def _card(config: dict[str, Any]) -> str:
         "base_model": model,
         "base_model_relation": "adapter",
         "tags": ["lineas", "activation-steering"],
-        "license": config.get("license", "other"),
+        "license": config.get("license"),
     }
     facts = {
         "Base model": model,
@@ -311,8 +317,8 @@ def _card(config: dict[str, Any]) -> str:
         "Held-out distance before": config.get("heldout_start"),
         "Held-out distance after": config.get("heldout"),
     }
-    lines = ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items()), "---", "", f"# {title}"]
-    lines += ["", str(config.get("description", "")), ""]
+    lines = ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items() if v), "---", ""]
+    lines += [f"# {title}", "", str(config.get("description", "")), ""]
     lines += [f"- {k}: {v}" for k, v in facts.items() if v is not None]
-    lines += ["", "Learnt with LinEAS Studio. Strength 0 is the untouched model, 1 the full", ""]
-    return "\n".join(lines[:-1]) + " transport; negative strengths apply the inverse maps.\n"
+    lines += ["", _SCALE, ""]
+    return "\n".join(lines)

@@ -28,6 +28,8 @@ _SETS = {
     # SmolLM2 is civil enough by itself.
     **{f"{name}-gemma-3-270m": PROMPTS / f"{name}.json" for name in (*_TOPICS, "toxicity")},
 }
+# As the hub names the licences of the base models, which go for their maps.
+_LICENSES = {"emoji-world": "mit", "smollm2-135m": "apache-2.0", "gemma-3-270m": "gemma"}
 _SCENE, _SEED = "a castle in a meadow", 3
 
 
@@ -43,6 +45,7 @@ def main() -> None:
         budget = BUDGETS["normal" if prompts.settings["both_ways"] else "quick"]
         config = replace(budget, **prompts.settings)
         maps = bench.maps(model, prompts, config=config)
+        maps.metadata["license"] = _LICENSES[model.name]
         folder = save_maps(maps, _ASSETS / "maps" / name, prompts=prompts)
         if isinstance(model, TextToImageModel):
             _preview(model, maps, f"{_SCENE}, {prompts.keywords[0]}", folder / "previews")

@@ -101,7 +101,7 @@ MODELS: dict[str, ModelEntry] = {
         license_url=_APACHE,
         memory_gb=0.8,
         # Llama's norm after the attention feeds the MLP alone; the attention's output goes to all
-        # that follows. Measured: more of the topic at lower perplexity (README).
+        # that follows. Measured: more of the topic at lower perplexity (assets/tables).
         preset="attention-output",
         chat=True,
         note="Small and quick, the default for topics and for learning.",

@@ -140,10 +140,10 @@ def _reached(done: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"{gone} of {len(done)} maps take the concept out at λ = 1 (ConceptScore {_GONE} or "
         f"less; goal: all). ImgScore there is {fmean(kept):.2f} on average (goal 0.75; the "
-        f"paper reports 0.66), {min(kept):.2f} at the lowest. The rank correlation of "
+        f"paper reports 0.66 of DINOv2), {min(kept):.2f} at the lowest. The rank correlation of "
         f"ConceptScore and λ from 0 to 1 is {max(order):.2f} or stronger (goal -0.97). At "
-        f"λ = -1, {came} of {len(done)} bring the concept into half of the scenes that do not "
-        f"ask for it (goal: all)."
+        f"λ = -1, {came} of {len(done)} bring the concept into scenes that do not ask for it, "
+        f"at a ConceptScore of {_SEEN} or more (goal: all)."
     )
 
 
