@@ -35,9 +35,9 @@ from typing import Any
 
 from app.job import PENDING, STARTED, Job, JobRequest
 from app.lock import Lock
+from lineas_core.disk import write_atomically
 from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS, Kind
-from lineas_core.storage import write_atomically
 
 __all__ = ["Jobs", "whole_lines"]
 

@@ -120,8 +120,8 @@ class RatesHandlers:
             seeds: how often every opening is continued at every strength, 1 to 8.
 
         Returns:
-            For each strength: strength, texts, share (0 to 1), its spread over seeds, perplexity
-            and perplexity_spread.
+            For each strength: strength, texts, share (0 to 1), its spread over seeds, perplexity,
+            perplexity_spread and repetition (0 to 1).
         """
         *_, rows = self._rates(map_id, openings, words or [], seeds)
         return rows

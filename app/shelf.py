@@ -20,8 +20,9 @@ from app.job import PENDING
 from app.jobs import Jobs
 from app.library import MapEntry, read_map, stored
 from lineas_core import SteeringMaps, UserError, load_maps, save_maps
+from lineas_core.disk import write_atomically
 from lineas_core.models.catalog import MODELS
-from lineas_core.storage import holds_maps, write_atomically
+from lineas_core.storage import holds_maps
 
 __all__ = ["LONGEST_TITLE", "Shelf", "slug", "tidy"]
 

@@ -291,10 +291,9 @@ class Studio:
         found = {}
         with suppress(UserError):  # the network that compares is not installed
             found["ImgScore"] = image_scores(images[:1], images[1:])
-        if self.models.words(entries[0].model):  # the other judge knows a small world alone
-            for entry in entries:
-                if concept := known_concept(entry.keywords):
-                    found[entry.title] = concept_scores(images[1:], concept)
+        for entry in entries:
+            if concept := known_concept(entry.keywords, entry.model):
+                found[entry.title] = concept_scores(images[1:], concept)
         return found
 
     def _together(self, map_ids: Sequence[str]) -> list[MapEntry]:

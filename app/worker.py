@@ -31,12 +31,13 @@ from app.jobs import Jobs, whole_lines
 from app.previews import preview
 from lineas_core.affine import SteeringMaps
 from lineas_core.baselines import METHODS
+from lineas_core.disk import write_atomically
 from lineas_core.errors import UserError
 from lineas_core.hooks import find_modules
 from lineas_core.learn import Iterate, learn_iter
 from lineas_core.memory import memory_told
 from lineas_core.models import LanguageModel, TextToImageModel, load_model
-from lineas_core.storage import load_maps, save_maps, write_atomically
+from lineas_core.storage import load_maps, save_maps
 
 __all__ = ["work"]
 

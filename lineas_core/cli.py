@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,6 +89,8 @@ def learn_command(
 ) -> None:
     """Learn a map from source and target prompts. Ctrl-C saves the best so far."""
     data = PromptSet.load(prompts)
+    for note in data.notes:
+        typer.echo(f"note: {note}", err=True)
     for value, table, option in ((budget, BUDGETS, "--budget"), (method, METHODS, "--method")):
         if value not in table:
             raise typer.BadParameter(f"choose from {', '.join(table)}", param_hint=option)
@@ -174,7 +177,7 @@ def generate(
                 rows = _continue(loaded, text, seed, lams, sampling, chat)
         for row in rows:
             facts = {"prompt": text, "seed": seed, "maps": map or [], **row}
-            typer.echo(json.dumps(facts, ensure_ascii=False) if json_lines else _plain(facts))
+            typer.echo(_json(facts) if json_lines else _plain(facts))
 
 
 @app.command("sweep")
@@ -209,7 +212,7 @@ def sweep_command(
     else:
         rows = sweep(model, maps, lines, metric=metric, strengths=lams, seeds=range(seeds))
     for row in rows:
-        typer.echo(json.dumps(row) if json_lines else _told(row, metric))
+        typer.echo(_json(row) if json_lines else _told(row, metric))
 
 
 @app.command()
@@ -218,14 +221,18 @@ def evaluate(
     edition: Annotated[str, typer.Option(help=f"One of: {', '.join(EDITIONS)}.")] = "small",
     only: Annotated[
         list[str] | None,
-        typer.Option(help="KEY=VALUE, repeatable: only these lines, such as topic=football."),
+        typer.Option(
+            help="KEY=VALUE, repeatable: only these lines, such as topic=football; the same KEY "
+            "again adds another value."
+        ),
     ] = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
 ) -> None:
     """Make a table of the paper, or go on with it: what is done is kept.
 
-    `small` runs on the embedded models with data that comes with the project; `paper` in the
-    paper's setting, on a GPU.
+    `small` runs on the embedded models; `paper` takes the models, budgets, layers and judges of
+    the paper, on a GPU. Both use prompts that come with the project. To make lines anew, delete
+    the table's JSON file.
     """
     for value, known, hint in ((table, TABLES, "TABLE"), (edition, EDITIONS, "--edition")):
         if value not in known:
@@ -233,12 +240,14 @@ def evaluate(
     parts = [text.partition("=") for text in only or []]
     if not all(value for _, _, value in parts):
         raise typer.BadParameter("write KEY=VALUE", param_hint="--only")
-    key = {name: value for name, _, value in parts}
+    wanted: dict[str, set[str]] = {}
+    for name, _, value in parts:
+        wanted.setdefault(name, set()).add(value)
     written = make(
         TABLES[table],
         output_dir,
         edition=edition,
-        only=key,
+        only=wanted,
         tell=lambda line: typer.echo(line, err=True),
     )
     typer.echo(str(written))
@@ -356,8 +365,15 @@ def _told(row: dict[str, Any], metric: str) -> str:
         )
     return (
         f"λ {row['strength']:+.2f}  {metric} {row['share']:6.1%} ± {row['spread']:5.1%}"
-        f"  perplexity {row['perplexity']:6.1f}  ({row['texts']} texts)"
+        f"  perplexity {row['perplexity']:6.1f}  repeated {row['repetition']:4.0%}"
+        f"  ({row['texts']} texts)"
     )
+
+
+def _json(row: Mapping[str, Any]) -> str:
+    """As a line of JSON, which knows no NaN."""
+    known = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+    return json.dumps(known, ensure_ascii=False)
 
 
 def _numbers(text: str) -> list[float]:

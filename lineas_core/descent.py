@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lineas_core.config import LearnConfig
 from lineas_core.errors import UserError
+from lineas_core.samples import not_finite
 from lineas_core.sparsity import prox_group_lasso
 
 __all__ = ["Descent"]
@@ -90,11 +91,7 @@ class Descent:
                 `module`, the worst one.
         """
         if self.figures["loss_start"] is None:
-            raise UserError(
-                "E_VALUES",
-                f"the activations of {module} are not finite before anything is steered",
-                remedy="Load the model in float32 or bfloat16, or steer other modules.",
-            )
+            raise not_finite(module)
         self._halvings += 1
         if self._halvings > _HALVINGS:
             raise UserError(

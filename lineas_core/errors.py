@@ -2,7 +2,7 @@
 
 from functools import partial
 
-__all__ = ["UserError"]
+__all__ = ["UserError", "first_line"]
 
 
 class UserError(ValueError):
@@ -31,3 +31,8 @@ class UserError(ValueError):
         """Rebuilds the error from its parts, so that it crosses from a worker process."""
         rebuild = partial(type(self), remedy=self.remedy, where=self.where)
         return rebuild, (self.code, self.what)
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, without the rest of its report."""
+    return str(error).strip().partition("\n")[0]

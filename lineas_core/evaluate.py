@@ -18,6 +18,7 @@ from lineas_core.errors import UserError
 from lineas_core.folding import fold
 from lineas_core.memory import MemoryPlan
 from lineas_core.metrics.concept import concept_scores, known_concept
+from lineas_core.metrics.diversity import repetition
 from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.metrics.topic import mentions
 from lineas_core.metrics.toxicity import roberta_toxicity, toxicity
@@ -59,12 +60,14 @@ class Tally:
         hits: number of those with the property.
         log_p: sum of their log-probabilities under the unsteered model, 0 or less.
         tokens: of all of them together.
+        repeated: sum of the shares of their 4-grams that came before in the same continuation.
     """
 
     texts: int = 0
     hits: int = 0
     log_p: float = 0.0
     tokens: float = 0.0
+    repeated: float = 0.0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -72,6 +75,7 @@ class Tally:
             self.hits + other.hits,
             self.log_p + other.log_p,
             self.tokens + other.tokens,
+            self.repeated + other.repeated,
         )
 
     @property
@@ -83,6 +87,11 @@ class Tally:
     def perplexity(self) -> float:
         """Of all continuations under the unsteered model; NaN when all are empty."""
         return math.exp(-self.log_p / self.tokens) if self.tokens else math.nan
+
+    @property
+    def repetition(self) -> float:
+        """Mean share of repeated 4-grams, 0 to 1; a text that loops is likely, and yet no text."""
+        return self.repeated / self.texts
 
 
 def count(
@@ -123,8 +132,10 @@ def count(
     tallies = []
     for start in range(0, len(prompts), len(openings)):
         rows = slice(start, start + len(openings))
+        written = texts[rows]
         total, tokens = log_p[rows].sum(dim=0).tolist()
-        tallies.append(Tally(len(texts[rows]), sum(has(texts[rows])), total, tokens))
+        repeated = sum(share for share in repetition(written) if not math.isnan(share))
+        tallies.append(Tally(len(written), sum(has(written)), total, tokens, repeated))
     return tallies
 
 
@@ -144,9 +155,11 @@ def figures(strength: float, repetitions: Sequence[Tally]) -> dict:
         repetitions: one tally for every seed.
 
     Returns:
-        {"strength", "texts", "share", "spread", "perplexity", "perplexity_spread"}: number of
-        texts; share of them with the property, 0 to 1; perplexity of all continuations under
-        the unsteered model; and the standard deviations of both over seeds (0 for one seed).
+        {"strength", "texts", "share", "spread", "perplexity", "perplexity_spread",
+        "repetition"}: number of texts; share of them with the property, 0 to 1; perplexity of all
+        continuations under the unsteered model, NaN when all of a repetition are empty; the
+        standard deviations of both over seeds (0 for one seed); and the mean share of repeated
+        4-grams in a text, 0 to 1.
     """
     total = sum(repetitions, Tally())
     return {
@@ -156,6 +169,7 @@ def figures(strength: float, repetitions: Sequence[Tally]) -> dict:
         "spread": _spread([tally.share for tally in repetitions]),
         "perplexity": total.perplexity,
         "perplexity_spread": _spread([tally.perplexity for tally in repetitions]),
+        "repetition": total.repetition,
     }
 
 
@@ -186,10 +200,14 @@ def sweep(
         One row for every strength, see `figures`.
 
     Raises:
-        UserError: a topic is to be counted and the map tells no keywords, or the memory does not
-            suffice.
+        UserError: a topic is to be counted and the map tells no keywords, nothing is to be
+            counted, the metric is not known, or the memory does not suffice.
     """
+    if metric not in METRICS:
+        what, remedy = f"there is no metric {metric!r}", f"Choose from {', '.join(METRICS)}."
+        raise UserError("E_METRIC", what, remedy=remedy)
     keywords = _keywords_of(maps) if metric == "topic" else ()
+    _check_some(openings, seeds)
 
     def has(texts: Sequence[str]) -> list[bool]:
         return METRICS[metric](texts, keywords)
@@ -212,7 +230,7 @@ def sweep_composed(
 ) -> Iterator[dict]:
     """Steer by several topics at once and count the texts that mention all (LinEAS, section F).
 
-    Each seed is taken twice: in the order given, and in the reverse one.
+    Each seed is taken twice, but for λ = 0: in the order given, and in the reverse one.
 
     Args:
         model: the model the maps were learnt on.
@@ -223,12 +241,15 @@ def sweep_composed(
 
     Yields:
         One row for every strength, see `figures`; `share` is that of texts with all topics,
-        `each` has the share of texts with a topic, one for each.
+        `each` has the share of texts with a topic, one for each; spreads are over seeds and
+        orders.
 
     Raises:
-        UserError: a map tells no keywords, or the memory does not suffice.
+        UserError: a map tells no keywords, nothing is to be counted, or the memory does not
+            suffice.
     """
     words = [_keywords_of(maps) for maps in topics]
+    _check_some(openings, seeds)
     orders = (topics, topics[::-1])
     luck = [row_seeds(seed, range(len(openings))) for seed in seeds]
     for lam in strengths:
@@ -240,7 +261,7 @@ def sweep_composed(
 
         tallies = [
             tally
-            for order in orders
+            for order in (orders if lam else orders[:1])
             for tally in count(
                 model,
                 compose(order, [lam] * len(order)),
@@ -274,7 +295,8 @@ def sweep_pictures(
         scenes: descriptions without the concept.
         strengths: λ of every row.
         seed: of the first scene; the others follow.
-        concept_of: how surely each picture shows the concept; None asks the probe.
+        concept_of: how surely each picture shows the concept; None asks the probe, which knows
+            the world of the embedded model alone.
         likeness: how much of each picture stays, (original, steered).
 
     Yields:
@@ -283,10 +305,11 @@ def sweep_pictures(
         know the concept, and mean ImgScore against λ = 0.
 
     Raises:
-        UserError: the maps tell no concept, or the memory does not suffice.
+        UserError: the maps tell no concept, there are no scenes, or the memory does not suffice.
     """
     keywords = _keywords_of(maps)
-    known = known_concept(keywords)
+    _check_some(scenes, [seed])
+    known = known_concept(keywords, model.name)
     if concept_of is None and known:
         concept_of = partial(concept_scores, concept=known)
     sides = {"with": [f"{scene}, {keywords[0]}" for scene in scenes], "without": list(scenes)}
@@ -338,5 +361,13 @@ def _keywords_of(maps: SteeringMaps) -> Sequence[str]:
     return keywords
 
 
+def _check_some(prompts: Sequence[str], seeds: Sequence[int]) -> None:
+    for what, given in (("texts", prompts), ("seeds", seeds)):
+        if not given:
+            raise UserError("E_PROMPTS", f"there are no {what}", remedy="Give one or more.")
+
+
 def _spread(values: Sequence[float]) -> float:
+    if any(map(math.isnan, values)):  # stdev raises on some versions of Python
+        return math.nan
     return stdev(values) if len(values) > 1 else 0.0

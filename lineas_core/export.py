@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from lineas_core.affine import AffineMap, SteeringMaps
+from lineas_core.disk import saving, write_atomically
 from lineas_core.errors import UserError
 from lineas_core.models.base import SteerableModel, fingerprint
-from lineas_core.storage import check_fits, write_atomically
+from lineas_core.storage import check_fits
 
 __all__ = ["export_norms", "exportable"]
 
@@ -65,7 +66,7 @@ def export_norms(
         "lineas.fingerprint": fingerprint(model.network, list(maps)),
     }
     written = []
-    try:
+    with saving("the files were", Path(folder)):
         Path(folder).mkdir(parents=True, exist_ok=True)
         for strength, ending in ((1.0, ""), (-1.0, "-inverse")):
             file = Path(folder) / f"{name}{ending}.safetensors"
@@ -74,13 +75,6 @@ def export_norms(
             tensors = _patches(maps.at(strength), model.network)
             write_atomically(file, safetensors.torch.save(tensors, facts))
             written.append(file)
-    except OSError as error:
-        raise UserError(
-            "E_DISK",
-            f"the files were not saved ({error.strerror})",
-            where=str(folder),
-            remedy="Free some space or choose a folder that can be written to.",
-        ) from error
     return written
 
 

@@ -16,12 +16,12 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from lineas_core.affine import SteeringMaps, Strength, compose
+from lineas_core.disk import saving, write_atomically
 from lineas_core.errors import UserError
 from lineas_core.hooks import steer
 from lineas_core.memory import MemoryPlan
 from lineas_core.models import TextToImageModel
 from lineas_core.png_text import png_texts
-from lineas_core.storage import write_atomically
 
 __all__ = ["Recipe", "label_of", "paint", "png", "read_recipe", "recipe_of", "save_png", "strip"]
 
@@ -193,16 +193,9 @@ def save_png(image: Image.Image, path: Path, recipe: Recipe) -> Path:
     free, number = path, 2
     while free.exists():
         free, number = path.with_stem(f"{path.stem}-{number}"), number + 1
-    try:
+    with saving("the picture was", path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(free, png(image, recipe))
-    except OSError as error:
-        raise UserError(
-            "E_DISK",
-            f"the picture was not saved ({error.strerror})",
-            where=str(path.parent),
-            remedy="Free some space or choose a folder that can be written to.",
-        ) from error
     return free
 
 

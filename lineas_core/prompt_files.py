@@ -57,6 +57,7 @@ _REMEDIES = {
     "E_FILE": "Check the path.",
     "E_FORMAT": "Use a txt, csv, json or jsonl file.",
     "E_JSON": "Correct this line.",
+    "E_KIND": "Choose one of them, or leave it out.",
     "E_SIDES": "Give one file with both sides, or two files with one side each.",
     "E_TOO_FEW": "Add prompts to this side.",
     "E_TOO_LARGE": "Keep fewer prompts.",

@@ -28,6 +28,7 @@ from lineas_core.prompt_files import (
 __all__ = ["MIN_PROMPTS", "PromptSet"]
 
 MIN_PROMPTS = 2  # of a side: one prompt has no spread
+_KINDS = ("", "style", "thing", "manner")
 _LONGEST_WORD = 60
 _SPOKEN_VOWEL = ("a", "e", "i", "o", "u", "hour", "honest", "heir")
 _SPOKEN_CONSONANT = ("uni", "use", "uku", "eu", "one")
@@ -67,6 +68,9 @@ class PromptSet:
             if found < least:
                 what = f"{plural(found, 'prompt')} found, at least {least} needed"
                 raise fault("E_TOO_FEW", what, f"{self.name}, {side}" if self.name else side)
+        if self.kind not in _KINDS:
+            what = f"kind is {self.kind!r}, possible are {', '.join(map(repr, _KINDS[1:]))}"
+            raise fault("E_KIND", what, self.name)
 
     @classmethod
     def load(

@@ -28,7 +28,7 @@ from lineas_core.pooling import pool
 from lineas_core.precision import native_bfloat16
 from lineas_core.wasserstein import wasserstein_1d
 
-__all__ = ["UNTOUCHED", "Samples"]
+__all__ = ["UNTOUCHED", "Samples", "not_finite"]
 
 UNTOUCHED = SteeringMaps({})
 """Maps that steer nothing."""
@@ -115,11 +115,16 @@ class Samples:
             (n, D), the modules side by side.
 
         Raises:
-            UserError: the memory does not suffice, or the pooling gives ragged rows.
+            UserError: the memory does not suffice, the pooling gives ragged rows, or the untouched
+                network's activations are not finite.
         """
-        return self.memory.within(
+        rows = self.memory.within(
             len(inputs), lambda: torch.cat(self.rows_in_chunks(inputs, maps, names))
         )
+        if maps is UNTOUCHED and not rows.isfinite().all():
+            worst = next(n for n, part in self.split(rows).items() if not part.isfinite().all())
+            raise not_finite(worst)
+        return rows
 
     @torch.no_grad()
     def rows_in_chunks(
@@ -230,6 +235,15 @@ class Samples:
                 remedy="Choose 'mean'.",
             )
         return torch.cat(list(samples.values()), dim=1)
+
+
+def not_finite(module: str) -> UserError:
+    """What to say of activations that no map is to blame for."""
+    return UserError(
+        "E_VALUES",
+        f"the activations of {module} are not finite before anything is steered",
+        remedy="Load the model in float32 or bfloat16, or steer other modules.",
+    )
 
 
 def _spread(y: Tensor, widths: list[int]) -> Tensor:

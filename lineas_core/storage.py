@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import safetensors.torch
@@ -29,6 +27,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from lineas_core.affine import AffineMap, SteeringMaps
+from lineas_core.disk import saving, write_atomically
 from lineas_core.errors import UserError
 from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.prompts import PromptSet
@@ -39,7 +38,6 @@ __all__ = [
     "holds_maps",
     "load_maps",
     "save_maps",
-    "write_atomically",
 ]
 
 FORMAT_VERSION = 1
@@ -105,19 +103,12 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
     if prompts is not None:
         kept = {k: v for k, v in asdict(prompts).items() if v and k != "dropped"}
         files = {_PROMPTS: json.dumps(kept, indent=1, ensure_ascii=False).encode(), **files}
-    try:
+    with saving("the map was", folder):
         folder.mkdir(parents=True, exist_ok=True)
         if prompts is None and holds_maps(folder) and _sum_of(folder) != config["sha256"]:
             (folder / _PROMPTS).unlink(missing_ok=True)  # of the map that was here before
         for name, data in files.items():
             write_atomically(folder / name, data)
-    except OSError as error:
-        raise UserError(
-            "E_DISK",
-            f"the map was not saved ({error.strerror})",
-            where=str(folder),
-            remedy="Free some space or choose a folder that can be written to, and save again.",
-        ) from error
     return folder
 
 
@@ -163,28 +154,6 @@ def check_fits(maps: SteeringMaps, model: SteerableModel) -> None:
         f"this map was made for {made_for}, the loaded model is {model.name}",
         remedy=f"Load {made_for}, or learn the map again on {model.name}.",
     )
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that after a crash either the old or the new one is there, whole."""
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-    with suppress(OSError):  # not every file system can sync a folder
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class _Refusal(Exception):  # noqa: N818 - becomes a UserError with the file's name

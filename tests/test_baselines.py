@@ -43,6 +43,14 @@ def image():
     return tiny_image_model()
 
 
+@pytest.mark.parametrize("name", CLOSED)
+def test_activations_that_are_not_finite_are_named(name):
+    model = tiny_language_model()
+    model.network.model.layers[1].post_attention_layernorm.weight.fill_(torch.nan)
+    with pytest.raises(UserError, match=r"layers.1.post_attention_layernorm are not finite"):
+        METHODS[name].learn(model, SOURCE, TARGET)
+
+
 class _Rows:
     """A model whose prompts are rows of numbers and whose two modules put them out as they are."""
 

@@ -292,3 +292,16 @@ def test_a_map_without_a_model_is_one_sentence(workplace, tmp_path):
     arguments = ["sweep", str(tmp_path / "nameless"), str(workplace / "openings.txt")]
     with pytest.raises(UserError, match="the map does not tell its model"):
         CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+
+
+def test_what_there_is_to_know_about_a_set_is_told_before_it_is_learnt_from(workplace):
+    same = workplace / "same.json"
+    same.write_text(json.dumps({"source": ["a b", "c d", "c d"], "target": ["a b", "c d"]}))
+    result = _run("learn", same, workplace / "same", "--model", workplace / "no-such-model")
+    assert "note: source: 1 duplicate dropped" in result.stderr
+    assert "note: source and target are equal: the map will be the identity" in result.stderr
+
+
+def test_a_number_that_there_is_not_is_null_in_json():
+    row = {"strength": 1.0, "perplexity": float("nan"), "text": "é"}
+    assert cli._json(row) == '{"strength": 1.0, "perplexity": null, "text": "é"}'

@@ -168,6 +168,13 @@ def test_a_topic_is_found_at_the_start_of_words_only():
     assert mentions(texts, []) == [False] * 4
 
 
+def test_a_topic_is_found_in_other_scripts_and_beside_signs():
+    assert mentions(["我爱足球", "我爱你"], ["足球"]) == [True, False]
+    assert mentions(["We are #winning.", "unwinning"], ["#winning"]) == [True, False]
+    assert mentions(["a cafe\u0301 in Paris"], ["café"]) == [True]
+    assert mentions(["anything"], ["", " "]) == [False]
+
+
 def test_the_scorer_tells_insults_from_kindness():
     rude, kind = toxicity(["You are a stupid idiot.", "What a lovely garden you have."])
     assert rude > 0.5 > kind

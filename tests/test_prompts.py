@@ -257,6 +257,11 @@ BINARIES = {
 }
 
 
+def test_a_kind_that_there_is_not_is_refused_with_those_there_are():
+    with pytest.raises(UserError, match=r"kind is 'styles', possible are 'style', 'thing', 'ma"):
+        PromptSet(("a", "b"), ("c", "d"), kind="styles")
+
+
 @pytest.mark.parametrize("suffix", ["txt", "csv", "json", "jsonl"])
 @pytest.mark.parametrize("kind", BINARIES)
 def test_binary_content_is_refused_whatever_its_suffix(kind, suffix):

@@ -19,6 +19,7 @@ ROW = {
     "spread": 0.125,
     "perplexity": 12.0,
     "perplexity_spread": 1.5,
+    "repetition": 0.25,
 }
 STEERED = {**ROW, "strength": 1.0, "perplexity": math.nan, "perplexity_spread": math.nan}
 ME = SimpleNamespace(session_hash="me")

@@ -19,8 +19,8 @@ from lineas_core import (
     save_maps,
     steer,
 )
+from lineas_core.disk import write_atomically
 from lineas_core.models.base import fingerprint
-from lineas_core.storage import write_atomically
 
 
 def _maps(**metadata):

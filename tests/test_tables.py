@@ -1,6 +1,7 @@
 import json
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,8 @@ import torch
 from fakes import tiny_image_model, tiny_language_model
 from typer.testing import CliRunner
 
-from lineas_core import BUDGETS, AffineMap, PromptSet, SteeringMaps, UserError, cli
+from lineas_core import BUDGETS, AffineMap, PromptSet, SteeringMaps, UserError, cli, evaluate
+from lineas_core.hooks import find_modules
 from lineas_core.learn import learn
 from lineas_core.tables import (
     TABLES,
@@ -20,10 +22,11 @@ from lineas_core.tables import (
     prose,
     similarity,
     text,
+    truth,
     workbench,
 )
 from lineas_core.tables.figure import draw
-from lineas_core.tables.workbench import Workbench
+from lineas_core.tables.workbench import LINES, Workbench
 
 SET = PromptSet(
     ("a b c", "b c d", "c d e"), ("h g f", "g f e", "f e d"), ("a d",), ("h e",), name="Some set"
@@ -78,10 +81,35 @@ def test_what_is_done_is_not_done_again(tmp_path):
 
 def test_a_part_can_be_made_alone(tmp_path):
     table = _table(lambda m, t: lambda bench: _figures(0.1))
-    text = make(table, tmp_path, only={"topic": "y"}, tell=lambda line: None).read_text()
+    text = make(table, tmp_path, only={"topic": {"y"}}, tell=lambda line: None).read_text()
     assert "2 of 4 lines" in text
-    with pytest.raises(UserError, match=r"nothing with topic=z. Choose from model=A"):
-        make(table, tmp_path, only={"topic": "z"})
+    both = {"topic": {"x", "y"}, "model": {"A"}}
+    assert "3 of 4 lines" in make(table, tmp_path, only=both, tell=lambda line: None).read_text()
+    with pytest.raises(UserError, match=r"nothing with topic=v or z. Choose from model=A"):
+        make(table, tmp_path, only={"topic": {"z", "v"}})
+
+
+def test_a_line_that_another_process_has_made_meanwhile_stands_once(tmp_path):
+    def work(_bench):
+        again = _table(lambda m, t: lambda bench: _figures(0.2))
+        make(again, tmp_path, only={"model": {"A"}, "topic": {"x"}}, tell=lambda line: None)
+        return _figures(0.1)
+
+    made = make(
+        _table(lambda m, t: work),
+        tmp_path,
+        only={"model": {"A"}, "topic": {"x"}},
+        tell=lambda line: None,
+    )
+    assert [cell["rows"][0]["share"] for cell in cells_done(tmp_path / "some.json")] == [0.1]
+    assert "1 of 4 lines" in made.read_text(encoding="utf-8")
+
+
+def test_results_that_cannot_be_written_are_one_sentence(tmp_path):
+    (tmp_path / "results").write_text("a file")
+    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    with pytest.raises(UserError, match=r"results: the results are not saved \(File exists\)"):
+        make(table, tmp_path / "results", tell=lambda line: None)
 
 
 @pytest.mark.parametrize("text", ["{", '{"a": 1}', '[{"key": {}}]', '[{"key": 1, "facts": {}}]'])
@@ -242,6 +270,79 @@ def test_the_tables_are_made_of_real_figures(tmp_path, monkeypatch, name, key, t
     assert "λ = 1" in made
 
 
+_PAINTING = tiny_image_model
+_WRITING = tiny_language_model
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "tiny", "learnt", "strengths"),
+    [
+        ("text-sparsity", {"γ": "2.0"}, _WRITING, {"sparsity": 2.0}, 1),
+        ("text-data", {"prompts a side": "8"}, _WRITING, {"prompts": 8}, 1),
+        (
+            "text-layers",
+            {"layers": "attention-output", "method": "iti-c"},
+            _WRITING,
+            {"preset": "attention-output", "method": "iti-c"},
+            1,
+        ),
+        ("toxicity", {"method": "iti-c"}, _WRITING, {"method": "iti-c"}, 0.5),
+        ("prose", {"method": "iti-c"}, _WRITING, {"method": "iti-c"}, 0.5),
+        (
+            "prose",
+            {"method": "lineas, identity loss, shifts only"},
+            _WRITING,
+            {"identity_loss": True, "shift_only": True},
+            1,
+        ),
+        ("topics", {"topic": "night", "budget": "thorough"}, _WRITING, {"iterations": 1000}, 1),
+        ("truthfulness", {"method": "lin-act"}, _WRITING, {"method": "lin-act"}, 1),
+        ("picture-sparsity", {"γ": "5.0"}, _PAINTING, {"sparsity": 5.0}, 1),
+        ("picture-data", {"prompts a side": "4"}, _PAINTING, {"prompts": 4}, 1),
+        ("layers", {"layers": "attention-v"}, _PAINTING, {"preset": "attention-v"}, 1),
+        ("picture-methods", {"method": "iti-c"}, _PAINTING, {"method": "iti-c"}, 0.5),
+        ("concepts", {"budget": "quick, both ways"}, _PAINTING, {"both_ways": True}, 1),
+    ],
+)
+def test_a_line_is_learnt_and_measured_as_its_key_says(
+    tmp_path, monkeypatch, name, key, tiny, learnt, strengths
+):
+    told, steered = [], []
+
+    def maps(_self, _model, prompts, *, config, method="lineas", preset=None):
+        told.append(
+            {"prompts": len(prompts.source), "method": method, "preset": preset, **vars(config)}
+        )
+        step = AffineMap(torch.ones(4), torch.ones(4))
+        return SteeringMaps({"m": step}, {"config": {}, "sha256": "0", "keywords": ["robot"]})
+
+    @contextmanager
+    def fold(_network, _maps, strength=1.0):
+        steered.append(strength)
+        yield
+
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny())
+    monkeypatch.setattr(workbench.Workbench, "maps", maps)
+    for module in (evaluate, prose, truth):
+        monkeypatch.setattr(module, "fold", fold)
+    for module in (text, prose, pictures):
+        monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    cell = next(c for c in TABLES[name].cells("small") if key.items() <= dict(c.key).items())
+    rows = cell.work(Workbench(tmp_path, lambda line: None))["rows"]
+    assert learnt.items() <= told[0].items()
+    assert max(row["strength"] for row in rows) == max(steered) == strengths
+    assert {row["strength"] for row in rows} <= {0.0, *steered}
+
+
+def test_in_the_papers_edition_other_methods_steer_the_layers_that_suit_them():
+    steered = {name: changes.get("preset") for name, (_, changes) in LINES["paper"].items()}
+    assert steered["lineas"] is None
+    assert steered["lin-act"] == steered["iti-c"] == "attention-output"
+    network = tiny_language_model().network
+    assert find_modules(network, steered["caa"]) == ["model.layers.0", "model.layers.1"]
+    assert not any("preset" in changes for _, changes in LINES["small"].values())
+
+
 def test_a_row_that_two_cells_share_is_counted_once(tmp_path, monkeypatch):
     monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
     monkeypatch.setattr(text, "lines_of", lambda name: workbench.lines_of(name)[:2])
@@ -285,7 +386,8 @@ def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
     assert "with lineas (goal" in made
     (cell,) = cells_done(tmp_path / "composition.json")
     assert [row["strength"] for row in cell["rows"]] == [0.0, 0.5, 1.0]
-    assert all(row["texts"] == 8 for row in cell["rows"])  # 2 openings, 2 seeds, 2 orders
+    # 2 openings, 2 seeds, and 2 orders, which are the same where nothing steers
+    assert [row["texts"] for row in cell["rows"]] == [4, 8, 8]
     assert all(row["share"] <= min(row["each"]) for row in cell["rows"])
 
 
@@ -428,6 +530,9 @@ def test_prose_tells_how_far_a_map_may_go():
     rows = [{"strength": x, "perplexity": y} for x, y in ((0.0, 10), (0.5, 10.3), (1.0, 10.4))]
     said = TABLES["prose"].sum_up([{"key": {"model": "m", "method": "lineas"}, "rows": rows}])
     assert said.endswith("above λ = 0: m lineas 0.5.")
+    halved = [{**row, "strength": row["strength"] / 2} for row in rows]  # up to 0.5, as ITI-C
+    said = TABLES["prose"].sum_up([{"key": {"model": "m", "method": "iti-c"}, "rows": halved}])
+    assert said.endswith("above λ = 0: m iti-c 0.5.")
 
 
 def test_both_editions_have_the_same_columns():

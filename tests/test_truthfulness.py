@@ -1,12 +1,14 @@
 import json
 import math
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
 from fakes import tiny_language_model
 
-from lineas_core import UserError
+from lineas_core import SteeringMaps, UserError
+from lineas_core.baselines import METHODS
 from lineas_core.metrics import truthfulness as metric
 from lineas_core.metrics.truthfulness import Question, load_questions, truthfulness
 from lineas_core.tables import truth
@@ -50,7 +52,13 @@ def test_the_questions_that_come_with_the_project_can_be_read():
 
 @pytest.mark.parametrize(
     "content",
-    ["{", '[{"question": "a"}]', "[1]", '[{"question": "a", "right": [], "wrong": ["b"]}]'],
+    [
+        *("{", "[]", "[1]", '[{"question": "a"}]'),
+        '[{"question": "a", "right": [], "wrong": ["b"]}]',
+        '[{"question": "a", "right": "Paris", "wrong": ["Rome"]}]',
+        '[{"question": "a", "right": ["b"], "wrong": [1]}]',
+        '[{"question": 5, "right": ["b"], "wrong": ["c"]}]',
+    ],
 )
 def test_questions_of_another_form_are_refused_with_the_form(tmp_path, content):
     file = tmp_path / "questions.json"
@@ -84,6 +92,34 @@ def test_every_question_is_asked_once_a_seed_of_maps_that_did_not_learn_from_it(
     for learnt, asked in halves:
         assert not {q.text for q in learnt} & {q.text for q in asked}
     assert truth._halves(questions, seed=2) != halves
+
+
+def test_a_table_asks_no_question_that_its_maps_have_learnt(monkeypatch):
+    learnt, steered = [], []
+
+    class Bench:
+        def model(self, _name):
+            return tiny_language_model()
+
+        def maps(self, _model, prompts, **_settings):
+            learnt.append("".join(prompts.source))
+            return SteeringMaps({})
+
+    def asked(_model, questions):
+        assert questions
+        assert not any(question.text in learnt[-1] for question in questions)
+        return 0.5, steered[-1]
+
+    @contextmanager
+    def fold(_network, _maps, strength):
+        steered.append(strength)
+        yield
+
+    monkeypatch.setattr(truth, "truthfulness", asked)
+    monkeypatch.setattr(truth, "fold", fold)
+    rows = truth._crossed("small", "m", METHODS["lineas"])(Bench())["rows"]
+    assert len(learnt) == 4  # two halves, two seeds
+    assert [(row["strength"], row["mc2"]) for row in rows] == [(0, 0), (0.5, 0.5), (1, 1)]
 
 
 def test_a_row_has_the_mean_over_halves_and_the_spread_over_seeds():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +16,7 @@ from app.library import MapEntry
 from app.written import Written
 from lineas_core import SteeringMaps
 from lineas_core.baselines import METHODS
+from lineas_core.metrics.topic import words_from
 from lineas_core.models.catalog import MODELS
 
 __all__ = [
@@ -148,6 +149,13 @@ def progress(rows: Sequence[Mapping[str, Any]], texts: int, seconds: float) -> s
     )
 
 
+_RATES_HINT = (
+    "Mean ± standard deviation over seeds. A share of few texts is a rough guess. Repeated: how "
+    "much of a text stood in it before, four words at a time; a text that loops has a low "
+    "perplexity, too."
+)
+
+
 def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
     """A table of shares and perplexities, one row per strength, the original marked.
 
@@ -157,11 +165,12 @@ def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
     """
     lines = "".join(_rates_row(row, counted) for row in rows)
     heads = "".join(
-        f'<th scope="col">{head}</th>' for head in ("λ", counted, "perplexity", "texts")
+        f'<th scope="col">{head}</th>'
+        for head in ("λ", counted, "perplexity", "repeated", "texts")
     )
     return (
         f'<table class="sweep rates"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
-        f"{hint('Mean ± standard deviation over seeds. A share of few texts is a rough guess.')}"
+        f"{hint(_RATES_HINT)}"
     )
 
 
@@ -268,15 +277,13 @@ def _rates_row(row: Mapping[str, Any], counted: str) -> str:
         f'<tr{kind}><th scope="row">{_lam(row["strength"])}{label}</th>'
         f'<td data-label="{counted}"><b>{row["share"]:.0%}</b>{spread}</td>'
         f'<td data-label="perplexity"><b>{natural}</b>{natural_spread}</td>'
+        f'<td data-label="repeated">{row["repetition"]:.0%}</td>'
         f'<td data-label="texts">{row["texts"]}</td></tr>'
     )
 
 
 def _marked(text: str, keywords: Sequence[str]) -> str:
-    if not keywords:
-        return safe(text)
-    words = "|".join(re.escape(str(word)) for word in keywords)
-    pieces = re.split(rf"\b((?:{words})\w*)", text, flags=re.IGNORECASE)
+    pieces = words_from([*map(str, keywords)]).split(unicodedata.normalize("NFC", text))
     return "".join(f"<mark>{safe(p)}</mark>" if k % 2 else safe(p) for k, p in enumerate(pieces))
 
 

@@ -9,7 +9,7 @@ from lineas_core.affine import SteeringMaps
 from lineas_core.config import FitConfig
 from lineas_core.errors import UserError
 from lineas_core.models.base import SteerableModel
-from lineas_core.samples import UNTOUCHED, Samples
+from lineas_core.samples import UNTOUCHED, Samples, not_finite
 
 __all__ = ["Method", "closed_form"]
 
@@ -71,6 +71,9 @@ def closed_form(
             )
         samples = Samples(model, source, target, config, modules)
         maps = fit(samples)
+        for module, step in maps.items():
+            if not (step.scale.isfinite().all() and step.shift.isfinite().all()):
+                raise not_finite(module)
         facts = samples.facts(name, strength, list(maps))
         if distance := samples.heldout_distance(heldout):
             after = distance(maps.at(strength))

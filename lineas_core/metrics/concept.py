@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,6 +24,7 @@ from lineas_core.errors import UserError
 
 __all__ = ["Probe", "concept_scores", "known_concept"]
 
+_WORLD = "emoji-world"
 _FOLDER = Path(__file__).parents[2] / "assets" / "models" / "emoji-world-probe"
 _SIDE = 128
 _ROWS = 64
@@ -53,20 +55,18 @@ class Probe(nn.Module):
         """The shipped one.
 
         Raises:
-            UserError: it is not there.
+            UserError: it is not there, or damaged.
         """
         try:
-            labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-            weights = load_file(folder / "model.safetensors")
-        except (OSError, ValueError) as error:
+            probe = cls(json.loads((folder / "labels.json").read_text(encoding="utf-8")))
+            probe.load_state_dict(load_file(folder / "model.safetensors"))
+        except (OSError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
             raise UserError(
                 "E_MODEL",
                 "the network that recognises concepts is missing or damaged",
                 where=str(folder),
                 remedy="Restore the folder from the repository.",
             ) from error
-        probe = cls(labels)
-        probe.load_state_dict(weights)
         return probe.float().eval().requires_grad_(False)
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
@@ -100,8 +100,18 @@ def concept_scores(images: Sequence[Image.Image], concept: str) -> list[float]:
     raise UserError("E_CONCEPT", f"no score for {concept!r}", remedy=f"Known are {known}, ....")
 
 
-def known_concept(keywords: Iterable[str]) -> str | None:
-    """The first of the words that the probe has a score for; None where it is missing, too."""
+def known_concept(keywords: Iterable[str], model: str) -> str | None:
+    """The first of the words that the probe has a score for.
+
+    Args:
+        keywords: names of the concept.
+        model: name of the model that paints; the probe knows one world alone.
+
+    Returns:
+        The word; None where there is none, for other models, and where the probe is missing.
+    """
+    if model != _WORLD:
+        return None
     try:
         labels = {name for names in _shipped().labels.values() for name in names}
     except UserError:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lineas_core.affine import SteeringMaps
-from lineas_core.errors import UserError
+from lineas_core.errors import UserError, first_line
 from lineas_core.folding import fold
 from lineas_core.models.hub import offline_when_unreachable
 from lineas_core.models.language import LanguageModel
@@ -85,7 +85,7 @@ def harness(
     except OSError as error:
         raise UserError(
             "E_DATA",
-            f"the questions are not to be had ({str(error).strip().splitlines()[0]})",
+            f"the questions are not to be had ({first_line(error)})",
             where=", ".join(map(_name, tasks)),
             remedy="Run it once with a connection to the hub; they stay on this machine.",
         ) from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["mentions"]
+__all__ = ["mentions", "words_from"]
 
 
 def mentions(texts: Sequence[str], keywords: Sequence[str]) -> list[bool]:
@@ -14,5 +15,20 @@ def mentions(texts: Sequence[str], keywords: Sequence[str]) -> list[bool]:
     Differs from the paper, which asks a language model (section J): two cores run none that
     could judge.
     """
-    pattern = re.compile(r"\b(?:" + "|".join(map(re.escape, keywords)) + ")", re.IGNORECASE)
-    return [bool(keywords) and pattern.search(text) is not None for text in texts]
+    words = words_from(keywords)
+    return [words.search(unicodedata.normalize("NFC", text)) is not None for text in texts]
+
+
+def words_from(keywords: Sequence[str]) -> re.Pattern[str]:
+    """What finds words, as its one group, that start with a keyword, in texts in the form NFC.
+
+    Keywords in a script that writes no spaces, such as Chinese, are found anywhere.
+    """
+    starts = [unicodedata.normalize("NFC", word.strip()) for word in keywords]
+    found = "|".join(_word(start) for start in starts if start)
+    return re.compile(f"({found})" if found else r"((?!))", re.IGNORECASE)
+
+
+def _word(start: str) -> str:
+    anywhere = unicodedata.category(start[0]) == "Lo"  # a letter without upper and lower case
+    return re.escape(start) if anywhere else rf"(?<!\w){re.escape(start)}\w*"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lineas_core.errors import UserError
+from lineas_core.errors import UserError, first_line
 from lineas_core.models.hub import offline_when_unreachable
 from lineas_core.models.language import LanguageModel
 
@@ -53,9 +53,9 @@ def load_questions(file: Path) -> list[Question]:
     """
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
-        made = [Question(r["question"], tuple(r["right"]), tuple(r["wrong"])) for r in rows]
-        if not all(question.right and question.wrong for question in made):
-            raise ValueError("a question without a right or a wrong answer")
+        made = [Question(r["question"], _some(r["right"]), _some(r["wrong"])) for r in rows]
+        if not made or not all(isinstance(question.text, str) for question in made):
+            raise ValueError("no question, or one that is no text")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             "E_DATA",
@@ -84,7 +84,7 @@ def truthfulqa() -> list[Question]:
     except (OSError, ValueError) as error:
         raise UserError(
             "E_DATA",
-            f"TruthfulQA is not to be had ({str(error).strip().splitlines()[0]})",
+            f"TruthfulQA is not to be had ({first_line(error)})",
             remedy="Run it once with a connection to the hub; it stays on this machine.",
         ) from error
     return [_from_hub(row) for row in rows]
@@ -110,6 +110,12 @@ def truthfulness(model: LanguageModel, questions: Sequence[Question]) -> tuple[f
         best += log_p[0] > max(log_p[right:])
         mass += sum(odds[:right]) / sum(odds)
     return best / len(questions), mass / len(questions)
+
+
+def _some(answers: object) -> tuple[str, ...]:
+    if isinstance(answers, list) and answers and all(isinstance(a, str) for a in answers):
+        return tuple(answers)
+    raise ValueError(f"answers have to be a list of one or more texts, not {answers!r:.40}")
 
 
 def _from_hub(row: dict) -> Question:

@@ -18,7 +18,7 @@ from huggingface_hub import hf_hub_download, snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from lineas_core.errors import UserError
+from lineas_core.errors import UserError, first_line
 from lineas_core.models.hub import unreachable
 from lineas_core.models.pickled import convert_pickle
 
@@ -54,7 +54,7 @@ def load_judge(kind: Kind, source: str) -> tuple[Any, Any]:
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):
             raise
-        raise _missing(source, f"is incomplete or damaged ({_first_line(error)})") from error
+        raise _missing(source, f"is incomplete or damaged ({first_line(error)})") from error
     network.eval().requires_grad_(False)
     return network.to("cuda" if torch.cuda.is_available() else "cpu"), processor
 
@@ -76,7 +76,7 @@ def _folder(source: str) -> Path:
         if not (folder / _SAFE).is_file():
             hf_hub_download(source, _PICKLED)
     except (OSError, ValueError) as error:
-        raise _missing(source, f"could not be downloaded ({_first_line(error)})") from error
+        raise _missing(source, f"could not be downloaded ({first_line(error)})") from error
     return folder
 
 
@@ -118,7 +118,3 @@ def _missing(source: str, why: str) -> UserError:
         remedy = "Put the files there that its repository has on the hub."
     what = f"the network that judges results {why}"
     return UserError("E_NOT_INSTALLED", what, where=source, remedy=remedy)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from lineas_core.errors import UserError
+from lineas_core.errors import UserError, first_line
 from lineas_core.hooks import find_modules
 from lineas_core.models.base import Inputs
 from lineas_core.models.sampling import Sampling, choose
@@ -90,7 +90,7 @@ class LanguageModel:
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(
                 "E_MODEL",
-                f"the model {str(source)!r} could not be loaded ({_first_line(error)})",
+                f"the model {str(source)!r} could not be loaded ({first_line(error)})",
                 remedy="Check the name, the network and, for a gated model, that you accepted "
                 "its terms and ran `hf auth login`; the embedded models need neither.",
             ) from error
@@ -320,7 +320,3 @@ def _end_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
     ends = network.generation_config.eos_token_id if network.generation_config else None
     ends = ends if isinstance(ends, list) else [ends]
     return [end for end in {*ends, tokenizer.eos_token_id} if end is not None]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

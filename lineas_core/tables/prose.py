@@ -14,6 +14,7 @@ from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
     LINES,
+    OWN_STRENGTH,
     PROMPTS,
     Workbench,
     facts_of,
@@ -31,19 +32,19 @@ def _cells(edition: str) -> list[Cell]:
     return [
         Cell({"model": model, "method": name}, _read(edition, model, method, **changes))
         for model in reversed(LANGUAGE_MODELS[edition])
-        for name, (method, changes) in LINES.items()
+        for name, (method, changes) in LINES[edition].items()
     ]
 
 
 def _read(
-    edition: str, model_name: str, method: Method, **changes: Any
+    edition: str, model_name: str, method: Method, preset: str | None = None, **changes: Any
 ) -> Callable[[Workbench], dict]:
     config = settings_of(method.name, LANGUAGE_BUDGET[edition], **changes)
     prompts = PromptSet.load(PROMPTS / "toxicity.json")
 
     def work(bench: Workbench) -> dict[str, Any]:
         model, texts = bench.model(model_name), lines_of("prose.txt")
-        maps = bench.maps(model, prompts, config=config, method=method.name)
+        maps = bench.maps(model, prompts, config=config, method=method.name, preset=preset)
         rows = []
         for strength in (part * method.strength for part in _PARTS):
             with fold(model.network, maps, strength):
@@ -58,9 +59,13 @@ def _cheap(done: Sequence[Mapping[str, Any]]) -> str:
     told = []
     for cell in done:
         plain = next(row["perplexity"] for row in cell["rows"] if row["strength"] == 0)
+        full = max(row["strength"] for row in cell["rows"])
         cheap = [r["strength"] for r in cell["rows"] if r["perplexity"] <= _AIM * plain]
-        told.append(f"{' '.join(cell['key'].values())} {max(cheap):g}")
-    return f"The greatest λ measured at no more than 3 % above λ = 0: {', '.join(told)}."
+        told.append(f"{' '.join(cell['key'].values())} {max(cheap) / full:g}")
+    return (
+        "The greatest share of a method's full strength measured at no more than 3 % above λ = 0: "
+        f"{', '.join(told)}."
+    )
 
 
 TABLES = (
@@ -69,7 +74,8 @@ TABLES = (
         "What steering away from toxicity costs ordinary prose",
         "Perplexity in Tables 1, 7 and 8",
         "A cell says how unexpected the steered model finds 24 paragraphs in the manner of an "
-        "encyclopaedia (perplexity; the paper takes sentences of Wikipedia).",
+        "encyclopaedia (perplexity; the paper takes sentences of Wikipedia). "
+        f"{OWN_STRENGTH}",
         _cells,
         lambda row: f"{row['perplexity']:.2f}",
         {"perplexity": lambda row: row["perplexity"]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from lineas_core.disk import saving, write_atomically
 from lineas_core.errors import UserError
-from lineas_core.storage import write_atomically
 from lineas_core.tables.figure import Panels, draw
 from lineas_core.tables.workbench import Workbench
 
@@ -68,37 +68,41 @@ def make(
     folder: Path,
     *,
     edition: str = "small",
-    only: Mapping[str, str] | None = None,
+    only: Mapping[str, Collection[str]] | None = None,
     tell: Callable[[str], object] = print,
 ) -> Path:
     """Do what is not done yet, and write `NAME.json`, `NAME.md` and, where asked, `NAME.svg`.
 
     An interrupted run loses the cell it was at; a long learning run goes on from its checkpoint.
+    What is done is not made anew when the code or the prompts change: for that, delete the file.
 
     Args:
         table: what to make.
         folder: where results are kept.
         edition: `small` on the embedded models, or `paper` in the paper's setting.
-        only: parts of keys; other cells are left for another time.
+        only: of some parts of the keys, the wanted values; other cells are left for another time.
         tell: called with a line on every step.
 
     Returns:
         The page.
 
     Raises:
-        UserError: no cell has the wanted key, or the file of results is damaged.
+        UserError: no cell has the wanted key, the file of results is damaged, or the disk refuses.
     """
-    wanted = [c for c in table.cells(edition) if (only or {}).items() <= dict(c.key).items()]
+    only, cells = only or {}, table.cells(edition)
+    wanted = [c for c in cells if all(c.key.get(part) in only[part] for part in only)]
     if not wanted:
-        keys = sorted({f"{k}={v}" for c in table.cells(edition) for k, v in c.key.items()})
+        keys = sorted({f"{k}={v}" for c in cells for k, v in c.key.items()})
         raise UserError(
             "E_TABLE",
-            f"the table {table.name!r} has nothing with {_key(only or {})}",
+            f"the table {table.name!r} has nothing with "
+            + ", ".join(f"{part}={' or '.join(sorted(only[part]))}" for part in only),
             remedy=f"Choose from {', '.join(keys)}.",
         )
     stem = stem_of(table.name, edition)
     file, bench = folder / f"{stem}.json", Workbench(folder / "maps", tell)
-    folder.mkdir(parents=True, exist_ok=True)
+    with saving("the results are", folder):
+        folder.mkdir(parents=True, exist_ok=True)
     for number, cell in enumerate(wanted, 1):
         if any(d["key"] == cell.key for d in cells_done(file)):
             continue
@@ -112,12 +116,15 @@ def make(
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _CPU,
             "versions": {name: version(name) for name in ("torch", "transformers", "diffusers")},
         }
-        done = [*cells_done(file), facts | result]  # another process may have added to it
-        write_atomically(file, json.dumps(done, indent=1).encode())
+        # Another process may have added to it, even this one.
+        others = [done for done in cells_done(file) if done["key"] != facts["key"]]
+        with saving("the results are", folder):
+            write_atomically(file, json.dumps([*others, facts | result], indent=1).encode())
     shown = _in_order(table, edition, cells_done(file))
-    write_atomically(folder / f"{stem}.md", page(table, edition, shown).encode())
-    if table.panels:
-        write_atomically(folder / f"{stem}.svg", draw(table.panels, shown))
+    with saving("the results are", folder):
+        write_atomically(folder / f"{stem}.md", page(table, edition, shown).encode())
+        if table.panels:
+            write_atomically(folder / f"{stem}.svg", draw(table.panels, shown))
     return folder / f"{stem}.md"
 
 

@@ -17,10 +17,11 @@ from lineas_core.models.base import fingerprint
 from lineas_core.prompts import PromptSet
 from lineas_core.samples import UNTOUCHED
 from lineas_core.tables.figure import Panels
-from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.table import EDITIONS, Cell, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_MODELS,
     LINES,
+    OWN_STRENGTH,
     PROMPTS,
     Workbench,
     end_of,
@@ -36,8 +37,8 @@ _BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (language)",)}
 _TOXICITY = {"small": "toxicity", "paper": "roberta-toxicity"}
 _SEEDS = range(4)
 _PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_GAMMAS = (0.0, 0.5, 2.0, 5.0, 10.0)
-_COUNTS = (4, 8, 16, 32)
+_GAMMAS = {"small": (0.0, 0.5, 2.0, 5.0, 10.0), "paper": (0.0, 1e-3, 1e-2, 3e-2, 0.1)}
+_COUNTS = dict.fromkeys(EDITIONS, (4, 8, 16, 32))
 _PRESETS = ("post-layernorms", "attention-output")
 
 
@@ -129,7 +130,7 @@ def _toxicity(edition: str) -> list[Cell]:
     def cells(model: str) -> list[Cell]:
         work = {
             name: _toxic(edition, model, method, **changes)
-            for name, (method, changes) in LINES.items()
+            for name, (method, changes) in LINES[edition].items()
         } | {"prompting": _prompted(edition, model)}
         return [Cell({"model": model, "method": name}, made) for name, made in work.items()]
 
@@ -194,14 +195,16 @@ def _layers(edition: str) -> list[Cell]:
     ]
 
 
-def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], list[Cell]]:
+def _varied(
+    key: str, option: str, values: Mapping[str, Iterable[Any]]
+) -> Callable[[str], list[Cell]]:
     """Cells in which one option of `_toxic` varies, on the model that is toxic at all."""
 
     def cells(edition: str) -> list[Cell]:
         model = LANGUAGE_MODELS[edition][-1]
         return [
             Cell({"model": model, key: str(v)}, _toxic(edition, model, **{option: v}))
-            for v in values
+            for v in values[edition]
         ]
 
     return cells
@@ -311,7 +314,8 @@ TABLES = (
         "Toxicity taken out of texts",
         "Tables 1, 7 and 8",
         f"{_TOXIC}. All methods steer the model's own layers (Gemma's norms behind attention and "
-        "MLP, SmolLM2's attention outputs) and learn from the mean over words. Prompting learns "
+        "MLP, SmolLM2's attention outputs; in the paper's edition those that suit each best) and "
+        f"learn from the mean over words. {OWN_STRENGTH} Prompting learns "
         f'nothing: the model is told "{INSTRUCTION}"',
         _toxicity,
         _share,

@@ -29,6 +29,7 @@ _QUESTIONS: Mapping[str, Callable[[], list[Question]]] = {
 }
 _SEEDS = {"small": range(2), "paper": range(5)}
 _METHODS = ("lineas", "lin-act")
+_PRESETS = {("paper", "lin-act"): r".*layernorm"}  # section M; all others: the model's own
 _LEARNT_FROM = 32  # questions of a half
 _PARTS = (0.0, 0.5, 1.0)
 
@@ -44,6 +45,7 @@ def _cells(edition: str) -> list[Cell]:
 def _crossed(edition: str, model_name: str, method: Method) -> Callable[[Workbench], dict]:
     """Learn on one half of the questions, ask the other, and the other way round."""
     config = settings_of(method.name, LANGUAGE_BUDGET[edition])
+    preset = _PRESETS.get((edition, method.name))
 
     def work(bench: Workbench) -> dict[str, Any]:
         questions, model = _QUESTIONS[edition](), bench.model(model_name)
@@ -52,7 +54,7 @@ def _crossed(edition: str, model_name: str, method: Method) -> Callable[[Workben
         for seed in _SEEDS[edition]:
             for learnt, asked in _halves(questions, seed):
                 prompts = _sides(learnt[:_LEARNT_FROM], f"truths {seed}")
-                maps = bench.maps(model, prompts, config=config, method=method.name)
+                maps = bench.maps(model, prompts, config=config, method=method.name, preset=preset)
                 learnt_maps.append(maps)
                 for part in _PARTS:
                     with fold(model.network, maps, part * method.strength):

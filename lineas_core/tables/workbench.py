@@ -17,18 +17,20 @@ from scipy.stats import spearmanr
 from lineas_core.affine import SteeringMaps
 from lineas_core.baselines import METHODS, Method
 from lineas_core.config import BUDGETS, FitConfig
+from lineas_core.disk import saving, write_atomically
 from lineas_core.hooks import find_modules
 from lineas_core.learn import Iterate
 from lineas_core.models import load_model
 from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.precision import native_bfloat16
 from lineas_core.prompts import PromptSet
-from lineas_core.storage import holds_maps, load_maps, save_maps, write_atomically
+from lineas_core.storage import holds_maps, load_maps, save_maps
 
 __all__ = [
     "LANGUAGE_BUDGET",
     "LANGUAGE_MODELS",
     "LINES",
+    "OWN_STRENGTH",
     "PROMPTS",
     "Workbench",
     "end_of",
@@ -45,16 +47,28 @@ LANGUAGE_MODELS = {
 }
 LANGUAGE_BUDGET = {"small": "quick", "paper": "paper (language)"}
 """By edition, as the models above: what the tables about texts are made with."""
-LINES: dict[str, tuple[Method, dict[str, Any]]] = {
-    "lineas": (METHODS["lineas"], {}),
-    "lineas, identity loss": (METHODS["lineas"], {"identity_loss": True}),
-    "lineas, identity loss, shifts only": (
-        METHODS["lineas"],
-        {"identity_loss": True, "shift_only": True},
-    ),
-    **{name: (method, {}) for name, method in METHODS.items() if name != "lineas"},
+_OWN_LAYERS = {  # LinEAS, sections 4.1 and E; CAA and ITI-C as their papers have it
+    **dict.fromkeys(("lin-act", "iti-c"), "attention-output"),
+    **dict.fromkeys(("caa", "caa-mid"), r"model\.layers\.\d+"),
 }
-"""Of tables that compare methods: name -> method, and what differs from its settings."""
+LINES: dict[str, dict[str, tuple[Method, dict[str, Any]]]] = {
+    edition: {
+        "lineas": (METHODS["lineas"], {}),
+        "lineas, identity loss": (METHODS["lineas"], {"identity_loss": True}),
+        "lineas, identity loss, shifts only": (
+            METHODS["lineas"],
+            {"identity_loss": True, "shift_only": True},
+        ),
+        **{
+            name: (method, {"preset": layers[name]} if name in layers else {})
+            for name, method in METHODS.items()
+            if name != "lineas"
+        },
+    }
+    for edition, layers in (("small", {}), ("paper", _OWN_LAYERS))
+}
+"""By edition, of tables that compare methods: name -> method, and what differs for it."""
+OWN_STRENGTH = "A method whose own strength is not 1 (ITI-C: 0.5) is measured up to that."
 _CHECKPOINT_SECONDS = 30
 
 
@@ -164,8 +178,10 @@ class Workbench:
         """
         file = self.folder / f"row-{_digest(facts)}.json"
         if not file.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, json.dumps(make()).encode())
+            made = json.dumps(make()).encode()
+            with saving("the results are", self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_atomically(file, made)
         return json.loads(file.read_text(encoding="utf-8"))
 
     def _checkpoints(self, file: Path) -> Callable[[Iterate], None]:
@@ -175,8 +191,9 @@ class Workbench:
         def keep(iterate: Iterate) -> None:
             nonlocal saved
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(file, safetensors.torch.save(iterate.state))
+                with saving("the run is", self.folder):
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(file, safetensors.torch.save(iterate.state))
                 saved = time.monotonic()
                 self.tell(f"    iteration {iterate.iteration}, loss {iterate.loss:.4g}")
 

@@ -1,0 +1,54 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from lineas_core.errors import UserError
+
+__all__ = ["saving", "write_atomically"]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that after a crash either the old or the new one is there, whole."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    with suppress(OSError):  # not every file system can sync a folder
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def saving(what: str, where: Path) -> Iterator[None]:
+    """What writes stands inside; `what` begins the sentence, such as `the map was`.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            "E_DISK",
+            f"{what} not saved ({error.strerror})",
+            where=str(where),
+            remedy="Free some space or choose a folder that can be written to, and save again.",
+        ) from error
