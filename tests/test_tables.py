@@ -298,6 +298,7 @@ _WRITING = tiny_language_model
         ("topics", {"topic": "night", "budget": "thorough"}, _WRITING, {"iterations": 1000}, 1),
         ("truthfulness", {"method": "lin-act"}, _WRITING, {"method": "lin-act"}, 1),
         ("picture-sparsity", {"γ": "5.0"}, _PAINTING, {"sparsity": 5.0}, 1),
+        ("picture-sparsity", {"iterations": "300"}, _PAINTING, {"iterations": 300}, 1),
         ("picture-data", {"prompts a side": "4"}, _PAINTING, {"prompts": 4}, 1),
         ("layers", {"layers": "attention-v"}, _PAINTING, {"preset": "attention-v"}, 1),
         ("picture-methods", {"method": "iti-c"}, _PAINTING, {"method": "iti-c"}, 0.5),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations, pairwise
@@ -17,7 +17,7 @@ from lineas_core.models.base import fingerprint
 from lineas_core.prompts import PromptSet
 from lineas_core.samples import UNTOUCHED
 from lineas_core.tables.figure import Panels
-from lineas_core.tables.table import EDITIONS, Cell, Table
+from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_MODELS,
     LINES,
@@ -37,8 +37,11 @@ _BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (language)",)}
 _TOXICITY = {"small": "toxicity", "paper": "roberta-toxicity"}
 _SEEDS = range(4)
 _PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_GAMMAS = {"small": (0.0, 0.5, 2.0, 5.0, 10.0), "paper": (0.0, 1e-3, 1e-2, 3e-2, 0.1)}
-_COUNTS = dict.fromkeys(EDITIONS, (4, 8, 16, 32))
+_GAMMAS: Mapping[str, Mapping[int, Sequence[float]]] = {  # by iterations
+    "small": {80: (0.0, 0.5, 2.0, 5.0, 10.0), 300: (10.0,)},
+    "paper": {1000: (0.0, 1e-3, 1e-2, 3e-2, 0.1)},
+}
+_COUNTS = (4, 8, 16, 32)
 _PRESETS = ("post-layernorms", "attention-output")
 
 
@@ -195,19 +198,27 @@ def _layers(edition: str) -> list[Cell]:
     ]
 
 
-def _varied(
-    key: str, option: str, values: Mapping[str, Iterable[Any]]
-) -> Callable[[str], list[Cell]]:
-    """Cells in which one option of `_toxic` varies, on the model that is toxic at all."""
+def _sparsity(edition: str) -> list[Cell]:
+    model = LANGUAGE_MODELS[edition][-1]
+    return [
+        Cell(
+            {"model": model, "γ": str(gamma), "iterations": str(iterations)},
+            _toxic(edition, model, sparsity=gamma, iterations=iterations),
+        )
+        for iterations, gammas in _GAMMAS[edition].items()
+        for gamma in gammas
+    ]
 
-    def cells(edition: str) -> list[Cell]:
-        model = LANGUAGE_MODELS[edition][-1]
-        return [
-            Cell({"model": model, key: str(v)}, _toxic(edition, model, **{option: v}))
-            for v in values[edition]
-        ]
 
-    return cells
+def _data(edition: str) -> list[Cell]:
+    model = LANGUAGE_MODELS[edition][-1]
+    return [
+        Cell(
+            {"model": model, "prompts a side": str(count)},
+            _toxic(edition, model, prompts_a_side=count),
+        )
+        for count in _COUNTS
+    ]
 
 
 def _composition(edition: str) -> list[Cell]:
@@ -335,7 +346,7 @@ TABLES = (
         "How few coordinates suffice for texts",
         "Figures 4 and 8",
         f"{_TOXIC}. Support is the share of coordinates that a map moves.",
-        _varied("γ", "sparsity", _GAMMAS),
+        _sparsity,
         _share,
         _PANELS,
     ),
@@ -344,7 +355,7 @@ TABLES = (
         "How few prompts suffice for texts",
         "Figure 3",
         f"{_TOXIC}.",
-        _varied("prompts a side", "prompts_a_side", _COUNTS),
+        _data,
         _share,
         _PANELS,
     ),
