@@ -122,8 +122,8 @@ class Samples:
             len(inputs), lambda: torch.cat(self.rows_in_chunks(inputs, maps, names))
         )
         if maps is UNTOUCHED and not rows.isfinite().all():
-            worst = next(n for n, part in self.split(rows).items() if not part.isfinite().all())
-            raise not_finite(worst)
+            first = next(n for n, part in self.split(rows).items() if not part.isfinite().all())
+            raise not_finite(first)
         return rows
 
     @torch.no_grad()
