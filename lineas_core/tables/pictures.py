@@ -36,6 +36,7 @@ _BUDGETS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     "paper": {"paper (DMD2)": ("paper (DMD2)", {})},
 }
 """What a table calls them -> the name of the budget, and what differs from it."""
+_FOR_LOOKS = ("normal, both ways",)  # objects gain nothing both ways, whatever the budget
 _STRENGTHS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 _GAMMAS: Mapping[str, Mapping[int, Sequence[float]]] = {  # by iterations
     "small": {80: (0.0, 0.5, 2.0, 5.0, 10.0), 300: (10.0,)},
@@ -86,14 +87,16 @@ def _measured(
 
 
 def _concepts(edition: str) -> list[Cell]:
-    names = sorted(file.stem for file in (PROMPTS / "images").glob("*.json"))
+    files = sorted((PROMPTS / "images").glob("*.json"))
+    kinds = {file.stem: PromptSet.load(file).kind for file in files}
     return [
         Cell(
             {"concept": name, "budget": called},
             _measured(edition, name, budget=budget, **changes),
         )
         for called, (budget, changes) in _BUDGETS[edition].items()
-        for name in names
+        for name, kind in kinds.items()
+        if kind == "style" or called not in _FOR_LOOKS
     ]
 
 
