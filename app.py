@@ -10,7 +10,7 @@ from threading import Thread
 from platformdirs import user_data_path
 from starlette.middleware import Middleware
 
-from app.guard import LOCAL, PATIENCE, Guard, login
+from app.security import LOCAL, PATIENCE, Guard, login
 
 
 def main() -> None:
@@ -41,9 +41,10 @@ def main() -> None:
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # as is this one; it talks a lot
-    from app.archive import LARGEST
-    from app.image_handlers import warm_up
-    from app.studio import Studio
+    from app.studio.archive import LARGEST
+    from app.studio.studio import Studio
+
+    from app.images.handlers import warm_up
     from app.ui import LOOK, build_demo
 
     try:

@@ -6,26 +6,26 @@ from pathlib import Path
 
 import gradio as gr
 
-from app.compare_handlers import CompareHandlers
-from app.explain_handlers import ExplainHandlers
-from app.handlers import Handlers
-from app.image_handlers import ImageHandlers
-from app.job_handlers import JobHandlers
-from app.learn_handlers import LearnHandlers
-from app.library_handlers import LibraryHandlers
-from app.method_handlers import MethodHandlers
-from app.mix_handlers import MixHandlers
-from app.rates_handlers import RatesHandlers
-from app.recall_handlers import RecallHandlers
-from app.studio import Studio
-from app.tabs import IN_PAGE, QUIET
-from app.tabs.explain import explain_tab
-from app.tabs.images import images_tab
-from app.tabs.learn import learn_tab
-from app.tabs.library import library_tab
-from app.tabs.recall import IF_CHOSEN, OPEN, SHOW_ADDRESS, TELL_ADDRESS
-from app.tabs.results import results_tab
-from app.tabs.text import text_tab
+from .events import IN_PAGE, QUIET
+from .explain.handlers import ExplainHandlers
+from .explain.tab import explain_tab
+from .history.handlers import HistoryHandlers
+from .history.panel import IF_CHOSEN, OPEN, SHOW_ADDRESS, TELL_ADDRESS
+from .images.handlers import ImageHandlers
+from .images.methods_handlers import MethodHandlers
+from .images.mix_handlers import MixHandlers
+from .images.overview_handlers import CompareHandlers
+from .images.tab import images_tab
+from .learn.form_handlers import LearnHandlers
+from .learn.job_handlers import JobHandlers
+from .learn.tab import learn_tab
+from .library.handlers import LibraryHandlers
+from .library.tab import library_tab
+from .results.tab import results_tab
+from .studio.studio import Studio
+from .text.handlers import Handlers
+from .text.rates_handlers import RatesHandlers
+from .text.tab import text_tab
 
 __all__ = ["LOOK", "build_demo"]
 
@@ -61,7 +61,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
     watching, between = JobHandlers(studio), MethodHandlers(studio)
     rates, shelving = RatesHandlers(studio), LibraryHandlers(studio)
     mixing, comparing = MixHandlers(studio), CompareHandlers(studio)
-    recalling, explaining = RecallHandlers(studio, mixing), ExplainHandlers(studio)
+    recalling, explaining = HistoryHandlers(studio, mixing), ExplainHandlers(studio)
     with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
         gr.HTML(_HEADER, apply_default_css=False)
         # Both are empty until the page has opened.

@@ -22,12 +22,12 @@ from matplotlib.figure import Figure
 
 from benchmarks.ratio import Ratio
 from lineas_core import PromptSet, SteeringMaps, load_model
-from lineas_core.baselines import METHODS
-from lineas_core.config import BUDGETS, LearnConfig
-from lineas_core.evaluate import sweep_pictures
-from lineas_core.learn import Iterate, learn_iter
+from lineas_core.evaluation.pictures import sweep_pictures
+from lineas_core.learning.config import BUDGETS, LearnConfig
+from lineas_core.learning.lineas import Iterate, learn_iter
+from lineas_core.learning.problem import Problem
+from lineas_core.methods import METHODS
 from lineas_core.models import TextToImageModel
-from lineas_core.problem import Problem
 from lineas_core.tables.workbench import PROMPTS, lines_of
 
 __all__ = ["ratios", "warm_start"]

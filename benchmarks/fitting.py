@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from benchmarks.ratio import Ratio, apart, gate, side_by_side
 from lineas_core import AffineMap, FitConfig, PromptSet, SteeringMaps, load_model
-from lineas_core.attention import ShortAttention
-from lineas_core.baselines import iti_c, lin_act
-from lineas_core.hooks import record, steer
+from lineas_core.learning.pooling import pool
+from lineas_core.learning.samples import Samples
+from lineas_core.methods import iti_c, lin_act
 from lineas_core.models.base import Inputs, SteerableModel
-from lineas_core.pooling import pool
-from lineas_core.samples import Samples
+from lineas_core.runtime.attention import ShortAttention
+from lineas_core.steering.hooks import record, steer
 from lineas_core.tables.workbench import PROMPTS
 
 __all__ = ["from_activations", "sequential"]

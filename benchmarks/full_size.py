@@ -42,10 +42,10 @@ from transformers import (
 
 from benchmarks.workloads import drawn
 from lineas_core import LearnConfig
-from lineas_core.descent import Descent
-from lineas_core.folding import fold
+from lineas_core.learning.descent import Descent
+from lineas_core.learning.problem import Problem
 from lineas_core.models import LanguageModel, TextToImageModel
-from lineas_core.problem import Problem
+from lineas_core.steering.folding import fold
 
 # What differs from the defaults of the libraries in the config.json of each model.
 UNET = {

@@ -20,10 +20,10 @@ from benchmarks.ratio import interleaved
 from benchmarks.report import report
 from benchmarks.workloads import Workload, workloads
 from lineas_core import PromptSet, SteeringMaps, compose, fold, load_model
+from lineas_core.learning.problem import Problem
+from lineas_core.learning.wasserstein import wasserstein_1d
 from lineas_core.models.base import SteerableModel
-from lineas_core.problem import Problem
 from lineas_core.tables.workbench import PROMPTS
-from lineas_core.wasserstein import wasserstein_1d
 
 _PICTURES, _TEXTS = "emoji-world", "smollm2-135m"
 _PROMPTS = (4, 8, 16, 32)

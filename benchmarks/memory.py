@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmarks.naive import PLAIN, NaiveStep, agreement, own_step
 from benchmarks.ratio import Ratio, side_by_side
 from lineas_core import PromptSet, load_model
-from lineas_core.problem import Problem
+from lineas_core.learning.problem import Problem
 from lineas_core.tables.workbench import PROMPTS
 
 __all__ = ["peak_saved", "ratios"]

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.ratio import apart, gate
-from lineas_core.config import LearnConfig
-from lineas_core.hooks import record
+from lineas_core.learning.config import LearnConfig
+from lineas_core.learning.pooling import pool
+from lineas_core.learning.problem import Problem
 from lineas_core.models.base import Inputs, SteerableModel
-from lineas_core.pooling import coordinate_axis, pool
-from lineas_core.problem import Problem
+from lineas_core.steering.hooks import coordinate_axis, record
 
 __all__ = ["PLAIN", "NaiveStep", "agreement", "own_step"]
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from benchmarks.naive import PLAIN, NaiveStep, agreement, own_step
 from benchmarks.ratio import Ratio, side_by_side
 from lineas_core import PromptSet, load_model
-from lineas_core.hooks import record
+from lineas_core.learning.problem import Problem
 from lineas_core.models.base import Inputs, SteerableModel
-from lineas_core.problem import Problem
+from lineas_core.steering.hooks import record
 from lineas_core.tables.workbench import PROMPTS
 
 __all__ = ["CASES", "bound", "naive"]

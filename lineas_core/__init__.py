@@ -9,16 +9,16 @@
 Shapes: n, m prompts; t tokens; d coordinates of one module, D of all; h w space; v vocabulary.
 """
 
-from lineas_core.affine import AffineMap, SteeringMaps, compose
-from lineas_core.config import BUDGETS, FitConfig, LearnConfig
 from lineas_core.errors import UserError
-from lineas_core.folding import fold
-from lineas_core.hooks import find_modules, record, steer
-from lineas_core.learn import Iterate, learn, learn_iter
+from lineas_core.learning.config import BUDGETS, FitConfig, LearnConfig
+from lineas_core.learning.lineas import Iterate, learn, learn_iter
+from lineas_core.learning.wasserstein import wasserstein_1d
 from lineas_core.models import load_model
-from lineas_core.prompts import PromptSet
-from lineas_core.storage import check_fits, load_maps, save_maps
-from lineas_core.wasserstein import wasserstein_1d
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.steering.affine import AffineMap, SteeringMaps, compose
+from lineas_core.steering.folding import fold
+from lineas_core.steering.hooks import find_modules, record, steer
+from lineas_core.storage.maps import check_fits, load_maps, save_maps
 
 __all__ = [
     "BUDGETS",

@@ -14,21 +14,22 @@ from typing import Annotated, Any
 import typer
 from PIL.Image import Image
 
-from lineas_core.affine import SteeringMaps, compose
-from lineas_core.baselines import METHODS
-from lineas_core.config import BUDGETS
 from lineas_core.errors import UserError
-from lineas_core.evaluate import METRICS, sweep, sweep_pictures
-from lineas_core.export import export_norms
-from lineas_core.folding import fold
-from lineas_core.hooks import find_modules
-from lineas_core.learn import Iterate, learn_iter
-from lineas_core.memory import memory_told
+from lineas_core.evaluation.pictures import sweep_pictures
+from lineas_core.evaluation.texts import METRICS, sweep
+from lineas_core.learning.config import BUDGETS
+from lineas_core.learning.lineas import Iterate, learn_iter
+from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, fetch, load_model
 from lineas_core.pictures import Recipe, paint, recipe_of, save_png, strip
-from lineas_core.prompt_files import read_file, read_rows
-from lineas_core.prompts import PromptSet
-from lineas_core.storage import check_fits, load_maps, save_maps
+from lineas_core.prompts.files import read_file, read_rows
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.runtime.memory import out_of_memory_as_user_error
+from lineas_core.steering.affine import SteeringMaps, compose
+from lineas_core.steering.folding import fold
+from lineas_core.steering.hooks import find_modules
+from lineas_core.storage.lycoris import export_norms
+from lineas_core.storage.maps import check_fits, load_maps, save_maps
 from lineas_core.tables import EDITIONS, TABLES, make
 
 __all__ = ["main"]
@@ -46,7 +47,7 @@ def main() -> None:
     # It reports, line by line, what it does without.
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
-        with memory_told():
+        with out_of_memory_as_user_error():
             app()
     except UserError as error:
         typer.echo(f"error: {error}", err=True)

@@ -15,13 +15,13 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from lineas_core.affine import SteeringMaps, Strength, compose
-from lineas_core.disk import saving, write_atomically
 from lineas_core.errors import UserError
-from lineas_core.hooks import steer
-from lineas_core.memory import MemoryPlan
 from lineas_core.models import TextToImageModel
-from lineas_core.png_text import png_texts
+from lineas_core.runtime.memory import MemoryPlan
+from lineas_core.steering.affine import SteeringMaps, Strength, compose
+from lineas_core.steering.hooks import steer
+from lineas_core.storage.disk import saving, write_atomically
+from lineas_core.storage.png_text import png_texts
 
 __all__ = ["Recipe", "label_of", "paint", "png", "read_recipe", "recipe_of", "save_png", "strip"]
 

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from fakes import tiny_language_model
 from torch import nn
 
 from benchmarks.convergence import warm_start
@@ -10,9 +9,10 @@ from benchmarks.naive import NaiveStep, agreement, own_step
 from benchmarks.profile import profiled
 from benchmarks.ratio import Ratio, apart, gate, interleaved
 from lineas_core import LearnConfig, PromptSet
-from lineas_core.baselines import METHODS
-from lineas_core.learn import learn_iter
-from lineas_core.problem import Problem
+from lineas_core.learning.lineas import learn_iter
+from lineas_core.learning.problem import Problem
+from lineas_core.methods import METHODS
+from tests.fakes import tiny_language_model
 
 SOURCE, TARGET = ["a b c", "b c d", "c d e f", "d e"], ["h g f", "g f e", "f e d c", "e d"]
 

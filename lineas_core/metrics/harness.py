@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lineas_core.affine import SteeringMaps
 from lineas_core.errors import UserError, first_line
-from lineas_core.folding import fold
 from lineas_core.models.hub import offline_when_unreachable
 from lineas_core.models.language import LanguageModel
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.steering.folding import fold
 
 __all__ = ["TRUTHFULQA", "harness"]
 

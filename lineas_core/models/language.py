@@ -20,9 +20,9 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lineas_core.errors import UserError, first_line
-from lineas_core.hooks import find_modules
 from lineas_core.models.base import Inputs
 from lineas_core.models.sampling import Sampling, choose
+from lineas_core.steering.hooks import find_modules
 
 __all__ = ["LanguageModel"]
 

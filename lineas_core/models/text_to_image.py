@@ -17,9 +17,9 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from lineas_core.errors import UserError
-from lineas_core.hooks import find_modules
 from lineas_core.models.base import Inputs
-from lineas_core.precision import native_bfloat16
+from lineas_core.runtime.precision import native_bfloat16
+from lineas_core.steering.hooks import find_modules
 
 if TYPE_CHECKING:  # diffusers takes seconds to import; only who loads a pipeline needs it
     from diffusers import StableDiffusionXLPipeline

@@ -1,4 +1,4 @@
-"""Turns a pickled state dict into safetensors, as a script of its own.
+"""FairLock a pickled state dict into safetensors, as a script of its own.
 
     python unpickle.py model.bin model.safetensors
 

@@ -7,11 +7,11 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from lineas_core.baselines import METHODS
-from lineas_core.evaluate import sweep_pictures
+from lineas_core.evaluation.pictures import sweep_pictures
+from lineas_core.methods import METHODS
 from lineas_core.metrics.clip_score import clip_scores
 from lineas_core.metrics.dinov2 import dinov2_scores
-from lineas_core.prompts import PromptSet
+from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (

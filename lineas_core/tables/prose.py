@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lineas_core.baselines import Method
-from lineas_core.folding import fold
+from lineas_core.methods import Method
 from lineas_core.metrics.perplexity import prose_perplexity
-from lineas_core.prompts import PromptSet
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.steering.folding import fold
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,

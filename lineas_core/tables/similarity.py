@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lineas_core.affine import SteeringMaps
-from lineas_core.config import BUDGETS
-from lineas_core.prompts import PromptSet
+from lineas_core.learning.config import BUDGETS
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.steering.affine import SteeringMaps
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,

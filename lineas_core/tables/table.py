@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from lineas_core.disk import saving, write_atomically
 from lineas_core.errors import UserError
+from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.tables.figure import Panels, draw
 from lineas_core.tables.workbench import Workbench
 

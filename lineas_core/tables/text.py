@@ -9,13 +9,13 @@ from itertools import combinations, pairwise
 from statistics import fmean
 from typing import Any
 
-from lineas_core.affine import SteeringMaps
-from lineas_core.baselines import INSTRUCTION, METHODS, Method
-from lineas_core.config import BUDGETS, FitConfig
-from lineas_core.evaluate import STRENGTHS, sweep, sweep_composed
+from lineas_core.evaluation.texts import STRENGTHS, sweep, sweep_composed
+from lineas_core.learning.config import BUDGETS, FitConfig
+from lineas_core.learning.samples import UNTOUCHED
+from lineas_core.methods import INSTRUCTION, METHODS, Method
 from lineas_core.models.base import fingerprint
-from lineas_core.prompts import PromptSet
-from lineas_core.samples import UNTOUCHED
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.steering.affine import SteeringMaps
 from lineas_core.tables.figure import Panels
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lineas_core.baselines import METHODS, Method
-from lineas_core.config import LearnConfig
+from lineas_core.learning.config import LearnConfig
+from lineas_core.methods import METHODS, Method
 from lineas_core.models.catalog import MODELS
-from lineas_core.prompts import PromptSet
+from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import PROMPTS, Workbench, end_of, settings_of
 

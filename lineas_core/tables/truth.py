@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from lineas_core.baselines import METHODS, Method
-from lineas_core.folding import fold
+from lineas_core.methods import METHODS, Method
 from lineas_core.metrics.truthfulness import Question, load_questions, truthfulness, truthfulqa
-from lineas_core.prompts import PromptSet
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.steering.folding import fold
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,

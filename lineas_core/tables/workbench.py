@@ -14,17 +14,17 @@ import safetensors.torch
 import torch
 from scipy.stats import spearmanr
 
-from lineas_core.affine import SteeringMaps
-from lineas_core.baselines import METHODS, Method
-from lineas_core.config import BUDGETS, FitConfig
-from lineas_core.disk import saving, write_atomically
-from lineas_core.hooks import find_modules
-from lineas_core.learn import Iterate
+from lineas_core.learning.config import BUDGETS, FitConfig
+from lineas_core.learning.lineas import Iterate
+from lineas_core.methods import METHODS, Method
 from lineas_core.models import load_model
 from lineas_core.models.base import SteerableModel, fingerprint
-from lineas_core.precision import native_bfloat16
-from lineas_core.prompts import PromptSet
-from lineas_core.storage import holds_maps, load_maps, save_maps
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.runtime.precision import native_bfloat16
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.steering.hooks import find_modules
+from lineas_core.storage.disk import saving, write_atomically
+from lineas_core.storage.maps import holds_maps, load_maps, save_maps
 
 __all__ = [
     "LANGUAGE_BUDGET",

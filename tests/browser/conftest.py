@@ -1,9 +1,9 @@
 """What several pages are opened over."""
 
 import pytest
-from fakes import save_model, tiny_image_model
 
 from lineas_core import LearnConfig, PromptSet, learn, save_maps
+from tests.fakes import save_model, tiny_image_model
 
 
 @pytest.fixture(scope="session")

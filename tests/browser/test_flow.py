@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 from pages import CHROMIUM, MARKUP, SECONDS, playwright, served, visible, visited
 
-from app.studio import Studio
+from app.studio.studio import Studio
 from lineas_core.models import Sampling, installed
 
 pytestmark = [

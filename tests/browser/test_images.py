@@ -14,8 +14,8 @@ import pytest
 from pages import CHROMIUM, MARKUP, SECONDS, STRIP, served, visible, visited
 from PIL import Image, UnidentifiedImageError
 
-from app.studio import Studio
-from lineas_core.baselines import METHODS
+from app.studio.studio import Studio
+from lineas_core.methods import METHODS
 from lineas_core.models import installed
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")

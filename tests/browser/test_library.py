@@ -5,7 +5,7 @@ import shutil
 import pytest
 from pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
 
-from app.studio import Studio
+from app.studio.studio import Studio
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
 

@@ -7,7 +7,7 @@ from ast import literal_eval
 import pytest
 from pages import served
 
-from app.studio import Studio
+from app.studio.studio import Studio
 
 mcp = pytest.importorskip("mcp", reason='pip install "gradio[mcp]"')
 streamable_http = pytest.importorskip("mcp.client.streamable_http")

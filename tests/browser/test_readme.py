@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pages import served
 
-from app.studio import Studio
+from app.studio.studio import Studio
 from lineas_core.models import installed
 
 README = Path(__file__).parents[2] / "README.md"

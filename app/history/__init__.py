@@ -1,0 +1,1 @@
+"""Links, earlier results, and a picture that restores its settings."""

@@ -1,0 +1,64 @@
+"""Earlier results and what can be copied, as HTML. Texts of others pass through `safe`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lineas_core.pictures import label_of
+
+from ..html.basics import hint, safe
+
+__all__ = ["Tile", "copies", "earlier"]
+
+_WORDS = 9  # of a prompt
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An earlier result.
+
+    Attributes:
+        query: the end of the address that leads back to it.
+        applied: title and λ of every map.
+        prompt: what was painted or continued.
+        seed: with which.
+        picture: a JPEG as base64; empty for a text, or where it is not at hand any more.
+    """
+
+    query: str
+    applied: Sequence[tuple[str, float]]
+    prompt: str
+    seed: int
+    picture: str = ""
+
+
+def earlier(tiles: Sequence[Tile]) -> str:
+    """Buttons side by side, each of which tells its link to whoever clicks it."""
+    if not tiles:
+        return hint("Nothing was made yet.")
+    kind = "" if any(tile.picture for tile in tiles) else " texts"
+    items = "".join(f"<li>{_tile(tile)}</li>" for tile in tiles)
+    return f'<ul class="tiles{kind}">{items}</ul>'
+
+
+def copies(snippets: Mapping[str, str]) -> str:
+    """What can be copied, each under its heading, with a button."""
+    return "".join(
+        f'<section class="copy"><header><h3>{safe(title)}</h3>'
+        f'<button type="button" aria-label="Copy: {safe(title)}">Copy</button></header>'
+        f"<pre>{safe(text)}</pre></section>"
+        for title, text in snippets.items()
+    ).join(('<div class="copies">', "</div>"))
+
+
+def _tile(tile: Tile) -> str:
+    words = tile.prompt.split()
+    beginning = " ".join(words[:_WORDS]) + (" …" if len(words) > _WORDS else "")
+    applied = ", ".join(f"{title} {label_of(lam)}" for title, lam in tile.applied)
+    picture = f'<img src="data:image/jpeg;base64,{tile.picture}" alt="">' if tile.picture else ""
+    return (
+        f'<button type="button" data-query="{safe(tile.query)}">{picture}'
+        f"<b>{safe(applied)}</b><small>{safe(beginning)}</small>"
+        f"<small>seed {tile.seed}</small></button>"
+    )

@@ -1,0 +1,111 @@
+"""A result as something to copy: its link, and how to make it again without the page."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..studio.maps import MapEntry
+from ..studio.settings import Settings, plain
+
+__all__ = ["snippets"]
+
+_PICTURE = """
+from lineas_core import {names}
+
+model = load_model({model})
+maps = {maps}
+with steer(model.network, maps{strength}):
+    (image,) = model.generate([{prompt}], seeds=[{seed}])
+image.save('picture.png')
+"""
+_TEXT = """
+from lineas_core import {names}
+from lineas_core.models import Sampling
+
+model = load_model({model})
+maps = {maps}
+sampling = Sampling(max_new_tokens={length}, temperature={temperature})
+with steer(model.network, maps{strength}):
+    (text,) = model.generate([{prompt}], seeds=[{seed}], sampling=sampling{chat})
+print(text)
+"""
+# An answer comes in two steps: the first one gives a number, the second one waits.
+_CURL = """
+curl -s {address} \\
+  -H 'Content-Type: application/json' -d {request} \\
+  | cut -d'"' -f4 | xargs -I% curl -sN {address}/%{then}
+"""
+_TO_FILE = r""" \
+  | sed -n 's/.*"png": "\([^"]*\)".*/\1/p' | base64 -d > picture.png"""
+
+
+def snippets(settings: Settings, entries: Sequence[MapEntry], home: str) -> Mapping[str, str]:
+    """Heading -> what to copy.
+
+    Args:
+        settings: what the result depends on, with a prompt.
+        entries: its maps, all of one model.
+        home: address of the page, without what follows a `?`.
+    """
+    return {
+        "Link": f"{home}{settings.query}",
+        "Python": _python(settings, entries),
+        "Command line": _command(settings, entries),
+        "curl": _curl(settings, entries, home),
+    }
+
+
+def _python(settings: Settings, entries: Sequence[MapEntry]) -> str:
+    loads = [f"load_maps({_place(entry)!r})" for entry in entries]
+    lams = [plain(lam) for lam in settings.strengths]
+    several = len(loads) > 1
+    template = _TEXT if entries[0].kind == "language" else _PICTURE
+    return template.strip().format(
+        names=f"{'compose, ' if several else ''}load_maps, load_model, steer",
+        model=repr(entries[0].model),
+        maps=f"compose([{', '.join(loads)}], [{', '.join(lams)}])" if several else loads[0],
+        strength="" if several else f", strength={lams[0]}",
+        prompt=repr(settings.prompt),
+        seed=settings.seed,
+        length=settings.length,
+        temperature=settings.temperature,
+        chat=", chat=True" if settings.chat else "",
+    )
+
+
+def _command(settings: Settings, entries: Sequence[MapEntry]) -> str:
+    words = ["python", "-m", "lineas_core", "generate"]
+    for entry, lam in zip(entries, settings.strengths, strict=True):
+        words += ["--map", f"{_place(entry)}:{plain(lam)}"]
+    words += ["--seed", str(settings.seed)]
+    if entries[0].kind == "language":
+        words += ["--max-new-tokens", str(settings.length)]
+        words += ["--temperature", str(settings.temperature)]
+        words += ["--chat"] * settings.chat
+    return shlex.join([*words, "--", settings.prompt])  # the prompt may begin with a dash
+
+
+def _curl(settings: Settings, entries: Sequence[MapEntry], home: str) -> str:
+    (first, *others), (lam, *lams) = settings.maps, settings.strengths
+    request = [first, settings.prompt, [lam], settings.seed]
+    if entries[0].kind == "language":
+        name, then = "continue_text", ""
+        request += [settings.length, settings.temperature, settings.chat]
+    else:
+        name, then = "make_pictures", _TO_FILE
+        request += [[*zip(others, lams, strict=True)]]
+    return _CURL.strip().format(
+        address=shlex.quote(f"{home.rstrip('/')}/gradio_api/call/{name}"),
+        request=shlex.quote(json.dumps({"data": request}, ensure_ascii=False)),
+        then=then,
+    )
+
+
+def _place(entry: MapEntry) -> str:
+    """Where the map lies, from the project's root if it is inside."""
+    folder = entry.folder.resolve()
+    root = Path(__file__).resolve().parents[1]
+    return str(folder.relative_to(root) if folder.is_relative_to(root) else folder)

@@ -1,0 +1,222 @@
+"""Records in, pictures out: small SVGs that take their colours from the page.
+
+Drawn by hand instead of by matplotlib: they are redrawn every second or two while a job runs,
+follow light and dark mode and any width, and show their numbers to a pointer. The drawings are
+stretched (100 x 100 units, lines keep their width), so all words stand beside them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lineas_core import AffineMap, SteeringMaps
+from lineas_core.pictures import label_of
+
+from .basics import safe
+
+__all__ = ["curve", "modules", "rates", "scores", "transport"]
+
+
+def curve(records: Sequence[Mapping[str, Any]], iterations: int) -> str:
+    """Loss and held-out distance over the iterations, in percent of where they began.
+
+    Args:
+        records: as `Jobs.records` gives them.
+        iterations: right end of the axis.
+    """
+    lines = {"loss": _points(records, "loss"), "heldout": _points(records, "heldout")}
+    lines = {name: points for name, points in lines.items() if points}
+    if not lines:
+        return ""
+    top = max(1.0, *(share for points in lines.values() for _, share in points))
+    names = {"loss": "training loss", "heldout": "held-out distance"}
+    legend = "".join(
+        f'<span class="{name}">{names[name]} <b>{points[-1][1]:.0%}</b></span>'
+        for name, points in lines.items()
+    )
+    drawn = "".join(_line(name, points, iterations, top) for name, points in lines.items())
+    grid = "".join(f'<path class="grid" d="M0 {y}H100"/>' for y in (0, 25, 50, 75, 100))
+    return (
+        f'<figure class="curve"><figcaption>Distance left to the target {legend}</figcaption>'
+        f'<div class="plot"><span class="top">{top:.0%}</span>'
+        f"{_svg(grid + drawn, 'Distance left over the iterations')}"
+        f'<span class="bottom">0</span></div><div class="axis"><span>0</span>'
+        f"<span>{iterations} iterations</span></div></figure>"
+    )
+
+
+def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
+    """Share of texts and perplexity over λ, as two drawings; bars show the spread over seeds.
+
+    Args:
+        rows: as `Studio.rates` gives them.
+        counted: what the share is of, such as `toxic`.
+    """
+    shares = [(r["strength"], r["share"], r["spread"]) for r in rows]
+    natural = [(r["strength"], r["perplexity"], r["perplexity_spread"]) for r in rows]
+    drawn = _over_strengths(f"Share of texts: {counted}", shares, ".0%", least=0.1)
+    return (
+        f'<div class="duo">{drawn}{_over_strengths("Perplexity", natural, ".0f", least=5)}</div>'
+    )
+
+
+def scores(strengths: Sequence[float], lines: Mapping[str, Sequence[float]]) -> str:
+    """Figures of the pictures of a strip, from 0 to 1; each stands below its picture.
+
+    Args:
+        strengths: λ of every picture.
+        lines: name -> a figure for every picture.
+    """
+    if not lines:
+        return ""
+    columns = [100 * (k + 0.5) / len(strengths) for k in range(len(strengths))]
+    legend, drawn = "", '<path class="grid" d="M0 0H100M0 50H100M0 100H100"/>'
+    for number, (name, values) in enumerate(lines.items()):
+        legend += f'<span class="line-{number}">{safe(name)}</span>'
+        places = [
+            f"{x:.2f} {100 - 100 * max(value, 0):.2f}"
+            for x, value in zip(columns, values, strict=True)
+        ]
+        drawn += f'<path class="line-{number}" d="M{"L".join(places)}"/>'
+        drawn += "".join(
+            f'<path class="line-{number} dot" d="M{place}h0"><title>{safe(name)} at λ '
+            f"{label_of(lam)}: {value:.2f}</title></path>"
+            for place, lam, value in zip(places, strengths, values, strict=True)
+        )
+    return (
+        f'<figure class="curve over-strip"><figcaption>{legend}</figcaption><div class="plot">'
+        f'<span class="top">1</span>{_svg(drawn, "Figures over the strength")}'
+        f'<span class="bottom">0</span></div><div class="axis"><span>λ {strengths[0]:+g}</span>'
+        f"<span>λ {strengths[-1]:+g}</span></div></figure>"
+    )
+
+
+_IN_MODULES: dict[str, Callable[[AffineMap], Any]] = {
+    "share of coordinates moved": lambda m: m.moved.double().mean(),
+    "mean |scale − 1|": lambda m: (m.scale - 1).abs().mean(),
+    "mean |shift|": lambda m: m.shift.abs().mean(),
+}
+
+
+def modules(maps: SteeringMaps, *, largest_of: SteeringMaps | None = None) -> str:
+    """What the maps do in each module, from the first layer to the last, as three rows of bars.
+
+    Args:
+        maps: what is drawn.
+        largest_of: maps whose largest value fills the height; None takes `maps`. With the same
+            ones a sequence of drawings has one scale.
+    """
+    drawn = ""
+    for title, of in _IN_MODULES.items():
+        largest = max((of(m).item() for m in (largest_of or maps).values()), default=0)
+        drawn += _bars(title, list(maps), [of(m).item() for m in maps.values()], largest)
+    return drawn
+
+
+def transport(maps: SteeringMaps, strength: float) -> str:
+    """One coordinate of the maps as a curve: what comes in to the right, what goes out upwards.
+
+    Args:
+        maps: the coordinate that they shift furthest is drawn.
+        strength: λ.
+    """
+    name, step = max(maps.items(), key=lambda item: item[1].shift.abs().max().item())
+    k = int(step.shift.abs().argmax())
+    at, reach = step.at(strength), 2 * max(step.shift.abs().max().item(), 1e-6)
+    scale, shift = at.scale[k].item(), at.shift[k].item() / reach
+    ends = [(x, 50 - 50 * (scale * x + shift)) for x in (-1.0, 1.0)]
+    line = "L".join(f"{50 + 50 * x:.2f} {y:.2f}" for x, y in ends)
+    drawn = (
+        '<path class="grid" d="M0 50H100M50 0V100"/><path class="train" d="M0 100L100 0"/>'
+        f'<path class="heldout" d="M{line}"/>'
+    )
+    learnt = f"ω = {step.scale[k].item():.2f}, b = {step.shift[k].item():.2f}"
+    return (
+        '<figure class="curve transport"><figcaption><span class="train">untouched</span>'
+        f'<span class="heldout">at λ {label_of(strength)}</span></figcaption>'
+        f'<div class="plot"><span class="top">{reach:.2g}</span>'
+        f"{_svg(drawn, 'Steered over untouched activation')}"
+        f'<span class="bottom">−{reach:.2g}</span></div>'
+        f'<div class="axis"><span>z = −{reach:.2g}</span><span>{reach:.2g}</span></div>'
+        f"<p>The coordinate that is shifted furthest: number {k} of <code>{safe(name)}</code>, "
+        f"{learnt}.</p></figure>"
+    )
+
+
+def _points(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
+    found = [(r["iteration"], r[key]) for r in records if r.get(key) is not None]
+    start = found[0][1] if found else 0
+    return [(iteration, value / start) for iteration, value in found] if start else []
+
+
+def _line(name: str, points: list[tuple[int, float]], iterations: int, top: float) -> str:
+    places = [f"{100 * x / iterations:.2f} {100 - 100 * y / top:.2f}" for x, y in points]
+    # A dot is a line without length: round ends keep their shape in a stretched drawing.
+    dots = "".join(f'<path class="{name} dot" d="M{place}h0"/>' for place in places)
+    line = f'<path class="{name}" d="M{"L".join(places)}"/>'
+    return line + (dots if name == "heldout" or len(points) == 1 else "")
+
+
+def _over_strengths(
+    title: str, rows: Sequence[tuple[float, float, float]], form: str, *, least: float
+) -> str:
+    """A line with bars for the spread.
+
+    Args:
+        title: above the drawing.
+        rows: strength, value, spread.
+        form: how a value is written.
+        least: the top is not below it, so that a small change does not look large.
+    """
+    rows = [row for row in rows if all(map(math.isfinite, row))]
+    top = max([least, *(value + spread for _, value, spread in rows)])
+
+    def place(strength: float, value: float) -> str:
+        return f"{50 + 50 * strength:.2f} {100 - 100 * max(value, 0) / top:.2f}"
+
+    points = [(place(lam, value), lam, value) for lam, value, _ in rows]
+    bars = "".join(
+        f'<path class="spread" d="M{place(lam, value - spread)}L{place(lam, value + spread)}"/>'
+        for lam, value, spread in rows
+        if spread
+    )
+    dots = "".join(
+        f'<path class="heldout dot" d="M{at}h0"><title>λ {label_of(lam)}: {value:{form}}</title>'
+        "</path>"
+        for at, lam, value in points
+    )
+    line = f'<path class="heldout" d="M{"L".join(at for at, *_ in points)}"/>' if points else ""
+    grid = '<path class="grid" d="M50 0V100"/>' + "".join(
+        f'<path class="grid" d="M0 {y}H100"/>' for y in (0, 50, 100)
+    )
+    return (
+        f'<figure class="curve"><figcaption>{title}</figcaption>'
+        f'<div class="plot"><span class="top">{top:{form}}</span>'
+        f'{_svg(grid + bars + line + dots, f"{title}, over λ")}<span class="bottom">0</span></div>'
+        '<div class="axis"><span>λ = −1</span><span>original</span><span>+1</span></div></figure>'
+    )
+
+
+def _bars(title: str, names: Sequence[str], values: Sequence[float], largest: float) -> str:
+    largest, width = largest or 1, 100 / max(len(values), 1)
+    heights = [min(100 * value / largest, 100) for value in values]
+    drawn = "".join(
+        f'<rect x="{k * width + 0.1 * width:.2f}" y="{100 - heights[k]:.2f}" '
+        f'width="{0.8 * width:.2f}" height="{heights[k]:.2f}">'
+        f"<title>{safe(name)}: {value:.3g}</title></rect>"
+        for k, (name, value) in enumerate(zip(names, values, strict=True))
+    )
+    return (
+        f'<figure class="bars"><figcaption>{title} <b>up to {largest:.2g}</b></figcaption>'
+        f'<div class="plot">{_svg(drawn, title)}</div>'
+        '<div class="axis"><span>first layer</span><span>last layer</span></div></figure>'
+    )
+
+
+def _svg(content: str, title: str) -> str:
+    return (
+        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" '
+        f'aria-label="{safe(title)}">{content}</svg>'
+    )

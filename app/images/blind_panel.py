@@ -1,0 +1,51 @@
+"""Below the pictures: the blind choice."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import gradio as gr
+
+from ..events import MODEL, QUIET
+from .overview_handlers import SIDES, CompareHandlers
+
+__all__ = ["blind_choice"]
+
+
+def blind_choice(handlers: CompareHandlers, concept: gr.Dropdown, further: gr.State) -> None:
+    """Declare the pair without labels, the answers and the tallies."""
+    pair = gr.State(None)
+    with gr.Accordion("Blind choice", open=False) as frame:
+        draw = gr.Button("Show a pair", size="sm")
+        with gr.Column(visible=False, elem_classes="blind") as shown:
+            question = gr.HTML(apply_default_css=False, elem_classes="question")
+            with gr.Row(elem_classes="sides"):
+                images = [_side(side) for side in SIDES]
+            with gr.Row(elem_classes="answers") as answers:
+                a, b = (gr.Button(side, variant="primary", min_width=80) for side in SIDES)
+                neither = gr.Button("Can’t tell", min_width=80)
+        verdict = gr.HTML(apply_default_css=False)
+        tallies = gr.HTML(apply_default_css=False)
+    draw.click(
+        handlers.draw,
+        [concept, further],
+        [pair, *images, question, shown, answers, verdict],
+        show_progress="minimal",
+        **MODEL,
+    )
+    for button, side in ((a, SIDES[0]), (b, SIDES[1]), (neither, "")):
+        button.click(
+            partial(handlers.answer, side), [pair], [pair, answers, verdict, tallies], **QUIET
+        )
+    frame.expand(handlers.tallies, None, [tallies], **QUIET)
+
+
+def _side(side: str) -> gr.Image:
+    return gr.Image(
+        label=side,
+        format="png",
+        interactive=False,
+        buttons=[],
+        min_width=140,
+        elem_id=f"side-{side}",
+    )

@@ -1,0 +1,52 @@
+"""The original and the steered picture: beside each other, or on one place to compare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from ..events import IN_PAGE
+from ..html.basics import TITLES
+
+__all__ = ["view"]
+
+_SCRIPT = (Path(__file__).parents[2] / "assets" / "view.js").read_text(encoding="utf-8")
+_VIEWS = ["side by side", "wipe", "flip"]
+_STAGE = """
+<input type="range" class="divider" min="0" max="100" value="50"
+  aria-label="Divider: original on the left, steered on the right">
+<button type="button" class="flip" aria-pressed="false">Press or hold for the original</button>
+"""
+_SWITCH = """view => {
+    document.querySelector('.pictures').dataset.view = view;
+}"""
+
+
+def view() -> tuple[gr.Image, gr.Image]:
+    """Declare both pictures and the switch above them; the page alone does the switching."""
+    switch = gr.Radio(
+        _VIEWS,
+        value=_VIEWS[0],
+        label="View",
+        show_label=False,
+        container=False,
+        elem_classes="switch",
+    )
+    with gr.Row(elem_classes=["pair", "pictures"]):
+        gr.HTML(_STAGE, js_on_load=_SCRIPT, apply_default_css=False, elem_classes="stage")
+        original, steered = map(_picture, TITLES)
+    switch.change(None, [switch], None, js=_SWITCH, **IN_PAGE)
+    return original, steered
+
+
+def _picture(title: str) -> gr.Image:
+    return gr.Image(
+        label=title,
+        type="pil",
+        format="png",
+        interactive=False,
+        buttons=["download", "fullscreen"],
+        min_width=200,
+        elem_id=title.lower(),
+    )

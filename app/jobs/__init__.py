@@ -1,0 +1,1 @@
+"""Training jobs, each in a process of its own. No gradio."""

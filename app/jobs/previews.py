@@ -1,0 +1,54 @@
+"""What the maps of a running job do, on one prompt with one seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lineas_core.models import LanguageModel, Sampling, TextToImageModel
+from lineas_core.pictures import paint, recipe_of, save_png
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.steering.hooks import steer
+
+__all__ = ["preview"]
+
+_STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+_SAMPLING = Sampling(max_new_tokens=24)
+_SEED = 0
+
+
+def preview(
+    model: LanguageModel | TextToImageModel,
+    maps: SteeringMaps,
+    prompt: str,
+    folder: Path,
+    iteration: int,
+) -> dict[str, Any]:
+    """What goes into the record of an iteration.
+
+    Args:
+        model: what is learnt on.
+        maps: as they are after this iteration.
+        prompt: continued or painted.
+        folder: of the job; pictures are written there.
+        iteration: names the pictures.
+
+    Returns:
+        strength (the one that the method starts with) and text, or strengths and pictures (the
+        names of their files).
+    """
+    made = maps.metadata
+    if isinstance(model, LanguageModel):
+        strength = made.get("strength", 1.0)
+        with steer(model.network, maps, strength):
+            (text,) = model.generate([prompt], seeds=[_SEED], sampling=_SAMPLING)
+        return {"strength": strength, "text": text}
+    stage = (
+        f"iteration {iteration}" if made.get("method", "lineas") == "lineas" else made["method"]
+    )
+    images = paint(model, [maps], [[lam] for lam in _STRENGTHS], prompt, _SEED)
+    files = []
+    for image, lam in zip(images, _STRENGTHS, strict=True):
+        recipe = recipe_of(model, prompt, _SEED, [(stage, lam)])
+        files.append(save_png(image, folder / f"preview-{iteration}-at-{lam:+g}.png", recipe))
+    return {"strengths": _STRENGTHS, "pictures": [file.name for file in files]}

@@ -1,0 +1,105 @@
+"""A job while it runs and when it is over, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lineas_core.methods import METHODS
+from lineas_core.pictures import label_of
+
+from ..html.basics import clock, safe
+from ..html.thumbnails import thumbnail
+from ..jobs.job import Job
+
+__all__ = ["counter", "job_state", "previews", "report", "stage", "strips"]
+
+
+def strips(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """What the maps painted on the way, newest first: a strip over λ for each record.
+
+    Args:
+        prompt: what was painted.
+        records: as `Jobs.previews` gives them.
+    """
+    items = "".join(
+        f'<li><small>{stage(r)}</small><div class="painted">'
+        + "".join(map(_picture, r["pictures"], r["strengths"]))
+        + "</div></li>"
+        for r in reversed(records)
+        if r.get("pictures")
+    )
+    return f'<p class="hint">“{safe(prompt)}”</p><ol class="previews">{items}</ol>'
+
+
+def _picture(file: Path, strength: float) -> str:
+    data, label = thumbnail(file), label_of(strength)
+    return (
+        f'<figure><img src="data:image/jpeg;base64,{data}" alt="λ {label}">'
+        f"<figcaption>{label}</figcaption></figure>"
+    )
+
+
+_STATES = {
+    "queued": "Waiting",
+    "loading": "Loading the model",
+    "running": "Learning",
+    "stopping": "Stopping",
+    "done": "Done",
+    "stopped": "Stopped",
+    "failed": "Failed",
+    "hung": "No sign of life; Stop ends the worker, then Resume goes on from the last checkpoint",
+    "interrupted": "Interrupted; Resume goes on from the last checkpoint",
+}
+
+
+def job_state(job: Job) -> str:
+    """Where a job stands: state, method or iteration, time spent and left, place in the queue."""
+    state = _STATES[job.state]
+    if job.state == "stopped" and job.map_folder:
+        state += ", the best map is kept"
+    if job.position:
+        state += f", number {job.position} in the queue"
+    far = f"iteration {job.iteration} of {job.iterations}"
+    if not job.request.iterations:
+        far = f"{METHODS[job.request.method].label}, in one pass"
+    facts = [far, f"{clock(job.elapsed)} spent"]
+    if job.eta is not None:
+        facts.append(f"about {clock(job.eta)} left")
+    message = f'<p class="note">{safe(job.message)}</p>' if job.message else ""
+    return (
+        f'<section class="job {job.state}"><h2>{safe(job.request.title)}</h2>'
+        f"<p><b>{safe(state)}</b><span>{safe(' · '.join(facts))}</span></p>"
+        f'<progress max="{job.iterations}" value="{job.iteration}" '
+        f'aria-label="Iterations"></progress>{message}</section>'
+    )
+
+
+def previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """What the maps wrote on the way, newest first."""
+    items = "".join(
+        f'<li><small>{stage(r)}, λ = {r["strength"]:g}</small><p class="text">'
+        f'<span class="prompt">{safe(prompt)}</span>{safe(r["text"])}</p></li>'
+        for r in reversed(records)
+    )
+    return f'<ol class="previews">{items}</ol>' if items else ""
+
+
+def report(lines: Sequence[str]) -> str:
+    """What came of a job, in plain sentences."""
+    return f'<ul class="report">{"".join(f"<li>{safe(line)}</li>" for line in lines)}</ul>'
+
+
+def stage(record: Mapping[str, Any]) -> str:
+    """When a record was made; one of a pass without iterations has no loss."""
+    if record.get("loss", 0) is None:
+        return "after the pass"
+    return f"after {record['iteration']} iterations"
+
+
+def counter(found: int, problems: Sequence[str], enough: int) -> str:
+    """How many prompts there are, of how many there should be."""
+    remarks = "".join(f'<span class="problem">{safe(problem)}</span>' for problem in problems)
+    kind = "enough" if found >= enough else "few"
+    return f'<p class="counter"><b class="{kind}">{found} / {enough}</b> prompts{remarks}</p>'

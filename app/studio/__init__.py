@@ -1,0 +1,1 @@
+"""What the page keeps between two requests. No gradio."""

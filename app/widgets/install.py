@@ -1,0 +1,46 @@
+"""The panel that offers to install a missing model; both tabs have one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from ..events import QUIET
+from ..text.handlers import Handlers
+
+__all__ = ["InstallPanel", "install_panel"]
+
+
+@dataclass(frozen=True)
+class InstallPanel:
+    """The panel, for a tab to wire.
+
+    Attributes:
+        column: hidden while nothing is missing.
+        button: starts the installation.
+        done: the event after it.
+    """
+
+    column: gr.Column
+    button: gr.Button
+    done: gr.events.Dependency
+
+
+def install_panel(handlers: Handlers, model: gr.State | gr.Dropdown) -> InstallPanel:
+    """Declare the panel for the model that a component names."""
+    with gr.Column(visible=False, elem_classes="install") as column:
+        sentence = gr.HTML()
+        button = gr.Button("Install", variant="primary")
+        progress = gr.HTML()
+    panel = [column, sentence, button]
+    gr.on(None, handlers.offer, [model], panel, **QUIET)  # now and at every change
+    done = button.click(
+        handlers.install,
+        [model],
+        [progress],
+        show_progress="minimal",
+        concurrency_id="install",
+        api_visibility="private",
+    ).success(handlers.offer, [model], panel, **QUIET)
+    return InstallPanel(column, button, done)

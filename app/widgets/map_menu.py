@@ -1,0 +1,28 @@
+"""The menu of maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from lineas_core.models.catalog import MODELS, Kind
+
+from ..studio.maps import MapEntry
+from ..studio.studio import Studio
+
+__all__ = ["map_menu"]
+
+
+def map_menu(studio: Studio, kind: Kind, chosen: str | None) -> Any:
+    """The menu of the maps there are now; keeps the choice, else takes one that can run."""
+    entries = [entry for entry in studio.maps() if entry.kind == kind]
+    ids = [entry.id for entry in entries]
+    ready = [entry.id for entry in entries if studio.models.installed(entry.model)]
+    value = chosen if chosen in ids else next(iter(ready or ids), None)
+    return gr.Dropdown(choices=[(_menu_line(e), e.id) for e in entries], value=value)
+
+
+def _menu_line(entry: MapEntry) -> str:
+    model = MODELS[entry.model].title if entry.model in MODELS else entry.model
+    return f"{entry.title} · {model}" + (" · yours" if entry.origin == "yours" else "")

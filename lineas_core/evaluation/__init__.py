@@ -1,0 +1,1 @@
+"""Measure what maps do to texts and pictures."""

@@ -1,0 +1,1 @@
+"""LinEAS: the loss, the proximal step and the descent."""

@@ -1,0 +1,48 @@
+"""AURA: units that tell the source apart are dampened, the better they do so the more.
+
+Suau et al., 2024, "Whispering experts: neural interventions for toxicity mitigation in language
+models". With a the AUROC of a coordinate as a classifier of source (positive) against target:
+
+    T(z) = z                    a ≤ 1/2
+    T(z) = (1 - 2(a - 1/2)) z   a > 1/2
+
+Differs from the paper: a prompt's sample is pooled like for every method here, by default the
+mean over its tokens; they take the maximum, and steer the linear layers of the MLPs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lineas_core.learning.samples import Samples
+from lineas_core.methods.method import closed_form
+from lineas_core.steering.affine import SteeringMaps
+
+__all__ = ["METHOD", "auroc", "learn"]
+
+
+def auroc(x: Tensor, y: Tensor) -> Tensor:
+    """Area under the ROC curve of each coordinate: the chance that x > y, ties counting half.
+
+    Args:
+        x: samples of the positive class, (n, d).
+        y: samples of the negative class, (m, d).
+
+    Returns:
+        (d,), from 0 to 1.
+    """
+    x, ranked = x.T.contiguous(), y.T.contiguous().sort(dim=1).values
+    below = torch.searchsorted(ranked, x)
+    not_above = torch.searchsorted(ranked, x, right=True)
+    return (below + not_above).sum(dim=1) / (2 * len(y) * x.shape[1])
+
+
+def _fit(samples: Samples) -> SteeringMaps:
+    area = auroc(samples.rows(samples.source), samples.target)
+    scale = 1 - 2 * (area - 0.5).clamp(min=0)
+    return samples.affine(scale, torch.zeros_like(scale))
+
+
+METHOD = closed_form("aura", "AURA: dampens what tells the source apart.", _fit)
+learn = METHOD.learn

@@ -1,0 +1,1 @@
+"""Prompt sets and the files that hold them."""

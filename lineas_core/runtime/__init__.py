@@ -1,0 +1,1 @@
+"""Memory, precision and attention of the device at hand."""

@@ -1,0 +1,1 @@
+"""Affine maps, and how a network applies them."""

@@ -1,0 +1,276 @@
+"""Every forward hook of the project: find modules, record their activations, steer them.
+
+Both context managers leave the network exactly as they found it, also after an exception.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lineas_core.errors import UserError
+from lineas_core.steering.affine import AffineMap, SteeringMaps, Strength, check_strength
+
+__all__ = [
+    "Complete",
+    "Fit",
+    "PRESETS",
+    "coordinate_axis",
+    "find_modules",
+    "fit_in_passing",
+    "path_to",
+    "record",
+    "steer",
+]
+
+
+_CHANNELS_FIRST = (nn.GroupNorm, nn.modules.batchnorm._NormBase, nn.modules.conv._ConvNd)
+
+
+def coordinate_axis(module: nn.Module) -> int:
+    """Axis of the module's output that runs over coordinates: 1 (channels first) or -1."""
+    return 1 if isinstance(module, _CHANNELS_FIRST) else -1
+
+
+PRESETS = {
+    "post-layernorms": r".*post.*layernorm",
+    "attention-output": r".*o_proj",
+    "all-layernorms": r".*layernorm",
+    "all-norms": r"(.*\.)?(norm\d?|conv_norm_out)",
+    "feed-forward": r".*\.ff\.net\.2",
+    "attention-qk": r".*\.attn\d\.to_[qk]",
+    "attention-v": r".*\.attn\d\.to_v",
+    "proj-in": r".*\.proj_in",
+    "resnet-norms": r".*resnets\.\d+\.norm\d",
+}
+"""Layer preset -> regular expression for whole module names.
+
+The first three are for language models (LinEAS, section 4.1, Table 9), the others for UNets
+(Table 3). `ff.net.2` is the last layer of a FeedForward, so its output is the block's.
+"""
+Pool = Callable[[Tensor, int], Tensor]
+"""(activation, coordinate axis) -> (n, d), see `lineas_core.learning.pooling`."""
+Fit = Callable[[str, Tensor, int], AffineMap]
+"""(module name, activation, coordinate axis) -> the map to apply to it."""
+
+
+def find_modules(network: nn.Module, preset: str) -> list[str]:
+    """Names of the modules that a preset or a pattern selects, in the network's order.
+
+    Args:
+        network: where names resolve.
+        preset: a name from `PRESETS`, or a regular expression that matches whole dotted names,
+            such as `.*o_proj`; whole blocks are meant only where no module inside them is.
+
+    Raises:
+        UserError: the pattern is broken or matches nothing; names the closest matches.
+    """
+    modules = dict(network.named_modules())
+    leaves = [name for name, module in modules.items() if not any(module.children())]
+    try:
+        pattern = re.compile(PRESETS.get(preset, preset))
+    except re.error as error:
+        raise UserError(
+            "E_MODULES",
+            f"the module pattern {preset!r} is not a regular expression ({error})",
+            remedy=f"Use one of the presets {', '.join(PRESETS)}, or correct the pattern.",
+        ) from error
+    names = [name for name in leaves if pattern.fullmatch(name)]
+    names = names or [name for name in modules if name and pattern.fullmatch(name)]
+    if not names:
+        fitting = [k for k, p in PRESETS.items() if any(re.fullmatch(p, n) for n in leaves)]
+        known = [] if preset in PRESETS else [*fitting, *leaves]
+        close = difflib.get_close_matches(preset, known, n=3, cutoff=0.3) or fitting
+        close = close or difflib.get_close_matches(preset, leaves, n=3, cutoff=0.0)
+        raise UserError(
+            "E_MODULES",
+            f"no module of this network matches {preset!r}",
+            remedy=f"The closest are {', '.join(close)}.",
+        )
+    return names
+
+
+class Complete(Exception):  # noqa: N818 - ends a pass, not an error
+    """Raised inside the forward pass once every recorded module has run."""
+
+
+@contextmanager
+def record(
+    network: nn.Module, names: Iterable[str], *, pool: Pool | None = None, stop: bool = False
+) -> Iterator[dict[str, Tensor]]:
+    """Keep what the named modules put out.
+
+    Args:
+        network: where names resolve.
+        names: dotted module names, each executed once in a pass.
+        pool: applied to every activation at once, so that only (n, d) is kept; None keeps the
+            activations whole.
+        stop: end the forward pass after the last named module has run, so that nothing behind
+            it (head, decoder) is computed. It ends by raising `Complete`: the rest of the
+            `with` block is skipped, unless the caller suppresses that around the pass.
+
+    Yields:
+        A dict that fills while the network runs: name -> activation, or -> (n, d). Once every
+        module has run it stays as it is.
+    """
+    wanted = dict.fromkeys(names)
+    activations: dict[str, Tensor] = {}
+
+    def keep(name: str, module: nn.Module, output: Tensor) -> None:
+        value = pool(output, coordinate_axis(module)) if pool else output
+        if len(activations) == len(wanted):
+            return  # a block is computed again for the backward pass; to keep it would leak
+        activations[name] = value
+        if stop and len(activations) == len(wanted):
+            raise Complete
+
+    with _hooked(network, wanted, keep), suppress(Complete):
+        yield activations
+
+
+@contextmanager
+def fit_in_passing(
+    network: nn.Module, names: Iterable[str], fit: Fit
+) -> Iterator[dict[str, AffineMap]]:
+    """Fit a map to what each named module puts out, apply it at once, and let the pass go on.
+
+    So every module sees the activations that the maps before it leave, as sequential methods
+    need it, and one pass fits them all.
+
+    Args:
+        network: where names resolve.
+        names: dotted module names, each executed once in a pass.
+        fit: makes the map of one module.
+
+    Yields:
+        A dict that fills while the network runs: name -> map. The pass ends by raising
+        `Complete` once every module has its map, as in `record`.
+    """
+    wanted = dict.fromkeys(names)
+    maps: dict[str, AffineMap] = {}
+
+    def fit_and_apply(name: str, module: nn.Module, output: Tensor) -> Tensor:
+        axis = coordinate_axis(module)
+        maps[name] = fit(name, output, axis)
+        if len(maps) == len(wanted):
+            raise Complete
+        return _apply(maps[name], output, axis, name)
+
+    with _hooked(network, wanted, fit_and_apply), suppress(Complete):
+        yield maps
+
+
+@contextmanager
+def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> Iterator[nn.Module]:
+    """Apply the maps to every token or pixel of the named modules' outputs (LinEAS, Eq. 3.1).
+
+    Nest two of these to combine concepts: the outer one acts first. At strength 0 nothing is
+    registered, so the network is bit-equal to the untouched one. A network that was compiled runs
+    eagerly meanwhile; `fold` leaves it compiled.
+
+    Args:
+        network: where the maps' names resolve.
+        maps: what was learnt.
+        strength: λ, or one λ per row of the batch.
+
+    Raises:
+        UserError: a module is missing, its width differs, or the strength is not finite.
+    """
+    untouched = not torch.as_tensor(check_strength(strength)).any()
+    near = next(network.parameters(), torch.empty(0)).device
+    steps = {} if untouched else dict(maps.to(near).at(strength))
+
+    def apply(name: str, module: nn.Module, output: Tensor) -> Tensor:
+        # Once: where a network is spread over devices, every pass would wait for the way.
+        step = steps[name] = steps[name].to(output.device)
+        return _apply(step, output, coordinate_axis(module), name)
+
+    with _hooked(network, steps, apply):
+        yield network
+
+
+@contextmanager
+def _hooked(
+    network: nn.Module,
+    names: Iterable[str],
+    act: Callable[[str, nn.Module, Tensor], Tensor | None],
+) -> Iterator[None]:
+    """Call `act` with name, module and output of every named module; its result replaces it."""
+    paths = {name: path_to(network, name) for name in names}
+    with ExitStack() as handles:
+        if any(module._compiled_call_impl for path in paths.values() for module in path):
+            # What was compiled before the hooks came would go on without them, and not say so.
+            handles.enter_context(torch.compiler.set_stance("force_eager"))
+        for name, path in paths.items():
+            handles.enter_context(
+                path[-1].register_forward_hook(
+                    lambda module, args, output, name=name: act(
+                        name, module, _tensor(output, name)
+                    )
+                )
+            )
+        yield
+
+
+def _tensor(output: object, name: str) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise UserError(
+            "E_MODULES",
+            f"{name} puts out a {type(output).__name__}, not one activation",
+            remedy="Choose a module inside it, such as a norm or a linear layer.",
+        )
+    return output
+
+
+def _apply(step: AffineMap, output: Tensor, axis: int, name: str) -> Tensor:
+    if output.shape[axis] != step.width:
+        raise UserError(
+            "E_MODEL",
+            f"{name} has {output.shape[axis]} coordinates, the map has {step.width}",
+            remedy="Load the model that the map was learnt on.",
+        )
+    per_row = step.scale.dim() == 2
+    if per_row and len(step.scale) != len(output):
+        raise UserError(
+            "E_STRENGTH",
+            f"{len(step.scale)} strengths came with a batch of {len(output)} rows",
+            remedy="Give one strength, or one for every row.",
+        )
+    shape = [1] * output.dim()
+    shape[axis] = step.width
+    if per_row:
+        shape[0] = len(output)
+    scale, shift = step.scale.view(shape), step.shift.view(shape)
+    return torch.addcmul(shift, output, scale).to(output.dtype)
+
+
+def path_to(network: nn.Module, name: str) -> list[nn.Module]:
+    """The network, what lies on the way to a module of it, and the module.
+
+    Raises:
+        UserError: there is no module of this name; names the closest matches.
+    """
+    path = [network]
+    try:
+        # Not get_submodule: diffusers answers each of its questions through warnings and configs.
+        for part in name.split("."):
+            path.append(_children(path[-1])[part])
+    except KeyError:
+        names = [name for name, _ in network.named_modules()]
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.3)
+        raise UserError(
+            "E_MODEL",
+            f"this network has no module {name!r}",
+            remedy=f"Load the model that the map was learnt on (closest: {', '.join(close)}).",
+        ) from None
+    return path
+
+
+def _children(module: Any) -> dict[str, nn.Module]:
+    return module._modules if module is not None else {}

@@ -1,0 +1,157 @@
+"""Every method in the Learn tab: what the form shows of it, asks it for, and tells of it."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from app.html import maps as map_html
+from app.learn import html as learn_html
+from app.learn.form import SETTINGS
+from app.learn.form_handlers import LearnHandlers
+from app.learn.job_handlers import JobHandlers
+from app.learn.report import advice
+from app.studio.maps import MapEntry
+from lineas_core import FitConfig, LearnConfig, SteeringMaps
+from lineas_core.methods import METHODS
+from lineas_core.methods.iti_c import ItiConfig
+from tests.app.text.test_handlers import JOB, MAPS, MARKUP, FakeStudio, _start
+
+
+@pytest.fixture
+def studio():
+    return FakeStudio()
+
+
+def _passed(start, end):
+    """The records of a method without iterations."""
+    return [{"iteration": k, "loss": None, "heldout": h} for k, h in enumerate((start, end))]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_the_settings_that_a_method_has_are_shown(studio, method):
+    budget, *updates = LearnHandlers(studio).suit(method)
+    shown = [name for name, update in zip(SETTINGS, updates, strict=True) if update["visible"]]
+    assert set(shown) == {field.name for field in fields(METHODS[method].config)}
+    assert budget.visible == (method == "lineas")
+
+
+def test_a_method_brings_its_own_settings_along(studio):
+    _, *updates = LearnHandlers(studio).suit("iti-c")
+    values = {name: u.get("value") for name, u in zip(SETTINGS, updates, strict=True)}
+    assert (values["precision"], values["micro_batch_size"]) == ("float32", 0)
+    assert values["penalty"] == ItiConfig.penalty
+
+
+def test_the_form_asks_a_method_for_what_it_takes(studio):
+    handlers = LearnHandlers(studio)
+    _start(handlers, method="mean-act", pooling="last", iterations=7)
+    _start(handlers, method="iti-c", penalty=2.0)
+    _start(handlers, iterations=7)
+    mean, iti, lineas = studio.jobs.submitted
+    assert (mean.method, mean.config, mean.iterations) == (
+        "mean-act",
+        FitConfig("last", "auto"),
+        0,
+    )
+    assert iti.config == replace(METHODS["iti-c"].config, penalty=2.0, precision="auto")
+    assert (lineas.method, lineas.config) == ("lineas", LearnConfig(iterations=7))
+
+
+def test_the_endpoint_learns_with_every_method(studio):
+    handlers = LearnHandlers(studio)
+    for name, method in METHODS.items():
+        handlers.learn("t", ["a", "b"], ["c", "d"], method=name)
+        assert studio.jobs.submitted[-1].method == name
+        assert studio.jobs.submitted[-1].config == method.config
+    for settings in ({"both_ways": True}, {"identity_loss": True, "shift_only": True}):
+        handlers.learn("t", ["a", "b"], ["c", "d"], **settings)
+        assert studio.jobs.submitted[-1].config == LearnConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"method": "huge"}, "Give one of lineas, lin-act"),
+        ({"method": MARKUP}, "method is"),
+        ({"method": "caa", "budget": "normal"}, "CAA has no iterations"),
+        ({"method": "caa", "both_ways": True}, "no both_ways"),
+        ({"method": "caa", "shift_only": True}, "no shift_only"),
+    ],
+)
+def test_the_endpoint_refuses_what_no_method_can(studio, changes, sentence):
+    with pytest.raises(gr.Error, match=sentence) as caught:
+        LearnHandlers(studio).learn("t", ["a", "b"], ["c", "d"], **changes)
+    assert "<img" not in str(caught.value)
+    assert studio.jobs.submitted == []
+
+
+def test_a_pass_is_told_to_be_short_and_without_iterations(studio):
+    estimate = LearnHandlers(studio).estimate
+    assert "About 2 min" in estimate("lineas", "tiny", "a\nb\nc", 0, 80, 0)
+    assert "About 2 s with 3 prompts a side, without iterations" in estimate(
+        "caa", "tiny", "a\nb\nc", 0, None, None
+    )
+
+
+def test_a_job_without_iterations_is_not_said_to_have_one(studio):
+    request = replace(JOB.request, method="iti-c", config=ItiConfig())
+    job = replace(JOB, request=request, state="done", iteration=1)
+    shown = learn_html.job_state(job)
+    assert "ITI-C, in one pass" in shown
+    assert "iteration" not in shown.replace("Iterations", "")
+    assert job.eta is None
+    studio.jobs.jobs = [replace(job, state="stopped")]
+    _, state, _, *buttons, curve, _, _, _ = JobHandlers(studio).watch(None, "")
+    assert "kept" not in state
+    assert [button.visible for button in buttons] == [False, True, False, True]
+    assert curve == ""
+
+
+def test_what_a_pass_wrote_stands_at_its_own_strength():
+    record = {"iteration": 1, "loss": None, "strength": 0.5, "text": " a text"}
+    assert "after the pass, λ = 0.5" in learn_html.previews("Once", [record])
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        (_passed(1.0, 0.4), "Held-out distance at λ = 0.5: 1 before, 0.4 after (-60%)"),
+        (_passed(1.0, 0.9), "or take LinEAS"),
+        (_passed(1.0, 1.3), "further from the target"),
+        (_passed(None, None), "Hold some prompts out"),
+    ],
+)
+def test_the_report_of_a_pass_speaks_of_no_iterations(records, words):
+    lines = " ".join(advice(records, SteeringMaps(MAPS.maps, {"strength": 0.5})))
+    assert words in lines
+    assert "iteration" not in lines
+
+
+def _about(**metadata):
+    sizes = {"source_size": 32, "target_size": 30, "heldout_start": 2.0, "heldout": 0.5}
+    entry = MapEntry("id", "Mine", "tiny", "yours", Path("unused"), {**sizes, **metadata})
+    return map_html.about(entry, MAPS), map_html.summary(entry)
+
+
+def test_the_facts_of_a_map_are_those_of_its_method():
+    config = {"optimizer": "adam", "sparsity": 0.1}
+    facts, summary = _about(method="lineas", iteration=80, config=config, strength=1.0)
+    assert "32 source and 30 target prompts, 80 iterations, optimizer adam, γ = 0.1" in facts
+    assert "2.00 before, 0.50 after<" in facts
+    assert "by LinEAS" not in summary
+    facts, summary = _about(method="iti-c", config={"penalty": 1.0}, strength=0.5)
+    assert METHODS["iti-c"].title in facts
+    assert "in one pass" in facts
+    assert "2.00 before, 0.50 after at λ = 0.5" in facts
+    assert "by ITI-C" in summary
+    assert "optimizer" not in facts
+    assert "?" not in facts
+
+
+@pytest.mark.parametrize("told", ["0.5", float("nan"), -1.0, 7.0, True, None, 0.0])
+def test_a_strength_that_means_nothing_is_not_believed(told):
+    facts, summary = _about(method=MARKUP, strength=told)
+    assert "at λ" not in facts
+    assert "<img" not in facts + summary

@@ -1,0 +1,219 @@
+"""The events of the Library tab as plain functions, over a real library of tiny maps."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+import torch
+
+from app.library.handlers import LibraryHandlers
+from app.studio.studio import Studio
+from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, save_maps
+
+MARKUP = "<img src=x onerror=alert(1)>"
+PROMPTS = PromptSet(("a", "b"), ("x", "y"), name="Letters")
+STEP = AffineMap(torch.tensor([0.5, 1.0]), torch.tensor([0.1, 0.0]))
+TEXTS = SteeringMaps({"a": STEP}, {"model": "smollm2-135m"})
+PICTURES = SteeringMaps({"down.norm1": STEP}, {"model": "emoji-world", "kind": "text-to-image"})
+
+
+@pytest.fixture
+def studio(tmp_path):
+    """Two shipped maps, and one of the user's."""
+    shipped = tmp_path / "assets" / "maps"
+    save_maps(TEXTS, shipped / "texts", prompts=PROMPTS)
+    save_maps(PICTURES, shipped / "pictures", prompts=PROMPTS)
+    save_maps(TEXTS, tmp_path / "data" / "maps" / "mine", prompts=PROMPTS)
+    return Studio(tmp_path / "data", assets=tmp_path / "assets")
+
+
+@pytest.fixture
+def handlers(studio):
+    return LibraryHandlers(studio)
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """Where temporary files go."""
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    return tmp_path / "scratch"
+
+
+def _downloads(event, scratch):
+    """The files that an event offers; the page's copies are all that is left of them."""
+    (shown,) = event
+    assert shown.visible
+    assert [path.name for path in scratch.iterdir()] == ["gradio"]
+    return [Path(file["path"]) for file in shown.value]
+
+
+def _order(cards):
+    return [piece.partition('"')[0] for piece in cards.split('data-map="')[1:]]
+
+
+def test_a_map_that_cannot_be_read_is_told_of_and_the_others_are_there(handlers, tmp_path):
+    folder = tmp_path / "data" / "maps" / "torn"
+    save_maps(TEXTS, folder)
+    weights = folder / "lineas.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-3])
+    cards, _ = handlers.library("", "")
+    assert "“torn” cannot be read" in cards
+    assert str(tmp_path) not in cards
+    assert _order(cards) == ["mine", "pictures", "texts"]
+
+
+def test_the_users_maps_come_first_and_the_first_is_chosen(handlers):
+    cards, chosen = handlers.library("", "")
+    assert _order(cards) == ["mine", "pictures", "texts"]
+    assert chosen == "mine"
+    assert 'data-map="mine" aria-pressed="true"' in cards
+
+
+def test_a_choice_stays_while_it_is_among_the_maps(handlers):
+    assert handlers.library("", "texts")[1] == "texts"
+    assert handlers.library("language", "pictures")[1] == "mine"
+    assert handlers.library("", "gone")[1] == "mine"
+
+
+def test_the_filter_shows_maps_of_one_kind(handlers):
+    assert _order(handlers.library("language", "")[0]) == ["mine", "texts"]
+    assert _order(handlers.library("text-to-image", "")[0]) == ["pictures"]
+
+
+def test_an_empty_library_names_the_next_step(tmp_path):
+    handlers = LibraryHandlers(Studio(tmp_path / "data", assets=tmp_path))
+    cards, chosen = handlers.library("", "gone")
+    assert "Learn one in the Learn tab, or import one" in cards
+    heading, *_ = answers = handlers.details(chosen)
+    assert heading == ""
+    assert not answers[3].visible
+
+
+def test_a_click_on_a_card_is_its_map(handlers):
+    assert handlers.pick(SimpleNamespace(value="texts")) == "texts"
+
+
+def test_only_the_users_own_maps_can_be_renamed_and_deleted(handlers):
+    for map_id, own in (("mine", True), ("texts", False)):
+        answers = handlers.details(map_id)
+        heading, sheet, layers, frame, use, name, delete, hint, norms, repository, files = answers
+        assert "Letters" in heading
+        assert "2 source prompts" in sheet
+        assert layers.count("<rect") == 3
+        assert frame.visible
+        assert use.value == "Use in Text"
+        assert (name.visible, delete.visible, hint.visible) == (own, own, not own)
+        assert name.value == "Letters"
+        assert not norms.visible
+        assert repository == "letters"
+        assert not files.visible
+
+
+def test_maps_of_norms_can_go_to_other_tools(handlers):
+    *_, use, _, _, _, norms, _, _ = handlers.details("pictures")
+    assert use.value == "Use in Images"
+    assert norms.visible
+
+
+@pytest.mark.parametrize("map_id", ["gone", "../maps", MARKUP])
+def test_what_is_no_map_is_one_sentence(handlers, map_id):
+    events = (handlers.details, handlers.use, handlers.duplicate, handlers.delete, handlers.undo)
+    for event in events:
+        with pytest.raises(gr.Error) as caught:
+            event(map_id)
+        assert "Internal error" not in str(caught.value)
+        assert "<img" not in str(caught.value)
+
+
+def test_a_map_is_used_in_the_tab_of_its_kind(handlers):
+    tabs, texts, pictures = handlers.use("pictures")
+    assert tabs.selected == "text-to-image"
+    assert not isinstance(texts, gr.Dropdown)
+    assert pictures.value == "pictures"
+    tabs, texts, pictures = handlers.use("mine")
+    assert tabs.selected == "language"
+    assert texts.value == "mine"
+    assert not isinstance(pictures, gr.Dropdown)
+
+
+def test_a_map_of_the_user_is_renamed(handlers, studio):
+    handlers.rename("mine", MARKUP)
+    assert studio.entry("mine").title == MARKUP
+    cards, _ = handlers.library("", "")
+    assert "<img" not in cards
+    with pytest.raises(gr.Error, match="Give 1 to 100 characters"):
+        handlers.rename("mine", " ")
+    with pytest.raises(gr.Error, match="make a duplicate first"):
+        handlers.rename("texts", "Mine")
+
+
+def test_a_copy_is_the_users(handlers, studio):
+    copy = studio.entry(handlers.duplicate("texts"))
+    assert (copy.title, copy.origin) == ("Letters (copy)", "yours")
+
+
+def test_a_deleted_map_leaves_every_menu_and_comes_back(handlers, studio):
+    handlers.rename("mine", MARKUP)
+    row, sentence, deleted = handlers.delete("mine")
+    assert (row.visible, deleted) == (True, "mine")
+    assert "is deleted" in sentence
+    assert "<img" not in sentence
+    assert "mine" not in _order(handlers.library("", "mine")[0])
+    _, texts, _ = handlers.use("texts")
+    assert [value for _, value in texts.choices] == ["texts"]
+    row, kind, chosen = handlers.undo(deleted)
+    assert (row.visible, kind, chosen) == (False, "", "mine")
+    assert studio.entry("mine").title == MARKUP
+
+
+def test_a_packed_map_can_be_taken_in_and_leaves_no_file_behind(handlers, studio, scratch):
+    (path,) = _downloads(handlers.pack("texts"), scratch)
+    assert path.name == "letters.zip"
+    kind, map_id = handlers.take_in(str(path))
+    assert kind == ""
+    assert studio.entry(map_id).title == "Letters"
+
+
+def test_an_upload_that_is_no_map_is_one_sentence(handlers, studio, tmp_path):
+    (tmp_path / "page.zip").write_bytes(b"<html>")
+    with pytest.raises(gr.Error, match="not a usable steering map") as caught:
+        handlers.take_in(str(tmp_path / "page.zip"))
+    assert str(tmp_path) not in str(caught.value)
+    assert len(studio.maps()) == 3
+
+
+def test_files_for_other_tools_are_offered(handlers, studio, scratch, monkeypatch):
+    def export(map_id, folder):
+        files = [folder / f"{map_id}{ending}.safetensors" for ending in ("", "-inverse")]
+        for file in files:
+            file.write_bytes(b"x")
+        return files
+
+    monkeypatch.setattr(studio, "export_norms", export)
+    plain, inverse = _downloads(handlers.norms("pictures"), scratch)
+    assert plain.name == "pictures.safetensors"
+    assert inverse.name == "pictures-inverse.safetensors"
+
+
+def test_a_published_map_is_linked(handlers, studio, monkeypatch):
+    monkeypatch.setattr(studio, "publish", lambda *asked: "https://hub/" + "/".join(asked))
+    assert 'href="https://hub/mine/me/letters"' in handlers.publish("mine", " me/letters ")
+
+
+def test_without_a_token_nothing_can_be_published(handlers, tmp_path):
+    assert not handlers.publishes
+    with pytest.raises(gr.Error, match="HF_TOKEN"):
+        handlers.publish("mine", "me/letters")
+    assert LibraryHandlers(Studio(tmp_path, hub_token="hf_x")).publishes
+
+
+def test_a_hub_that_refuses_is_one_sentence(handlers, studio, monkeypatch):
+    def refuse(*_):
+        raise UserError("E_HUB", "the hub refused (403)", where=MARKUP, remedy="Check the name.")
+
+    monkeypatch.setattr(studio, "publish", refuse)
+    with pytest.raises(gr.Error, match="refused") as caught:
+        handlers.publish("mine", MARKUP)
+    assert "<img" not in str(caught.value)

@@ -1,0 +1,43 @@
+import pytest
+
+from app.studio.models import Models
+from lineas_core import UserError
+from lineas_core.models.catalog import MODELS
+
+
+def test_a_missing_model_is_refused_with_the_button_to_click(monkeypatch):
+    monkeypatch.setattr("app.studio.models.installed", lambda _: False)
+    with pytest.raises(UserError, match="Click “Install"):
+        Models().require(next(iter(MODELS)))
+
+
+def test_installing_tells_its_steps_and_then_its_failure(monkeypatch):
+    def fetch(model, progress):
+        progress(f"{model}: downloading")
+        raise UserError("E_DOWNLOAD", "no network", remedy="Try again.")
+
+    monkeypatch.setattr("app.studio.models.fetch", fetch)
+    steps = Models().install("tiny")
+    assert next(steps) == "tiny: downloading"
+    with pytest.raises(UserError, match="no network"):
+        next(steps)
+
+
+def test_at_most_two_models_stay_loaded(monkeypatch):
+    monkeypatch.setattr("app.studio.models.load_model", lambda name: name)
+    models = Models()
+    for name in ("one", "two", "one", "three"):
+        with models.use(name) as model:
+            assert model == name
+    assert list(models._kept) == ["one", "three"]
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_turn_to_others(monkeypatch):
+    def load(name):
+        raise UserError("E_MODEL", f"no model {name}", remedy="Choose another one.")
+
+    monkeypatch.setattr("app.studio.models.load_model", load)
+    models = Models()
+    with pytest.raises(UserError, match="no model one"), models.use("one"):
+        pass
+    assert not models._turns.locked()

@@ -1,0 +1,46 @@
+"""The prompts that are shipped, as the app reads them; see test_prompts.py for `PromptSet`."""
+
+from pathlib import Path
+
+import pytest
+
+from app.studio.prompts import PromptLibrary
+from lineas_core import UserError
+
+
+@pytest.fixture
+def prompts():
+    return PromptLibrary(Path(__file__).parents[3] / "prompts")
+
+
+def test_every_shipped_set_can_be_loaded(prompts):
+    texts, pictures = prompts.sets("language"), prompts.sets("text-to-image")
+    assert "football" in texts
+    assert "robot" in pictures
+    for stem, title in (texts | pictures).items():
+        assert prompts.set_of(stem).name == title
+    with pytest.raises(UserError, match="no such set"):
+        prompts.set_of("../football")
+
+
+def test_ten_of_the_shipped_concepts_are_styles(prompts):
+    kinds = [prompts.set_of(stem).kind for stem in prompts.sets("text-to-image")]
+    assert (kinds.count("style"), kinds.count("thing")) == (10, 5)
+    assert prompts.set_of("toxicity").settings == {
+        "both_ways": False,
+        "identity_loss": True,
+        "shift_only": True,
+    }
+    assert prompts.about("pop art", "style", "text-to-image").settings["both_ways"]
+    assert not any(prompts.about("a drum", "thing", "text-to-image").settings.values())
+    assert not any(prompts.about("chess", "about", "language").settings.values())
+
+
+def test_a_set_about_one_thing_has_a_third_held_out(prompts):
+    removal = prompts.about("a lighthouse", "thing", "text-to-image", remove=True)
+    topic = prompts.about("chess", "about", "language")
+    assert len(removal.source) == len(topic.target) == 34
+    assert len(removal.heldout_source) == len(topic.heldout_target) == 16
+    assert all("lighthouse" in text for text in removal.source + removal.heldout_source)
+    assert removal.keywords[0] == "with a lighthouse"
+    assert all("chess" in text.lower() for text in topic.target)

@@ -1,0 +1,272 @@
+import html
+import json
+
+import gradio as gr
+import pytest
+
+from app.studio.pictures import paint
+from app.studio.studio import Studio
+from app.text.handlers import Handlers
+from lineas_core import LearnConfig, PromptSet, UserError, learn, save_maps
+from lineas_core.models import Sampling
+from lineas_core.models.catalog import MODELS
+from tests.fakes import ask_for_a_petabyte, save_model, tiny_image_model, tiny_language_model
+
+SHORT = Sampling(max_new_tokens=6)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    root = tmp_path_factory.mktemp("studio")
+    model = tiny_language_model()
+    model.name = save_model(model, root / "model")
+    maps = learn(model, ["a b", "b c"], ["y z", "x y"], config=LearnConfig(iterations=5))
+    save_maps(maps, root / "data" / "maps" / "letters")
+    (root / "data" / "maps" / "broken").mkdir()
+    (root / "data" / "maps" / "broken" / "lineas.safetensors").write_bytes(b"<html>")
+    return Studio(root / "data", assets=root / "assets")
+
+
+def _hooks(studio):
+    return [m for model in studio.models._kept.values() for m in model.network.modules()
+            if m._forward_hooks]  # fmt: skip
+
+
+def test_a_broken_map_is_left_out_of_the_library(studio):
+    assert [entry.id for entry in studio.maps()] == ["letters"]
+
+
+def test_strength_zero_writes_the_original(studio):
+    *_, (original, same, other) = studio.continue_text(
+        "letters", "hello", [0.0, 0.0, 1.0], seed=3, sampling=SHORT
+    )
+    assert original == same
+    assert other.text != original.text
+    assert 0 <= other.toxicity <= 1
+    assert other.perplexity >= 1
+
+
+def test_a_closed_tab_gives_back_lock_and_hooks(studio):
+    stream = studio.continue_text("letters", "hello", [0.0, 1.0], sampling=SHORT)
+    next(stream), next(stream), next(stream)
+    assert studio.models._turns.locked()
+    stream.close()
+    assert not studio.models._turns.locked()
+    assert not _hooks(studio)
+
+
+def test_rates_count_the_same_number_of_texts_at_every_strength(studio, monkeypatch):
+    monkeypatch.setattr("app.studio.studio._OPENINGS_AT_ONCE", 2)
+    openings = ["hello", "once", "then"]
+    steps = list(studio.rates("letters", openings, words=["e"], seeds=2))
+    assert len(steps) == 2 * 2 * 5  # parts, seeds, strengths
+    assert [row["texts"] for row in steps[0]] == [2]
+    assert [(row["strength"], row["texts"]) for row in steps[-1]] == [
+        (lam, 6) for lam in (-1, -0.5, 0, 0.5, 1)
+    ]
+    assert not _hooks(studio)
+
+
+def test_others_can_write_between_two_batches_of_rates(studio):
+    stream = studio.rates("letters", ["hello", "once"])
+    next(stream)
+    *_, (text,) = studio.continue_text("letters", "hello", [1.0], sampling=SHORT)
+    assert text.text
+    assert len(list(stream)) == 5 - 1
+
+
+def test_an_unknown_map_is_one_sentence(studio):
+    with pytest.raises(UserError, match="there is no such map"):
+        studio.entry("../letters")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"strengths": [float("nan")]}, "λ is nan"),
+        ({"strengths": [2]}, "λ is 2"),
+        ({"strengths": ["1"]}, "λ is '1'"),
+        ({"prompt": "  "}, "the prompt is empty"),
+        ({"prompt": "x" * 2001}, "2,001 characters"),
+        ({"max_new_tokens": 10**9}, "length is"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"map_id": "nothing"}, "no such map"),
+    ],
+)
+def test_whatever_is_posted_is_checked_on_the_server(studio, change, sentence):
+    request = {"map_id": "letters", "prompt": "hello", "strengths": [0.5], "max_new_tokens": 3}
+    with pytest.raises(gr.Error) as caught:
+        Handlers(studio).continue_text(**{**request, **change})
+    assert sentence in html.unescape(str(caught.value))
+
+
+def test_the_endpoint_answers_one_row_per_strength(studio):
+    rows = Handlers(studio).continue_text("letters", "hello", [0, 1], max_new_tokens=3)
+    assert [row["strength"] for row in rows] == [0, 1]
+
+
+def test_a_fault_of_ours_shows_a_number_and_no_trace(studio, monkeypatch):
+    monkeypatch.setattr(studio, "maps", lambda: 1 / 0)
+    with pytest.raises(gr.Error, match=r"Internal error [0-9a-f]{8}"):
+        Handlers(studio).list_maps()
+
+
+def test_a_request_without_memory_is_told_what_to_change(studio, monkeypatch):
+    monkeypatch.setattr(studio, "maps", ask_for_a_petabyte)
+    with pytest.raises(gr.Error, match="memory does not suffice"):
+        Handlers(studio).list_maps()
+
+
+def test_the_prompts_of_a_map_tell_which_strengths_may_harm(studio, tmp_path):
+    rude, civil = ["you stupid idiot", "shut up, you idiot"], ["you are kind", "please go on"]
+    maps = studio.steering("letters")
+    for name, prompts in (
+        ("calm", (rude, civil)),
+        ("rude", (civil, rude)),
+        ("none", (civil,) * 2),
+    ):
+        folder = tmp_path / "assets" / "maps" / name
+        save_maps(maps, folder, prompts=PromptSet(*map(tuple, prompts)))
+    library = Studio(tmp_path / "data", assets=tmp_path / "assets")
+    assert {e.id: e.harmful for e in library.maps()} == {"calm": -1, "none": 0, "rude": 1}
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory):
+    """A studio with one map for pictures."""
+    root = tmp_path_factory.mktemp("gallery")
+    model = tiny_image_model()
+    model.name = save_model(model, root / "model")
+    (root / "model" / "words.txt").write_text("# letters\nab\n")
+    prompts = PromptSet(("a b", "b c"), ("y z", "x y"), name="Letters", keywords=("with ab",))
+    config = LearnConfig(iterations=3, learning_rate=0.5)
+    maps = learn(model, prompts.source, prompts.target, config=config)
+    save_maps(maps, root / "assets" / "maps" / "letters", prompts=prompts)
+    return Studio(root / "data", assets=root / "assets")
+
+
+def _pixels(pictures):
+    return [picture.image.tobytes() for picture in pictures]
+
+
+def test_a_map_for_pictures_says_so_and_opens_first(gallery, studio):
+    (entry,) = gallery.maps()
+    assert (entry.kind, entry.harmful) == ("text-to-image", 0)
+    assert entry.within("a valley") == "a valley, with ab"
+    assert gallery.opens_on() == "text-to-image"
+    assert studio.opens_on() == "language"
+    assert gallery.models.words(entry.model) == {"letters": ("ab",)}
+
+
+def _alone(*strengths):
+    return [(lam,) for lam in strengths]
+
+
+def test_strength_zero_paints_the_original(gallery):
+    same, original, other = gallery.paint(["letters"], "a b", _alone(0.0, 0.0, 1.0), seed=3)
+    assert same.image.tobytes() == original.image.tobytes() != other.image.tobytes()
+    assert original.recipe.maps == []
+    assert other.recipe.maps == [("Letters", 1.0)]
+    assert json.loads(other.image.info["lineas"])["seed"] == 3
+    assert not _hooks(gallery)
+
+
+def test_what_was_painted_once_is_at_hand(gallery, monkeypatch):
+    strengths = _alone(-0.5, 0.0, 0.5)
+    assert gallery.painted(["letters"], "c d", strengths) is None
+    first = gallery.paint(["letters"], "c d", strengths)
+    monkeypatch.setattr("app.studio.studio.paint", lambda *_: 1 / 0)
+    assert _pixels(gallery.paint(["letters"], "c d", strengths)) == _pixels(first)
+    assert _pixels(gallery.painted(["letters"], "c d", strengths[:2])) == _pixels(first[:2])
+    for prompt, lam, seed in (("c", 0.5, 0), ("c d", 0.25, 0), ("c d", 0.5, 1)):
+        assert gallery.painted(["letters"], prompt, _alone(lam), seed=seed) is None
+
+
+def test_only_what_is_missing_is_painted(gallery, monkeypatch):
+    gallery.paint(["letters"], "e f", _alone(0.0, 0.5))
+    asked = []
+    monkeypatch.setattr("app.studio.studio.paint", lambda *a: asked.append(a[3]) or paint(*a))
+    pictures = gallery.paint(["letters"], "e f", _alone(-1.0, 0.0, 0.5, 1.0))
+    assert asked == [_alone(-1.0, 1.0)]
+    applied = [dict(picture.recipe.maps).get("Letters", 0.0) for picture in pictures]
+    assert applied == [-1.0, 0.0, 0.5, 1.0]
+
+
+def test_several_maps_act_each_at_its_own_strength(gallery):
+    twice, alone = gallery.paint(["letters", "letters"], "e g", [(0.5, -1.0), (0.0, 0.5)])
+    assert twice.recipe.maps == [("Letters", 0.5), ("Letters", -1.0)]
+    assert _pixels([alone]) == _pixels(gallery.paint(["letters"], "e g", _alone(0.5)))
+    assert _pixels([alone]) != _pixels([twice])
+
+
+def test_a_prompt_that_is_cut_is_told(gallery):
+    (short,), (long,) = (gallery.paint(["letters"], p, _alone(1.0)) for p in ("a b", "a b " * 20))
+    assert (short.truncated, long.truncated) == (False, True)
+
+
+def test_a_map_of_the_other_kind_is_refused(gallery, studio):
+    with pytest.raises(UserError, match="no such map for texts"):
+        next(gallery.continue_text("letters", "hello", [1.0]))
+    with pytest.raises(UserError, match="no such map for pictures"):
+        studio.paint("letters", "hello", [1.0])
+
+
+def test_missing_weights_of_a_shipped_model_are_told(gallery, monkeypatch):
+    monkeypatch.setattr("app.studio.models.installed", lambda _: False)
+    name = next(name for name, entry in MODELS.items() if entry.folder)
+    with pytest.raises(UserError, match="weights belong to"):
+        gallery.models.require(name)
+    _, sentence, button = Handlers(gallery).offer(name)
+    assert "are missing from" in sentence
+    assert not button.visible
+
+
+def test_the_users_maps_stand_behind_the_shipped_ones(gallery, tmp_path):
+    save_maps(gallery.steering("letters"), tmp_path / "assets" / "maps" / "shipped")
+    both = Studio(tmp_path / "data", assets=tmp_path / "assets")
+    copy_id = both.user_maps.duplicate(both.entry("shipped"))
+    assert [entry.id for entry in both.maps()] == ["shipped", copy_id]
+    both.user_maps.delete(copy_id)
+    with pytest.raises(UserError, match="no such map"):
+        both.entry(copy_id)
+
+
+def test_a_map_of_norms_is_exported_for_other_tools(gallery, studio, tmp_path):
+    files = gallery.export_norms("letters", tmp_path / "out")
+    assert [file.name for file in files] == ["letters.safetensors", "letters-inverse.safetensors"]
+    assert not gallery.models._turns.locked()
+    with pytest.raises(UserError, match="no such map for pictures"):
+        studio.export_norms("letters", tmp_path / "out")
+
+
+def test_a_map_is_published_with_all_that_belongs_to_it(gallery, monkeypatch):
+    sent = {}
+
+    def push(files, repository, *, token):
+        sent.update(files)
+        return f"https://hub/{repository}?{token}"
+
+    monkeypatch.setattr("app.studio.studio.push_to_hub", push)
+    monkeypatch.setattr(gallery, "hub_token", "hf_x")
+    assert gallery.publish("letters", "me/letters") == "https://hub/me/letters?hf_x"
+    assert set(sent) == {
+        *("README.md", "lineas_config.json", "prompts.json", "lineas.safetensors")
+    }
+
+
+def test_nothing_is_published_without_a_token_or_a_name(gallery, monkeypatch):
+    monkeypatch.setattr("app.studio.studio.push_to_hub", lambda *_, **__: 1 / 0)
+    with pytest.raises(UserError, match="Set the environment variable HF_TOKEN"):
+        gallery.publish("letters", "me/letters")
+    monkeypatch.setattr(gallery, "hub_token", "hf_x")
+    with pytest.raises(UserError, match="has no name"):
+        gallery.publish("letters", "")
+
+
+def test_a_renamed_map_is_painted_anew_so_that_its_recipe_tells_the_name(gallery, tmp_path):
+    save_maps(gallery.steering("letters"), tmp_path / "maps" / "mine")
+    renamed = Studio(tmp_path)
+    for title in ("First", "Second"):
+        renamed.user_maps.rename("mine", title)
+        (picture,) = renamed.paint(["mine"], "a b", _alone(1.0))
+        assert picture.recipe.maps == [(title, 1.0)]

@@ -1,0 +1,230 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from app.jobs.job import Job, JobRequest
+from app.jobs.queue import Jobs
+from app.studio.archive import WEIGHTS
+from app.studio.maps import prompts_of, read_map
+from app.studio.user_maps import LONGEST_TITLE, UserMaps, slug
+from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, load_maps, save_maps
+
+STEPS = {"a": AffineMap(torch.tensor([0.5, 1.0]), torch.tensor([0.1, 0.0]))}
+FACTS = {"model": "smollm2-135m", "kind": "language", "note": "stays"}
+PROMPTS = PromptSet(("a", "b"), ("x", "y"), name="Letters")
+JOB = "20260101-000000-abcd"
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """One job that is done, with a map and two preview strips."""
+    jobs = Jobs(tmp_path / "jobs")
+    folder = jobs.folder / JOB
+    folder.mkdir()
+    jobs.write(Job(JOB, JobRequest("Learnt", "smollm2-135m", PROMPTS), "done", created=1.0))
+    facts = {**FACTS, "title": "Learnt"}
+    save_maps(SteeringMaps(STEPS, facts), folder / "map", prompts=PROMPTS)
+    lines = []
+    for step in (0, 4):
+        name = f"preview-{step}.png"
+        Image.new("RGB", (4, 4)).save(folder / name)
+        lines.append({"iteration": step, "elapsed": 1.0, "pictures": [name]})
+    (folder / "records.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return jobs
+
+
+@pytest.fixture
+def shelf(tmp_path, jobs):
+    """Besides what the job learnt, one map in the folder."""
+    save_maps(SteeringMaps(STEPS, FACTS), tmp_path / "maps" / "letters", prompts=PROMPTS)
+    return UserMaps(tmp_path / "maps", jobs)
+
+
+def _titles(shelf):
+    return {entry.id: entry.title for entry in shelf.maps()}
+
+
+def test_maps_of_the_folder_come_before_those_of_jobs(shelf):
+    assert list(_titles(shelf).items()) == [("letters", "Letters"), (JOB, "Learnt")]
+    assert {entry.origin for entry in shelf.maps()} == {"yours"}
+
+
+def test_a_new_name_changes_nothing_else(shelf, tmp_path):
+    before = load_maps(tmp_path / "maps" / "letters").metadata
+    shelf.rename("letters", f"  {MARKUP} ")
+    assert _titles(shelf)["letters"] == MARKUP
+    assert load_maps(tmp_path / "maps" / "letters").metadata == {**before, "title": MARKUP}
+    assert prompts_of(shelf.maps()[0]).source == PROMPTS.source
+
+
+def test_a_job_gets_the_name_of_its_map(shelf, jobs):
+    shelf.rename(JOB, "Another")
+    assert _titles(shelf)[JOB] == "Another"
+    assert jobs.get(JOB).request.title == "Another"
+    assert jobs.get(JOB).state == "done"
+
+
+@pytest.mark.parametrize("title", ["", "   ", None, "x" * (LONGEST_TITLE + 1)])
+def test_a_name_is_neither_empty_nor_endless(shelf, title):
+    with pytest.raises(UserError, match="the name has"):
+        shelf.rename("letters", title)
+    assert _titles(shelf)["letters"] == "Letters"
+
+
+def test_a_copy_has_all_but_the_name(shelf):
+    learnt = shelf.maps()[1]
+    copy_id = shelf.duplicate(learnt)
+    (copy,) = [entry for entry in shelf.maps() if entry.id == copy_id]
+    assert copy.title == "Learnt (copy)"
+    assert prompts_of(copy) == prompts_of(learnt)
+    assert copy.metadata["sha256"] == learnt.metadata["sha256"]
+    assert [p.read_bytes() for p in shelf.pictures(copy)] == [
+        p.read_bytes() for p in shelf.pictures(learnt)
+    ]
+
+
+def test_a_copy_of_the_longest_name_has_a_name_that_fits(shelf):
+    shelf.rename("letters", "x" * LONGEST_TITLE)
+    copy_id = shelf.duplicate(shelf.maps()[0])
+    assert len(_titles(shelf)[copy_id]) == LONGEST_TITLE
+    assert _titles(shelf)[copy_id].endswith("(copy)")
+
+
+def test_a_ready_made_map_becomes_the_users_by_a_copy(shelf, tmp_path):
+    save_maps(SteeringMaps(STEPS, FACTS), tmp_path / "assets" / "shipped", prompts=PROMPTS)
+    shipped = read_map("shipped", "ready-made", tmp_path / "assets" / "shipped")
+    copy_id = shelf.duplicate(shipped)
+    shelf.rename(copy_id, "Mine")
+    assert load_maps(shipped.folder).metadata["title"] == "Letters"
+
+
+def test_the_last_previews_of_a_job_are_its_maps(shelf):
+    letters, learnt = shelf.maps()
+    assert shelf.pictures(letters) == []
+    assert [picture.name for picture in shelf.pictures(learnt)] == ["preview-4.png"]
+    assert "previews/00.png" in shelf.contents(learnt)
+
+
+def _pack(shelf, entry, folder):
+    for name, data in shelf.contents(entry).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return Path(shutil.make_archive(str(folder), "zip", folder))
+
+
+def test_an_exported_map_can_be_imported(shelf, tmp_path):
+    learnt = shelf.maps()[1]
+    map_id = shelf.take_in(_pack(shelf, learnt, tmp_path / "out"), set())
+    (entry,) = [entry for entry in shelf.maps() if entry.id == map_id]
+    assert (entry.title, entry.model) == ("Learnt", "smollm2-135m")
+    assert prompts_of(entry) == prompts_of(learnt)
+    assert len(shelf.pictures(entry)) == 1
+
+
+def test_an_imported_map_lies_in_a_folder_that_its_title_does_not_choose(shelf, tmp_path):
+    save_maps(SteeringMaps(STEPS, {**FACTS, "title": "../../out"}), tmp_path / "out")
+    map_id = shelf.take_in(tmp_path / "out" / WEIGHTS, set())
+    assert _titles(shelf)[map_id] == "../../out"
+    assert (tmp_path / "maps" / map_id).is_dir()
+    assert map_id.startswith("out-")
+
+
+def test_a_stranger_does_not_choose_what_this_machine_loads(shelf, tmp_path):
+    save_maps(SteeringMaps(STEPS, {**FACTS, "model": "some/where"}), tmp_path / "out")
+    with pytest.raises(UserError, match="no model of this app"):
+        shelf.take_in(tmp_path / "out" / WEIGHTS, set())
+    assert len(shelf.maps()) == 2
+    shelf.take_in(tmp_path / "out" / WEIGHTS, {"some/where"})
+    assert len(shelf.maps()) == 3
+
+
+def test_the_catalog_tells_what_an_imported_map_is_for(shelf, tmp_path):
+    facts = {**FACTS, "kind": "text-to-image"}
+    save_maps(SteeringMaps(STEPS, facts), tmp_path / "out")
+    map_id = shelf.take_in(tmp_path / "out" / WEIGHTS, set())
+    assert [entry.kind for entry in shelf.maps() if entry.id == map_id] == ["language"]
+
+
+def test_what_is_deleted_is_gone_until_it_is_brought_back(shelf):
+    assert shelf.delete("letters") == "Letters"
+    assert list(_titles(shelf)) == [JOB]
+    shelf.restore("letters")
+    assert list(_titles(shelf)) == ["letters", JOB]
+
+
+def test_a_job_is_deleted_and_brought_back_with_its_map(shelf, jobs):
+    shelf.delete(JOB)
+    assert jobs.list() == []
+    assert list(_titles(shelf)) == ["letters"]
+    shelf.restore(JOB)
+    assert [job.id for job in jobs.list()] == [JOB]
+    assert list(_titles(shelf)) == ["letters", JOB]
+    assert [picture.name for picture in shelf.pictures(shelf.maps()[1])] == ["preview-4.png"]
+
+
+def test_only_what_was_deleted_last_can_be_brought_back(shelf):
+    shelf.delete("letters")
+    shelf.delete(JOB)
+    with pytest.raises(UserError, match="cannot be brought back any more"):
+        shelf.restore("letters")
+    shelf.restore(JOB)
+    with pytest.raises(UserError, match="cannot be brought back any more"):
+        shelf.restore(JOB)
+
+
+def test_the_bin_is_empty_after_a_start(shelf, tmp_path, jobs):
+    shelf.delete("letters")
+    again = UserMaps(tmp_path / "maps", jobs)
+    assert not (tmp_path / "deleted").exists()
+    with pytest.raises(UserError, match="cannot be brought back"):
+        again.restore("letters")
+
+
+@pytest.mark.parametrize("map_id", ["shipped", "../jobs", "..", "", None, "/etc", "letters/"])
+def test_an_id_that_is_not_the_users_is_refused(shelf, map_id):
+    for change in (lambda: shelf.rename(map_id, "Mine"), lambda: shelf.delete(map_id)):
+        with pytest.raises(UserError, match="cannot be changed"):
+            change()
+    with pytest.raises(UserError, match="cannot be brought back"):
+        shelf.restore(map_id)
+
+
+def test_a_job_that_is_not_over_stays(shelf, jobs):
+    jobs.write(Job(JOB, JobRequest("Learnt", "smollm2-135m", PROMPTS), "running", created=1.0))
+    with jobs.lock.claim(), pytest.raises(UserError, match="cannot be changed"):
+        shelf.delete(JOB)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(shelf, monkeypatch, tmp_path):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("app.studio.user_maps.write_atomically", refuse)
+    with pytest.raises(UserError, match=r"not saved \(No space left on device\)"):
+        shelf.duplicate(shelf.maps()[0])
+    assert [folder.name for folder in (tmp_path / "maps").iterdir()] == ["letters"]
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("Ukiyo-e!", "ukiyo-e"), ("../x", "x"), ("日本", "map"), ("A" * 60, "a" * 40)],
+)
+def test_a_title_becomes_the_name_of_a_file(title, name):
+    assert slug(title) == name
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed"])
+def test_the_best_map_of_a_job_that_ended_early_is_there(shelf, jobs, state):
+    jobs.write(replace(jobs.get(JOB), state=state))
+    assert JOB in _titles(shelf)
+
+
+def test_half_a_character_in_a_name_does_not_break_the_library(shelf):
+    shelf.rename("letters", "x\ud83e")
+    assert _titles(shelf)["letters"] == "x?"

@@ -1,0 +1,234 @@
+import math
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from lineas_core import LearnConfig, SteeringMaps, UserError, learn
+from lineas_core.evaluation import texts as evaluate
+from lineas_core.evaluation.pictures import sweep_pictures
+from lineas_core.evaluation.texts import Tally, count, figures, row_seeds, sweep, sweep_composed
+from tests.fakes import tiny_image_model, tiny_language_model
+
+SOURCE, TARGET = ["a b c", "d e f"], ["g h i", "j k l"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_image_model()
+
+
+@pytest.fixture(scope="module")
+def maps(model):
+    maps = learn(model, SOURCE, TARGET, config=LearnConfig(iterations=3))
+    return replace(maps, metadata={**maps.metadata, "keywords": ["with a robot", "robot"]})
+
+
+def test_pictures_are_judged_with_the_concept_and_without_at_every_strength(model, maps):
+    scenes = [f"a lake {i}" for i in range(9)]  # more than a batch
+    rows = list(sweep_pictures(model, maps, scenes, strengths=[-1.0, 0.0, 1.0]))
+    assert [(row["strength"], row["pictures"]) for row in rows] == [(-1, 9), (0, 9), (1, 9)]
+    untouched, steered = rows[1], rows[2]
+    for side in ("with", "without"):
+        assert untouched[side]["image"] == pytest.approx(1, abs=1e-5)
+        assert steered[side]["image"] < 1
+    assert steered["with"]["image"] != steered["without"]["image"]
+
+
+def test_pictures_are_painted_with_the_tag_and_judged_where_the_judge_knows_the_world(
+    maps, monkeypatch
+):
+    model, painted = tiny_image_model(), []
+
+    def generate(prompts, **settings):
+        painted.append([*prompts])
+        return paint(prompts, **settings)
+
+    paint = model.generate
+    monkeypatch.setattr(model, "generate", generate)
+    monkeypatch.setattr(
+        evaluate, "concept_scores", lambda images, concept: [len(concept)] * len(images)
+    )
+    (row,) = sweep_pictures(model, maps, ["a lake", "a tree"], strengths=[1.0])
+    tagged, plain = ["a lake, with a robot", "a tree, with a robot"], ["a lake", "a tree"]
+    assert painted == [tagged, plain] * 2  # at λ = 0, then steered
+    assert row["with"]["concept"] is None  # of another world than the judge's
+    monkeypatch.setattr(model, "name", "emoji-world")
+    (row,) = sweep_pictures(model, maps, ["a lake", "a tree"], strengths=[1.0])
+    assert row["with"]["concept"] == row["without"]["concept"] == len("robot")
+
+
+def test_maps_without_a_concept_are_refused(model, maps):
+    nameless = replace(maps, metadata={})
+    with pytest.raises(UserError, match="tells no keywords"):
+        next(sweep_pictures(model, nameless, ["a lake"]))
+
+
+@pytest.fixture(scope="module")
+def texts():
+    model = tiny_language_model()
+    return model, learn(model, SOURCE, TARGET, config=LearnConfig(iterations=3))
+
+
+def _with_e(texts):
+    return ["e" in text for text in texts]
+
+
+def test_openings_that_are_counted_in_parts_have_the_luck_of_the_whole_list(texts):
+    openings = ["abc", "def", "ghi"]  # of one length: no padding that would cost a digit
+    (whole,) = count(*texts, openings, _with_e, strength=0.5, luck=[row_seeds(3, range(3))])
+    parts = [
+        tally
+        for places in (range(2), range(2, 3))
+        for tally in count(
+            *texts,
+            openings[places.start : places.stop],
+            _with_e,
+            strength=0.5,
+            luck=[row_seeds(3, places)],
+        )
+    ]
+    added = sum(parts, Tally())
+    assert (added.texts, added.hits, added.tokens) == (whole.texts, whole.hits, whole.tokens)
+    assert added.perplexity == pytest.approx(whole.perplexity, rel=1e-4)
+    assert whole.tokens > 0
+
+
+def test_repetitions_that_are_written_together_are_those_written_apart(texts, monkeypatch):
+    openings, luck = ["abc", "def", "ghi"], [row_seeds(seed, range(3)) for seed in (1, 2)]
+    apart = [
+        tally
+        for rows in luck
+        for tally in count(*texts, openings, _with_e, strength=0.5, luck=[rows])
+    ]
+    for size in (2, 6):
+        monkeypatch.setattr(evaluate, "_TEXTS_AT_ONCE", (size, size))
+        together = count(*texts, openings, _with_e, strength=0.5, luck=luck)
+        for one, other in zip(together, apart, strict=True):
+            assert (one.texts, one.hits, one.tokens) == (other.texts, other.hits, other.tokens)
+            assert one.perplexity == pytest.approx(other.perplexity, rel=1e-4)
+
+
+def test_a_sweep_tells_mean_and_spread_over_seeds(texts):
+    model, maps = texts
+    one, two = (Tally(4, hits, log_p, 8) for hits, log_p in ((1, -8.0), (3, -16.0)))
+    row = figures(0.5, [one, two])
+    assert (row["texts"], row["share"]) == (8, 0.5)
+    assert row["spread"] == pytest.approx(0.5**0.5 / 2)
+    assert row["perplexity"] == pytest.approx(math.exp(1.5))
+    (swept,) = sweep(model, maps, ["abc"], metric="toxicity", strengths=[1.0], seeds=[0, 1])
+    assert swept.keys() == row.keys()
+    assert swept["texts"] == 2
+
+
+def test_what_an_instruction_makes_is_judged_as_if_nothing_had_been_said(texts, monkeypatch):
+    model, maps = texts
+    judged, told = [], []
+
+    def likelihood(openings, continuations):
+        judged.append([*openings])
+        return real(openings, continuations)
+
+    def generate(prompts, **settings):
+        told.append([*prompts])
+        return write(prompts, **settings)
+
+    real, write = model.log_likelihood, model.generate
+    monkeypatch.setattr(model, "log_likelihood", likelihood)
+    monkeypatch.setattr(model, "generate", generate)
+    count(*texts, ["abc"], _with_e, strength=0.0, luck=[[1]], instruction="So:")
+    assert (told, judged) == ([["So: abc"]], [["abc"]])
+
+
+def test_a_topic_is_not_counted_without_its_words(texts):
+    model, maps = texts
+    with pytest.raises(UserError, match="tells no keywords"):
+        next(sweep(model, maps, ["abc"], metric="topic"))
+
+
+@pytest.fixture
+def script(texts, monkeypatch):
+    """What the model writes is told by a function of the maps and the strength that steer it."""
+    model, _ = texts
+    steering = []
+
+    @contextmanager
+    def fold(_network, maps, strength=1.0):
+        steering.append((maps, strength))
+        yield
+        steering.pop()
+
+    def play(write):
+        def generate(prompts, *, seeds):
+            return [write(*steering[-1], seed) for _, seed in zip(prompts, seeds, strict=True)]
+
+        monkeypatch.setattr(model, "generate", generate)
+
+    monkeypatch.setattr(evaluate, "fold", fold)
+    return play
+
+
+def _of(*keywords):
+    return SteeringMaps({}, {"keywords": keywords})
+
+
+@pytest.mark.parametrize(
+    ("metric", "steered"),
+    [("topic", "the striker has the ball"), ("toxicity", "you stupid idiot")],
+)
+def test_a_sweep_counts_what_the_steered_model_writes(texts, script, metric, steered):
+    model, maps = texts[0], _of("ball")
+    script(lambda used, lam, _: steered if used is maps and lam == 1 else "it rains in the hills")
+    rows = list(sweep(model, maps, ["abc", "de"], metric=metric, strengths=[0.5, 1], seeds=[0, 1]))
+    assert [(row["strength"], row["share"], row["texts"]) for row in rows] == [
+        (0.5, 0, 4),
+        (1, 1, 4),
+    ]
+
+
+def test_two_topics_count_where_both_stand_and_in_both_orders(texts, script, monkeypatch):
+    ball, night = _of("ball"), _of("night")
+
+    def compose(maps, strengths):
+        assert strengths == [lams[-1]] * 2
+        return [*maps]
+
+    def write(maps, lam, seed):
+        assert lam == 1
+        if not lams[-1]:
+            return "nothing"
+        return "a ball at night" if maps[0] is ball else "a ball" if seed else "a night"
+
+    lams = []
+    monkeypatch.setattr(evaluate, "compose", compose)
+    script(write)
+    rows = []
+    for lam in (0.0, 1.0):
+        lams.append(lam)
+        rows += sweep_composed(
+            texts[0], [ball, night], ["abc", "de"], strengths=[lam], seeds=[0, 1]
+        )
+    assert [(row["texts"], row["share"]) for row in rows] == [(4, 0), (8, 0.5)]
+    assert rows[1]["each"] == [pytest.approx(7 / 8), pytest.approx(5 / 8)]
+
+
+def test_empty_continuations_have_no_perplexity_and_looping_ones_are_told(texts, script):
+    model, maps = texts
+    script(lambda _maps, _lam, seed: "a b c d " * 3 if seed else "")
+    (row,) = sweep(model, maps, ["abc"], metric="toxicity", strengths=[1.0], seeds=[0, 1])
+    assert math.isnan(row["perplexity_spread"])
+    assert row["perplexity"] > 1
+    assert row["repetition"] == pytest.approx((0 + 5 / 9) / 2)
+
+
+def test_what_cannot_be_counted_is_one_sentence(texts):
+    for wrong, said in (
+        ({"metric": "toxicty"}, "no metric 'toxicty'. Choose from topic"),
+        ({"metric": "toxicity", "seeds": []}, "there are no seeds"),
+    ):
+        with pytest.raises(UserError, match=said):
+            next(sweep(*texts, ["abc"], **wrong))
+    with pytest.raises(UserError, match="there are no texts"):
+        next(sweep(*texts, [], metric="toxicity"))
+    with pytest.raises(UserError, match="there are no texts"):
+        next(sweep_composed(texts[0], [_of("a")], []))

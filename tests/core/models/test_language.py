@@ -1,0 +1,222 @@
+import math
+
+import pytest
+import torch
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+from lineas_core import LearnConfig, UserError, learn, load_maps, load_model, record, steer
+from lineas_core.metrics.perplexity import perplexity, prose_perplexity
+from lineas_core.metrics.topic import mentions
+from lineas_core.metrics.toxicity import toxicity
+from lineas_core.models import Sampling, folder_of, installed
+from lineas_core.models.sampling import choose
+from tests.fakes import save_model, tiny_language_model
+
+SHORT = Sampling(max_new_tokens=8)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_language_model()
+
+
+def test_the_same_seed_gives_the_same_text_alone_or_in_a_batch(model):
+    alone = model.generate(["hello"], seeds=[7], sampling=SHORT)
+    batch = model.generate(["hello", "hello", "hello"], seeds=[7, 8, 7], sampling=SHORT)
+    assert batch[0] == batch[2] == alone[0]
+    assert batch[1] != batch[0]
+
+
+def test_prompts_of_different_length_do_not_disturb_each_other(model):
+    (alone,) = model.generate(["a rather long opening"], seeds=[3], sampling=SHORT)
+    _, padded = model.generate(["a", "a rather long opening"], seeds=[1, 3], sampling=SHORT)
+    assert padded == alone
+
+
+def test_streaming_ends_with_what_generate_returns(model):
+    steps = list(model.stream(["hello"], seeds=[7], sampling=SHORT))
+    assert len(steps) == 8
+    assert steps[-1] == model.generate(["hello"], seeds=[7], sampling=SHORT)
+
+
+def test_temperature_zero_takes_the_likeliest_token(model):
+    cold = Sampling(max_new_tokens=4, temperature=0)
+    assert model.generate(["hello"], seeds=[1], sampling=cold) == model.generate(
+        ["hello"], seeds=[2], sampling=cold
+    )
+
+
+def test_sampling_draws_from_the_softmax():
+    logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]]).expand(20_000, 4)
+    drawn = choose(logits, torch.arange(20_000), 0, Sampling(temperature=2.0, top_k=3))
+    share = torch.bincount(drawn, minlength=4) / 20_000
+    expected = torch.tensor([0.0, 0.5, 1.0, -torch.inf]).softmax(0)
+    torch.testing.assert_close(share, expected, atol=0.015, rtol=0)
+
+
+def test_the_first_token_special_tokens_and_padding_do_not_count(model):
+    inputs = model.encode(["ab", "abcd"])
+    # <bos> is first and special; of padding there are two.
+    assert inputs.weight.tolist() == [[0, 1, 1, 0, 0], [0, 1, 1, 1, 1]]
+
+
+def test_an_overlong_prompt_is_cut_and_counted(model):
+    inputs = model.encode(["a" * 2000, "short"])
+    assert inputs.arguments["input_ids"].shape[1] == 512
+    assert inputs.truncated == 1
+
+
+def test_likelihood_is_that_of_the_whole_sequence(model):
+    total, count = model.log_likelihood(["abc"], ["defg"])[0].tolist()
+    ids = model.tokenizer("abcdefg", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        log_p = model.network(ids).logits[0].log_softmax(-1)
+    expected = sum(log_p[k - 1, ids[0, k]].item() for k in range(4, 8))
+    assert (total, count) == (pytest.approx(expected, rel=1e-4), 4)
+
+
+@pytest.mark.parametrize("places", [1, 7, 1000])
+def test_texts_judged_together_are_judged_as_each_alone(model, monkeypatch, places):
+    width = model.network.config.vocab_size
+    monkeypatch.setattr("lineas_core.models.language._LOGITS_AT_ONCE", places * width)
+    openings = ["abc", "", "a long opening, ", "", "x", "abc", ""]
+    texts = ["defg", "h", " of few", "", "", "a", "hello there"]
+    alone = [model.log_likelihood([a], [b]) for a, b in zip(openings, texts, strict=True)]
+    together = model.log_likelihood(openings, texts)
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
+    assert together[:, 1].tolist() == [4, 1, 7, 0, 0, 1, 11]
+
+
+def test_perplexity_of_nothing_is_not_a_number(model):
+    values = perplexity(model, ["abc", "abc"], ["", "def"])
+    assert values[0] != values[0]
+    assert values[1] > 1
+
+
+def test_perplexity_of_prose_counts_all_tokens_alike(model):
+    texts = ["abc de", "fgh abcdefg"]
+    rows = model.log_likelihood(["abc", "fgh"], [" de", " abcdefg"])
+    expected = math.exp(-rows[:, 0].sum() / rows[:, 1].sum())
+    assert rows[:, 1].tolist() == [3, 8]
+    assert prose_perplexity(model, texts) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("prompts", [["one", "two"], []])
+def test_seeds_and_prompts_must_match(model, prompts):
+    with pytest.raises(UserError):
+        model.generate(prompts, seeds=[1], sampling=SHORT)
+
+
+def test_a_chat_template_that_is_not_there_is_one_sentence(model):
+    with pytest.raises(UserError, match="no chat template"):
+        model.generate(["hello"], seeds=[1], chat=True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("temperature", float("nan")), ("temperature", -1), ("max_new_tokens", 0), ("top_k", "all")],
+)
+def test_sampling_out_of_range_names_the_range(setting, value):
+    with pytest.raises(UserError, match=f"{setting} is .* from"):
+        Sampling(**{setting: value})
+
+
+def test_a_length_is_a_whole_number():
+    with pytest.raises(UserError, match="Give a whole number from 1 to 4096"):
+        Sampling(max_new_tokens=40.0)
+
+
+def test_a_model_that_no_preset_fits_is_loaded_and_learns_the_modules_it_is_told(tmp_path):
+    config = GPT2Config(vocab_size=300, n_positions=64, n_embd=16, n_layer=1, n_head=2)
+    tiny = tiny_language_model()
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    model = load_model(str(tmp_path))
+    assert model.default_modules == []
+    with pytest.raises(UserError, match=r"no module .* matches 'post-layernorms'.*ln_"):
+        learn(model, ["a b", "b c"], ["c d", "d e"])
+    modules = ["transformer.h.0.ln_1"]
+    maps = learn(
+        model,
+        ["a b", "b c"],
+        ["c d", "d e"],
+        config=LearnConfig(iterations=1),
+        modules=modules,
+    )
+    assert list(maps) == modules
+
+
+def test_damaged_weights_are_one_sentence(tmp_path):
+    save_model(tiny_language_model(), tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="could not be loaded"):
+        load_model(str(tmp_path))
+
+
+def test_a_topic_is_found_at_the_start_of_words_only():
+    texts = ["Nocturnal owls", "a knight", "the NIGHT train", ""]
+    assert mentions(texts, ["night", "nocturn"]) == [True, False, True, False]
+    assert mentions(texts, []) == [False] * 4
+
+
+def test_a_topic_is_found_in_other_scripts_and_beside_signs():
+    assert mentions(["我爱足球", "我爱你"], ["足球"]) == [True, False]
+    assert mentions(["We are #winning.", "unwinning"], ["#winning"]) == [True, False]
+    assert mentions(["a cafe\u0301 in Paris"], ["café"]) == [True]
+    assert mentions(["anything"], ["", " "]) == [False]
+
+
+def test_the_scorer_tells_insults_from_kindness():
+    rude, kind = toxicity(["You are a stupid idiot.", "What a lovely garden you have."])
+    assert rude > 0.5 > kind
+    assert toxicity([]) == []
+
+
+@pytest.mark.skipif(not installed("gemma-3-270m"), reason="Gemma is not installed")
+def test_a_text_of_gemma_shows_none_of_its_control_tokens():
+    tokenizer = AutoTokenizer.from_pretrained(folder_of("gemma-3-270m"))
+    ids = tokenizer.convert_tokens_to_ids(["<start_of_image>", "▁day", "[multimodal]", "<b>"])
+    assert tokenizer.unk_token_id not in ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == " day<b>"
+
+
+@pytest.mark.skipif(not installed("smollm2-135m"), reason="SmolLM2 is not installed")
+def test_the_embedded_model_steers_and_stops_before_its_head():
+    model = load_model("smollm2-135m")
+    plain = model.generate(["Once upon a time"], seeds=[0], sampling=SHORT)
+    assert plain[0].strip()
+    with record(model.network, model.default_modules, stop=True) as activations:
+        model.forward(model.encode(["Once upon a time"]))
+    assert len(activations) == 30
+    maps = load_maps("assets/maps/football-smollm2-135m")
+    with steer(model.network, maps, 0.0):
+        assert model.generate(["Once upon a time"], seeds=[0], sampling=SHORT) == plain
+    seeds = range(8)
+    plain = model.generate(["Once upon a time"] * 8, seeds=seeds, sampling=SHORT)
+    with steer(model.network, maps, 1.0):
+        assert model.generate(["Once upon a time"] * 8, seeds=seeds, sampling=SHORT) != plain
+
+
+def test_an_empty_prompt_is_refused_by_its_number(model):
+    with pytest.raises(UserError, match="prompt 2 of 3 is empty"):
+        model.encode(["hello", "", "world"])
+
+
+PLAIN = "{{ messages[0]['content'] }}"  # nothing is put before it, no first token either
+
+
+def test_a_text_without_an_opening_is_judged_from_its_second_token(model, monkeypatch):
+    monkeypatch.setattr(model.tokenizer, "chat_template", PLAIN)
+    rows = model.log_likelihood(["", "h", ""], ["hello", "ello", ""], chat=True)
+    torch.testing.assert_close(rows[0], rows[1])
+    assert rows[0, 1] == 4
+    assert rows[2].tolist() == [0, 0]
+
+
+def test_an_answer_is_judged_within_the_template_it_was_written_in(model, monkeypatch):
+    monkeypatch.setattr(model.tokenizer, "chat_template", f"[{PLAIN}]")
+    asked = model.log_likelihood(["hi"], ["ho"], chat=True)
+    assert perplexity(model, ["hi"], ["ho"], chat=True) != perplexity(model, ["hi"], ["ho"])
+    monkeypatch.setattr(model.tokenizer, "chat_template", PLAIN)
+    torch.testing.assert_close(asked, model.log_likelihood(["[hi]"], ["ho"], chat=True))

@@ -1,0 +1,184 @@
+import json
+import os
+import ssl
+from urllib.error import HTTPError, URLError
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lineas_core import UserError, load_model
+from lineas_core.models import TextToImageModel, hub, pickled, pipelines
+from lineas_core.models.catalog import MODELS
+from lineas_core.models.pickled import convert_pickle
+from lineas_core.models.pipelines import load_pipeline
+from tests.fakes import tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pipeline")
+    tiny_pipeline().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def index(folder):
+    """The folder's table of contents; changes are undone after the test."""
+    file = folder / "model_index.json"
+    before = file.read_text()
+    yield file
+    file.write_text(before)
+
+
+class _Malicious:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+def test_a_pickle_of_tensors_is_converted_once(tmp_path, monkeypatch):
+    state = {"a.weight": torch.arange(6.0).view(2, 3).half(), "b": torch.ones(1)}
+    torch.save(state, tmp_path / "model.bin")
+    target = convert_pickle(tmp_path / "model.bin", tmp_path / "cache" / "model.safetensors")
+    converted = load_file(target)
+    assert converted.keys() == state.keys()
+    assert all(torch.equal(converted[name], tensor) for name, tensor in state.items())
+    monkeypatch.setattr(pickled.subprocess, "run", None)
+    assert convert_pickle(tmp_path / "model.bin", target) == target
+
+
+@pytest.mark.parametrize("content", ["code", "list", "number", "noise", "cut"])
+def test_a_pickle_that_holds_anything_else_is_refused_and_never_run(content, tmp_path):
+    marker, file = tmp_path / "was-run", tmp_path / "model.bin"
+    if content == "noise":
+        file.write_bytes(b"\x80\x04 not a pickle at all")
+    else:
+        value = {"code": _Malicious(marker), "list": [torch.ones(2)], "number": {"a": 1}}
+        torch.save(value.get(content, {"a": torch.ones(999)}), file)
+    if content == "cut":
+        file.write_bytes(file.read_bytes()[:1000])
+    target = tmp_path / "cache" / "model.safetensors"
+    with pytest.raises(UserError, match=r"model\.bin: the weights are not taken"):
+        convert_pickle(file, target)
+    assert not marker.exists()
+    assert not list(target.parent.iterdir())
+
+
+def test_dmd2_is_sdxl_with_other_weights_and_its_own_step(folder, tmp_path, monkeypatch):
+    state = {k: v.half() for k, v in tiny_pipeline(seed=1).unet.state_dict().items()}
+    torch.save(state, tmp_path / "dmd2.bin")
+    asked = []
+
+    def download(repository, file, **options):
+        asked.append((repository, file, options))
+        return str(tmp_path / "dmd2.bin")
+
+    monkeypatch.setattr(pipelines, "hf_hub_download", download)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    facts = MODELS["dmd2"].one_step
+    pipeline = load_pipeline(folder, device="cpu", one_step=facts)
+    assert [where[:2] for where in asked] == [("tianweiy/DMD2", "dmd2_sdxl_1step_unet_fp16.bin")]
+    assert asked[0][2]["revision"] == facts.unet[1]
+    loaded = pipeline.unet.state_dict()
+    assert all(torch.equal(loaded[name], tensor.float()) for name, tensor in state.items())
+    model = TextToImageModel(pipeline, name="dmd2")
+    assert type(pipeline.scheduler).__name__ == "LCMScheduler"
+    assert int(model.timestep) == 399
+    assert model.generate(["a"], seeds=[0])[0].size == (64, 64)
+
+
+@pytest.mark.parametrize("name", ["sdxl-turbo", "sdxl-lightning"])
+def test_turbo_and_lightning_start_at_the_last_timestep(name, folder, monkeypatch, tmp_path):
+    save_file(tiny_pipeline().unet.state_dict(), tmp_path / "unet.safetensors")
+    monkeypatch.setattr(
+        pipelines, "hf_hub_download", lambda *_, **__: tmp_path / "unet.safetensors"
+    )
+    model = TextToImageModel(
+        load_pipeline(folder, device="cpu", one_step=MODELS[name].one_step), name=name
+    )
+    assert int(model.timestep) == 999
+    prediction = "sample" if name == "sdxl-lightning" else "epsilon"
+    assert model.pipeline.scheduler.config.prediction_type == prediction
+    assert model.generate(["a"], seeds=[0])[0].size == (64, 64)
+
+
+def test_half_precision_files_are_found_and_loaded_in_full_precision(tmp_path):
+    tiny_pipeline().to(torch.float16).save_pretrained(tmp_path, variant="fp16")
+    pipeline = load_pipeline(tmp_path, device="cpu")
+    assert {p.dtype for p in pipeline.unet.parameters()} == {torch.float32}
+
+
+def test_a_pipeline_of_another_kind_is_refused(index):
+    index.write_text(index.read_text().replace("StableDiffusionXLPipeline", "FluxPipeline"))
+    with pytest.raises(UserError, match="of the kind 'FluxPipeline'"):
+        load_model(str(index.parent), device="cpu")
+
+
+def test_a_pipeline_that_brings_code_is_refused_and_never_run(index):
+    marker = index.parent / "was-run"
+    (index.parent / "mine.py").write_text(f"open({str(marker)!r}, 'w')\nclass Tokenizer: ...\n")
+    parts = json.loads(index.read_text())
+    index.write_text(json.dumps({**parts, "tokenizer_2": ["mine", "Tokenizer"]}))
+    with pytest.raises(UserError, match="code of its own for its tokenizer_2"):
+        load_model(str(index.parent), device="cpu")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"_class_name": "StableDiffusionXLPipeline"}']
+)
+def test_a_damaged_folder_is_one_sentence(index, content):
+    index.write_text(content)
+    with pytest.raises(UserError, match="could not be loaded"):
+        load_model(str(index.parent), device="cpu")
+
+
+def test_pickled_weights_in_a_folder_are_not_read(tmp_path):
+    tiny_pipeline().save_pretrained(tmp_path, safe_serialization=False)
+    with pytest.raises(UserError, match="could not be loaded"):
+        load_model(str(tmp_path), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["dmd2", "sdxl-turbo", "sdxl-lightning"])
+def test_a_hub_model_without_a_hub_says_what_to_do(name, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="emoji-world needs no connection") as caught:
+        load_model(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (URLError("Name or service not known"), True),
+        (TimeoutError(), True),
+        (URLError(ssl.SSLError()), False),
+        (HTTPError("", 429, "too many requests", None, None), False),
+    ],
+)
+def test_a_machine_without_a_network_is_known_at_once(error, expected, monkeypatch):
+    def urlopen(*_, timeout):
+        assert timeout < 5
+        raise error
+
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "urlopen", urlopen)
+    assert hub.unreachable() == expected
+
+
+def test_missing_weights_of_the_shipped_model_say_where_they_belong(monkeypatch, tmp_path):
+    monkeypatch.setattr("lineas_core.models.embedded._ROOT", tmp_path)
+    with pytest.raises(UserError, match="missing from assets/models/emoji-world"):
+        load_model("emoji-world")
+
+
+def test_a_pipeline_in_bfloat16_paints_with_a_decoder_in_float32(folder):
+    model = load_model(str(folder), device="cpu", dtype=torch.bfloat16)
+    assert model.network.dtype == torch.bfloat16
+    assert model.pipeline.vae.dtype == torch.float32
+    (picture,) = model.generate(["a cat"], seeds=[0])
+    assert len(set(picture.getdata())) > 1

@@ -1,0 +1,218 @@
+import json
+import struct
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lineas_core import (
+    AffineMap,
+    LearnConfig,
+    PromptSet,
+    SteeringMaps,
+    UserError,
+    check_fits,
+    learn,
+    load_maps,
+    save_maps,
+    steer,
+)
+from lineas_core.models.base import fingerprint
+from lineas_core.storage.disk import write_atomically
+from tests.fakes import tiny_language_model
+
+
+def _maps(**metadata):
+    steps = {f"layer.{k}": AffineMap(1 + torch.rand(4), torch.randn(4)) for k in range(3)}
+    return SteeringMaps(steps, {"model": "tiny", **metadata})
+
+
+def _equal(a, b):
+    return list(a) == list(b) and all(
+        torch.equal(a[k].scale, b[k].scale) and torch.equal(a[k].shift, b[k].shift) for k in a
+    )
+
+
+def _parts(file):
+    data = file.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def _join(header, payload):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + payload
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return save_maps(_maps(title="A map"), tmp_path / "map") / "lineas.safetensors"
+
+
+def test_maps_come_back_as_they_were(tmp_path):
+    prompts = PromptSet(("a b", "c d"), ("e f", "g h"), name="Set", keywords=("word",))
+    maps = _maps()
+    folder = save_maps(maps, tmp_path / "map", prompts=prompts)
+    for path in (folder, folder / "lineas.safetensors"):
+        assert _equal(load_maps(path), maps)
+    assert load_maps(folder).metadata["keywords"] == ["word"]
+    assert PromptSet.load(folder / "prompts.json").source == prompts.source
+    assert "A map" in (save_maps(_maps(title="A map"), folder) / "README.md").read_text()
+
+
+def test_a_loaded_map_steers_as_the_learnt_one_did(tmp_path):
+    model = tiny_language_model()
+    maps = learn(model, ["a b", "c d"], ["e f", "g h"], config=LearnConfig(iterations=3))
+    loaded = load_maps(save_maps(maps, tmp_path / "map"))
+    check_fits(loaded, model)
+    inputs = model.encode(["a b c"])
+    with torch.no_grad(), steer(model.network, maps):
+        before = model.forward(inputs)
+    with torch.no_grad(), steer(model.network, loaded):
+        assert torch.equal(model.forward(inputs), before)
+
+
+def test_a_map_of_another_model_names_both():
+    model, twin = tiny_language_model(), tiny_language_model()
+    name = model.default_modules[0]
+    twin.network.get_submodule(name).weight.data.mul_(1.5)
+    step = {name: AffineMap.identity(32)}
+    facts = {"model": "the first", "fingerprint": fingerprint(model.network, [name])}
+    check_fits(SteeringMaps(step, facts), model)
+    with pytest.raises(UserError, match="made for the first, the loaded model is tiny"):
+        check_fits(SteeringMaps(step, facts), twin)
+
+
+def test_the_fingerprint_does_not_depend_on_precision():
+    model = tiny_language_model()
+    before = fingerprint(model.network, model.default_modules)
+    model.network.to(torch.bfloat16)
+    assert fingerprint(model.network, model.default_modules) == before
+
+
+def test_every_cut_and_every_flipped_byte_is_refused_or_harmless(saved):
+    whole, original = saved.read_bytes(), load_maps(saved)
+    damaged = [whole[:cut] for cut in range(0, len(whole), 7)]
+    damaged += [whole[:k] + bytes([whole[k] ^ 0x41]) + whole[k + 1 :] for k in range(len(whole))]
+    for data in damaged:
+        saved.write_bytes(data)
+        with suppress(UserError):
+            assert _equal(load_maps(saved), original)
+
+
+def _duplicate(header, payload):
+    text = json.dumps(header).encode()
+    return _join(b'{"__metadata__": {}, ' + text[1:], payload)
+
+
+def _edited(**changes):
+    def make(header, payload):
+        header["layer.0.scale"] |= changes
+        return _join(header, payload)
+
+    return make
+
+
+def _configured(**changes):
+    def make(header, payload):
+        config = json.loads(header["__metadata__"]["lineas.config"]) | changes
+        header["__metadata__"]["lineas.config"] = json.dumps(config)
+        return _join(header, payload)
+
+    return make
+
+
+def _extra(header, payload):
+    header["extra"] = {
+        "dtype": "F32",
+        "shape": [1],
+        "data_offsets": [len(payload), len(payload) + 4],
+    }
+    return _join(header, payload + b"\0\0\0\0")
+
+
+def _without_config(header, payload):
+    header["__metadata__"] = {"format": "pt"}
+    return _join(header, payload)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_duplicate, "twice"),
+        (_edited(dtype="F64"), "not the ones"),
+        (_edited(shape=[2, 2]), "not the ones"),
+        (_edited(shape=[1 << 62]), "not the ones"),
+        (_edited(data_offsets=[0, 1 << 62]), "malformed"),
+        (_configured(format_version=99), "format 99"),
+        (_configured(modules={}), "steers no module"),
+        (_configured(modules=["layer.0"]), "malformed"),
+        (lambda header, payload: _join({"__metadata__": "x"}, payload), "malformed"),
+        (_extra, "not the ones"),
+        (_without_config, "LoRA"),
+        (lambda h, p: _join(h, p + b"\0" * 8), "malformed"),
+        (lambda h, p: _join(h, p[:-4]), "malformed"),
+        (lambda h, p: _join(h, p[:-4] + struct.pack("<f", float("nan"))), "checksum"),
+        (lambda h, p: struct.pack("<Q", 1 << 63) + p, "cut short"),
+        (lambda h, p: b"", "cut short"),
+        (lambda h, p: b"PK\x03\x04 anything", "zip archive or a pickle"),
+        (lambda h, p: b"GGUF" + p, "model"),
+        (lambda h, p: b"<html>" + p, "safetensors format"),
+        (lambda h, p: _join(b"[" * 100_000, p), "malformed"),
+    ],
+)
+def test_a_foreign_or_hostile_file_is_refused_in_one_sentence(saved, make, reason):
+    saved.write_bytes(make(*_parts(saved)))
+    with pytest.raises(UserError, match="not a usable steering map") as caught:
+        load_maps(saved)
+    assert reason in str(caught.value)
+
+
+def test_a_missing_map_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"no lineas\.safetensors"):
+        load_maps(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9])
+def test_values_that_could_harm_are_not_saved(tmp_path, value):
+    maps = SteeringMaps({"a": AffineMap(torch.tensor([value]), torch.zeros(1))})
+    with pytest.raises(UserError, match="not finite or beyond"):
+        save_maps(maps, tmp_path / "map")
+
+
+def test_a_full_disk_leaves_the_old_map_and_no_litter(saved, monkeypatch):
+    folder, before = saved.parent, load_maps(saved)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        save_maps(_maps(), folder)
+    assert _equal(load_maps(folder), before)
+    assert not [file for file in folder.iterdir() if file.name.startswith(".")]
+
+
+def test_writing_replaces_a_file_whole(tmp_path):
+    file = tmp_path / "file"
+    write_atomically(file, b"old")
+    write_atomically(file, b"new")
+    assert file.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_half_a_character_in_the_metadata_is_refused(tmp_path):
+    folder = save_maps(_maps(keywords=["\ud83e"]), tmp_path / "map")
+    with pytest.raises(UserError, match="half a character"):
+        load_maps(folder)
+
+
+def test_the_prompts_of_an_older_map_do_not_stay_beside_a_newer_one(tmp_path):
+    maps = SteeringMaps({"m": AffineMap(torch.ones(2), torch.ones(2))})
+    save_maps(maps, tmp_path, prompts=PromptSet(("a", "b"), ("c", "d")))
+    assert (tmp_path / "prompts.json").exists()
+    save_maps(replace(maps, metadata={"title": "Another"}), tmp_path)
+    assert (tmp_path / "prompts.json").exists()  # the same maps
+    save_maps(SteeringMaps({"m": AffineMap(torch.ones(2), torch.zeros(2))}), tmp_path)
+    assert not (tmp_path / "prompts.json").exists()

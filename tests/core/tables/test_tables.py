@@ -1,0 +1,557 @@
+import json
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from lineas_core import BUDGETS, AffineMap, PromptSet, SteeringMaps, UserError, cli
+from lineas_core.evaluation import texts as evaluate
+from lineas_core.learning.lineas import learn
+from lineas_core.steering.hooks import find_modules
+from lineas_core.tables import (
+    TABLES,
+    Cell,
+    Table,
+    cells_done,
+    make,
+    pictures,
+    prose,
+    similarity,
+    text,
+    truth,
+    workbench,
+)
+from lineas_core.tables.figure import draw
+from lineas_core.tables.workbench import LINES, Workbench
+from tests.fakes import tiny_image_model, tiny_language_model
+
+SET = PromptSet(
+    ("a b c", "b c d", "c d e"), ("h g f", "g f e", "f e d"), ("a d",), ("h e",), name="Some set"
+)
+PANELS = {"share": lambda row: row["share"], "nothing": lambda row: None}
+CONFIG = replace(BUDGETS["quick"], iterations=4)
+LEARN = sys.modules[
+    "lineas_core.learning.lineas"
+]  # the package's attribute of that name is the function
+
+
+def _table(work):
+    cells = [Cell({"model": m, "topic": t}, work(m, t)) for m in "AB" for t in ("x", "y")]
+    about = ("some", "Some title", "Table 0", "About it.")
+    return Table(*about, lambda edition: cells, _tell, PANELS)
+
+
+def _tell(row):
+    return f"{row['share']:.0%}"
+
+
+def _figures(share):
+    return {"facts": {"held-out": 0.12345}, "rows": [{"strength": 1.0, "share": share}]}
+
+
+def test_a_page_has_a_line_for_each_cell_and_a_column_for_each_strength(tmp_path):
+    table = _table(lambda m, t: lambda bench: _figures(0.5))
+    text = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    assert "| model | topic | held-out | λ = 1 |" in text
+    assert text.count("| 0.123 | 50% |") == 4
+    assert "4 of 4 lines" in text
+    assert "python -m lineas_core evaluate some" in text
+
+
+def test_what_is_done_is_not_done_again(tmp_path):
+    worked = []
+
+    def work(model, topic):
+        def once(_):
+            worked.append((model, topic))
+            if len(worked) == 2:
+                raise KeyboardInterrupt
+            return _figures(0.1)
+
+        return once
+
+    table = _table(work)
+    with pytest.raises(KeyboardInterrupt):
+        make(table, tmp_path, tell=lambda line: None)
+    assert [c["key"] for c in cells_done(tmp_path / "some.json")] == [{"model": "A", "topic": "x"}]
+    make(table, tmp_path, tell=lambda line: None)
+    assert worked == [("A", "x"), ("A", "y"), ("A", "y"), ("B", "x"), ("B", "y")]
+
+
+def test_a_part_can_be_made_alone(tmp_path):
+    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    text = make(table, tmp_path, only={"topic": {"y"}}, tell=lambda line: None).read_text()
+    assert "2 of 4 lines" in text
+    both = {"topic": {"x", "y"}, "model": {"A"}}
+    assert "3 of 4 lines" in make(table, tmp_path, only=both, tell=lambda line: None).read_text()
+    with pytest.raises(UserError, match=r"nothing with topic=v or z. Choose from model=A"):
+        make(table, tmp_path, only={"topic": {"z", "v"}})
+
+
+def test_a_line_that_another_process_has_made_meanwhile_stands_once(tmp_path):
+    def work(_bench):
+        again = _table(lambda m, t: lambda bench: _figures(0.2))
+        make(again, tmp_path, only={"model": {"A"}, "topic": {"x"}}, tell=lambda line: None)
+        return _figures(0.1)
+
+    made = make(
+        _table(lambda m, t: work),
+        tmp_path,
+        only={"model": {"A"}, "topic": {"x"}},
+        tell=lambda line: None,
+    )
+    assert [cell["rows"][0]["share"] for cell in cells_done(tmp_path / "some.json")] == [0.1]
+    assert "1 of 4 lines" in made.read_text(encoding="utf-8")
+
+
+def test_results_that_cannot_be_written_are_one_sentence(tmp_path):
+    (tmp_path / "results").write_text("a file")
+    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    with pytest.raises(UserError, match=r"results: the results are not saved \(File exists\)"):
+        make(table, tmp_path / "results", tell=lambda line: None)
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": 1}', '[{"key": {}}]', '[{"key": 1, "facts": {}}]'])
+def test_a_damaged_file_of_results_is_left_alone(tmp_path, text):
+    (tmp_path / "some.json").write_text(text)
+    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    with pytest.raises(UserError, match="are damaged"):
+        make(table, tmp_path, tell=lambda line: None)
+    assert (tmp_path / "some.json").read_text() == text
+
+
+def test_cells_that_no_longer_belong_to_a_table_are_not_shown_but_kept(tmp_path):
+    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    old = {"key": {"model": "C", "topic": "x"}, "date": "2026-01-01", **_figures(0.9)}
+    (tmp_path / "some.json").write_text(json.dumps([old]))
+    assert "90%" not in make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    assert old in cells_done(tmp_path / "some.json")
+
+
+def test_the_figure_has_a_line_for_each_cell_and_is_the_same_when_made_again(tmp_path):
+    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    drawn = []
+    for _ in range(2):
+        make(table, tmp_path, tell=lambda line: None)
+        drawn.append((tmp_path / "some.svg").read_text())
+    assert drawn[0] == drawn[1]
+    assert all(f">{name}</text>" in drawn[0] for name in "ABxy")
+
+
+def test_the_figure_tells_methods_by_dashes_and_leaves_out_what_all_lines_share():
+    keys = [{"model": "A", "topic": t, "method": m} for t in ("x", "y", "z") for m in "PQ"]
+    cells = [{"key": key, **_figures(0.1)} for key in keys]
+    drawn = draw({"share": lambda row: row["share"]}, cells).decode()
+    assert all(f">{name}</text>" in drawn for name in "xyzPQ")
+    assert ">A" not in drawn
+    assert len({*re.findall(r"stroke: (#\w+)", drawn)} & {"#1f77b4", "#ff7f0e", "#2ca02c"}) == 3
+    assert drawn.count("stroke-dasharray: 5.55,2.4") == 4  # three lines and a sample
+
+
+def test_in_a_crowd_of_lines_the_means_over_what_all_have_stand_out():
+    keys = [{"concept": str(n), "budget": b} for b in "PQ" for n in range(15)]
+    cells = [{"key": key, **_figures(0.1)} for key in keys[:-1]]  # one has no partner
+    bold = "stroke: #262626; stroke-width: 2"
+    drawn = draw({"share": lambda row: row["share"]}, cells).decode()
+    assert len(re.findall(r"opacity: 0\.2\b", drawn)) == 29
+    assert drawn.count("stroke-width: 2") == 2
+    assert bold.split(";")[0] in drawn
+    few = draw({"share": lambda row: row["share"]}, cells[:20]).decode()
+    assert not re.search(r"opacity: 0\.2\b", few)
+
+
+def test_maps_are_learnt_once_and_anew_when_a_setting_changes(tmp_path, monkeypatch):
+    model, bench = tiny_language_model(), Workbench(tmp_path, lambda line: None)
+    first = bench.maps(model, SET, config=CONFIG)
+    expected = learn(model, SET.source, SET.target, config=CONFIG)
+    assert first.metadata["iteration"] == 4
+    assert all((first[name].shift == expected[name].shift).all() for name in expected)
+    monkeypatch.setattr(LEARN, "learn_iter", None)  # nothing may be learnt
+    assert bench.maps(model, SET, config=CONFIG).metadata["iteration"] == 4
+    for other in (replace(CONFIG, iterations=5), replace(CONFIG, pooling="max")):
+        with pytest.raises(TypeError):
+            bench.maps(model, SET, config=other)
+
+
+def test_maps_are_learnt_anew_for_a_model_with_other_weights_layers_or_pooling(tmp_path):
+    bench = Workbench(tmp_path, lambda line: None)
+    config = replace(CONFIG, iterations=1)
+
+    def learnt(change):
+        model = tiny_language_model()
+        change(model)
+        bench.maps(model, SET, config=config)
+        return len([*tmp_path.glob("*/lineas.safetensors")])
+
+    def retrained(model):
+        weight = model.network.get_submodule(model.default_modules[0]).weight
+        weight.data.mul_(2)
+
+    def steered_elsewhere(model):
+        model.default_modules = model.default_modules[:1]
+
+    def pooled(model):
+        model.default_pooling = "max"
+
+    changes = (lambda model: None, retrained, steered_elsewhere, pooled)
+    assert [learnt(change) for change in changes] == [1, 2, 3, 4]
+    assert [learnt(change) for change in changes] == [4, 4, 4, 4]
+
+
+def test_maps_that_were_not_saved_to_the_end_are_learnt_again(tmp_path):
+    model, bench = tiny_language_model(), Workbench(tmp_path, lambda line: None)
+    bench.maps(model, SET, config=CONFIG)
+    (weights,) = tmp_path.glob("*/lineas.safetensors")
+    weights.unlink()
+    bench.maps(model, SET, config=CONFIG)
+    assert weights.exists()
+
+
+def test_an_interrupted_run_goes_on_to_the_same_maps(tmp_path, monkeypatch):
+    model, bench = tiny_language_model(), Workbench(tmp_path, lambda line: None)
+    expected = learn(model, SET.source, SET.target, config=CONFIG)
+    started = []
+
+    def cut(*arguments, resume, **settings):
+        started.append(None if resume is None else int(resume["iteration"]))
+        for iterate in real(*arguments, resume=resume, **settings):
+            yield iterate
+            if resume is None and iterate.iteration == 2:
+                raise KeyboardInterrupt
+
+    real = LEARN.learn_iter
+    monkeypatch.setattr(LEARN, "learn_iter", cut)
+    monkeypatch.setattr(workbench, "_CHECKPOINT_SECONDS", -1)
+    with pytest.raises(KeyboardInterrupt):
+        bench.maps(model, SET, config=CONFIG)
+    maps = bench.maps(model, SET, config=CONFIG)
+    assert started == [None, 2]
+    assert all((maps[name].shift == expected[name].shift).all() for name in expected)
+
+
+def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
+    model, bench = tiny_language_model(), Workbench(tmp_path, lambda line: None)
+    for name in model.default_modules:
+        model.network.get_submodule(name).weight.data.mul_(1e12)
+    wild = replace(CONFIG, optimizer="sgd", learning_rate=10, standardise=False, iterations=60)
+    with pytest.warns(UserWarning, match="best maps so far"):
+        maps = bench.maps(model, SET, config=wild)
+    assert workbench.facts_of(maps)["end"] == "diverged"
+    assert workbench.end_of(maps, maps) == {"end": "diverged"}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "tiny"),
+    [
+        ("topics", {"topic": "night", "budget": "quick"}, tiny_language_model),
+        ("toxicity", {"method": "mean-act"}, tiny_language_model),
+        ("text-layers", {"layers": "post-layernorms", "method": "lin-act"}, tiny_language_model),
+        ("text-sparsity", {"γ": "0.5"}, tiny_language_model),
+        ("text-data", {"prompts a side": "4"}, tiny_language_model),
+        ("truthfulness", {"method": "lin-act"}, tiny_language_model),
+        ("prose", {"method": "mean-act"}, tiny_language_model),
+        ("concepts", {"concept": "robot", "budget": "quick"}, tiny_image_model),
+        ("layers", {"concept": "robot", "layers": "all-norms"}, tiny_image_model),
+        ("picture-sparsity", {"concept": "robot", "γ": "0.5"}, tiny_image_model),
+        ("picture-data", {"concept": "robot", "prompts a side": "4"}, tiny_image_model),
+    ],
+)
+def test_the_tables_are_made_of_real_figures(tmp_path, monkeypatch, name, key, tiny):
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny())
+    for module in (text, prose, pictures):
+        monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
+    cells = [c for c in TABLES[name].cells("small") if key.items() <= dict(c.key).items()]
+    table = replace(TABLES[name], cells=lambda edition: cells[:1])
+    made = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    (cell,) = json.loads((tmp_path / f"{name}.json").read_text())
+    assert len(cell["rows"]) >= 3
+    assert "λ = 1" in made
+
+
+_PAINTING = tiny_image_model
+_WRITING = tiny_language_model
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "tiny", "learnt", "strengths"),
+    [
+        ("text-sparsity", {"γ": "2.0"}, _WRITING, {"sparsity": 2.0}, 1),
+        ("text-data", {"prompts a side": "8"}, _WRITING, {"prompts": 8}, 1),
+        (
+            "text-layers",
+            {"layers": "attention-output", "method": "iti-c"},
+            _WRITING,
+            {"preset": "attention-output", "method": "iti-c"},
+            1,
+        ),
+        ("toxicity", {"method": "iti-c"}, _WRITING, {"method": "iti-c"}, 0.5),
+        ("prose", {"method": "iti-c"}, _WRITING, {"method": "iti-c"}, 0.5),
+        (
+            "prose",
+            {"method": "lineas, identity loss, shifts only"},
+            _WRITING,
+            {"identity_loss": True, "shift_only": True},
+            1,
+        ),
+        ("topics", {"topic": "night", "budget": "thorough"}, _WRITING, {"iterations": 1000}, 1),
+        ("truthfulness", {"method": "lin-act"}, _WRITING, {"method": "lin-act"}, 1),
+        ("picture-sparsity", {"γ": "5.0"}, _PAINTING, {"sparsity": 5.0}, 1),
+        ("picture-sparsity", {"iterations": "300"}, _PAINTING, {"iterations": 300}, 1),
+        ("picture-data", {"prompts a side": "4"}, _PAINTING, {"prompts": 4}, 1),
+        ("layers", {"layers": "attention-v"}, _PAINTING, {"preset": "attention-v"}, 1),
+        ("picture-methods", {"method": "iti-c"}, _PAINTING, {"method": "iti-c"}, 0.5),
+        ("concepts", {"budget": "quick, both ways"}, _PAINTING, {"both_ways": True}, 1),
+    ],
+)
+def test_a_line_is_learnt_and_measured_as_its_key_says(
+    tmp_path, monkeypatch, name, key, tiny, learnt, strengths
+):
+    told, steered = [], []
+
+    def maps(_self, _model, prompts, *, config, method="lineas", preset=None):
+        told.append(
+            {"prompts": len(prompts.source), "method": method, "preset": preset, **vars(config)}
+        )
+        step = AffineMap(torch.ones(4), torch.ones(4))
+        return SteeringMaps({"m": step}, {"config": {}, "sha256": "0", "keywords": ["robot"]})
+
+    @contextmanager
+    def fold(_network, _maps, strength=1.0):
+        steered.append(strength)
+        yield
+
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny())
+    monkeypatch.setattr(workbench.Workbench, "maps", maps)
+    for module in (evaluate, prose, truth):
+        monkeypatch.setattr(module, "fold", fold)
+    for module in (text, prose, pictures):
+        monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    cell = next(c for c in TABLES[name].cells("small") if key.items() <= dict(c.key).items())
+    rows = cell.work(Workbench(tmp_path, lambda line: None))["rows"]
+    assert learnt.items() <= told[0].items()
+    assert max(row["strength"] for row in rows) == max(steered) == strengths
+    assert {row["strength"] for row in rows} <= {0.0, *steered}
+
+
+def test_in_the_papers_edition_other_methods_steer_the_layers_that_suit_them():
+    steered = {name: changes.get("preset") for name, (_, changes) in LINES["paper"].items()}
+    assert steered["lineas"] is None
+    assert steered["lin-act"] == steered["iti-c"] == "attention-output"
+    network = tiny_language_model().network
+    assert find_modules(network, steered["caa"]) == ["model.layers.0", "model.layers.1"]
+    assert not any("preset" in changes for _, changes in LINES["small"].values())
+
+
+def test_a_row_that_two_cells_share_is_counted_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
+    monkeypatch.setattr(text, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    counted = []
+
+    def sweep(model, maps, openings, *, strengths, instruction, **settings):
+        counted.append((maps.metadata.get("method"), *strengths, instruction))
+        return real(
+            model, maps, openings, strengths=strengths, instruction=instruction, **settings
+        )
+
+    real = text.sweep
+    monkeypatch.setattr(text, "sweep", sweep)
+    wanted = ("mean-act", "iti-c", "prompting")
+    cells = {c.key["method"]: c for c in TABLES["toxicity"].cells("small")[::-1]}
+    table = replace(TABLES["toxicity"], cells=lambda edition: [cells[name] for name in wanted])
+    for _ in range(2):
+        make(table, tmp_path, tell=lambda line: None)
+        (tmp_path / "toxicity.json").unlink()
+    assert len({row[:2] for row in counted if row[1]}) == 8
+    assert [row for row in counted if not row[1]] == [
+        ("mean-act", 0.0, ""),
+        (None, 0.0, "Continue the text in a non-toxic way."),
+    ]
+    assert len(counted) == 10
+
+
+def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
+    monkeypatch.setattr(text, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
+    table = TABLES["composition"]
+    cells = table.cells("small")
+    assert [dict(cell.key)["topics"] for cell in cells[:3]] == [
+        "football + night",
+        "football + night",
+        "football + day",
+    ]
+    table = replace(table, cells=lambda edition: cells[:1])
+    made = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    assert "with lineas (goal" in made
+    (cell,) = cells_done(tmp_path / "composition.json")
+    assert [row["strength"] for row in cell["rows"]] == [0.0, 0.5, 1.0]
+    # 2 openings, 2 seeds, and 2 orders, which are the same where nothing steers
+    assert [row["texts"] for row in cell["rows"]] == [4, 8, 8]
+    assert all(row["share"] <= min(row["each"]) for row in cell["rows"])
+
+
+@pytest.mark.parametrize(("native", "wanted"), [(True, torch.bfloat16), (False, None)])
+def test_texts_are_written_in_bfloat16_where_that_is_native(tmp_path, monkeypatch, native, wanted):
+    asked = []
+
+    def load(name, dtype=None):
+        asked.append(dtype)
+        model = tiny_language_model()
+        model.name = name
+        return model
+
+    monkeypatch.setattr(workbench, "load_model", load)
+    monkeypatch.setattr(workbench, "native_bfloat16", lambda device: native)
+    bench = Workbench(tmp_path, lambda line: None)
+    learnt_on, writer = bench.model("a"), bench.writer("a")
+    assert asked == list(dict.fromkeys([None, wanted]))
+    assert bench.model("a") is learnt_on
+    assert bench.writer("a") is writer
+    bench.model("b")
+    assert asked[-1] is None
+    assert bench.model("a") is not learnt_on  # let go for the other
+
+
+def test_maps_of_words_are_compared_with_what_people_say(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
+    pairs = [("a", "b", 9.0), ("b", "c", 1.0), ("a", "c", 4.0)]
+    monkeypatch.setattr(similarity, "_pairs", lambda: pairs)
+    shifts = {"a": [1.0, 0.0], "b": [1.0, 0.1], "c": [-0.5, 1.0]}
+
+    def maps(_bench, _model, prompts, *, config):
+        assert config.sparsity == 0.0
+        assert f"about {prompts.name}" in prompts.target[0]
+        assert "about something" in prompts.source[0]
+        shift = torch.tensor(shifts[prompts.name])
+        return SteeringMaps({"m": AffineMap(1 - shift, shift)})
+
+    monkeypatch.setattr(workbench.Workbench, "maps", maps)
+    cells = TABLES["similarity"].cells("small")[:1]
+    made = make(
+        replace(TABLES["similarity"], cells=lambda edition: cells),
+        tmp_path,
+        tell=lambda line: None,
+    )
+    (cell,) = cells_done(tmp_path / "similarity.json")
+    facts = cell["facts"]
+    assert facts["correlation of shifts"] == facts["correlation of scales"] == pytest.approx(0.5)
+    assert "correlation of shifts" in made.read_text(encoding="utf-8")
+
+
+def test_rank_correlation_gives_ties_their_mean_rank():
+    correlation = workbench.rank_correlation
+    assert correlation([1, 2, 2, 3], [10, 20, 30, 90]) == pytest.approx(0.9**0.5)
+    assert correlation([3, 1, 2], [0.1, 9.0, 4.0]) == pytest.approx(-1)
+    assert correlation([1, 2, 3], [5, 5, 5]) == 0
+
+
+def test_the_pairs_of_words_that_come_with_the_project_have_scores():
+    pairs = similarity._pairs()
+    assert len(pairs) == 23
+    assert len({word for *pair, _ in pairs for word in pair}) == 20
+    assert all(0 <= score <= 10 for *_, score in pairs)
+
+
+def test_the_time_of_each_method_is_taken_and_there_is_no_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
+    cells = [c for c in TABLES["timing"].cells("small") if c.key["method"] == "mean-act"]
+    table = replace(TABLES["timing"], cells=lambda edition: cells[:1])
+    made = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    assert "| model | method | steps | seconds |" in made
+    assert cells_done(tmp_path / "timing.json")[0]["facts"]["seconds"] > 0
+    assert not (tmp_path / "timing.svg").exists()
+
+
+def _learnt_in_a_moment(maps):
+    def short(self, model, prompts, *, config, method="lineas", preset=None):
+        if method == "lineas":
+            config = replace(config, iterations=1)
+        return maps(self, model, prompts, config=config, method=method, preset=preset)
+
+    return short
+
+
+def _scored(concept, image=0.8, without=0.0, budget="quick"):
+    rows = [
+        {
+            "strength": strength,
+            "with": {"concept": score, "image": image},
+            "without": {"concept": without, "image": 1.0},
+        }
+        for strength, score in zip((-1.0, 0.0, 1.0), concept, strict=True)
+    ]
+    return {"key": {"budget": budget}, "rows": rows}
+
+
+def test_the_goals_are_counted_from_the_figures():
+    said = TABLES["concepts"].sum_up(
+        [
+            _scored([0.9, 0.8, 0.1]),
+            _scored([0.9, 0.95, 0.5], image=0.6, without=0.7),
+            _scored([0.9, 0.8, 0.1], budget="thorough"),
+        ]
+    )
+    assert said.startswith("*quick*: 1 of 2 maps take the concept out")
+    assert "*thorough*: 1 of 1 maps" in said
+    assert "0.70 on average" in said
+    assert "0.60 at the lowest" in said
+    assert "-1.00 or stronger" in said
+    assert "1 of 2 bring the concept" in said
+    for unknown in (_scored([None] * 3), _scored([0.25, 0.24, 0.2])):  # no judge, or CLIP
+        assert TABLES["concepts"].sum_up([unknown]) == ""
+
+
+def test_the_paper_edition_is_judged_by_the_networks_of_the_paper(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_image_model())
+    monkeypatch.setattr(pictures, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
+    monkeypatch.setattr(pictures, "clip_scores", lambda images, description: [0.25] * len(images))
+    monkeypatch.setattr(pictures, "dinov2_scores", lambda before, after: [0.75] * len(after))
+    (cell,) = [c for c in TABLES["concepts"].cells("paper") if c.key["concept"] == "robot"]
+    rows = cell.work(Workbench(tmp_path, lambda line: None))["rows"]
+    assert {row["with"]["concept"] for row in rows} == {0.25}
+    assert {row["with"]["image"] for row in rows} == {0.75}
+
+
+def test_a_share_that_stays_zero_does_not_rise():
+    cells = [
+        {
+            "rows": [
+                {"strength": x, "share": y} for x, y in zip((-1, 0, 0.5, 1), shares, strict=True)
+            ]
+        }
+        for shares in ([0.9, 0.1, 0.2, 0.3], [0, 0, 0, 0.1])
+    ]
+    assert "in 1 of 2 lines" in TABLES["topics"].sum_up(cells)
+
+
+def test_prose_tells_how_far_a_map_may_go():
+    rows = [{"strength": x, "perplexity": y} for x, y in ((0.0, 10), (0.5, 10.3), (1.0, 10.4))]
+    said = TABLES["prose"].sum_up([{"key": {"model": "m", "method": "lineas"}, "rows": rows}])
+    assert said.endswith("above λ = 0: m lineas 0.5.")
+    halved = [{**row, "strength": row["strength"] / 2} for row in rows]  # up to 0.5, as ITI-C
+    said = TABLES["prose"].sum_up([{"key": {"model": "m", "method": "iti-c"}, "rows": halved}])
+    assert said.endswith("above λ = 0: m iti-c 0.5.")
+
+
+def test_both_editions_have_the_same_columns():
+    for table in TABLES.values():
+        small, paper = (table.cells(edition) for edition in ("small", "paper"))
+        assert small
+        assert {tuple(c.key) for c in small} == {tuple(c.key) for c in paper}
+        assert len({tuple(c.key.items()) for c in small}) == len(small)
+
+
+def test_the_command_refuses_what_there_is_not(tmp_path):
+    def run(*arguments):
+        return CliRunner().invoke(cli.app, ["evaluate", *arguments, "--output-dir", str(tmp_path)])
+
+    assert "choose from concepts, layers" in run("tropics").output
+    assert "choose from small, paper" in run("topics", "--edition", "huge").output
+    assert "write KEY=VALUE" in run("topics", "--only", "football").output
+    assert "Choose from budget=quick" in str(run("topics", "--only", "topic=tennis").exception)

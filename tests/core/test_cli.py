@@ -1,0 +1,307 @@
+import json
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, cli
+from lineas_core.evaluation.texts import sweep
+from lineas_core.storage.maps import load_maps, save_maps
+from tests.fakes import ask_for_a_petabyte, save_model, tiny_image_model, tiny_language_model
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    rows = {"source": ["a b c", "b c d", "c d e"], "target": ["h g f", "g f e", "f e d"]}
+    held = {f"heldout_{side}": ["d e f", "e f g"] for side in rows}
+    (folder / "set.json").write_text(json.dumps({**rows, **held, "keywords": ["a"]}))
+    (folder / "openings.txt").write_text("hello\nworld\n")
+    save_model(tiny_language_model(), folder / "model")
+    return folder
+
+
+def _run(*arguments):
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def learnt(workplace):
+    result = _run(
+        "learn", workplace / "set.json", workplace / "map",
+        "--model", workplace / "model", "--iterations", 3,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert result.stdout.strip() == str(workplace / "map")
+    return workplace / "map"
+
+
+def test_learning_writes_a_map_that_info_describes(learnt):
+    assert load_maps(learnt).metadata["iteration"] == 3
+    facts = json.loads(_run("info", learnt).stdout)
+    assert facts["source_size"] == 3
+    assert facts["support"] > 0
+    assert facts["title"] == "set"
+
+
+def test_generating_takes_the_map_s_model_and_strength(learnt):
+    plain = json.loads(_run("generate", "hello", "--map", f"{learnt}:0", "--json").stdout)
+    again = json.loads(_run("generate", "hello", "--map", f"{learnt}:0", "--json").stdout)
+    assert plain["text"] == again["text"]
+    assert _run("generate", "hello", "--map", learnt).exit_code == 0
+
+
+def test_strengths_give_one_text_each_from_one_batch(learnt):
+    single = json.loads(_run("generate", "hello", "--map", f"{learnt}:0", "--json").stdout)
+    result = _run("generate", "hello", "--map", learnt, "--strengths=-1,0,1", "--json")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["strength"] for row in rows] == [-1, 0, 1]
+    assert rows[1]["text"] == single["text"]
+
+
+@pytest.mark.parametrize(("method", "strength"), [("lin-act", 1.0), ("iti-c", 0.5)])
+def test_other_methods_learn_by_name_and_are_applied_at_their_own_strength(
+    workplace, method, strength
+):
+    folder = workplace / method
+    result = _run(
+        "learn", workplace / "set.json", folder, "--model", workplace / "model",
+        "--method", method, "--micro-batch-size", 2,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    facts = json.loads(_run("info", folder).stdout)
+    assert facts["method"] == method
+    assert facts["config"]["micro_batch_size"] == 2
+    assert {"heldout", "heldout_start"} <= facts.keys()
+    assert "Iterations" not in (folder / "README.md").read_text()
+    told = json.loads(_run("generate", "hello", "--map", f"{folder}:{strength}", "--json").stdout)
+    own = json.loads(_run("generate", "hello", "--map", folder, "--json").stdout)
+    assert own["text"] == told["text"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--method", "magic"],
+        ["--budget", "endless"],
+        ["--method", "caa", "--iterations", 3],
+        ["--method", "caa", "--budget", "normal"],
+        ["--method", "caa", "--both-ways"],
+        ["--method", "caa", "--no-shift-only"],
+        ["--method", "caa", "--iterations", 0],
+    ],
+)
+def test_methods_and_budgets_that_do_not_fit_are_refused(workplace, arguments):
+    result = _run("learn", workplace / "set.json", workplace / "none", *arguments)
+    assert result.exit_code == 2
+    assert not (workplace / "none").exists()
+
+
+@pytest.fixture(scope="module")
+def painted(workplace):
+    """A map learnt on an image model, by way of the command line."""
+    save_model(tiny_image_model(), workplace / "pipeline")
+    result = _run(
+        "learn", workplace / "set.json", workplace / "look", "--model", workplace / "pipeline",
+        "--iterations", 2, "--modules", "resnet-norms", "--micro-batch-size", 2,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    return workplace / "look"
+
+
+def test_image_models_learn_the_modules_that_were_asked_for(painted):
+    maps = load_maps(painted)
+    assert maps.metadata["iteration"] == 2
+    assert all(".resnets." in name for name in maps)
+
+
+@pytest.mark.usefixtures("painted")
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("style", [], (True, False, False)),
+        ("manner", [], (False, True, True)),
+        ("thing", [], (False, False, False)),
+        ("thing", ["--identity-loss"], (False, True, False)),
+        ("style", ["--no-both-ways"], (False, False, False)),
+        ("manner", ["--no-identity-loss", "--no-shift-only"], (False, False, False)),
+    ],
+)
+def test_what_suits_the_kind_of_set_is_learnt_unless_told_otherwise(
+    workplace, tmp_path, kind, options, expected
+):
+    prompts = json.loads((workplace / "set.json").read_text()) | {"kind": kind}
+    (tmp_path / "look.json").write_text(json.dumps(prompts))
+    result = _run(
+        "learn", tmp_path / "look.json", tmp_path / "map", "--model", workplace / "pipeline",
+        "--iterations", 1, "--modules", "resnet-norms", *options,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    made = load_maps(tmp_path / "map").metadata["config"]
+    assert (made["both_ways"], made["identity_loss"], made["shift_only"]) == expected
+    assert PromptSet.load(tmp_path / "map" / "prompts.json").kind == kind
+
+
+def test_pictures_are_written_with_their_recipe(painted, tmp_path):
+    result = _run(
+        "generate", "A b!", "c d", "--map", f"{painted}:0.5", "--seed", 3,
+        "--output-dir", tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    names = ["a-b-seed3.png", "c-d-seed3.png"]
+    assert result.stdout.split() == [str(tmp_path / name) for name in names]
+    with Image.open(tmp_path / names[0]) as image:
+        assert image.size == (64, 64)
+        assert image.text["parameters"].endswith('LinEAS: "set: 0.5"')
+
+
+def test_strengths_give_one_labelled_strip(painted, tmp_path):
+    result = _run(
+        "generate", "a b", "--map", painted, "--strengths=-1,0,1",
+        "--output-dir", tmp_path, "--json",
+    )  # fmt: skip
+    row = json.loads(result.stdout)
+    assert row["strengths"] == [-1, 0, 1]
+    with Image.open(row["file"]) as image:
+        assert image.width > 3 * 64
+        assert json.loads(image.text["lineas"])["maps"] == [["set", [-1, 0, 1]]]
+
+
+def test_a_map_of_norms_is_exported_with_its_inverse(painted, learnt, tmp_path):
+    result = _run("export", painted, "--output-dir", tmp_path)
+    assert result.exit_code == 0
+    names = ["look.safetensors", "look-inverse.safetensors"]
+    assert result.stdout.split() == [str(tmp_path / name) for name in names]
+    refused = _run("export", learnt, "--output-dir", tmp_path)
+    assert "are no norms with weight and bias" in str(refused.exception)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names)
+
+
+def test_an_overlong_prompt_is_painted_with_a_warning(painted, tmp_path):
+    result = _run("generate", "a" * 40, "--map", painted, "--output-dir", tmp_path)
+    assert result.exit_code == 0
+    assert "its end is ignored" in result.stderr
+
+
+def test_a_sweep_prints_one_row_per_strength(learnt, workplace):
+    result = _run(
+        "sweep", learnt, workplace / "openings.txt",
+        "--strengths=-1,0,1", "--seeds", 2, "--json",
+    )  # fmt: skip
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["strength"] for row in rows] == [-1, 0, 1]
+    assert all(row["texts"] == 4 and 0 <= row["share"] <= 1 for row in rows)
+
+
+def test_an_interrupted_run_saves_the_best_so_far(workplace, monkeypatch):
+    def interrupted(*_, **__):
+        yield from iterates[:2]
+        raise KeyboardInterrupt
+
+    from lineas_core import LearnConfig, learn_iter
+
+    config = LearnConfig(iterations=3)
+    iterates = list(
+        learn_iter(tiny_language_model(), ["a b", "c d"], ["e f", "g h"], config=config)
+    )
+    monkeypatch.setattr(cli, "learn_iter", interrupted)
+    result = _run(
+        "learn", workplace / "set.json", workplace / "partial", "--model", workplace / "model"
+    )
+    assert result.exit_code == 130
+    assert load_maps(workplace / "partial").metadata["iteration"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["learn", "missing.json", "out"], 1),
+        (["info", "missing"], 1),
+        (["fetch", "no-such-model"], 1),
+        (["generate", "hello", "--model", "no-such-model"], 1),
+        (["generate", "hello", "--map", "missing:abc"], 1),
+        (["learn"], 2),
+        (["generate", "hello", "--strengths=0,1"], 2),
+        (["generate", "hello", "--map", "missing", "--strengths=a"], 1),
+    ],
+)
+def test_a_mistake_is_one_line_and_an_exit_code(arguments, code, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["lineas_core", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_fit_into_memory_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["lineas_core", "generate", "hello"])
+    monkeypatch.setattr(cli, "load_model", ask_for_a_petabyte)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err.startswith("error: the memory does not suffice")
+
+
+def test_only_the_strength_tells_rows_of_an_evaluation_apart(learnt):
+    model = tiny_language_model()
+    rows = sweep(model, load_maps(learnt), ["hello"], metric="toxicity", strengths=[0.0, 0.0])
+    first, second = rows
+    assert first == second
+
+
+def test_a_run_that_fails_saves_the_best_so_far(workplace, monkeypatch):
+    def failing(*arguments, **options):
+        yield next(learn_iter(*arguments, **options))
+        raise UserError("E_DIVERGED", "the run diverged", remedy="Start again.")
+
+    from lineas_core import learn_iter
+
+    monkeypatch.setattr(cli, "learn_iter", failing)
+    result = _run(
+        "learn", workplace / "set.json", workplace / "failed", "--model", workplace / "model"
+    )
+    assert result.exit_code == 1
+    assert "the run diverged. Start again. The best maps so far are saved." in result.stderr
+    assert load_maps(workplace / "failed").metadata["iteration"] == 0
+
+
+def test_a_place_that_cannot_hold_a_map_is_refused_before_the_work(workplace):
+    result = _run("learn", workplace / "set.json", workplace / "set.json", "--model", "none")
+    assert result.exit_code == 2
+    assert "no folder for the map" in result.stderr
+    result = _run(
+        "learn", workplace / "set.json", workplace / "set.json" / "map", "--model", "none"
+    )
+    assert "no folder for the map" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(None, "no such file"), (b"\xff\x00\xfe", "looks binary"), (b" \n", "there are no texts")],
+)
+def test_openings_that_cannot_be_read_are_one_sentence(learnt, tmp_path, content, sentence):
+    if content is not None:
+        (tmp_path / "openings.txt").write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        CliRunner().invoke(
+            cli.app, ["sweep", str(learnt), str(tmp_path / "openings.txt")], catch_exceptions=False
+        )
+
+
+def test_a_map_without_a_model_is_one_sentence(workplace, tmp_path):
+    save_maps(SteeringMaps({"a": AffineMap.identity(3)}), tmp_path / "nameless")
+    arguments = ["sweep", str(tmp_path / "nameless"), str(workplace / "openings.txt")]
+    with pytest.raises(UserError, match="the map does not tell its model"):
+        CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+
+
+def test_what_there_is_to_know_about_a_set_is_told_before_it_is_learnt_from(workplace):
+    same = workplace / "same.json"
+    same.write_text(json.dumps({"source": ["a b", "c d", "c d"], "target": ["a b", "c d"]}))
+    result = _run("learn", same, workplace / "same", "--model", workplace / "no-such-model")
+    assert "note: source: 1 duplicate dropped" in result.stderr
+    assert "note: source and target are equal: the map will be the identity" in result.stderr
+
+
+def test_a_number_that_there_is_not_is_null_in_json():
+    row = {"strength": 1.0, "perplexity": float("nan"), "text": "é"}
+    assert cli._json(row) == '{"strength": 1.0, "perplexity": null, "text": "é"}'
