@@ -1,1 +1,1 @@
-"""Speed as ratios of two things measured side by side: `python -m benchmarks`."""
+"""Benchmarks: ratios of two implementations that are timed in turn. `python -m benchmarks`."""

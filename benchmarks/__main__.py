@@ -1,4 +1,4 @@
-"""Measure all ratios, print a table, write JSON.
+"""Measure all ratios, print them as a table and write them to a JSON file.
 
 python -m benchmarks [--quick] [--only R3,R7] [--json results/benchmarks.json]
 """
@@ -25,7 +25,7 @@ _RATIOS: dict[str, Callable[[int], Iterator[Ratio]]] = {
 
 
 def main() -> None:
-    """One line for each ratio as soon as it is known."""
+    """Print each ratio as soon as it has been measured."""
     heads = [
         "ratio",
         "measured",

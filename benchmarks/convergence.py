@@ -1,12 +1,12 @@
-"""R9: how many steps until new prompts are as close as the paper's settings bring them.
+"""R9: steps that our settings need to reach the held-out distance of the paper's settings.
 
     python -m benchmarks.convergence [--quick] [--json results/convergence.json]
 
-alone shows the way there, each change of ours on top of the one before, as curves beside the JSON
-(`convergence.svg`).
+The command changes the paper's settings to ours one by one, and draws the held-out distance of
+each over the steps into `convergence.svg` beside the JSON file.
 
-On the embedded language models the paper's settings have no such distance: their plain loss
-explodes at the first step (see the table `optimisers`), so only the picture model is compared.
+Only the picture model is compared: on the embedded language models the paper's plain loss diverges
+at the first step (see the table `optimisers`).
 """
 
 from __future__ import annotations
@@ -33,13 +33,17 @@ from lineas_core.tables.workbench import PROMPTS, lines_of
 __all__ = ["ratios", "warm_start"]
 
 _MODEL, _PROMPTS = "emoji-world", ("robot", "vaporwave")
-_ITERATIONS = {False: 1000, True: 50}  # of the paper's settings; fewer for a single pair
+_ITERATIONS = {False: 1000, True: 50}  # of the paper's settings, by `pairs == 1`
 _SCENES = 16
 _PAPER, _OURS = BUDGETS["paper (DMD2)"], BUDGETS["quick"]
 
 
 def ratios(pairs: int) -> Iterator[Ratio]:
-    """Iterations, and prompts that went through the network, of the paper's settings ÷ ours."""
+    """Measure R9 in iterations, and in prompts that pass through the network.
+
+    Args:
+        pairs: 1 for a quick check with fewer iterations; other values make no difference.
+    """
     model = load_model(_MODEL)
     iterations = _ITERATIONS[pairs == 1]
     paper = replace(_PAPER, iterations=iterations, heldout_every=iterations)
@@ -50,11 +54,11 @@ def ratios(pairs: int) -> Iterator[Ratio]:
         ours = _run(model, data, replace(_OURS, heldout_every=1))
         first = next((it for it in ours if it.heldout <= bar), None)
         if first is None:
-            raise SystemExit(f"R9 on {name}: our settings never come to {bar:.3f}")
+            raise SystemExit(f"R9 on {name}: our settings do not reach {bar:.3f}")
         left = [f"{_effect(model, it.maps, data)[0]:.2f}" for it in (last, first)]
         title = (
-            f"steps of the paper's ÷ ours to a distance of {bar:.3f}, {name}, "
-            f"where ConceptScore is {' and '.join(left)}"
+            f"steps of the paper's settings ÷ ours to a held-out distance of {bar:.3f}, {name}, "
+            f"ConceptScore {' and '.join(left)}"
         )
         yield _counted(f"R9 {title}", last.iteration, first.iteration, "steps", 10, 3)
         batch = paper.batch_size or len(data.source)
@@ -65,11 +69,15 @@ def ratios(pairs: int) -> Iterator[Ratio]:
 def warm_start(
     model: TextToImageModel, data: PromptSet, config: LearnConfig
 ) -> dict[str, torch.Tensor]:
-    """A state for `learn_iter` to go on from, with Lin-AcT's maps in the place of none."""
+    """Make a state from which `learn_iter` resumes, with Lin-AcT's maps as initial maps.
+
+    Returns:
+        The state before the first iteration, its `parameters` (2, D) set to Lin-AcT's maps.
+    """
     problem = Problem(model, data.source, data.target, config, None)
     alpha, shift = _joined(METHODS["lin-act"].learn(model, data.source, data.target))
     alpha -= 1
-    # Shifts are linear in both rows of the parameters, so two probes tell their units.
+    # Shifts are linear in both rows of the parameters, so two evaluations give their units.
     none, one = torch.zeros_like(alpha), torch.ones_like(alpha)
     _, moved = _joined(problem.maps(torch.stack([alpha, none])))
     _, unit = _joined(problem.maps(torch.stack([none, one])))
@@ -78,9 +86,9 @@ def warm_start(
 
 
 def main() -> None:
-    """A line for each setting, the curves beside the JSON."""
+    """Print a line for each setting, then write the JSON file and draw the curves."""
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a few steps each: does it run?")
+    parser.add_argument("--quick", action="store_true", help="run only a few steps")
     parser.add_argument("--json", type=Path, default=Path("results/convergence.json"))
     options = parser.parse_args()
     model, data = load_model(_MODEL), _prompts(_PROMPTS[-1])
@@ -89,10 +97,10 @@ def main() -> None:
     small = replace(_PAPER, iterations=long, heldout_every=max(long // 100, 1))
     ways = {
         "the paper's settings": small,
-        "in units of spread": replace(small, standardise=True, iterations=short * 4),
-        "and with the whole set": replace(own, optimizer="adamw", learning_rate=1e-4),
+        "loss in units of spread": replace(small, standardise=True, iterations=short * 4),
+        "and batches of all prompts": replace(own, optimizer="adamw", learning_rate=1e-4),
         "and Adam at 0.02: ours": own,
-        "ours, from Lin-AcT": own,
+        "ours, started from Lin-AcT": own,
     }
     print("| settings | steps | distance | loss | ConceptScore | ImgScore without the concept |")
     print("|---" * 6 + "|")
@@ -117,7 +125,7 @@ def main() -> None:
 
 
 def _joined(maps: SteeringMaps) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scales and shifts of all modules in a row, in the order of execution."""
+    """Concatenate scales, and shifts, of all modules in the order of execution: (D,) each."""
     scales, shifts = zip(*((m.scale, m.shift) for m in maps.values()), strict=True)
     return torch.cat(scales), torch.cat(shifts)
 
@@ -139,10 +147,10 @@ def _run(
 
 
 def _effect(model: TextToImageModel, maps: SteeringMaps, data: PromptSet) -> tuple[float, float]:
-    """What a distance does not tell, at λ = 1.
+    """Measure the effect of the maps on pictures at λ = 1.
 
     Returns:
-        ConceptScore of pictures that ask for the concept, and ImgScore of those that do not.
+        ConceptScore of pictures with the concept in the prompt, and ImgScore of pictures without.
     """
     named = SteeringMaps(maps.maps, {**maps.metadata, "keywords": list(data.keywords)})
     scenes = lines_of("neutral-images.txt")[:_SCENES]
@@ -154,7 +162,7 @@ def _draw(rows: list[dict]) -> Figure:
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axis = figure.subplots()
     for row in rows:
-        # 0 has no logarithm: the untouched network stands at half a step.
+        # 0 has no logarithm, so the identity is drawn at half a step.
         steps, distances = zip(*row["curve"], strict=True)
         axis.plot([max(step, 0.5) for step in steps], distances, label=row["settings"])
     axis.set(xscale="log", xlabel="optimiser steps", ylabel="held-out distance")
@@ -172,7 +180,7 @@ def _counted(
     goal: float | None = None,
     least: float | None = None,
 ) -> Ratio:
-    """A ratio of two counts, which do not vary."""
+    """Make a ratio of two counts, which have no spread."""
     ratio = other / max(own, 1)
     return Ratio(name, ratio, ratio, ratio, other, own, unit=unit, goal=goal, least=least)
 

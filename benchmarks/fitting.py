@@ -1,4 +1,4 @@
-"""R4 and R5: fitting in closed form, in one pass and without a loop over coordinates."""
+"""R4 and R5: closed-form fits in one pass, vectorised over coordinates, against simpler code."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from lineas_core.tables.workbench import PROMPTS
 
 __all__ = ["from_activations", "sequential"]
 
-_PROMPTS_A_SIDE, _MOST_PAIRS = 8, 3  # of R4: its other way takes a pass for every module
-# The goals for a picture model, 200 and 90, are for the 256 norms of SDXL; the number of passes
-# that are saved grows with the number of modules.
+_PROMPTS_A_SIDE, _MOST_PAIRS = 8, 3  # for R4, whose other side makes a pass for every module
+# The goals for a picture model, 200 and 90, are for the 256 norms of SDXL; they scale with the
+# number of modules, as does the number of passes that one pass replaces.
 _SEQUENTIAL = (  # model, prompts, goal and least
     ("emoji-world", "images/vaporwave", 200 * 51 / 256, 90 * 51 / 256),
     ("smollm2-135m", "football", 25, 12),
 )
 _ONE_BY_ONE = (("emoji-world", "images/vaporwave"), ("smollm2-135m", "football"))
-_EQUAL, _CONVERGED = 1e-4, 1e-3  # of maps; an iteration ends somewhat early
+_EQUAL, _CONVERGED = 1e-4, 1e-3  # tolerances for maps: closed forms, iterative solvers
 
 
 def sequential(pairs: int) -> Iterator[Ratio]:
-    """R4: Linear-AcT from prompts to maps, one pass of the source per module ÷ ours.
+    """Measure R4: Lin-AcT from prompts to maps, with one source pass per module ÷ ours.
 
-    Beside it the same with passes that end at their module.
+    It is measured with whole passes, and with passes that stop at the module.
     """
     for name, prompts, goal, least in _SEQUENTIAL:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
@@ -45,7 +45,7 @@ def sequential(pairs: int) -> Iterator[Ratio]:
         own = partial(lin_act.learn, model, *sides)
         wanted = own()
         for stop in (False, True):
-            way = "passes that stop there" if stop else "whole passes"
+            way = "passes that stop at the module" if stop else "whole passes"
             title = f"R4 {len(wanted)} {way} ÷ ours, {_PROMPTS_A_SIDE} prompts a side, {name}"
             other = partial(_one_pass_per_module, model, *sides, list(wanted), stop=stop)
             yield side_by_side(
@@ -60,7 +60,7 @@ def sequential(pairs: int) -> Iterator[Ratio]:
 
 
 def from_activations(pairs: int) -> Iterator[Ratio]:
-    """R5: Linear-AcT and ITI-C from activations that are there already."""
+    """Measure R5: Lin-AcT and ITI-C fitted to activations that have been recorded."""
     for name, prompts in _ONE_BY_ONE:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
         samples = Samples(model, data.source, data.target, FitConfig(), None)
@@ -81,7 +81,7 @@ def from_activations(pairs: int) -> Iterator[Ratio]:
                 difference=gate(title, apart(_flat(loop(x, y)), _flat(own())), _EQUAL),
                 pairs=pairs,
             )
-        if model.kind == "language":  # the method was made for these
+        if model.kind == "language":  # ITI-C was designed for these
             yield from _iti_c(samples, pairs)
 
 
@@ -104,7 +104,7 @@ def _iti_c(samples: Samples, pairs: int) -> Iterator[Ratio]:
 
 
 class _Given:
-    """A model whose prompts are activations: each of its modules puts out what came in."""
+    """A stand-in model whose prompts are activations, and whose modules are identities."""
 
     kind = name = "given"
     default_pooling = "mean"
@@ -136,11 +136,11 @@ def _one_pass_per_module(
     *,
     stop: bool,
 ) -> SteeringMaps:
-    """Every module's map is fitted to a pass of its own behind the maps before it."""
+    """Fit Lin-AcT module by module, each in a pass that is steered by the maps before it."""
     x, y = model.encode(source), model.encode(target)
     pools = [partial(pool, weight=i.weight, how=model.default_pooling) for i in (x, y)]
     maps: dict[str, AffineMap] = {}
-    with ShortAttention():  # ours runs under it, and its kernel rounds otherwise
+    with ShortAttention():  # as ours: another kernel would round differently
         with record(model.network, names, pool=pools[1], stop=True) as wanted:
             model.forward(y)
         for name in names:
@@ -162,7 +162,7 @@ def _least_squares(x: _Rows, y: _Rows) -> SteeringMaps:
 
 
 def _regressions(x: _Rows, y: _Rows) -> SteeringMaps:
-    """Sorted pairs of every coordinate into a regression of scikit-learn."""
+    """Fit every coordinate with scikit-learn, on its sorted values."""
 
     def fit(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
         line = LinearRegression().fit(a[:, None], b)
@@ -172,7 +172,7 @@ def _regressions(x: _Rows, y: _Rows) -> SteeringMaps:
 
 
 def _dot_products(x: _Rows, y: _Rows) -> SteeringMaps:
-    """The same by covariance and variance, with numpy."""
+    """Fit every coordinate with numpy, by covariance and variance of its sorted values."""
 
     def fit(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
         mean_a, mean_b = a.mean(), b.mean()
@@ -195,9 +195,10 @@ def _by_coordinate(
 
 
 def _logistic_regressions(x: _Rows, y: _Rows, solver: str) -> SteeringMaps:
-    """ITI-C as one would write it with scikit-learn.
+    """Fit ITI-C with scikit-learn.
 
-    Its default tolerance of 1e-4 in float32 leaves directions that are a tenth off.
+    In float64 and with a small tolerance: the default, 1e-4 in float32, gives directions that are
+    off by a tenth.
     """
     maps = {}
     for name in x:

@@ -1,13 +1,12 @@
-"""Learning and steering at full size: the real architectures with random weights in bfloat16.
+"""Time and memory at full size: the real architectures with random weights in bfloat16.
 
     python -m benchmarks.full_size sdxl --prompts 32
     python -m benchmarks.full_size gemma-2-2b --prompts 32
     python -m benchmarks.full_size sdxl --prompts 1 --side 256 --device cpu --learn-only
 
-What the numbers in the weights are makes no difference to time or memory, so this tells what to
-expect of DMD2, Gemma and Qwen on the device at hand. The last line shows that all norms of SDXL
-learn in the memory of an ordinary machine. Prints JSON,
-in seconds and gigabytes.
+Time and memory do not depend on the values of the weights, so this predicts what DMD2, Gemma and
+Qwen need on a given device. The last command shows that an ordinary machine has enough memory to
+learn the maps of all norms of SDXL. The output is JSON, in seconds and gigabytes.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ from lineas_core.learning.problem import Problem
 from lineas_core.models import LanguageModel, TextToImageModel
 from lineas_core.steering.folding import fold
 
-# What differs from the defaults of the libraries in the config.json of each model.
+# The values of each model's config.json that differ from the defaults of the libraries.
 UNET = {
     "addition_embed_type": "text_time",
     "addition_time_embed_dim": 256,
@@ -82,7 +81,12 @@ _WORDS = [*string.ascii_lowercase]
 
 
 def random_sdxl(side: int, device: str) -> TextToImageModel:
-    """SDXL's UNet and decoder, with a text encoder that is only a stand-in."""
+    """Build SDXL's UNet and decoder with a small stand-in for its text encoder.
+
+    Args:
+        side: of a picture, in pixels.
+        device: such as `cuda` or `cpu`.
+    """
     with torch.device("meta"):
         unet: Any = UNet2DConditionModel.from_config({**UNET, "sample_size": side // 8})
     nn.Module.to(unet, dtype=torch.bfloat16).to_empty(device=device)
@@ -121,10 +125,15 @@ def random_sdxl(side: int, device: str) -> TextToImageModel:
 
 
 def random_language(name: str, device: str) -> LanguageModel:
-    """A language model whose words are numbers."""
+    """Build a language model with a vocabulary of 26 words.
+
+    Args:
+        name: key of `LANGUAGE`.
+        device: such as `cuda` or `cpu`.
+    """
     with torch.device(device):
         network = AutoModelForCausalLM.from_config(LANGUAGE[name], dtype=torch.bfloat16)
-    network.generation_config.eos_token_id = None  # write to the end
+    network.generation_config.eos_token_id = None  # always generate the full length
     vocabulary = {word: i for i, word in enumerate(["<unk>", "<pad>", *_WORDS])}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -135,14 +144,14 @@ def random_language(name: str, device: str) -> LanguageModel:
 
 
 def main() -> None:
-    """Build the model, learn, generate, print what it took."""
+    """Build the model, learn, generate, and print time and memory as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", choices=["sdxl", *LANGUAGE])
-    parser.add_argument("--prompts", type=int, default=32, help="a side and step")
-    parser.add_argument("--steps", type=int, default=4, help="to learn")
-    parser.add_argument("--side", type=int, default=1024, help="of a picture, in pixels")
+    parser.add_argument("--prompts", type=int, default=32, help="prompts per side and step")
+    parser.add_argument("--steps", type=int, default=4, help="iterations to learn")
+    parser.add_argument("--side", type=int, default=1024, help="side of a picture in pixels")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--learn-only", action="store_true", help="generate nothing")
+    parser.add_argument("--learn-only", action="store_true", help="do not generate")
     given = parser.parse_args()
     if given.model == "sdxl":
         model: Any = random_sdxl(given.side, given.device)
@@ -160,7 +169,7 @@ def main() -> None:
 
 
 def _learnt(model: Any, count: int, steps: int) -> dict[str, Any]:
-    """What the first steps of learning with so many prompts a side take."""
+    """Measure the first iterations of learning with `count` prompts a side."""
     source, target = ([_sentence(i, k) for i in range(max(count, 2))] for k in (0, 7))
     config = LearnConfig(iterations=steps, batch_size=count)
     clock = [time.perf_counter()]
@@ -176,7 +185,7 @@ def _learnt(model: Any, count: int, steps: int) -> dict[str, Any]:
         "modules": len(problem.names),
         "coordinates": sum(problem.widths),
         "prompts_a_side": count,
-        "seconds_before": round(taken[0], 2),  # with the first step
+        "seconds_before": round(taken[0], 2),  # includes the first step
         "seconds_per_step": round(median(taken[1:]), 3),
         "together": problem.memory.micro_batch,
         "checkpointing": problem.memory.checkpointing,
@@ -186,7 +195,7 @@ def _learnt(model: Any, count: int, steps: int) -> dict[str, Any]:
 
 @torch.no_grad()
 def _generated(model: Any) -> dict[str, float]:
-    """Seconds of what the page asks for: one alone, one steered, nine strengths in a batch."""
+    """Time what the page generates: unsteered, steered, and nine strengths in a batch."""
     names = model.default_modules
     maps = drawn({n: _width(model.network.get_submodule(n)) for n in names}, seed=0)
     nine: Any = torch.arange(-4, 5) / 4
@@ -197,7 +206,7 @@ def _generated(model: Any) -> dict[str, float]:
         "nine_strengths": (nine, 9),
     }
     taken: dict[str, list[float]] = {}
-    for _ in range(6):  # in turns; the first of each warms up
+    for _ in range(6):  # in turn; the first round warms up
         for name, (strength, rows) in strengths.items():
             prompts = [_sentence(1, 0)] * rows
             inputs = model.encode(prompts)

@@ -1,8 +1,8 @@
-"""How cost grows with size: each line a series of sizes, their times, and the slope.
+"""How cost grows with size: time for a series of sizes, and the slope of the curve.
 
     python -m benchmarks.growth [--quick] [--only prompts,modules]
 
-The slope is that of log time over log size by least squares: 1 is proportional, 0 is free.
+The slope is the least-squares slope of log time over log size: 1 is proportional, 0 is constant.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lineas_core.tables.workbench import PROMPTS
 
 _PICTURES, _TEXTS = "emoji-world", "smollm2-135m"
 _PROMPTS = (4, 8, 16, 32)
-_PARTS = (8, 4, 2, 1)  # every so many of a model's modules
+_PARTS = (8, 4, 2, 1)  # take every 8th, 4th, 2nd module, or all
 _WORDS = (8, 16, 32, 64, 128)
 _WIDTHS = (1_000, 10_000, 100_000, 300_000)
 _CONCEPTS = (1, 2, 4, 8, 16)
@@ -37,12 +37,12 @@ _ROWS = 32
 
 @dataclass(frozen=True)
 class Curve:
-    """One series.
+    """Times over a series of sizes.
 
     Attributes:
-        name: what grows, and what is timed.
-        sizes: in rising order.
-        seconds: median for every size.
+        name: what is timed, and which size grows.
+        sizes: in ascending order.
+        seconds: median time for each size.
     """
 
     name: str
@@ -51,14 +51,14 @@ class Curve:
 
     @property
     def slope(self) -> float:
-        """Least squares of log seconds over log sizes."""
+        """Least-squares slope of log seconds over log sizes."""
         x, y = (torch.tensor(v, dtype=torch.float64).log() for v in (self.sizes, self.seconds))
         x = x - x.mean()
         return ((x @ (y - y.mean())) / (x @ x)).item()
 
 
 def prompts(times: int) -> Iterator[Curve]:
-    """A training step against the number of prompts on each side."""
+    """Time a training step over the number of prompts on each side."""
     for name, file in ((_PICTURES, "images/vaporwave"), (_TEXTS, "football")):
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{file}.json")
         steps = {
@@ -69,10 +69,10 @@ def prompts(times: int) -> Iterator[Curve]:
 
 
 def modules(times: int) -> Iterator[Curve]:
-    """A training step against the number of hooked modules, the last of the network among them."""
+    """Time a training step over the number of steered modules, always including the last one."""
     for name, file in ((_PICTURES, "images/vaporwave"), (_TEXTS, "football")):
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{file}.json")
-        # Counted from the end: the pass is as long, and nearly as long a way goes back.
+        # Counted from the last module, so that forward and backward passes stay about as long.
         chosen = [model.default_modules[::-1][::part][::-1] for part in _PARTS]
         steps = {
             len(names): own_step(Problem(model, data.source, data.target, PLAIN, names))
@@ -82,7 +82,7 @@ def modules(times: int) -> Iterator[Curve]:
 
 
 def length(times: int) -> Iterator[Curve]:
-    """A training step against the number of tokens in a prompt."""
+    """Time a training step over the number of tokens in a prompt."""
     model, data = load_model(_TEXTS), PromptSet.load(PROMPTS / "football.json")
     steps = {}
     for words in _WORDS:
@@ -94,7 +94,7 @@ def length(times: int) -> Iterator[Curve]:
 
 
 def width(times: int) -> Iterator[Curve]:
-    """Loss and its gradient against the number of coordinates of all modules together."""
+    """Time loss and gradient over the total number of coordinates."""
     generator = torch.Generator().manual_seed(0)
     works = {}
     for coordinates in _WIDTHS:
@@ -104,7 +104,7 @@ def width(times: int) -> Iterator[Curve]:
 
 
 def concepts(times: int) -> Iterator[Curve]:
-    """Composing and folding, and then a pass, against the number of concepts."""
+    """Time composing and folding, without and with a generation, over the number of concepts."""
     for work in workloads("picture", "prefill"):
         maps = work.maps(max(_CONCEPTS))
         moves = {k: partial(_move, work.model, maps[:k]) for k in _CONCEPTS}
@@ -114,7 +114,7 @@ def concepts(times: int) -> Iterator[Curve]:
 
 
 def threads(times: int) -> Iterator[Curve]:
-    """A training step, and a generation, against the number of threads; -1 is ideal."""
+    """Time a training step, and a generation, over the number of threads; slope -1 is ideal."""
     before = torch.get_num_threads()
     counts = [n for n in _THREADS if n <= (os.cpu_count() or 1)]
     for name, file in ((_PICTURES, "images/vaporwave"), (_TEXTS, "football")):
@@ -138,7 +138,7 @@ CURVES: dict[str, Callable[[int], Iterator[Curve]]] = {
 
 
 def main() -> None:
-    """One line for each curve as soon as it is known."""
+    """Print each curve as soon as it has been measured."""
     report(
         str(__doc__).split("\n")[0],
         CURVES,

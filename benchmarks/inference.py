@@ -1,7 +1,7 @@
-"""R3, R6 and R7: what steering costs while a model generates, and while a slider moves.
+"""R3, R6 and R7: cost of steering while a model generates, and of a move of the slider.
 
-Maps are composed and folded before the clock starts, except for R7, which times just that, and
-for the single runs of R6, each of which needs its own.
+Maps are composed and folded before the timing starts, except in R7, which measures just that, and
+in the single runs of R6, each of which needs its own map.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ __all__ = ["generation", "slider", "strip"]
 
 _STRIP = [k / 4 for k in range(-4, 5)]
 _CONCEPTS = 8
-_FINE = 5  # times as many pairs, where the bound is half a percent or the work milliseconds
-_TOLERANCE = 1e-3  # of what steering changes in the output, in float32
-_SDXL_WIDTHS = {f"norm.{number}": 1149 for number in range(256)}  # 294 thousand coordinates
+_FINE = 5  # factor on the number of pairs, for bounds of half a percent and times of milliseconds
+_TOLERANCE = 1e-3  # relative difference of the change in the output, in float32
+_SDXL_WIDTHS = {f"norm.{number}": 1149 for number in range(256)}  # 294,144 coordinates
 _T = TypeVar("_T")
 
 
 def generation(pairs: int) -> Iterator[Ratio]:
-    """R3: folded ÷ plain, for one concept and for several; beside it the same with hooks.
+    """Measure R3: folded ÷ plain, for one concept and for several, and the same with hooks.
 
-    Hooks are nested, one layer for each concept, as one would write it without `compose`.
+    Hooks are nested, one `steer` for each concept, as one would write it without `compose`.
     """
     for work in workloads("picture", "prefill", "decode"):
         for count in (1, _CONCEPTS):
@@ -42,8 +42,8 @@ def generation(pairs: int) -> Iterator[Ratio]:
             folded, hooked = _twin(work.model), _twin(work.model)
             with ExitStack() as stack:
                 stack.enter_context(fold(folded.network, compose(maps, strengths)))
-                for concept, lam in zip(maps, strengths, strict=True):
-                    stack.enter_context(steer(hooked.network, concept, lam))
+                for concept, strength in zip(maps, strengths, strict=True):
+                    stack.enter_context(steer(hooked.network, concept, strength))
                 title = f"R3 folded ÷ plain, concepts: {count}, {work.title}"
                 plain, own, other = (work.output(m, 1) for m in (work.model, folded, hooked))
                 difference = gate(title, apart(own - plain, other - plain), _TOLERANCE)
@@ -67,7 +67,7 @@ def generation(pairs: int) -> Iterator[Ratio]:
 
 
 def strip(pairs: int) -> Iterator[Ratio]:
-    """R6: nine strengths one by one ÷ in one batch; a batch of nine maps ÷ a plain batch."""
+    """Measure R6: nine strengths one by one ÷ in a batch, and a batch of nine maps ÷ plain."""
     rows = len(_STRIP)
     for work in workloads("picture", "decode"):
         maps = work.maps(rows)
@@ -82,7 +82,7 @@ def strip(pairs: int) -> Iterator[Ratio]:
             difference=_rows_agree(title, work, alike, strengths),
             pairs=pairs,
         )
-        # Each map at its own strength in one row, and at 0 in the others.
+        # Row k applies map k at the k-th strength and the other maps at 0.
         mixed = compose(maps, torch.diag(torch.tensor(_STRIP)).tolist())
         title = f"R6 batch of nine maps and strengths ÷ plain batch, {work.title}"
         yield side_by_side(
@@ -98,17 +98,17 @@ def strip(pairs: int) -> Iterator[Ratio]:
 
 
 def slider(pairs: int) -> Iterator[Ratio]:
-    """R7: a move of the slider until the forward starts ÷ one forward; loading a map."""
+    """Measure R7: a move of the slider, up to the forward pass, ÷ that pass; loading a map."""
     for work in workloads("picture", "prefill"):
         model, (maps,) = work.model, work.maps(1)
-        move = partial(_move, model, maps, cycle(filter(None, _STRIP)))  # at 0 nothing is folded
+        move = partial(_move, model, maps, cycle(filter(None, _STRIP)))  # nothing is folded at 0
         forward = torch.no_grad()(partial(model.forward, model.encode([PROMPT])))
         title = f"R7 move of the slider ÷ one forward, {model.name}"
         plain = forward()
         for _ in _STRIP:
             move()
         if not torch.equal(forward(), plain):
-            raise SystemExit(f"{title}: the network did not come back as it was")
+            raise SystemExit(f"{title}: the weights of the network were not restored")
         with fold(model.network, maps, -1):
             own = forward()
         with steer(model.network, maps, -1):
@@ -144,7 +144,7 @@ def _loading(times: int) -> Ratio:
 
 
 def _twin(model: Any) -> Any:
-    """A second model on the same weights, which can be steered while the first one is not."""
+    """Copy a model, sharing its weights, so that the copy can be steered independently."""
     twin = copy(model)
     twin.network = deepcopy(model.network, {id(p): p for p in model.network.parameters()})
     return twin
@@ -154,16 +154,16 @@ _Way = Callable[[Any, int], _T]
 
 
 def _one_by_one(work: Workload, way: _Way[_T], maps: Sequence[SteeringMaps]) -> list[_T]:
-    """A run for every strength of the strip, each with its own map."""
+    """Run once for each strength of the strip, each with its own map."""
     made = []
-    for each, lam in zip(maps, _STRIP, strict=True):
-        with fold(work.model.network, each, lam):
+    for each, strength in zip(maps, _STRIP, strict=True):
+        with fold(work.model.network, each, strength):
             made.append(way(work.model, 1))
     return made
 
 
 def _together(work: Workload, way: _Way[_T], maps: SteeringMaps) -> _T:
-    """The same in one batch, the maps with a row for every strength."""
+    """Run all strengths in one batch; the maps have a row for each."""
     with steer(work.model.network, maps):
         return way(work.model, len(_STRIP))
 

@@ -1,4 +1,4 @@
-"""R8: what a training step keeps for its backward pass, naively and in chunks of prompts."""
+"""R8: memory kept for the backward pass of a training step, naively and in chunks of prompts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CASES = (  # model, prompts, prompts at a time, goal
 
 
 def ratios(pairs: int) -> Iterator[Ratio]:
-    """Saved bytes of a naive step ÷ ours in chunks; what the chunks cost in time."""
+    """Measure R8: saved bytes of a naive step ÷ ours in chunks, and the time ours takes for it."""
     for name, prompts, rows, goal in _CASES:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
         config = replace(PLAIN, micro_batch_size=rows)
@@ -44,7 +44,7 @@ def ratios(pairs: int) -> Iterator[Ratio]:
         yield Ratio(
             title,
             ratio,
-            ratio,  # counted, not timed: it does not vary
+            ratio,  # bytes are counted, so that the ratio has no spread
             ratio,
             other_peak / 1e6,
             own_peak / 1e6,
@@ -73,21 +73,21 @@ def ratios(pairs: int) -> Iterator[Ratio]:
 
 
 class _Held:
-    """What autograd keeps in place of a saved tensor, and lets go when it is done with it."""
+    """A holder of a saved tensor, which autograd releases when it no longer needs the tensor."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
 
 
 def peak_saved(work: Callable[[], object], network: nn.Module) -> int:
-    """The most bytes that wait for the backward pass at one time; weights do not count.
+    """Measure the peak number of bytes saved for the backward pass, without the weights.
 
     Args:
         work: runs forward and backward passes.
-        network: its parameters are there anyway.
+        network: its parameters do not count.
     """
     weights = {p.untyped_storage().data_ptr() for p in network.parameters()}
-    holders: Counter[int] = Counter()  # of a storage, by its address
+    holders: Counter[int] = Counter()  # address of a storage -> number of holders
     now = peak = 0
 
     def pack(tensor: Tensor) -> _Held:
@@ -98,10 +98,10 @@ def peak_saved(work: Callable[[], object], network: nn.Module) -> int:
             now += 0 if holders[address] else size
             holders[address] += 1
             peak = max(peak, now)
-            weakref.finalize(held, let_go, address, size)
+            weakref.finalize(held, release, address, size)
         return held
 
-    def let_go(address: int, size: int) -> None:
+    def release(address: int, size: int) -> None:
         nonlocal now
         holders[address] -= 1
         now -= 0 if holders[address] else size

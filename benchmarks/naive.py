@@ -1,4 +1,4 @@
-"""A training step as one would first write it, and its agreement with ours."""
+"""A straightforward training step, and a check that it agrees with ours."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lineas_core.steering.hooks import coordinate_axis, record
 __all__ = ["PLAIN", "NaiveStep", "agreement", "own_step"]
 
 PLAIN = LearnConfig(standardise=False, pooling="mean", precision="float32")
-"""The paper's plain loss, with pooling and precision that both ways share."""
+"""The paper's plain loss, with the same pooling and precision for both steps."""
 
-_TOLERANCE = 1e-3  # of loss and gradient, both in float32
+_TOLERANCE = 1e-3  # relative difference of loss and gradient, both in float32
 
 
 class NaiveStep:
-    """The method as one would first write it with hooks and autograd.
+    """LinEAS as one would first write it, with hooks and autograd.
 
     Both sides run through the whole model at every step, the weights keep their gradients, and
     the loss is a sum over modules of mean squared differences of sorted columns.
@@ -33,7 +33,7 @@ class NaiveStep:
     def __init__(
         self, model: SteerableModel, names: list[str], source: Inputs, target: Inputs
     ) -> None:
-        """Start from the untouched network."""
+        """Start from the identity."""
         self._model, self._source, self._target = model, source, target
         self._modules = {name: model.network.get_submodule(name) for name in names}
         self._scale = nn.ParameterDict()
@@ -46,8 +46,8 @@ class NaiveStep:
             self._shift[_key(name)] = nn.Parameter(torch.zeros(width))
 
     def step(self) -> tuple[float, Tensor]:
-        """Loss, and the gradient as (2, D)."""
-        self._model.network.requires_grad_(True)  # ours, timed in turn, finds it frozen
+        """Compute the loss, and its gradient with respect to scales and shifts, (2, D)."""
+        self._model.network.requires_grad_(True)  # ours, which is timed in turn, freezes it
         with torch.no_grad():
             y = self._pooled(self._target, steered=False)
         x = self._pooled(self._source, steered=True)
@@ -88,15 +88,15 @@ class NaiveStep:
 
 
 def own_step(problem: Problem) -> Callable[[], tuple[Tensor, Tensor]]:
-    """Our step from the untouched network: cost (D,) and gradient (2, D)."""
+    """Return our step at the identity, which computes cost (D,) and gradient (2, D)."""
     return partial(problem.cost_and_gradient, problem.zeros().requires_grad_(), 0)
 
 
 def agreement(name: str, naive: NaiveStep, own: Callable[[], tuple[Tensor, Tensor]]) -> float:
-    """The larger of the relative differences of loss and gradient.
+    """Return the larger of the relative differences of loss and gradient.
 
     Raises:
-        SystemExit: the two steps are not the same.
+        SystemExit: it exceeds the tolerance.
     """
     loss, gradient = naive.step()
     cost, own_gradient = own()

@@ -1,9 +1,9 @@
-"""Where the time of one training step goes, by kind of work.
+"""Processor time of one training step by kind of operation.
 
     python -m benchmarks.profile
 
-The step is the one that `learn` takes by default, in the precision that suits the processor.
-Shares are of processor time, from torch's profiler, and add up to 100 %.
+The step is that of `learn` with its defaults. Shares are of the processor time that torch's
+profiler reports, and add up to 100 %.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lineas_core import LearnConfig, PromptSet, learn_iter, load_model
 from lineas_core.tables.workbench import PROMPTS
 
 _WARM_UP, _STEPS = 2, 3
-_KINDS = {  # of work -> beginnings of the names of torch's operations
+_KINDS = {  # kind -> prefixes of the names of torch's operations
     "matrix products and convolutions": ("mm", "bmm", "addmm", "baddbmm", "mkldnn_conv", "conv"),
     "attention": ("_scaled_dot", "_softmax", "_flash", "_efficient"),
     "norms": ("native_layer_norm", "native_group_norm", "rsqrt", "pow", "mean"),
@@ -30,22 +30,22 @@ _REST = "elementwise and the rest"
 
 
 def main() -> None:
-    """One line for each embedded model."""
+    """Print a line for each embedded model."""
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n")
     print("| model | seconds a step | " + " | ".join([*_KINDS, _REST]) + " |")
     print("|---" * (len(_KINDS) + 3) + "|")
     for name, prompts, *_ in CASES:
         seconds, shares = profiled(name, prompts)
-        told = " | ".join(f"{shares[kind]:.1%}" for kind in [*_KINDS, _REST])
-        print(f"| {name} | {seconds:.2f} | {told} |", flush=True)
+        cells = " | ".join(f"{shares[kind]:.1%}" for kind in [*_KINDS, _REST])
+        print(f"| {name} | {seconds:.2f} | {cells} |", flush=True)
 
 
 def profiled(name: str, prompts: str) -> tuple[float, dict[str, float]]:
-    """Processor seconds of a step, and each kind's share of them.
+    """Measure the processor seconds of a step, and the share of each kind of operation.
 
     Args:
-        name: of an embedded model.
-        prompts: of a set that comes with the project.
+        name: name of an embedded model.
+        prompts: name of a shipped prompt set, without its extension.
     """
     model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
     config = LearnConfig(iterations=_WARM_UP + _STEPS)

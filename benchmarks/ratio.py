@@ -1,4 +1,7 @@
-"""Two ways to the same result, measured side by side in one run."""
+"""Ratios of two implementations of the same computation, timed in turn in one run.
+
+"Ours" is the implementation of this project, "other" the one it is compared with.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,25 @@ from torch import Tensor
 
 __all__ = ["Ratio", "alone", "apart", "gate", "interleaved", "side_by_side"]
 
-_DRAWS = 2000
+_DRAWS = 2000  # bootstrap samples
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as much the other way takes.
+    """A measured ratio with its bounds.
 
     Attributes:
-        name: which ratio, and of what.
-        ratio: median over the pairs; what is measured alone is its own ratio.
+        name: what is compared, such as `R1 naive step ÷ ours, emoji-world`.
+        ratio: median over the pairs; without a comparison, the median time itself.
         low: lower end of the 95 % bootstrap interval of the median.
         high: its upper end.
-        other: median of the other way.
-        own: median of ours; None for what is measured alone.
-        unit: of both.
-        goal: what is aimed at; None for what is only shown beside.
-        least: what must be reached; None likewise.
-        difference: largest relative difference of the results, the gate that was passed.
-        smaller_is_better: whether goal and least are upper bounds.
+        other: median of the other implementation.
+        own: median of ours; None without a comparison.
+        unit: unit of `other` and `own`.
+        goal: bound to aim at; None for a ratio that is reported without a verdict.
+        least: bound that must be met; None likewise.
+        difference: relative difference of the two results, as checked by `gate`.
+        smaller_is_better: True if goal and least are upper bounds.
     """
 
     name: str
@@ -47,7 +50,7 @@ class Ratio:
 
     @property
     def verdict(self) -> str:
-        """`goal`, `at least`, `short`, or `beside` for what is not judged."""
+        """`goal`, `at least` or `short`; `beside` without bounds."""
         for name, bound in (("goal", self.goal), ("at least", self.least)):
             if bound is None:
                 return "beside"
@@ -56,7 +59,7 @@ class Ratio:
         return "short"
 
     def row(self) -> dict:
-        """All of it, for JSON."""
+        """All fields and the verdict as a dict, for JSON."""
         return asdict(self) | {"verdict": self.verdict}
 
 
@@ -71,17 +74,19 @@ def side_by_side(
     pairs: int = 7,
     smaller_is_better: bool = False,
 ) -> Ratio:
-    """Time both, A B B A, after a warm-up; results are compared by the caller beforehand.
+    """Time two implementations in the order A B B A, after a warm-up.
+
+    The caller checks beforehand that their results agree.
 
     Args:
-        name: which ratio, and of what.
-        other: the other way.
-        own: ours.
-        goal: what is aimed at; None for what is only shown beside.
-        least: what must be reached; None likewise.
-        difference: of the results, for the report.
-        pairs: how often each is timed.
-        smaller_is_better: whether the ratio should be small.
+        name: what is compared.
+        other: runs the other implementation.
+        own: runs ours.
+        goal: see `Ratio`.
+        least: see `Ratio`.
+        difference: relative difference of the results, for the report.
+        pairs: number of times each is timed.
+        smaller_is_better: see `Ratio`.
     """
     theirs, ours = interleaved((other, own), pairs)
     ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
@@ -101,14 +106,14 @@ def side_by_side(
 def alone(
     name: str, work: Callable[[], object], *, goal: float, least: float, times: int = 7
 ) -> Ratio:
-    """Milliseconds of what has nothing to be compared with.
+    """Time a single implementation, without a comparison, in milliseconds.
 
     Args:
-        name: of what.
-        work: what is timed, after a warm-up.
-        goal: what is aimed at, in milliseconds.
-        least: what must be reached, in milliseconds.
-        times: how often it is timed.
+        name: what is timed.
+        work: runs it.
+        goal: bound to aim at, in milliseconds.
+        least: bound that must be met, in milliseconds.
+        times: number of times it is timed, after a warm-up.
     """
     work()
     taken = [1000 * _seconds(work) for _ in range(times)]
@@ -127,9 +132,12 @@ def alone(
 
 
 def interleaved(works: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
-    """Seconds of each work in every round, after a warm-up; every other round runs backwards.
+    """Time each work in every round, after a warm-up, with every other round in reverse order.
 
-    So what slows the machine down for a while slows them all.
+    A temporary slowdown of the machine therefore affects all of them alike.
+
+    Returns:
+        For each work, its seconds in every round.
     """
     for work in works:
         work()
@@ -141,15 +149,15 @@ def interleaved(works: Sequence[Callable[[], object]], rounds: int) -> list[list
 
 
 def apart(result: Tensor, wanted: Tensor) -> float:
-    """Relative difference of two tensors of one shape, by their norms."""
+    """Relative difference |result - wanted| / |wanted| of two tensors of the same shape."""
     return ((result - wanted).norm() / wanted.norm()).item()
 
 
 def gate(name: str, difference: float, tolerance: float) -> float:
-    """Let a difference pass that is within its tolerance.
+    """Return `difference` if it is within the tolerance.
 
     Raises:
-        SystemExit: it is not; a ratio would compare two different things.
+        SystemExit: it is not, so that a ratio would compare two different computations.
     """
     # `not ... <=` rather than `>`: NaN fails every comparison.
     if not difference <= tolerance:

@@ -1,4 +1,4 @@
-"""What the commands that measure share: their options, and lines as soon as they are known."""
+"""The common part of the benchmark commands: options, a table on stdout, and a JSON file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 __all__ = ["report"]
 
-_TIMES = {False: 7, True: 1}  # by --quick
+_TIMES = {False: 7, True: 1}  # repetitions, by --quick
 _T = TypeVar("_T")
 
 
@@ -25,19 +25,19 @@ def report(
     *,
     file: str,
 ) -> None:
-    """Read the options, print a table of Markdown line by line, write JSON.
+    """Parse the options, print a Markdown table line by line, and write a JSON file.
 
     Args:
         about: one sentence for `--help`.
-        parts: name -> (how often to measure) -> results.
-        heads: of the columns.
-        line: a result as a line of the table.
-        row: a result for JSON.
-        file: where the JSON goes unless told otherwise.
+        parts: name of a part -> function from the number of repetitions to results.
+        heads: column headings.
+        line: formats a result as a line of the table.
+        row: converts a result for JSON.
+        file: default path of the JSON file.
     """
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--quick", action="store_true", help="once each: does it run?")
-    parser.add_argument("--only", default=",".join(parts), help="some parts, with commas between")
+    parser.add_argument("--quick", action="store_true", help="one repetition of each")
+    parser.add_argument("--only", default=",".join(parts), help="parts, separated by commas")
     parser.add_argument("--json", type=Path, default=Path(file))
     options = parser.parse_args()
     wanted = options.only.split(",")

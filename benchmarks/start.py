@@ -1,8 +1,9 @@
-"""From `python app.py` to the page and to the first steered results, in a process of its own.
+"""Time from `python app.py` to the page and to the first steered results.
 
     python -m benchmarks.start [--quick] [--json results/start.json]
 
-Each line is the median of several starts; the page is asked through its endpoints, as programs do.
+Each line is the median of several starts, each in a new process. Requests go through the page's
+HTTP endpoints.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.report import report
 __all__ = ["Mark"]
 
 _ROOT = Path(__file__).parents[1]
-_PATIENCE = 120  # seconds until a page that does not answer is given up
+_PATIENCE = 120  # seconds to wait for the page to answer
 _PICTURES = "vaporwave-emoji-world", "a castle on a hill, vaporwave style"
 _TEXTS = "football-smollm2-135m", "Once upon a time"
 _NINE = [part / 4 for part in range(-4, 5)]
@@ -34,13 +35,13 @@ _NINE = [part / 4 for part in range(-4, 5)]
 
 @dataclass(frozen=True)
 class Mark:
-    """Something a user waits for, or pays.
+    """A waiting time, or an amount of memory.
 
     Attributes:
-        name: what.
+        name: what is measured.
         value: median over the starts.
-        unit: of it.
-        values: every start.
+        unit: `s` or `GB`.
+        values: value of each start.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Mark:
 
 
 def marks(times: int) -> Iterator[Mark]:
-    """Start the page a few times, and ask for pictures and texts in turn."""
+    """Start the page `times` times, and request pictures and texts each time."""
     starts = [_start() for _ in range(times)]
     for name, unit in starts[0]:
         values = [start[name, unit] for start in starts]
@@ -91,11 +92,11 @@ def _visit(page: subprocess.Popen, url: str, began: float) -> dict[tuple[str, st
     found["memory with emoji-world", "GB"] = _memory(page.pid)
     found["a move of the slider to its picture", "s"] = _seconds(lambda: paint([0.9]))
     found["a strip of nine", "s"] = _seconds(lambda: paint(_NINE))
-    found["the first steered text, its model loaded meanwhile", "s"] = _seconds(
+    found["the first steered text, with the loading of its model", "s"] = _seconds(
         lambda: write([0.0, 1.0])
     )
-    found["a further one", "s"] = _seconds(lambda: write([0.0, 0.9]))
-    found["memory with SmolLM2, too", "GB"] = _memory(page.pid)
+    found["the next one", "s"] = _seconds(lambda: write([0.0, 0.9]))
+    found["memory with SmolLM2 as well", "GB"] = _memory(page.pid)
     return found
 
 
@@ -114,14 +115,14 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _memory(process: int) -> float:
-    """Resident memory in GB, as the kernel of Linux counts it."""
+    """Resident memory of a process in GB, from /proc."""
     status = Path(f"/proc/{process}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1e6
 
 
 def main() -> None:
-    """One line for each thing that is waited for."""
+    """Print a line for each waiting time."""
     report(
         str(__doc__).split("\n")[0],
         {"start": marks},

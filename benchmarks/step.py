@@ -1,4 +1,4 @@
-"""R1 and R2: one training step against the plain way, and against the bound of two passes."""
+"""R1 and R2: our training step against a straightforward one, and against two plain passes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CASES = (  # model, prompts, goal and least of R1
 
 
 def naive(pairs: int) -> Iterator[Ratio]:
-    """R1 for each embedded model."""
+    """Measure R1 on each embedded model."""
     for name, prompts, goal, least in CASES:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
         problem = Problem(model, data.source, data.target, PLAIN, None)
@@ -45,7 +45,7 @@ def naive(pairs: int) -> Iterator[Ratio]:
 
 
 def bound(pairs: int) -> Iterator[Ratio]:
-    """R2 for each embedded model."""
+    """Measure R2 on each embedded model."""
     for name, prompts, _, _ in CASES:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
         problem = Problem(model, data.source, data.target, PLAIN, None)
@@ -61,12 +61,12 @@ def bound(pairs: int) -> Iterator[Ratio]:
 
 
 def _two_passes(model: SteerableModel, names: list[str], inputs: Inputs) -> None:
-    """Two plain forward passes, each to the last module that is learnt on."""
+    """Run two plain forward passes, each up to the last steered module."""
     for _ in range(2):
         with torch.no_grad(), record(model.network, names, pool=_first, stop=True):
             model.forward(inputs)
 
 
 def _first(activation: Tensor, _: int) -> Tensor:
-    """Nothing but a row: what the recorder keeps is not what is timed here."""
+    """Pool to a single coordinate, so that recording costs next to nothing."""
     return activation.flatten(1)[:, :1]

@@ -1,4 +1,4 @@
-"""What is generated to time steering: a picture, a text that is read, a text that is written."""
+"""Workloads to time steering: painting a picture, reading a text, writing a text."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _READ, _WRITTEN = 96, 16  # tokens
 
 @dataclass(frozen=True)
 class Workload:
-    """Something that a model generates.
+    """A generation by a model.
 
     Attributes:
-        title: what, and by which model.
-        model: what generates.
-        widths: all its norms, name -> number of coordinates.
-        run: (model, rows) -> what is timed.
-        output: (model, rows) -> what the network puts out meanwhile, a row for each.
+        title: kind of workload and name of the model.
+        model: the model that generates.
+        widths: module name -> number of coordinates, for all norms of the network.
+        run: function of model and batch size that is timed.
+        output: function of model and batch size that returns the output of the network, with one
+            row for each element of the batch.
     """
 
     title: str
@@ -39,12 +40,17 @@ class Workload:
     output: Callable[[Any, int], Tensor]
 
     def maps(self, count: int) -> list[SteeringMaps]:
-        """As many concepts, each on all norms."""
+        """Draw random maps for `count` concepts, each on all norms."""
         return [drawn(self.widths, seed) for seed in range(count)]
 
 
 def drawn(widths: Mapping[str, int], seed: int) -> SteeringMaps:
-    """Random maps around the identity: what a map holds is no matter to the clock."""
+    """Draw random maps near the identity; time does not depend on their values.
+
+    Args:
+        widths: module name -> number of coordinates.
+        seed: seed of the random numbers.
+    """
     generator = torch.Generator().manual_seed(seed)
     return SteeringMaps(
         {
@@ -58,7 +64,7 @@ def drawn(widths: Mapping[str, int], seed: int) -> SteeringMaps:
 
 
 def workloads(*kinds: str) -> Iterator[Workload]:
-    """Those of the given kinds: `picture`, `prefill` or `decode`."""
+    """Yield the workloads of the given kinds: `picture`, `prefill` or `decode`."""
     for kind in kinds:
         name, preset, run, output = _KINDS[kind]
         model = _loaded(name)
@@ -84,13 +90,13 @@ def _denoise(model: Any, rows: int) -> Tensor:
 
 @torch.no_grad()
 def _prefill(model: Any, rows: int) -> Tensor:
-    """Read a text at once."""
+    """Process a text in one pass."""
     return model.network(_tokens(model, rows), logits_to_keep=1).logits
 
 
 @torch.no_grad()
 def _decode(model: Any, rows: int) -> Tensor:
-    """Go through a text token by token; given tokens, so that steering changes no length."""
+    """Process a text token by token; its tokens are given, so that its length is fixed."""
     past = DynamicCache(config=model.network.config)
     for token in _tokens(model, rows)[:, :_WRITTEN].split(1, dim=1):
         logits = model.network(token, past_key_values=past, logits_to_keep=1).logits

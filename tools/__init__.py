@@ -1,1 +1,1 @@
-"""How shipped data was made; nothing here is imported by the app."""
+"""Scripts that made the shipped models, maps and pictures. The app imports nothing from here."""

@@ -2,10 +2,11 @@
 
     python -m tools.ready_made [NAME ...]
 
-Each of `assets/maps`, or those that are named, from its shipped prompt set with what suits the set
-and the quick budget; looks, which are learnt both ways, take the normal one for it. Maps that
-`python -m lineas_core evaluate` has learnt already, for a table in `assets/tables`, are taken as
-they are: what is shipped is what was measured. The previews show one scene at five strengths.
+Learns each map of `assets/maps`, or those that are named, from its shipped prompt set with the
+settings that suit the set: in the quick budget, or in the normal one if it is learnt in both
+directions. A map that `lineas evaluate` has learnt for a table in `assets/tables` is copied
+instead, so that the shipped maps are the measured ones. The previews show one scene at five
+strengths.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ _TOPICS = ("football", "night", "day", "elephant", "fishing")
 _SETS = {
     **{f"{f.stem}-emoji-world": f for f in sorted((PROMPTS / "images").glob("*.json"))},
     **{f"{name}-smollm2-135m": PROMPTS / f"{name}.json" for name in _TOPICS},
-    # SmolLM2 is civil enough by itself.
+    # SmolLM2 gets no toxicity map: its texts are civil already.
     **{f"{name}-gemma-3-270m": PROMPTS / f"{name}.json" for name in (*_TOPICS, "toxicity")},
 }
-# As the hub names the licences of the base models, which go for their maps.
+# Licences of the base models, by their identifiers on the hub; a map has that of its base model.
 _LICENSES = {"emoji-world": "mit", "smollm2-135m": "apache-2.0", "gemma-3-270m": "gemma"}
 _SCENE, _SEED = "a castle in a meadow", 3
 
 
 def main() -> None:
-    """Make what is asked for."""
+    """Make the named maps, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="none: all of them")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all maps")
     options = parser.parse_args()
     bench = Workbench(_ASSETS / "tables" / "maps", print)
     for name in options.names or _SETS:

@@ -1,4 +1,4 @@
-"""Draw the strips at the top of the README: shipped maps over nine strengths.
+"""Draw the strips at the top of the README: shipped maps at nine strengths.
 
 python -m tools.strips [--file assets/strips.jpg]
 """
@@ -24,9 +24,9 @@ _ROWS = (  # map, prompt, seed
 
 
 def main() -> None:
-    """One row for each map, λ = -1 to 1 from left to right."""
+    """Draw one row for each map, with λ from -1 on the left to 1 on the right."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--side", type=int, default=144, help="pixels of one picture")
+    parser.add_argument("--side", type=int, default=144, help="side of one picture in pixels")
     parser.add_argument("--file", type=Path, default=_ASSETS / "strips.jpg")
     options = parser.parse_args()
     model, side = load_model("emoji-world"), options.side
