@@ -26,7 +26,7 @@ _ROWS = (  # map, prompt, seed
 def main() -> None:
     """Draw one row for each map, with λ from -1 on the left to 1 on the right."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--side", type=int, default=144, help="side of one picture in pixels")
+    parser.add_argument("--side", type=int, default=144, help="pixels of one picture")
     parser.add_argument("--file", type=Path, default=_ASSETS / "strips.jpg")
     options = parser.parse_args()
     model, side = load_model("emoji-world"), options.side
