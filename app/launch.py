@@ -17,6 +17,7 @@ from .security import LOCAL, PATIENCE, Guard, login
 
 __all__ = ["command_line", "main", "studio"]
 
+_DATA = user_data_path("lineas-studio")
 _MCP = 'pip install "lineas-studio[mcp]", or in a clone pip install "gradio[mcp]"'
 
 
@@ -46,9 +47,7 @@ def studio(
     ] = "",
     mcp: Annotated[bool, typer.Option("--mcp", help="Offer the endpoints as MCP tools.")] = False,
     root_path: Annotated[str, typer.Option(help="Path behind a reverse proxy.")] = "",
-    data_dir: Annotated[Path, typer.Option(help="Folder of your maps and jobs.")] = user_data_path(
-        "lineas-studio"
-    ),  # noqa: B008 - a path, and nothing is made
+    data_dir: Annotated[Path, typer.Option(help="Folder of your maps and jobs.")] = _DATA,
 ) -> None:
     """Start the page, then open the address that it prints."""
     # Behind a proxy or a public link visitors use host names that we cannot know.
