@@ -19,7 +19,7 @@ test-slow: .venv/ready-dev models
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy lineas_core
+	$(BIN)/mypy lineas_core app
 
 # A failed download must not keep the app from starting: it offers the model again.
 models: .venv/ready

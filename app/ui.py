@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
+
+from lineas_core.paths import ASSETS
 
 from .events import IN_PAGE, QUIET
 from .explain.handlers import ExplainHandlers
@@ -29,7 +29,6 @@ from .text.tab import text_tab
 
 __all__ = ["LOOK", "build_demo"]
 
-_ROOT = Path(__file__).parents[1]
 _HEADER = """
 <header class="studio"><h1>LinEAS <span>Studio</span></h1>
 <p>Turn a concept up or down inside a generative model, without changing the prompt.</p></header>
@@ -51,7 +50,7 @@ _THEME = gr.themes.Base(
     button_primary_background_fill_dark="*primary_700",
     button_primary_background_fill_hover_dark="*primary_600",
 )
-LOOK = {"theme": _THEME, "css_paths": _ROOT / "assets" / "style.css"}
+LOOK = {"theme": _THEME, "css_paths": ASSETS / "style.css"}
 """Arguments of `launch` that belong to the page."""
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from lineas_core import BUDGETS, PromptSet, SteeringMaps, fold, save_maps
 from lineas_core.evaluation.texts import STRENGTHS
 from lineas_core.models import TextToImageModel
-from lineas_core.tables.workbench import PROMPTS, Workbench
+from lineas_core.paths import ASSETS, PROMPTS
+from lineas_core.tables.workbench import Workbench
 
-_ASSETS = Path(__file__).parents[1] / "assets"
 _TOPICS = ("football", "night", "day", "elephant", "fishing")
 _SETS = {
     **{f"{f.stem}-emoji-world": f for f in sorted((PROMPTS / "images").glob("*.json"))},
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all maps")
     options = parser.parse_args()
-    bench = Workbench(_ASSETS / "tables" / "maps", print)
+    bench = Workbench(ASSETS / "tables" / "maps", print)
     for name in options.names or _SETS:
         prompts = PromptSet.load(_SETS[name])
         model = bench.model(name.removeprefix(f"{_SETS[name].stem}-"))
@@ -47,7 +47,7 @@ def main() -> None:
         config = replace(budget, **prompts.settings)
         maps = bench.maps(model, prompts, config=config)
         maps.metadata["license"] = _LICENSES[model.name]
-        folder = save_maps(maps, _ASSETS / "maps" / name, prompts=prompts)
+        folder = save_maps(maps, ASSETS / "maps" / name, prompts=prompts)
         if isinstance(model, TextToImageModel):
             _preview(model, maps, f"{_SCENE}, {prompts.keywords[0]}", folder / "previews")
         facts = maps.metadata

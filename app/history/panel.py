@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import gradio as gr
+
+from lineas_core.paths import ASSETS
 
 from ..events import IN_PAGE, QUIET
 from ..html import basics
@@ -14,8 +15,7 @@ from .html import earlier
 
 __all__ = ["IF_CHOSEN", "OPEN", "SHOW_ADDRESS", "TELL_ADDRESS", "recall", "restore"]
 
-_SCRIPTS = Path(__file__).parents[2] / "assets"
-SHOW_ADDRESS = (_SCRIPTS / "address.js").read_text(encoding="utf-8")
+SHOW_ADDRESS = (ASSETS / "address.js").read_text(encoding="utf-8")
 """Takes the end of an address and puts it into the browser's, without loading the page."""
 
 TELL_ADDRESS = """() => {
@@ -40,8 +40,8 @@ IF_CHOSEN = """(concept, home) => {{
 before the page had opened.
 """
 
-_DROP = (_SCRIPTS / "drop.js").read_text(encoding="utf-8")
-_COPY = (_SCRIPTS / "copy.js").read_text(encoding="utf-8")
+_DROP = (ASSETS / "drop.js").read_text(encoding="utf-8")
+_COPY = (ASSETS / "copy.js").read_text(encoding="utf-8")
 _TELL_LINK = """
 element.addEventListener('click', event => {
     const tile = event.target.closest('[data-query]');

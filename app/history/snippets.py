@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+
+from lineas_core.paths import ASSETS
 
 from ..studio.maps import MapEntry
 from ..studio.settings import Settings, plain
 
 __all__ = ["snippets"]
+
+# The wheel installs a command under this name; a clone has none.
+_COMMAND = ["lineas"] if __name__.startswith("lineas_studio.") else ["python", "-m", "lineas_core"]
 
 _PICTURE = """
 from lineas_core import {names}
@@ -77,7 +81,7 @@ def _python(settings: Settings, entries: Sequence[MapEntry]) -> str:
 
 
 def _command(settings: Settings, entries: Sequence[MapEntry]) -> str:
-    words = ["python", "-m", "lineas_core", "generate"]
+    words = [*_COMMAND, "generate"]
     for entry, lam in zip(entries, settings.strengths, strict=True):
         words += ["--map", f"{_place(entry)}:{plain(lam)}"]
     words += ["--seed", str(settings.seed)]
@@ -105,7 +109,6 @@ def _curl(settings: Settings, entries: Sequence[MapEntry], home: str) -> str:
 
 
 def _place(entry: MapEntry) -> str:
-    """Where the map lies, from the project's root if it is inside."""
+    """What `load_maps` takes: the name of a ready-made map, the folder of another one."""
     folder = entry.folder.resolve()
-    root = Path(__file__).resolve().parents[1]
-    return str(folder.relative_to(root) if folder.is_relative_to(root) else folder)
+    return folder.name if folder.parent == ASSETS / "maps" else str(folder)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
+
+from lineas_core.paths import ASSETS
 
 from ..events import IN_PAGE
 from ..html.basics import TITLES
 
 __all__ = ["view"]
 
-_SCRIPT = (Path(__file__).parents[2] / "assets" / "view.js").read_text(encoding="utf-8")
+_SCRIPT = (ASSETS / "view.js").read_text(encoding="utf-8")
 _VIEWS = ["side by side", "wipe", "flip"]
 _STAGE = """
 <input type="range" class="divider" min="0" max="100" value="50"

@@ -44,7 +44,8 @@ class JobRequest:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> JobRequest:
         """The request again, after `dataclasses.asdict` and a round trip through JSON."""
-        prompts = {k: tuple(v) if isinstance(v, list) else v for k, v in fields["prompts"].items()}
+        sides = fields["prompts"].items()
+        prompts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in sides}
         config = type(METHODS[fields.get("method", cls.method)].config)(**fields["config"])
         return cls(**{**fields, "prompts": PromptSet(**prompts), "config": config})
 

@@ -1,69 +1,60 @@
-"""One worker at a time: a file that is locked for as long as its holder lives.
+"""One worker at a time: a file that is locked while its holder lives.
 
-The kernel lets go of the lock when the holder ends, however it ends, so nothing is ever stale. The
-file's content is the holder's process id.
+The operating system releases the lock when the holder ends, however it ends, so a lock is never
+stale. Beside it lies the process id of the holder.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 __all__ = ["Lock"]
 
-_DEATH_SECONDS = 10  # a killed process is given to be gone
+_DEATH_SECONDS = 10  # until a killed process must be gone
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL; there this kills
 
 
 class Lock:
-    """The lock of one folder.
+    """The lock of one folder."""
 
-    Attributes:
-        file: what is locked; made when it is first looked at.
-    """
+    def __init__(self, folder: Path) -> None:
+        """Lock nothing yet.
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+        Args:
+            folder: holds the files `lock` and `worker.pid`; it must exist.
+        """
+        self._file, self._holder = folder / "lock", folder / "worker.pid"
+        self._one_test = threading.Lock()  # two tests at once would each find the other's lock
 
     @property
     def held(self) -> bool:
-        """Whether its holder lives."""
-        with self.file.open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        """Whether a living process holds the lock."""
+        with self._one_test, suppress(Timeout), FileLock(self._file, blocking=False):
+            return False
+        return True
 
-    def claim(self) -> IO[str] | None:
-        """The file, locked until it is closed here and in every child; None while it is held."""
-        while not self.held:
-            lock = self.file.open("a")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # a holder, or only the glance of `held`
-                lock.close()
-            else:
-                self.sign(lock, os.getpid())
-                return lock
-        return None
-
-    def sign(self, lock: IO[str], process: int) -> None:
-        """Write down who holds the claimed lock from now on."""
-        lock.truncate(0)
-        lock.write(str(process))
-        lock.flush()
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Wait for the lock, then hold it for the length of a `with` block."""
+        with FileLock(self._file):
+            self._holder.write_text(str(os.getpid()))
+            yield
 
     def end_holder(self) -> None:
-        """Kill whoever holds the lock and wait until it is free."""
-        with suppress(ProcessLookupError, ValueError):
-            holder = int(self.file.read_text())
-            if holder != os.getpid():  # we are only just handing it on
-                os.kill(holder, signal.SIGKILL)
-        deadline = time.monotonic() + _DEATH_SECONDS
-        while self.held and time.monotonic() < deadline:
-            time.sleep(0.05)
+        """Kill the process that holds the lock, and wait until it has lost it."""
+        with suppress(OSError, ValueError):  # it has ended meanwhile, or never held it
+            holder = int(self._holder.read_text())
+            os.kill(holder, _KILL)
+            deadline = time.monotonic() + _DEATH_SECONDS
+            while self.held and time.monotonic() < deadline:
+                if int(self._holder.read_text()) != holder:  # another worker has waited for it
+                    return
+                time.sleep(0.05)

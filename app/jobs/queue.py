@@ -1,25 +1,25 @@
-"""Durable training jobs: the table on disk. Learning happens in a process, see `app.jobs.worker`.
+"""Durable training jobs, kept on disk. `worker.py` learns them in a process of its own.
 
 A job is a folder named by its id:
     job.json            request, state, message, time of creation
-    stop                there once somebody asked to stop
-    alive               touched by the worker while it gets on
+    stop                exists once a user has asked to stop the job
+    alive               touched by the worker while it makes progress
     records.jsonl       one line per iterate, appended
     modules.json        latest loss of every module
-    state.safetensors   checkpoint: all that `learn_iter` needs to go on
+    state.safetensors   checkpoint: all that `learn_iter` needs to continue
     map/                the best maps so far; the last ones once the job is done
-    preview-*.png       what an image model painted on the way
+    preview-*.png       pictures of an image model during the run
     log.txt             traces of internal errors
 
-One worker takes the jobs in turn. It holds the file `lock` for as long as it lives, so a job that
-is not over while the lock is free was interrupted: a killed worker leaves nothing to clean up. A
-worker that lives but gives no sign of life hangs; stopping its job ends it.
+A server runs at most one worker at a time, and starts it again until no job waits. A worker holds
+the lock of the folder while it works, so the workers of two servers take turns. A job that has
+been started while nobody holds the lock was interrupted: a killed worker leaves nothing to clean
+up. A worker that holds the lock and makes no progress hangs; stopping its job kills it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -43,19 +43,27 @@ from .lock import Lock
 __all__ = ["Jobs", "whole_lines"]
 
 PATIENCE = 120
-"""Seconds without a sign of life after which a worker counts as hung."""
+"""Seconds without progress after which a worker counts as hung."""
 
 _ONCE_STOPPED = {"queued": "stopped", "loading": "stopping", "running": "stopping"}
 _ITERATIONS_OF_PATIENCE = 20  # a large model's iteration may take longer than PATIENCE
-_FIRST_ITERATION = 5  # times PATIENCE, while there is no pace yet
-_ENOUGH = 5  # iterations that tell a pace
+_FIRST_ITERATION = 5  # times PATIENCE, while the pace is not known yet
+_ENOUGH = 5  # iterations from which a pace can be estimated
 _MOST_WAITING = 50
 # Per prompt and iteration, on two CPU cores; pictures have more positions than texts.
 _SECONDS_PER_GB: dict[Kind, float] = {"language": 0.03, "text-to-image": 0.2}
+# A clone can be imported from its root alone, an installed package from everywhere.
+_ROOT = None if __name__.startswith("lineas_studio.") else Path(__file__).parents[2]
+_DETACHED: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is for the server
+if sys.platform == "win32":
+    _DETACHED = {
+        "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP
+        | subprocess.BELOW_NORMAL_PRIORITY_CLASS
+    }
 
 
 class Jobs:
-    """The jobs of one folder. Every method that takes an id refuses an unknown one (UserError)."""
+    """The jobs of one folder. Methods that take an id raise `UserError` for an unknown one."""
 
     def __init__(
         self, folder: str | Path, python: str = sys.executable, patience: float = PATIENCE
@@ -65,20 +73,23 @@ class Jobs:
         Args:
             folder: made if missing.
             python: the interpreter that the worker runs on.
-            patience: seconds without a sign of life after which a worker counts as hung; 20
-                iterations at the pace so far if that is longer, 5 times as much before the
-                first one.
+            patience: seconds without progress after which a worker counts as hung; 20 iterations
+                at the pace so far if that is longer, 5 times as much before the first one.
         """
         self.folder = Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.lock, self._ending = Lock(self.folder / "lock"), threading.Lock()
-        self.python, self.patience = python, patience
+        self.lock, self.python, self.patience = Lock(self.folder), python, patience
+        self._ending, self._starting = threading.Lock(), threading.Lock()
+        self._attending = False  # whether a thread starts workers; changed under `_starting`
 
     def submit(self, request: JobRequest) -> str:
-        """Queue a job; returns its id.
+        """Queue a job.
+
+        Returns:
+            Its id.
 
         Raises:
-            UserError: too many wait already.
+            UserError: too many jobs are waiting.
         """
         if len(self.waiting()) >= _MOST_WAITING:
             remedy = "Wait until some of them are over, or stop them."
@@ -91,20 +102,20 @@ class Jobs:
 
     def get(self, job_id: str) -> Job:
         """The job with this id."""
-        # The lock before the job: a worker writes how the job ended before it lets go.
-        alive = self.lock.held
+        # The lock before the job: a worker writes how the job ended before it releases the lock.
+        attended = self._attended()
         job = self._read(job_id)
-        return self._now(job, alive, self.waiting() if job.state == "queued" else [])
+        return self._now(job, attended, self.waiting() if job.state == "queued" else [])
 
     def list(self) -> list[Job]:
         """All jobs that can be read, newest first."""
-        alive = self.lock.held
+        attended = self._attended()
         jobs = sorted(self._each(self._read), key=lambda job: job.created, reverse=True)
         waiting = [job for job in jobs if job.state == "queued"]
-        return [self._now(job, alive, waiting) for job in jobs]
+        return [self._now(job, attended, waiting) for job in jobs]
 
     def pace(self, model: str) -> float:
-        """Seconds of learning per prompt and iteration: those of a past job, else a guess."""
+        """Seconds per prompt and iteration, measured on a past job of this model or estimated."""
         for job in self.list():
             if job.request.model == model and job.pace and job.iteration >= _ENOUGH:
                 prompts, config = len(job.request.prompts.source), job.request.config
@@ -113,11 +124,12 @@ class Jobs:
         return _SECONDS_PER_GB[entry.kind] * entry.memory_gb if entry else 1
 
     def stop(self, job_id: str) -> None:
-        """End a job after its current iteration, keeping the best maps; harmless once over.
+        """End a job after its current iteration and keep the best maps.
 
-        A worker that hangs cannot be asked: it is ended, and the job is interrupted.
+        A worker that hangs is killed, and its job is interrupted. Stopping a job that is over
+        changes nothing.
         """
-        with self._ending:  # whoever comes second finds another worker, or none
+        with self._ending:  # a second request must not kill the next worker
             job = self.get(job_id)
             if job.state == "hung":
                 self._end_worker(job)
@@ -125,7 +137,7 @@ class Jobs:
         (self._folder(job_id) / "stop").touch()
 
     def resume(self, job_id: str) -> None:
-        """Queue a stopped, failed or interrupted job again; it goes on from its checkpoint."""
+        """Queue a stopped, failed or interrupted job again; it continues from its checkpoint."""
         job = self.get(job_id)
         if job.state not in ("stopped", "failed", "interrupted"):
             raise UserError("E_JOB", f"this job is {job.state}", remedy="It needs no resuming.")
@@ -134,87 +146,93 @@ class Jobs:
         self._start_worker()
 
     def delete(self, job_id: str) -> None:
-        """Remove a job that is over, and its maps with it."""
+        """Remove a job that is over, together with its maps."""
         job = self.get(job_id)
         if job.state in PENDING:
             raise UserError("E_JOB", f"this job is {job.state}", remedy="Stop it first.")
         shutil.rmtree(self.folder / job_id)
 
-    def records(self, job_id: str) -> list[dict[str, Any]]:
-        """One per iterate: iteration, loss, heldout, support, learning_rate, best, elapsed.
+    def records(self, job_id: str) -> Sequence[dict[str, Any]]:
+        """One dict per iterate: iteration, loss, heldout, support, learning_rate, best, elapsed.
 
-        A method without iterations leaves two, before and after; it has no loss.
+        A method without iterations leaves two, before and after, whose loss is None.
         """
         return [json.loads(line) for line in whole_lines(self._folder(job_id))]
 
-    def previews(self, job_id: str) -> list[dict[str, Any]]:
-        """The records that also have strength and text, or strengths and pictures (files)."""
+    def previews(self, job_id: str) -> Sequence[dict[str, Any]]:
+        """The records that also hold strength and text, or strengths and pictures (paths)."""
         folder = self._folder(job_id)
         found = [r for r in self.records(job_id) if "text" in r or "pictures" in r]
         return [r | {"pictures": [folder / f for f in r.get("pictures", ())]} for r in found]
 
     def modules(self, job_id: str) -> dict[str, float]:
-        """Module name -> loss, seconds old; empty before the first checkpoint."""
+        """Loss by module name at the last checkpoint; empty before the first one."""
         file = self._folder(job_id) / "modules.json"
         return json.loads(file.read_bytes()) if file.exists() else {}
 
-    def waiting(self) -> list[Job]:
-        """Jobs that no worker has taken yet, oldest first."""
+    def waiting(self) -> Sequence[Job]:
+        """Jobs that no worker has started yet, oldest first."""
         queued = [job for job in self._each(self._read) if job.state == "queued"]
         return sorted(queued, key=lambda job: job.created)
 
     def write(self, job: Job) -> None:
-        """Put a job's request, state and message on disk."""
+        """Write a job's request, state and message to disk."""
         names = ("request", "state", "created", "message")
         data = {name: value for name, value in asdict(job).items() if name in names}
         write_atomically(self.folder / job.id / "job.json", json.dumps(data).encode())
 
+    def interrupt_started(self) -> None:
+        """Mark the jobs of a killed worker as interrupted; the caller holds the lock."""
+        for job in self._each(self._read):
+            if job.state in STARTED:
+                self.write(replace(job, state="interrupted"))
+
     def _start_worker(self) -> None:
-        lock, waiting = self.lock.claim(), [job.id for job in self.waiting()]
-        if lock is None:
-            return
-        with lock:
-            for job in self._each(self._read):
-                if job.state in STARTED:  # by a worker that was killed
-                    self.write(replace(job, state="interrupted"))
-            descriptor = lock.fileno()
-            worker = subprocess.Popen(
-                [
-                    self.python,
-                    "-m",
-                    "app.jobs.worker",
-                    self.folder,
-                    str(descriptor),
-                    str(os.getpid()),
-                ],
-                cwd=Path(__file__).parents[2],
-                pass_fds=[descriptor],  # inherited while locked: never free in between
-                start_new_session=True,  # Ctrl-C is for the server
-            )
-            self.lock.sign(lock, worker.pid)
-        threading.Thread(target=self._attend, args=[worker, waiting], daemon=True).start()
+        """Make sure that a worker takes the job that has just been written to disk."""
+        with self._starting:
+            if not self._attending:
+                self._attending = True
+                threading.Thread(target=self._attend, daemon=True).start()
 
-    def _attend(self, worker: subprocess.Popen, waiting: list[str]) -> None:
-        """Wait for the end of a worker, which leaves no zombie so; if it died, start another.
+    def _attend(self) -> None:
+        """Run one worker after another until no job waits.
 
-        One that took none of the jobs that waited would only die again.
+        A worker that failed without taking any of the waiting jobs would only fail again.
         """
-        worker.wait()
-        left = [job.id for job in self.waiting()]
-        if left and left != waiting:
-            self._start_worker()
+        status, before = 0, list[str]()
+        while True:
+            with self._starting:  # a job written later finds that nobody attends any more
+                waiting = [job.id for job in self.waiting()]
+                self._attending = bool(waiting) and not (status and waiting == before)
+                if not self._attending:
+                    return
+            status, before = self._run_worker(), waiting
+
+    def _run_worker(self) -> int:
+        """Run a worker to its end and return its exit status."""
+        command = [self.python, "-m", f"{__package__}.worker", str(self.folder)]
+        # The worker ends when its standard input does, that is, when this process ends.
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, cwd=_ROOT, stdin=pipe, **_DETACHED) as worker:
+            return worker.wait()
 
     def _end_worker(self, job: Job) -> None:
-        """Kill the worker that hangs in this job; another one goes on with the queue."""
+        """Kill the worker that hangs in this job; another one takes the next jobs."""
         silence = time.time() - self._last_sign(job)
         self.lock.end_holder()
         message = f"The worker gave no sign of life for {silence:.0f} s and was ended."
         self.write(replace(job, state="interrupted", message=message))
         self._start_worker()
 
-    def _now(self, job: Job, alive: bool, waiting: Sequence[Job]) -> Job:
-        """A job as written, and what its worker and those before it make of it."""
-        if job.state in PENDING and not alive:
+    def _attended(self) -> tuple[str, ...]:
+        """States in which a job is not lost: a worker is at work, or about to start."""
+        attending = self._attending
+        return PENDING if self.lock.held else ("queued",) if attending else ()
+
+    def _now(self, job: Job, attended: Sequence[str], waiting: Sequence[Job]) -> Job:
+        """A job as written, corrected for a worker that is gone and for its place in the queue."""
+        # The second look at the lock: the worker may have started after the first one.
+        if job.state in PENDING and job.state not in attended and not self.lock.held:
             return replace(job, state="interrupted")
         if job.state in STARTED and self._silent(job):
             return replace(job, state="hung")
@@ -223,24 +241,24 @@ class Jobs:
         return job
 
     def _silent(self, job: Job) -> bool:
-        """Whether the worker should have given a sign of life by now."""
+        """Whether the worker should have made progress by now."""
         pace = job.elapsed / job.iteration if job.iteration else 0
         patience = self.patience * (1 if pace or job.state == "loading" else _FIRST_ITERATION)
         return time.time() - self._last_sign(job) > max(patience, _ITERATIONS_OF_PATIENCE * pace)
 
     def _last_sign(self, job: Job) -> float:
-        """When the worker last got on with this job, seconds since the epoch."""
+        """When the worker last made progress with this job, in seconds since the epoch."""
         signs = (self.folder / job.id / name for name in ("job.json", "alive"))
         return max(sign.stat().st_mtime for sign in signs if sign.exists())
 
     def _each(self, read: Callable[[str], Job]) -> Iterator[Job]:
-        """What `read` makes of every job; one that cannot be read is passed over."""
+        """Apply `read` to every job, leaving out those that cannot be read."""
         for folder in self.folder.iterdir():
             with suppress(UserError):
                 yield read(folder.name)
 
     def _read(self, job_id: str) -> Job:
-        """The job as written, but for a request to stop."""
+        """The job as written, with a request to stop taken into account."""
         folder = self._folder(job_id)
         maps = folder / "map"
         try:
@@ -263,7 +281,7 @@ class Jobs:
             raise _no_such_job() from None
 
     def _folder(self, job_id: str) -> Path:
-        """The job's folder; no id leads out of ours."""
+        """The job's folder; an id never leads out of `self.folder`."""
         if not re.fullmatch(r"[a-z0-9-]{8,40}", str(job_id)):
             raise _no_such_job()
         folder = self.folder / job_id
@@ -273,7 +291,7 @@ class Jobs:
 
 
 def whole_lines(folder: Path) -> list[bytes]:
-    """The whole lines of a job's records; what is left of a torn one has no line feed."""
+    """The complete lines of a job's records; a line that was cut off has no line feed."""
     file = folder / "records.jsonl"
     lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
     return [line for line in lines if line.endswith(b"\n")]

@@ -1,9 +1,9 @@
-"""The process that learns: takes the jobs of a folder in turn, see `app.jobs.queue`.
+"""The worker process: learns the waiting jobs of a folder one after another, see `queue.py`.
 
-    python -m app.jobs.worker FOLDER DESCRIPTOR SERVER
+    python -m app.jobs.worker FOLDER
 
-FOLDER holds the jobs, DESCRIPTOR is the claimed lock as inherited from the server, SERVER the
-server's process id. The worker ends when no job waits, or when the server is gone.
+FOLDER holds the jobs. The worker ends when no job waits, or when its standard input ends: the
+server holds the other end of that pipe, so the worker does not outlive it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import safetensors.torch
 from torch import Tensor
@@ -46,25 +46,19 @@ _Model = LanguageModel | TextToImageModel
 _Result = TypeVar("_Result")
 
 _CHECKPOINT_SECONDS = 3
-_LOOK_SECONDS = 0.2  # between two looks whether to stop, while a thread works
+_LOOK_SECONDS = 0.2  # between two checks for a stop, while a thread works
 _NICENESS = 10
 
 
-def work(jobs: Jobs, lock: IO[str] | None) -> None:
-    """Take jobs until none waits, with the lock of the jobs.
-
-    A job is on disk before its sender looks at the lock, and the worker looks at the queue once
-    more after it let go of the lock. So one of the two sees the other, and no job waits for a
-    worker that has just left.
-    """
-    while lock is not None:
-        with lock:
-            while waiting := jobs.waiting():
-                _run(jobs, waiting[0], lock)
-        lock = jobs.lock.claim() if jobs.waiting() else None
+def work(jobs: Jobs) -> None:
+    """Wait for the lock of the jobs, then learn them until none waits."""
+    with jobs.lock.hold():
+        jobs.interrupt_started()
+        while waiting := jobs.waiting():
+            _run(jobs, waiting[0])
 
 
-def _run(jobs: Jobs, job: Job, lock: IO[str]) -> None:
+def _run(jobs: Jobs, job: Job) -> None:
     folder, state, message = jobs.folder / job.id, "failed", ""
     jobs.write(replace(job, state="loading"))
     try:
@@ -75,25 +69,25 @@ def _run(jobs: Jobs, job: Job, lock: IO[str]) -> None:
             state = learn(model, job.request, folder)
     except _StoppedError:
         jobs.write(replace(job, state="stopped"))
-        _begin_anew(lock)
+        _leave()
     except UserError as error:
         message = str(error)
-    except Exception:  # noqa: BLE001 - the queue goes on, whatever is wrong with this job
+    except Exception:  # noqa: BLE001 - the next job runs, whatever is wrong with this one
         message = f"internal error {secrets.token_hex(4)}"
         with suppress(OSError), (folder / "log.txt").open("a") as log:
             log.write(f"{message}\n{traceback.format_exc()}\n")
-    with suppress(OSError):  # on a full disk it counts as interrupted, and the others go on
+    with suppress(OSError):  # on a full disk this job counts as interrupted, and the next one runs
         jobs.write(replace(job, state=state, message=message))
 
 
 class _StoppedError(Exception):
-    """A stop was asked for, and a thread may still be at work."""
+    """The user stopped the job; a thread may still be at work on it."""
 
 
 def _unless_stopped(
     folder: Path, work: Callable[..., _Result], *args: Any, **kwargs: Any
 ) -> _Result:
-    """What a thread of its own makes of work that nothing can interrupt."""
+    """Call `work` in a thread, and stop waiting for it when the job is stopped."""
     working = ThreadPoolExecutor(1).submit(work, *args, **kwargs)
     while not (folder / "stop").exists():
         wait([working], timeout=_LOOK_SECONDS)
@@ -103,27 +97,24 @@ def _unless_stopped(
     raise _StoppedError
 
 
-def _begin_anew(lock: IO[str]) -> None:
-    """Run this program once more in this process, with the lock in hand.
+def _leave(status: int = 0) -> None:
+    """End this process at once, with every thread of it; the server starts another worker.
 
-    Nothing else ends a thread that loads a model or learns, and another one beside it would not
-    be safe.
+    Nothing else ends a thread that loads a model or learns, and loading a second model beside it
+    would not be safe. Nothing needs saving: the checkpoint is at most seconds old.
     """
-    os.set_inheritable(lock.fileno(), True)
-    folder, _, server = sys.argv[1:]
-    program = [sys.executable, "-m", "app.jobs.worker", folder, str(lock.fileno()), server]
-    os.execv(sys.executable, program)
+    os._exit(status)
 
 
 def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
-    """Learn from the last checkpoint to the end or to a stop; says which it was."""
+    """Learn from the last checkpoint on; returns the state of the job afterwards."""
     stop = folder / "stop"
     state, best, elapsed = _restore(folder)
     sides, settings = _arguments(model, request)
     started, saved, iterate = time.monotonic() - elapsed, -inf, None
     try:
         for iterate in learn_iter(model, *sides, **settings, resume=state):
-            best = iterate.maps if iterate.best else best
+            best = iterate.maps if iterate.best or best is None else best
             _record(iterate, time.monotonic() - started, model, request, folder)
             if stop.exists():
                 return "stopped"
@@ -131,15 +122,15 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
                 _checkpoint(iterate, best, request, folder)
                 saved = time.monotonic()
             (folder / "alive").touch()
-        best = iterate.maps
+        best = iterate.maps if iterate else best
         return "done"
-    finally:  # also when it diverged, or failed through a fault of ours
-        if iterate is not None:
+    finally:  # also when the run diverged or an internal error ended it
+        if iterate is not None and best is not None:
             _checkpoint(iterate, best, request, folder)
 
 
 def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> str:
-    """Learn without iterations: there is nothing to go on from, a resumed job starts anew."""
+    """Learn without iterations; there are no checkpoints, so a resumed job starts anew."""
     sides, settings = _arguments(model, request)
     started = time.monotonic()
     maps = _unless_stopped(folder, METHODS[request.method].learn, model, *sides, **settings)
@@ -157,7 +148,7 @@ def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> str:
 
 
 def _arguments(model: _Model, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
-    """Both sides, and the settings that every method takes."""
+    """Both sides of the prompts, and the keyword arguments that every method takes."""
     prompts = request.prompts
     modules = find_modules(model.network, request.preset) if request.preset else None
     heldout = (prompts.heldout_source, prompts.heldout_target)
@@ -178,7 +169,7 @@ def _record(
 
 
 def _checkpoint(iterate: Iterate, maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
-    # The state goes last: after a crash the maps may be newer, and learning meets them again.
+    # The state is written last: after a crash the maps may be newer, and are learnt again.
     _save(maps, request, folder)
     write_atomically(folder / "modules.json", json.dumps(iterate.loss_by_module).encode())
     write_atomically(folder / "state.safetensors", safetensors.torch.save(iterate.state))
@@ -191,10 +182,10 @@ def _save(maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
 
 
 def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, SteeringMaps | None, float]:
-    """State, best maps and seconds spent at the last checkpoint; None, None, 0 without one."""
+    """State, best maps and elapsed seconds at the last checkpoint; None, None, 0 without one."""
     file = folder / "state.safetensors"
     state = safetensors.torch.load(file.read_bytes()) if file.exists() else None
-    # The checkpoint's own iterate comes once more: its record goes, and all that came after it.
+    # Learning yields the iterate of the checkpoint again, so its record and all later ones go.
     start = int(state["iteration"]) if state else 0
     kept = [line for line in whole_lines(folder) if json.loads(line)["iteration"] < start]
     write_atomically(folder / "records.jsonl", b"".join(kept))
@@ -202,19 +193,14 @@ def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, SteeringMaps | Non
     return state, load_maps(folder / "map") if state else None, elapsed
 
 
-def _leave_with(server: int) -> None:
-    """End this process soon after the server, even amid a long load or iteration.
-
-    There is nothing to save: the checkpoint is seconds old, and a free lock says the rest.
-    """
-    while os.getppid() == server:
-        time.sleep(1)
-    os._exit(1)
+def _leave_with_the_server() -> None:
+    """End this process when the server has ended, even during a long load or iteration."""
+    os.read(sys.stdin.fileno(), 1)  # returns at the end of the pipe; nothing is ever written
+    _leave(1)
 
 
 if __name__ == "__main__":
-    os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)  # the page comes first
-    server = int(sys.argv[3])
-    threading.Thread(target=_leave_with, args=[server], daemon=True).start()
-    with open(int(sys.argv[2]), "a") as inherited:
-        work(Jobs(sys.argv[1]), inherited)
+    if sys.platform != "win32":  # on Windows the server starts it with a low priority
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)  # the page comes first
+    threading.Thread(target=_leave_with_the_server, daemon=True).start()
+    work(Jobs(sys.argv[1]))

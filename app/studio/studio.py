@@ -15,6 +15,7 @@ from lineas_core.metrics.perplexity import perplexity
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models import Sampling, push_to_hub
 from lineas_core.models.catalog import Kind
+from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.storage.lycoris import export_norms
 
 from ..jobs.queue import Jobs
@@ -30,7 +31,6 @@ from .votes import Votes
 __all__ = ["Studio"]
 
 
-_ROOT = Path(__file__).parents[2]
 _MADE: dict[Kind, str] = {"language": "texts", "text-to-image": "pictures"}
 
 
@@ -50,8 +50,8 @@ class Studio:
     def __init__(
         self,
         data_dir: Path,
-        assets: Path = _ROOT / "assets",
-        prompts: Path = _ROOT / "prompts",
+        assets: Path = ASSETS,
+        prompts: Path = PROMPTS,
         *,
         hub_token: str | None = None,
     ) -> None:

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineas_core.errors import UserError
+from lineas_core.paths import ASSETS
 
 __all__ = ["Probe", "concept_scores", "known_concept"]
 
 _WORLD = "emoji-world"
-_FOLDER = Path(__file__).parents[2] / "assets" / "models" / "emoji-world-probe"
+_FOLDER = ASSETS / "models" / "emoji-world-probe"
 _SIDE = 128
 _ROWS = 64
 

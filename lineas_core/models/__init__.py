@@ -87,8 +87,8 @@ def _source(name: str, entry: ModelEntry | None) -> str:
         if not installed(name):
             raise UserError(
                 "E_NOT_INSTALLED",
-                f"the weights of {entry.title} are missing from {entry.folder}",
-                remedy="Get the whole repository again; they are part of it.",
+                f"the weights of {entry.title} are missing from assets/{entry.folder}",
+                remedy="Install the project again: the weights are part of it.",
             )
         return str(folder_of(name))
     return str(entry.hub_id)

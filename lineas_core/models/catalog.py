@@ -65,8 +65,8 @@ class ModelEntry:
         preset: the layer preset that `learn` uses when none is given.
         hub_id: repository on the hub; None for a model that comes from elsewhere.
         embedded: how a model is installed from the package index; None for the others.
-        folder: where a model lies that is shipped with the project, from its root; None for
-            the others.
+        folder: where a model lies that is shipped with the project, within its assets; None
+            for the others.
         chat: whether the model knows a chat template.
         one_step: how it makes a picture; None for a language model.
         note: one sentence on what it is good for.
@@ -166,7 +166,7 @@ MODELS: dict[str, ModelEntry] = {
         license_url="https://github.com/microsoft/fluentui-emoji/blob/main/LICENSE",
         memory_gb=0.5,
         preset="all-norms",
-        folder="assets/models/emoji-world",
+        folder="models/emoji-world",
         one_step=OneStep(timestep=399, noise="layout"),
         note="Small scenes of emoji in 256 pixels, offline and without a GPU.",
     ),

@@ -26,10 +26,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS, EmbeddedFile
 from lineas_core.models.hub import INDEX
+from lineas_core.paths import ASSETS
 
 __all__ = ["fetch", "folder_of", "installed"]
 
-_ROOT = Path(__file__).parents[2]
 _LATEST = "2"  # raise when the conversion changes, so that old caches are made again
 
 
@@ -37,7 +37,7 @@ def folder_of(name: str) -> Path:
     """Where a model lies: within the project, or converted in the user's cache."""
     entry = MODELS.get(name)
     if entry and entry.folder:
-        return _ROOT / entry.folder
+        return ASSETS / entry.folder
     return user_cache_path("lineas") / "models" / f"{name}-v{_LATEST}"
 
 

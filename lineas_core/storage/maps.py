@@ -28,6 +28,7 @@ from torch import Tensor
 
 from lineas_core.errors import UserError
 from lineas_core.models.base import SteerableModel, fingerprint
+from lineas_core.paths import ASSETS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import AffineMap, SteeringMaps
 from lineas_core.storage.disk import saving, write_atomically
@@ -118,12 +119,15 @@ def holds_maps(folder: Path) -> bool:
 
 
 def load_maps(path: str | Path) -> SteeringMaps:
-    """Read maps from their folder or from the safetensors file alone.
+    """Read learnt maps.
+
+    Args:
+        path: their folder, the safetensors file alone, or the name of a ready-made map.
 
     Raises:
         UserError: the file is missing, is something else, or is damaged; says which.
     """
-    path = Path(path)
+    path = next((p for p in (Path(path), ASSETS / "maps" / path) if p.exists()), Path(path))
     with _refusals(path.name):
         tensors, config = _read(path / _WEIGHTS if path.is_dir() else path)
         if _digest(tensors) != config.get("sha256"):

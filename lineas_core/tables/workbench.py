@@ -19,6 +19,7 @@ from lineas_core.learning.lineas import Iterate
 from lineas_core.methods import METHODS, Method
 from lineas_core.models import load_model
 from lineas_core.models.base import SteerableModel, fingerprint
+from lineas_core.paths import PROMPTS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.steering.affine import SteeringMaps
@@ -31,7 +32,6 @@ __all__ = [
     "LANGUAGE_MODELS",
     "LINES",
     "OWN_STRENGTH",
-    "PROMPTS",
     "Workbench",
     "end_of",
     "facts_of",
@@ -40,7 +40,6 @@ __all__ = [
     "settings_of",
 ]
 
-PROMPTS = Path(__file__).parents[2] / "prompts"
 LANGUAGE_MODELS = {
     "small": ("smollm2-135m", "gemma-3-270m"),
     "paper": ("Qwen/Qwen2.5-1.5B", "google/gemma-2-2b"),

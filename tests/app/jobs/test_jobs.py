@@ -1,5 +1,4 @@
 import errno
-import fcntl
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 import app.jobs.worker
-from app.jobs.job import Job, JobRequest
+from app.jobs.job import STARTED, Job, JobRequest
 from app.jobs.queue import Jobs
 from app.jobs.worker import work
 from lineas_core import LearnConfig, PromptSet, UserError, load_maps
@@ -56,11 +55,16 @@ def workers(folder):
     return found
 
 
-def held(jobs):
-    """The lock file, locked as by a worker until it is closed."""
-    lock = (jobs.folder / "lock").open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return lock
+def states_on_disk(folder):
+    """State of every job as its worker wrote it."""
+    return [json.loads(file.read_bytes())["state"] for file in folder.glob("*/job.json")]
+
+
+def program(file, code):
+    """A Python program that stands in for the interpreter of a worker."""
+    file.write_text(f"#!{sys.executable}\n{code}")
+    file.chmod(0o700)
+    return str(file)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +94,8 @@ def day(tmp_path_factory, request_):
 
 @pytest.fixture
 def idle(tmp_path):
-    """Jobs whose worker ends at once."""
-    return Jobs(tmp_path, python=shutil.which("true"))
+    """Jobs whose worker fails at once."""
+    return Jobs(tmp_path, python=shutil.which("false"))
 
 
 def test_a_job_runs_to_done_and_its_map_loads(day):
@@ -299,7 +303,7 @@ def faults(monkeypatch):
 def worked_off(jobs, *seeds, request):
     """Jobs with these seeds, taken here and now by a worker in this process."""
     ids = [jobs.submit(replace(request, config=replace(SHORT, seed=seed))) for seed in seeds]
-    work(jobs, held(jobs))
+    work(jobs)
     return [jobs.get(job_id) for job_id in ids]
 
 
@@ -311,7 +315,7 @@ def test_a_diverged_job_fails_and_keeps_its_best_map_also_when_it_is_resumed(idl
         assert load_maps(job.map_folder).metadata["iteration"] == 1
         assert [record["iteration"] for record in idle.records(job.id)] == [0, 1, 2]
         idle.resume(job.id)
-        work(idle, held(idle))
+        work(idle)
         job = idle.get(job.id)
 
 
@@ -340,7 +344,7 @@ def test_a_method_without_iterations_leaves_what_was_before_and_what_is_after(
 ):
     config = METHODS[method].config
     job_id = idle.submit(replace(request_, method=method, config=config))
-    work(idle, held(idle))
+    work(idle)
     job, (before, after) = idle.get(job_id), idle.records(job_id)
     assert (job.state, job.message, job.iteration, job.iterations) == ("done", "", 1, 1)
     assert (before["loss"], after["loss"], before["support"]) == (None, None, 0)
@@ -360,46 +364,84 @@ def test_a_pass_that_nothing_interrupts_is_stopped_with_its_process(idle, reques
         idle.stop(job_id)
         over.wait()
 
-    def end(_):
+    def end():
         over.set()
         raise SystemExit
 
     monkeypatch.setitem(METHODS, "caa", replace(METHODS["caa"], learn=endless))
-    monkeypatch.setattr(app.jobs.worker, "_begin_anew", end)
+    monkeypatch.setattr(app.jobs.worker, "_leave", end)
     with pytest.raises(SystemExit):
-        work(idle, held(idle))
+        work(idle)
     job = idle.get(job_id)
     assert (job.state, job.map_folder) == ("stopped", None)
 
 
-def test_a_job_that_comes_while_the_worker_is_leaving_is_not_left_behind(
+_LEAVES_LATE = """
+import sys, time
+from pathlib import Path
+folder = Path(sys.argv[3])
+for file in folder.glob("*/job.json"):
+    file.write_text(file.read_text().replace('"queued"', '"done"'))
+while not (folder / "leave").exists():
+    time.sleep(0.02)
+"""
+
+
+def test_a_job_that_comes_while_the_worker_is_leaving_is_not_left_behind(request_, tmp_path):
+    jobs = Jobs(tmp_path / "jobs", python=program(tmp_path / "python", _LEAVES_LATE))
+    early = jobs.submit(request_)
+    wait_until(lambda: jobs.get(early).state == "done")
+    late = jobs.submit(request_)  # the worker does not look at the queue again
+    assert jobs.get(late).state == "queued"
+    (jobs.folder / "leave").touch()
+    wait_until(lambda: jobs.get(late).state == "done")
+
+
+def test_a_killed_worker_s_job_is_interrupted_while_the_next_worker_has_another(
     idle, request_, monkeypatch
 ):
-    late = []
-    waiting = Jobs.waiting
-
-    def and_then_one_comes(self):
-        found = waiting(self)
-        if not found and not late:
-            late.append("")  # who submits looks at the queue, too
-            late[0] = self.submit(request_)  # too late for this look, and the lock is held
-        return found
-
-    monkeypatch.setattr(app.jobs.worker, "load_model", lambda *_: object())
-    monkeypatch.setattr(app.jobs.worker, "_learn", lambda *_: "done")
-    monkeypatch.setattr(Jobs, "waiting", and_then_one_comes)
-    work(idle, held(idle))
-    assert idle.get(late[0]).state == "done"
-
-
-def test_a_killed_worker_s_job_is_interrupted_while_the_next_worker_has_another(idle, request_):
     killed = idle.submit(request_)
     file = idle.folder / killed / "job.json"
     file.write_text(file.read_text().replace('"queued"', '"running"'))
     wait_until(lambda: idle.get(killed).state == "interrupted")
-    idle.submit(request_)
-    with held(idle):
-        assert idle.get(killed).state == "interrupted"
+    other = idle.submit(request_)
+    seen = {}
+
+    def look(*_):
+        seen.update({job.id: job.state for job in idle.list()})
+        return "done"
+
+    monkeypatch.setattr(app.jobs.worker, "load_model", lambda *_: object())
+    monkeypatch.setattr(app.jobs.worker, "_learn", look)
+    work(idle)
+    assert seen == {killed: "interrupted", other: "running"}
+
+
+def test_the_workers_of_two_servers_take_turns(request_, tmp_path):
+    servers = Jobs(tmp_path), Jobs(tmp_path)
+    ids = [jobs.submit(replace(request_, config=SHORT)) for jobs in servers for _ in range(2)]
+    wait_until(lambda: len(workers(tmp_path)) == 2)
+
+    def over():
+        assert sum(state in STARTED for state in states_on_disk(tmp_path)) <= 1
+        return all(servers[0].get(job_id).state == "done" for job_id in ids)
+
+    wait_until(over)
+    wait_until(lambda: not workers(tmp_path))
+
+
+def test_a_hung_worker_does_not_hold_up_one_that_waits_for_its_lock(request_, tmp_path):
+    first, second = Jobs(tmp_path, patience=2), Jobs(tmp_path, patience=2)
+    hangs = first.submit(replace(request_, config=replace(LONG, iterations=100_000)))
+    wait_until(lambda: first.get(hangs).iteration >= 5)
+    (worker,) = workers(tmp_path)
+    after = second.submit(replace(request_, config=SHORT))
+    wait_until(lambda: len(workers(tmp_path)) == 2)
+    os.kill(worker, signal.SIGSTOP)
+    wait_until(lambda: second.get(hangs).state == "hung", seconds=20)
+    second.stop(hangs)
+    assert first.get(hangs).state == "interrupted"
+    wait_until(lambda: second.get(after).state == "done")
 
 
 def test_a_job_without_a_worker_is_interrupted_and_can_be_deleted(idle, request_):
@@ -410,7 +452,7 @@ def test_a_job_without_a_worker_is_interrupted_and_can_be_deleted(idle, request_
 
 
 def test_a_job_that_is_not_over_is_neither_deleted_nor_resumed(idle, request_):
-    with held(idle):
+    with idle.lock.hold():
         job_id = idle.submit(request_)
         for refused in (idle.delete, idle.resume):
             with pytest.raises(UserError, match="this job is queued"):
@@ -505,7 +547,7 @@ def test_a_worker_that_dies_leaves_its_queue_to_the_next_one(request_, tmp_path)
 
 
 def test_a_program_cannot_fill_the_queue(idle, request_):
-    with held(idle):
+    with idle.lock.hold():
         for _ in range(50):
             idle.submit(request_)
         assert [job.position for job in idle.list()] == [*range(50, 0, -1)]

@@ -171,7 +171,7 @@ def test_a_machine_without_a_network_is_known_at_once(error, expected, monkeypat
 
 
 def test_missing_weights_of_the_shipped_model_say_where_they_belong(monkeypatch, tmp_path):
-    monkeypatch.setattr("lineas_core.models.embedded._ROOT", tmp_path)
+    monkeypatch.setattr("lineas_core.models.embedded.ASSETS", tmp_path)
     with pytest.raises(UserError, match="missing from assets/models/emoji-world"):
         load_model("emoji-world")
 
