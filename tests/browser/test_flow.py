@@ -3,10 +3,10 @@
 from contextlib import suppress
 
 import pytest
-from pages import CHROMIUM, MARKUP, SECONDS, playwright, served, visible, visited
 
 from app.studio.studio import Studio
 from lineas_core.models import Sampling, installed
+from tests.browser.pages import CHROMIUM, MARKUP, SECONDS, playwright, served, visible, visited
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt install chromium"),

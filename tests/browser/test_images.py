@@ -11,12 +11,12 @@ from io import BytesIO
 from urllib.parse import quote
 
 import pytest
-from pages import CHROMIUM, MARKUP, SECONDS, STRIP, served, visible, visited
 from PIL import Image, UnidentifiedImageError
 
 from app.studio.studio import Studio
 from lineas_core.methods import METHODS
 from lineas_core.models import installed
+from tests.browser.pages import CHROMIUM, MARKUP, SECONDS, STRIP, served, visible, visited
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
 EMBEDDED = "emoji-world"

@@ -3,9 +3,9 @@
 import shutil
 
 import pytest
-from pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
 
 from app.studio.studio import Studio
+from tests.browser.pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
 

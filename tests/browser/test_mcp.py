@@ -5,9 +5,9 @@ import json
 from ast import literal_eval
 
 import pytest
-from pages import served
 
 from app.studio.studio import Studio
+from tests.browser.pages import served
 
 mcp = pytest.importorskip("mcp", reason='pip install "gradio[mcp]"')
 streamable_http = pytest.importorskip("mcp.client.streamable_http")

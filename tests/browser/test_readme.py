@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from pages import served
 
 from app.studio.studio import Studio
 from lineas_core.models import installed
+from tests.browser.pages import served
 
 README = Path(__file__).parents[2] / "README.md"
 
