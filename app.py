@@ -41,10 +41,9 @@ def main() -> None:
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # as is this one; it talks a lot
+    from app.images.handlers import warm_up
     from app.studio.archive import LARGEST
     from app.studio.studio import Studio
-
-    from app.images.handlers import warm_up
     from app.ui import LOOK, build_demo
 
     try:

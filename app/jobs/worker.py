@@ -34,7 +34,7 @@ from lineas_core.runtime.memory import out_of_memory_as_user_error
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.hooks import find_modules
 from lineas_core.storage.disk import write_atomically
-from lineas_core.storage.maps import load_maps, save_maps
+from lineas_core.storage.maps import save_maps
 
 from .job import Job, JobRequest
 from .previews import preview
@@ -71,7 +71,7 @@ def _run(jobs: Jobs, job: Job, lock: IO[str]) -> None:
         with out_of_memory_as_user_error():
             model = _unless_stopped(folder, load_model, job.request.model)
             jobs.write(replace(job, state="running"))
-            learn = _learn if job.request.iterations else _learn_in_one_pass
+            learn = _learn if METHODS[job.request.method].iterative else _learn_in_one_pass
             state = learn(model, job.request, folder)
     except _StoppedError:
         jobs.write(replace(job, state="stopped"))
@@ -118,24 +118,24 @@ def _begin_anew(lock: IO[str]) -> None:
 def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
     """Learn from the last checkpoint to the end or to a stop; says which it was."""
     stop = folder / "stop"
-    state, best, elapsed = _restore(folder)
+    state, elapsed = _restore(folder)
     sides, settings = _arguments(model, request)
-    started, saved, iterate = time.monotonic() - elapsed, -inf, None
+    started, saved, iterate, maps = time.monotonic() - elapsed, -inf, None, None
     try:
         for iterate in learn_iter(model, *sides, **settings, resume=state):
-            best = iterate.maps if iterate.best else best
+            maps = iterate.best_maps
             _record(iterate, time.monotonic() - started, model, request, folder)
             if stop.exists():
                 return "stopped"
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                _checkpoint(iterate, best, request, folder)
+                _checkpoint(iterate, maps, request, folder)
                 saved = time.monotonic()
             (folder / "alive").touch()
-        best = iterate.maps
+        maps = iterate.maps
         return "done"
     finally:  # also when it diverged, or failed through a fault of ours
         if iterate is not None:
-            _checkpoint(iterate, best, request, folder)
+            _checkpoint(iterate, maps, request, folder)
 
 
 def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> str:
@@ -190,8 +190,8 @@ def _save(maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
     save_maps(maps, folder / "map", prompts=request.prompts)
 
 
-def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, SteeringMaps | None, float]:
-    """State, best maps and seconds spent at the last checkpoint; None, None, 0 without one."""
+def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, float]:
+    """State and seconds spent at the last checkpoint; None and 0 without one."""
     file = folder / "state.safetensors"
     state = safetensors.torch.load(file.read_bytes()) if file.exists() else None
     # The checkpoint's own iterate comes once more: its record goes, and all that came after it.
@@ -199,7 +199,7 @@ def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, SteeringMaps | Non
     kept = [line for line in whole_lines(folder) if json.loads(line)["iteration"] < start]
     write_atomically(folder / "records.jsonl", b"".join(kept))
     elapsed = json.loads(kept[-1])["elapsed"] if kept else 0.0
-    return state, load_maps(folder / "map") if state else None, elapsed
+    return state, elapsed
 
 
 def _leave_with(server: int) -> None:
