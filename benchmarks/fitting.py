@@ -64,8 +64,8 @@ def from_activations(pairs: int) -> Iterator[Ratio]:
     for name, prompts in _ONE_BY_ONE:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
         samples = Samples(model, data.source, data.target, FitConfig(), None)
-        x = samples.split(samples.rows(samples.source))
-        y = samples.split(samples.target)
+        x = samples.split(samples.source_rows)
+        y = samples.split(samples.target_rows)
         own = partial(_least_squares, x, y)
         for library, loop, goal, least in (
             ("scikit-learn", _regressions, 150, 70),
@@ -86,7 +86,7 @@ def from_activations(pairs: int) -> Iterator[Ratio]:
 
 
 def _iti_c(samples: Samples, pairs: int) -> Iterator[Ratio]:
-    source, target = samples.rows(samples.source), samples.target
+    source, target = samples.source_rows, samples.target_rows
     x, y = samples.split(source), samples.split(target)
     own = partial(iti_c.learn, _Given(samples.widths), [*source], [*target])
     for solver, goal, least in (("lbfgs", 10, 4), ("newton-cg", None, None)):

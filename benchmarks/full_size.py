@@ -174,7 +174,7 @@ def _learnt(model: Any, count: int, steps: int) -> dict[str, Any]:
     config = LearnConfig(iterations=steps, batch_size=count)
     clock = [time.perf_counter()]
     problem = Problem(model, source, target, config, None)
-    descent = Descent(problem.zeros(), problem.widths, config)
+    descent = Descent(problem.zeros(), problem.samples.widths, config)
     for iteration in range(steps + 1):
         cost, gradient = problem.cost_and_gradient(descent.parameters, iteration)
         problem.total(cost)
@@ -182,13 +182,13 @@ def _learnt(model: Any, count: int, steps: int) -> dict[str, Any]:
         descent.step(gradient, iteration)
     taken = [end - start for start, end in pairwise(clock)]
     return {
-        "modules": len(problem.names),
-        "coordinates": sum(problem.widths),
+        "modules": len(problem.samples.names),
+        "coordinates": sum(problem.samples.widths),
         "prompts_a_side": count,
         "seconds_before": round(taken[0], 2),  # includes the first step
         "seconds_per_step": round(median(taken[1:]), 3),
-        "together": problem.memory.micro_batch,
-        "checkpointing": problem.memory.checkpointing,
+        "together": problem.samples.memory.micro_batch,
+        "checkpointing": problem.samples.memory.checkpointing,
         "gb_peak": _peak_gb(),
     }
 

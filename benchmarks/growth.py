@@ -89,7 +89,7 @@ def length(times: int) -> Iterator[Curve]:
         sides = [[f"{text} " * words for text in side[:8]] for side in (data.source, data.target)]
         source, target = ([" ".join(text.split()[:words]) for text in side] for side in sides)
         problem = Problem(model, source, target, PLAIN, None)
-        steps[problem.source.arguments["input_ids"].shape[1]] = own_step(problem)
+        steps[problem.samples.source.arguments["input_ids"].shape[1]] = own_step(problem)
     yield _curve(f"step, tokens a prompt, {_TEXTS}", steps, times)
 
 

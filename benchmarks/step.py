@@ -31,7 +31,10 @@ def naive(pairs: int) -> Iterator[Ratio]:
         model, data = load_model(name), PromptSet.load(PROMPTS / f"{prompts}.json")
         problem = Problem(model, data.source, data.target, PLAIN, None)
         target = model.encode(data.target)
-        other, own = NaiveStep(model, problem.names, problem.source, target), own_step(problem)
+        other, own = (
+            NaiveStep(model, problem.samples.names, problem.samples.source, target),
+            own_step(problem),
+        )
         title = f"R1 naive step ÷ ours, {name}"
         yield side_by_side(
             title,
@@ -52,7 +55,7 @@ def bound(pairs: int) -> Iterator[Ratio]:
         yield side_by_side(
             f"R2 our step ÷ two plain passes, {name}",
             own_step(problem),
-            partial(_two_passes, model, problem.names, problem.source),
+            partial(_two_passes, model, problem.samples.names, problem.samples.source),
             goal=1.10,
             least=1.25,
             pairs=pairs,

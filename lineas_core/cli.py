@@ -95,7 +95,7 @@ def learn_command(
     for value, table, option in ((budget, BUDGETS, "--budget"), (method, METHODS, "--method")):
         if value not in table:
             raise typer.BadParameter(f"choose from {', '.join(table)}", param_hint=option)
-    stepwise = method == "lineas"
+    iterative = METHODS[method].iterative
     chosen: dict[str, Any] = {
         "iterations": iterations,
         "both_ways": both_ways,
@@ -103,13 +103,13 @@ def learn_command(
         "shift_only": shift_only,
     }
     own = {name: value for name, value in chosen.items() if value is not None}
-    if not stepwise and (own or budget != _QUICK):
+    if not iterative and (own or budget != _QUICK):
         raise typer.BadParameter(
             "only lineas takes iterations, a budget, both ways, an identity loss or shifts only",
             param_hint="--method",
         )
-    base = replace(BUDGETS[budget], seed=seed) if stepwise else METHODS[method].config
-    config = replace(base, **(data.settings if stepwise else {}) | own)
+    base = replace(BUDGETS[budget], seed=seed) if iterative else METHODS[method].config
+    config = replace(base, **(data.settings if iterative else {}) | own)
     if micro_batch_size is not None:
         config = replace(config, micro_batch_size=micro_batch_size)
     try:
@@ -123,9 +123,9 @@ def learn_command(
         "modules": find_modules(loaded.network, modules) if modules else None,
         "heldout": (data.heldout_source, data.heldout_target),
     }
-    if stepwise:
+    if iterative:
         run = learn_iter(loaded, data.source, data.target, **arguments)
-        maps, status = _followed(run)
+        maps, status = _run_and_report(run)
     else:
         maps = METHODS[method].learn(loaded, data.source, data.target, **arguments)
         status = 0
@@ -155,27 +155,27 @@ def generate(
 ) -> None:
     """Continue or paint prompts, steered by any number of maps in the given order."""
     steps = [_map_and_strength(text) for text in map or []]
-    lams = _numbers(strengths) if strengths else None
-    if lams and not steps:
+    factors = _numbers(strengths) if strengths else None
+    if factors and not steps:
         raise typer.BadParameter("give a --map, too", param_hint="--strengths")
     name = model or (steps[0][0].metadata.get("model") if steps else None) or "smollm2-135m"
     loaded = load_model(name)
     for maps, _ in steps:
         check_fits(maps, loaded)
     own = [strength for _, strength in steps]
-    applied = [[lam * strength for lam in lams] for strength in own] if lams else own
+    applied = [[factor * strength for factor in factors] for strength in own] if factors else own
     concepts = [maps for maps, _ in steps]
     titles = [str(maps.metadata.get("title", "a map")) for maps, _ in steps]
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
     for text in prompt:
         if isinstance(loaded, TextToImageModel):
             recipe = recipe_of(loaded, text, seed, list(zip(titles, applied, strict=True)))
-            each = [[lam * strength for strength in own] for lam in lams or [1]]
+            each = [[factor * strength for strength in own] for factor in factors or [1]]
             images = paint(loaded, concepts, each, text, seed)
-            rows = [_saved(loaded, recipe, images, lams, output_dir)]
+            rows = [_saved(loaded, recipe, images, factors, output_dir)]
         else:
             with fold(loaded.network, compose(concepts, applied)):
-                rows = _continue(loaded, text, seed, lams, sampling, chat)
+                rows = _continue(loaded, text, seed, factors, sampling, chat)
         for row in rows:
             facts = {"prompt": text, "seed": seed, "maps": map or [], **row}
             typer.echo(_json(facts) if json_lines else _plain(facts))
@@ -201,7 +201,7 @@ def sweep_command(
     """
     if metric not in METRICS:
         raise typer.BadParameter(f"choose from {', '.join(METRICS)}", param_hint="--metric")
-    lams = _numbers(strengths)
+    factors = _numbers(strengths)
     lines = [row.text for row in read_rows(*read_file(openings), "source") if row.text]
     if not lines:
         raise UserError(
@@ -209,11 +209,11 @@ def sweep_command(
         )
     maps, model = _map_and_model(map)
     if isinstance(model, TextToImageModel):
-        rows = sweep_pictures(model, maps, lines, strengths=lams)
+        rows = sweep_pictures(model, maps, lines, strengths=factors)
     else:
-        rows = sweep(model, maps, lines, metric=metric, strengths=lams, seeds=range(seeds))
+        rows = sweep(model, maps, lines, metric=metric, strengths=factors, seeds=range(seeds))
     for row in rows:
-        typer.echo(_json(row) if json_lines else _told(row, metric))
+        typer.echo(_json(row) if json_lines else _format_row(row, metric))
 
 
 @app.command()
@@ -277,28 +277,26 @@ def export(
         typer.echo(str(file))
 
 
-def _followed(run: Iterable[Iterate]) -> tuple[SteeringMaps, int]:
-    """The last maps of a run, told on the way, and 0.
+def _run_and_report(run: Iterable[Iterate]) -> tuple[SteeringMaps, int]:
+    """Run to the end, report every iterate, and return the maps and the exit status.
 
-    After Ctrl-C and after a failure the best ones, and the exit status.
+    The maps are the last ones; after Ctrl-C or a failure they are the best ones so far.
     """
-    best = last = None
-    status = 0
+    last = None
     try:
         for last in run:
-            best = last if last.best else best
             heldout = "" if last.heldout is None else f"  held-out {last.heldout:.4f}"
             typer.echo(f"{last.iteration:5d}  loss {last.loss:.4f}{heldout}", err=True)
     except KeyboardInterrupt:
-        last, status = best, 130
+        if last is None:
+            raise SystemExit(130) from None
+        return last.best_maps, 130
     except UserError as error:
-        if best is None:
+        if last is None:
             raise
         typer.echo(f"error: {error} The best maps so far are saved.", err=True)
-        last, status = best, 1
-    if last is None:
-        raise SystemExit(130)
-    return last.maps, status
+        return last.best_maps, 1
+    return last.maps, 0  # type: ignore[union-attr]
 
 
 def _map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | TextToImageModel]:
@@ -320,40 +318,40 @@ def _continue(
     model: LanguageModel,
     text: str,
     seed: int,
-    lams: list[float] | None,
+    factors: list[float] | None,
     sampling: Sampling,
     chat: bool,
 ) -> list[dict[str, Any]]:
     """One row for every strength."""
-    rows = len(lams or [1])
+    rows = len(factors or [1])
     texts = model.generate([text] * rows, seeds=[seed] * rows, sampling=sampling, chat=chat)
-    if not lams:
+    if not factors:
         return [{"text": texts[0]}]
-    return [{"strength": lam, "text": t} for lam, t in zip(lams, texts, strict=True)]
+    return [{"strength": factor, "text": t} for factor, t in zip(factors, texts, strict=True)]
 
 
 def _saved(
     model: TextToImageModel,
     recipe: Recipe,
     images: Sequence[Image],
-    lams: list[float] | None,
+    factors: list[float] | None,
     folder: Path,
 ) -> dict[str, Any]:
     """One file: a picture, or a strip of pictures for the strengths."""
     if model.truncated([recipe.prompt]):
         typer.echo("The prompt is longer than the model reads; its end is ignored.", err=True)
     slug = re.sub(r"[^a-z0-9]+", "-", recipe.prompt.lower()).strip("-")[:40] or "picture"
-    path = folder / f"{slug}-seed{recipe.seed}{'-strip' if lams else ''}.png"
-    file = save_png(strip(images, lams) if lams else images[0], path, recipe)
-    return {"strengths": lams, "file": str(file)} if lams else {"file": str(file)}
+    path = folder / f"{slug}-seed{recipe.seed}{'-strip' if factors else ''}.png"
+    file = save_png(strip(images, factors) if factors else images[0], path, recipe)
+    return {"strengths": factors, "file": str(file)} if factors else {"file": str(file)}
 
 
 def _plain(facts: dict[str, Any]) -> str:
-    lam = f"λ {facts['strength']:+.2f}  " if "strength" in facts else ""
-    return facts.get("file") or f"{lam}{facts['prompt']}{facts['text']}"
+    label = f"λ {facts['strength']:+.2f}  " if "strength" in facts else ""
+    return facts.get("file") or f"{label}{facts['prompt']}{facts['text']}"
 
 
-def _told(row: dict[str, Any], metric: str) -> str:
+def _format_row(row: dict[str, Any], metric: str) -> str:
     if "pictures" in row:
         sides = [
             f"{side} {'-' if scores['concept'] is None else format(scores['concept'], '5.2f')}"

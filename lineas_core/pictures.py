@@ -61,7 +61,7 @@ def paint(
                 images += model.generate([prompt] * len(lams), seeds=[seed] * len(lams))
         return images
 
-    return plan.within(len(strengths), batches)
+    return plan.run(len(strengths), batches)
 
 
 @dataclass(frozen=True)

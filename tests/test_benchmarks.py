@@ -26,7 +26,8 @@ def test_the_naive_step_agrees_with_ours_whole_and_in_chunks_and_leaves_the_weig
     model = tiny_language_model()
     for rows in (None, 1):
         problem = _problem(model, rows)
-        naive = NaiveStep(model, problem.names, problem.source, model.encode(TARGET))
+        samples = problem.samples
+        naive = NaiveStep(model, samples.names, samples.source, model.encode(TARGET))
         assert agreement("naive", naive, own_step(problem)) < 1e-3
     assert not any(p.requires_grad or p.grad is not None for p in model.network.parameters())
     assert not any(module._forward_hooks for module in model.network.modules())

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lineas_core import BUDGETS, PromptSet, SteeringMaps, fold, save_maps
-from lineas_core.evaluation.texts import STRENGTHS
+from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.models import TextToImageModel
 from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.tables.workbench import Workbench

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lineas_core import SteeringMaps
-from lineas_core.methods import METHODS
+from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 
 from ..studio.maps import MapEntry
@@ -23,7 +23,7 @@ def not_learnt(words: Sequence[str]) -> list[str]:
 
 def summary(entry: MapEntry) -> str:
     """A map in two lines, below the menu it was chosen from."""
-    by = "" if entry.method == next(iter(METHODS)) else f" · by {safe(entry.method_label)}"
+    by = "" if entry.method == LINEAS else f" · by {safe(entry.method_label)}"
     heldout = _heldout(entry)
     learnt = f"{by} · held-out distance {heldout}" if heldout else by
     return (

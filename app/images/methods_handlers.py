@@ -26,7 +26,7 @@ from .side_by_side import side_by_side, taken
 __all__ = ["MethodHandlers"]
 
 _LONGEST_TITLE = 100
-_QUICK = [name for name in METHODS if name != next(iter(METHODS))]
+_QUICK = [name for name, method in METHODS.items() if not method.iterative]
 """The methods without iterations."""
 _NO_PROMPTS = (
     "The prompts were not handed on with this map, so no other method can learn from them. "

@@ -34,7 +34,7 @@ from lineas_core.runtime.memory import out_of_memory_as_user_error
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.hooks import find_modules
 from lineas_core.storage.disk import write_atomically
-from lineas_core.storage.maps import load_maps, save_maps
+from lineas_core.storage.maps import save_maps
 
 from .job import Job, JobRequest
 from .previews import preview
@@ -65,7 +65,7 @@ def _run(jobs: Jobs, job: Job) -> None:
         with out_of_memory_as_user_error():
             model = _unless_stopped(folder, load_model, job.request.model)
             jobs.write(replace(job, state="running"))
-            learn = _learn if job.request.iterations else _learn_in_one_pass
+            learn = _learn if METHODS[job.request.method].iterative else _learn_in_one_pass
             state = learn(model, job.request, folder)
     except _StoppedError:
         jobs.write(replace(job, state="stopped"))
@@ -109,24 +109,24 @@ def _leave(status: int = 0) -> None:
 def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
     """Learn from the last checkpoint on; returns the state of the job afterwards."""
     stop = folder / "stop"
-    state, best, elapsed = _restore(folder)
+    state, elapsed = _restore(folder)
     sides, settings = _arguments(model, request)
-    started, saved, iterate = time.monotonic() - elapsed, -inf, None
+    started, saved, iterate, maps = time.monotonic() - elapsed, -inf, None, None
     try:
         for iterate in learn_iter(model, *sides, **settings, resume=state):
-            best = iterate.maps if iterate.best or best is None else best
+            maps = iterate.best_maps
             _record(iterate, time.monotonic() - started, model, request, folder)
             if stop.exists():
                 return "stopped"
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                _checkpoint(iterate, best, request, folder)
+                _checkpoint(iterate, maps, request, folder)
                 saved = time.monotonic()
             (folder / "alive").touch()
-        best = iterate.maps if iterate else best
+        maps = iterate.maps if iterate else maps
         return "done"
     finally:  # also when the run diverged or an internal error ended it
-        if iterate is not None and best is not None:
-            _checkpoint(iterate, best, request, folder)
+        if iterate is not None and maps is not None:
+            _checkpoint(iterate, maps, request, folder)
 
 
 def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> str:
@@ -181,8 +181,8 @@ def _save(maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
     save_maps(maps, folder / "map", prompts=request.prompts)
 
 
-def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, SteeringMaps | None, float]:
-    """State, best maps and elapsed seconds at the last checkpoint; None, None, 0 without one."""
+def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, float]:
+    """State and elapsed seconds at the last checkpoint; None and 0 without one."""
     file = folder / "state.safetensors"
     state = safetensors.torch.load(file.read_bytes()) if file.exists() else None
     # Learning yields the iterate of the checkpoint again, so its record and all later ones go.
@@ -190,7 +190,7 @@ def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, SteeringMaps | Non
     kept = [line for line in whole_lines(folder) if json.loads(line)["iteration"] < start]
     write_atomically(folder / "records.jsonl", b"".join(kept))
     elapsed = json.loads(kept[-1])["elapsed"] if kept else 0.0
-    return state, load_maps(folder / "map") if state else None, elapsed
+    return state, elapsed
 
 
 def _leave_with_the_server() -> None:

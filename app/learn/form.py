@@ -27,7 +27,6 @@ SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fie
 OF_THE_SET = ("both_ways", "identity_loss", "shift_only")
 """Settings that stay when the budget or the method changes."""
 _FILLED = 6 + len(OF_THE_SET)  # what a set fills in the form
-_STEPWISE = next(iter(METHODS))  # the one method with iterations, and so with budgets
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether to remove
     "language": {"write about it": ("about", False), "keep off it": ("about", True)},
     "text-to-image": {

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from lineas_core import BUDGETS, PromptSet, UserError
+from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 
 from ..events import user_errors
@@ -21,7 +22,6 @@ from . import html as learn_html
 from .form import (
     _AIMS,
     _FILLED,
-    _STEPWISE,
     ENOUGH,
     OF_THE_SET,
     PREVIEWS,
@@ -72,7 +72,7 @@ class LearnHandlers:
         """
         ours = (preview_prompt or "") in ("", *PREVIEWS.values())
         names = [name for _, name in budgets(model)]
-        stays = budget in names or method != _STEPWISE
+        stays = budget in names or not _method(method).iterative
         return (
             gr.Dropdown(self.sets(model), value=None),
             gr.Dropdown(aims(model), value=aims(model)[0]),
@@ -128,7 +128,7 @@ class LearnHandlers:
     def suit(self, method: str) -> tuple[Any, ...]:
         """What depends on the method: budgets, then the settings; those of others are hidden."""
         shown = _shown(_method(method).config)
-        return gr.Radio(visible=method == _STEPWISE, value=next(iter(BUDGETS))), *(
+        return gr.Radio(visible=_method(method).iterative, value=next(iter(BUDGETS))), *(
             gr.update(visible=True, **({} if name in OF_THE_SET else {"value": shown[name]}))
             if name in shown
             else gr.update(visible=False)
@@ -147,13 +147,13 @@ class LearnHandlers:
     ) -> str:
         """About how long learning takes."""
         prompts = max(_counted(source)[0] - (heldout or 0), 0) or ENOUGH
-        if method != _STEPWISE:  # a pass or two of either side, and as many to measure
+        if not _method(method).iterative:  # a pass or two of either side, and as many to measure
             iterations, batch = 1, None
         prompts = min(prompts, batch or inf)
         each = self._studio.jobs.pace(model) * prompts
         spent = basics.clock(max(each * (iterations or 0), 1))
         how = f", {heldout} more held out" if heldout else ""
-        how += "" if method == _STEPWISE else ", without iterations"
+        how += "" if _method(method).iterative else ", without iterations"
         return basics.hint(f"About {spent} with {prompts} prompts a side{how}.")
 
     @user_errors
@@ -243,13 +243,13 @@ class LearnHandlers:
             remedy = f"Give one of {', '.join(BUDGETS)}."
             raise UserError("E_BUDGET", f"budget is {budget!r}", remedy=remedy)
         suited = (both_ways, identity_loss, shift_only)
-        if method != _STEPWISE and (any(suited) or budget != next(iter(BUDGETS))):
+        if not _method(method).iterative and (any(suited) or budget != next(iter(BUDGETS))):
             named = ", no ".join(OF_THE_SET)
             what = f"{_method(method).label} has no iterations, so no budget, no {named}"
-            raise UserError("E_BUDGET", what, remedy=f"Leave these out, or take {_STEPWISE}.")
+            raise UserError("E_BUDGET", what, remedy=f"Leave these out, or take {LINEAS}.")
         config = (
             replace(BUDGETS[budget], **dict(zip(OF_THE_SET, suited, strict=True)))
-            if method == _STEPWISE
+            if _method(method).iterative
             else _method(method).config
         )
         for name, side in (("source", source), ("target", target)):

@@ -9,7 +9,7 @@ from gradio.components import Component
 
 from lineas_core import BUDGETS, LearnConfig
 from lineas_core.learning.config import OPTIMIZERS, POOLING_CHOICES, PRECISIONS
-from lineas_core.methods import METHODS
+from lineas_core.methods import LINEAS, METHODS
 from lineas_core.methods.iti_c import ItiConfig
 from lineas_core.models.catalog import MODELS
 from lineas_core.steering.hooks import PRESETS
@@ -85,7 +85,7 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
     source = _side(handlers, "Source: steer away from these", model)
     target = _side(handlers, "Target: steer towards these", model)
     methods = [(method.title, name) for name, method in METHODS.items()]
-    method = gr.Dropdown(methods, value=next(iter(METHODS)), label="Method")
+    method = gr.Dropdown(methods, value=LINEAS, label="Method")
     budget = gr.Radio(budgets(first), value=next(iter(BUDGETS)), label="Budget")
     duration = gr.HTML(apply_default_css=False)
     with gr.Accordion("Settings", open=False):

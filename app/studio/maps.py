@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from lineas_core import PromptSet, UserError, load_maps
-from lineas_core.methods import METHODS
+from lineas_core.methods import LINEAS, METHODS
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models.catalog import MODELS, Kind
 
@@ -59,7 +59,7 @@ class MapEntry:
     @property
     def method(self) -> str:
         """What learnt it: a key of `METHODS`, or whatever the file says."""
-        return str(self.metadata.get("method", next(iter(METHODS))))
+        return str(self.metadata.get("method", LINEAS))
 
     @property
     def method_label(self) -> str:

@@ -8,7 +8,9 @@ from itertools import product
 from pathlib import Path
 
 from lineas_core import SteeringMaps, UserError, check_fits, load_maps, steer
-from lineas_core.evaluation.texts import METRICS, STRENGTHS, Tally, count, figures, row_seeds
+from lineas_core.evaluation.counts import Counts, count, row_seeds, summarise
+from lineas_core.evaluation.inputs import STRENGTHS
+from lineas_core.evaluation.texts import METRICS
 from lineas_core.metrics.concept import concept_scores, known_concept
 from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.metrics.perplexity import perplexity
@@ -186,14 +188,14 @@ class Studio:
 
         Yields:
             After every batch the figures so far, a row for each strength that has any; see
-            `lineas_core.evaluation.texts.figures`.
+            `lineas_core.evaluation.counts.summarise`.
 
         Raises:
             UserError: no such map, its model is not installed, or the map does not fit it.
         """
         entry = self.entry(map_id, "language")
         maps, metric = load_maps(entry.folder), METRICS["topic" if words else "toxicity"]
-        tallies = {lam: [Tally()] * seeds for lam in STRENGTHS}
+        tallies = {lam: [Counts()] * seeds for lam in STRENGTHS}
         for start in range(0, len(openings), _OPENINGS_AT_ONCE):
             places = range(len(openings))[start : start + _OPENINGS_AT_ONCE]
             for seed, lam in product(range(seeds), STRENGTHS):
@@ -205,11 +207,11 @@ class Studio:
                         [openings[place] for place in places],
                         lambda texts: metric(texts, words),
                         strength=lam,
-                        luck=[row_seeds(seed, places)],
+                        seeds=[row_seeds(seed, places)],
                     )
                     tallies[lam][seed] += tally
                 counted = {k: [t for t in row if t.texts] for k, row in tallies.items()}
-                yield [figures(k, row) for k, row in counted.items() if row]
+                yield [summarise(k, row) for k, row in counted.items() if row]
 
     def painted(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from lineas_core import PromptSet, UserError
-from lineas_core.evaluation.texts import STRENGTHS
+from lineas_core.evaluation.inputs import STRENGTHS
 
 from ..events import LatestRequest, user_errors
 from ..html import basics, charts

@@ -1,1 +1,1 @@
-"""Measure what maps do to texts and pictures."""
+"""Measure what maps do to generated texts and pictures, strength by strength."""

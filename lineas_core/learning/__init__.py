@@ -1,1 +1,1 @@
-"""LinEAS: the loss, the proximal step and the descent."""
+"""LinEAS: samples, loss, proximal step and gradient descent."""

@@ -1,4 +1,4 @@
-"""Settings of a run, and the named ones: the only place where defaults live."""
+"""Settings of the methods with their defaults, ranges and named budgets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from dataclasses import dataclass, fields
 from lineas_core.errors import UserError
 from lineas_core.learning.pooling import POOLINGS
 
-__all__ = ["BUDGETS", "OPTIMIZERS", "POOLING_CHOICES", "PRECISIONS", "FitConfig", "LearnConfig"]
+__all__ = [
+    "BUDGETS",
+    "OPTIMIZERS",
+    "POOLING_CHOICES",
+    "PRECISIONS",
+    "FitConfig",
+    "LearnConfig",
+    "check_settings",
+]
 
 POOLING_CHOICES = ("auto", *POOLINGS)
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -40,49 +48,57 @@ class FitConfig:
 
     Attributes:
         pooling: `mean`, `max`, `last` or `all`, see `lineas_core.learning.pooling`; `auto` takes
-            what suits the kind of model, see `SteerableModel.default_pooling`.
+            the one that suits the kind of model, see `SteerableModel.default_pooling`.
         precision: `bfloat16` runs a network with float32 weights in mixed precision, `float32`
-            does not, `auto` does so where the processor computes bfloat16 itself. Maps and loss
-            are float32 in all of them.
-        micro_batch_size: prompts that pass through the network together, 1 or more; None takes
-            as many as a GPU has memory for. Changes time and memory, not the result.
+            does not, and `auto` does so where the processor computes bfloat16 natively. Maps and
+            loss are float32 in all cases.
+        micro_batch_size: prompts that pass through the network together, 1 to 100,000; None
+            means all on a CPU, and as many as the memory holds on a GPU. It changes time and
+            memory, not the result.
+
+    Raises:
+        UserError: a value is out of range.
     """
 
     pooling: str = "auto"
-    precision: str = "float32"  # a few passes are not worth the rounding
+    precision: str = "float32"  # a few passes are not worth the rounding error
     micro_batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that mean nothing, with the range that does."""
+        """Check every setting against its range or its list of choices."""
         for field in fields(self):
             name, value = field.name, getattr(self, field.name)
             if name in _CHOICES and value not in _CHOICES[name]:
-                raise _setting(name, value, f"one of {_CHOICES[name]}")
+                raise _setting_error(name, value, f"one of {_CHOICES[name]}")
             if name in _RANGES and not (value is None and name in _OPTIONAL):
                 _check_range(name, value, *_RANGES[name])
 
 
 @dataclass(frozen=True)
 class LearnConfig(FitConfig):
-    """Settings of a run of LinEAS, in addition to those that every method has.
+    """Settings of LinEAS, in addition to those that every method has.
 
     Attributes:
-        iterations: optimiser steps, 1 to 100,000.
-        learning_rate: initial rate, above 0 and at most 10; decays to 0 along a cosine.
+        iterations: number of optimiser steps, 1 to 100,000.
+        learning_rate: initial rate, 1e-8 to 10; it decays to 0 along a cosine.
         optimizer: `adam`, `adamw` or `sgd`.
-        batch_size: prompts per side and step, 1 or more; None takes all.
-        sparsity: γ from 0 to 10, weight of the sparse group lasso (LinEAS, Eq. 3.6); 0 moves
-            every coordinate, 10 on the embedded picture model 2 to 17 % of them.
+        batch_size: prompts per side and iteration, 1 to 100,000; None means all of them.
+        sparsity: γ, weight of the sparse group lasso, 0 to 10 (LinEAS, Eq. 3.6). 0 moves every
+            coordinate; on the embedded picture model 10 moves 2 to 17 % of them.
         standardise: learn in units of each coordinate's spread, see
-            `lineas_core.learning.problem`; False is the paper's plain loss.
-        both_ways: every other iteration carries the target prompts back to the source, with the
-            inverse maps. What a look is brought in with at λ = -1 is then learnt, too, best in 300
-            iterations; an object goes less surely.
-        identity_loss: every other iteration asks that target prompts stay as they are. What needs
-            no steering changes less, and so does what λ = 1 does.
-        shift_only: maps do not scale. What differs between the prompts of a side then stays.
-        heldout_every: iterations between two evaluations on held-out prompts, 1 or more.
-        seed: whole number, draws the mini-batches.
+            `lineas_core.learning.problem`; False means the paper's plain loss.
+        both_ways: every other iteration steers target prompts back to the source with the inverse
+            maps. Negative strengths then add a style more clearly (300 iterations work best);
+            positive strengths remove an object less reliably.
+        identity_loss: every other iteration penalises changes to target prompts. Text that needs
+            no steering then changes less, but the effect at λ = 1 is also weaker.
+        shift_only: learn shifts but no scales, so that differences between the prompts of one
+            side are preserved.
+        heldout_every: iterations between two evaluations on held-out prompts, 1 to 100,000.
+        seed: whole number, 0 to 2**53; it determines the mini-batches.
+
+    Raises:
+        UserError: a value is out of range.
     """
 
     precision: str = "auto"
@@ -99,16 +115,35 @@ class LearnConfig(FitConfig):
     seed: int = 0
 
 
+def check_settings(config: FitConfig, kind: type[FitConfig], method: str) -> None:
+    """Refuse settings that belong to another method.
+
+    Args:
+        config: the settings given by the caller.
+        kind: the class that the method needs.
+        method: name of the method, for the error.
+
+    Raises:
+        UserError: `config` is not of this class.
+    """
+    if not isinstance(config, kind):
+        raise UserError(
+            "E_SETTING",
+            f"the settings for {method} are a {type(config).__name__}",
+            remedy=f"Give a {kind.__name__}, or none.",
+        )
+
+
 def _check_range(name: str, value: object, low: float, high: float) -> None:
     whole = name not in _FRACTIONS
     kind = int if whole else int | float
     # `not low <= value` rather than `value < low`: NaN fails every comparison.
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
         noun = "a whole number" if whole else "a number"
-        raise _setting(name, value, f"{noun} from {low} to {high}")
+        raise _setting_error(name, value, f"{noun} from {low} to {high}")
 
 
-def _setting(name: str, value: object, allowed: str) -> UserError:
+def _setting_error(name: str, value: object, allowed: str) -> UserError:
     return UserError("E_SETTING", f"{name} is {value!r}", remedy=f"Give {allowed}.")
 
 
@@ -133,5 +168,5 @@ BUDGETS = {
         standardise=False,
     ),
 }
-"""Named settings. The two of the paper are its sections 3.3 and 4.4; the pooling, which it leaves
-open, is ours."""
+"""Name -> settings. The last two are those of LinEAS, sections 3.3 and 4.4; the paper does not
+specify the pooling, so it is ours."""

@@ -1,11 +1,13 @@
-"""One descent: the learnt parameters, their optimiser, the best so far, and how to go on.
+"""Gradient descent on the learnt parameters: optimiser, proximal step, best iterate, resuming.
 
-The two rows of parameters (2, D) mean nothing here; `lineas_core.learn` makes maps of them.
+The parameters are two rows over all coordinates, (2, D); `lineas_core.learning.problem` turns
+them into maps.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,47 +17,76 @@ from lineas_core.learning.config import LearnConfig
 from lineas_core.learning.samples import not_finite
 from lineas_core.learning.sparsity import prox_group_lasso
 
-__all__ = ["Descent"]
+__all__ = ["Best", "Descent", "Measurements"]
 
-_HALVINGS = 5
-_CHOOSING = 0.25  # of the iterations; of a half, less of the effect is left
-_FIGURES = ("iteration", "loss_start", "loss", "heldout_start", "heldout")
+Measurements = dict[str, float | None]
+"""Name -> number for the metadata of the maps; None where it was not measured."""
+
+_MAX_HALVINGS = 5
+# Share of the iterations in which γ selects coordinates; with 0.5 more of the effect is lost.
+_SELECTING = 0.25
+_NAMES = ("iteration", "loss_start", "loss", "heldout_start", "heldout")
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
-class Descent:
-    """What changes during a run.
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The iterate with the lowest loss so far.
 
     Attributes:
-        parameters: (2, D), requires a gradient.
-        figures: numbers for the map's file; None where there is none yet.
+        loss: its loss; infinite before the first iterate.
+        parameters: (2, D).
+        measurements: what was measured up to it.
+    """
+
+    loss: float
+    parameters: Tensor
+    measurements: Measurements
+
+
+class Descent:
+    """The state of a run.
+
+    Attributes:
+        parameters: the current parameters, (2, D), float32, requires a gradient.
+        measurements: iteration, loss and held-out distance of the last iterate and of the start.
+        best: the iterate with the lowest loss so far.
     """
 
     def __init__(self, parameters: Tensor, widths: list[int], config: LearnConfig) -> None:
-        """Start from `parameters`, whose columns are the coordinates of modules of `widths`."""
+        """Start a run.
+
+        Args:
+            parameters: where to start, (2, D).
+            widths: number of coordinates of each module, summing to D.
+            config: settings of the run.
+        """
         self.parameters = parameters.requires_grad_()
-        self.figures: dict[str, float | None] = dict.fromkeys(_FIGURES)
-        self._widths, self._config = widths, config
-        self._halvings, self._best_loss = 0, math.inf
-        self._best_parameters = parameters.detach().clone()
+        self.measurements: Measurements = dict.fromkeys(_NAMES)
+        self.best = Best(math.inf, parameters.detach().clone(), dict(self.measurements))
+        self._widths, self._config, self._halvings = widths, config, 0
         self._start_optimizer()
 
     def rate(self, iteration: int) -> float:
-        """Learning rate of the step after `iteration`: a cosine, halved after each fall-back."""
+        """Learning rate of the step after `iteration`: a cosine, halved after each divergence."""
         cosine = 0.5 * (1 + math.cos(math.pi * iteration / self._config.iterations))
         return self._config.learning_rate * cosine * 0.5**self._halvings
 
     def step(self, gradient: Tensor, iteration: int) -> None:
-        """One optimiser step, then the proximal step (LinEAS, Algorithm 1).
+        """Take one optimiser step, then the proximal step (LinEAS, Algorithm 1).
 
-        Differs from the paper, unless the loss is the paper's, too: the proximal step chooses
-        coordinates for a quarter of the iterations. From then on the others stay as they are,
-        and the chosen ones move freely (Meinshausen, 2007, "Relaxed lasso"). What shrinks a
-        coordinate to zero shrinks the others as well, and the more so the fewer are to be left.
+        Differs from the paper unless `standardise=False`: the proximal step selects coordinates
+        in the first quarter of the iterations only. Afterwards the others stay as they are, and
+        the selected ones move freely (Meinshausen, 2007, "Relaxed lasso"). Otherwise γ would
+        also shrink the selected coordinates, the more so the fewer it leaves.
+
+        Args:
+            gradient: of the loss at the parameters, (2, D).
+            iteration: number of the iterate that the gradient belongs to.
         """
         config, rate = self._config, self.rate(iteration)
-        chosen = config.standardise and iteration >= _CHOOSING * config.iterations
-        support = self.parameters.detach() != 0 if config.sparsity and chosen else None
+        selected = config.standardise and iteration >= _SELECTING * config.iterations
+        support = self.parameters.detach() != 0 if config.sparsity and selected else None
         self._optimizer.param_groups[0]["lr"] = rate
         self.parameters.grad = gradient
         self._optimizer.step()
@@ -65,61 +96,76 @@ class Descent:
             if support is not None:
                 self.parameters.mul_(support)
                 return
-            threshold = config.sparsity * self._reach(rate)
+            threshold = config.sparsity * self._step_size(rate)
             self.parameters.copy_(prox_group_lasso(self.parameters, self._widths, threshold))
 
-    def keep_best(self, loss: float) -> bool:
-        """Whether this loss is the lowest so far; its parameters are then kept."""
-        better = loss < self._best_loss
+    def note(self, iteration: int, loss: float | None, heldout: float | None) -> float:
+        """Update the measurements with those of an iterate, and return its loss.
+
+        Args:
+            iteration: number of the iterate.
+            loss: its loss; None keeps the one of the iterate before.
+            heldout: its held-out distance; None keeps the last one measured.
+        """
+        new: Measurements = {"iteration": iteration, "loss": loss, "heldout": heldout}
+        if iteration == 0:
+            new |= {"loss_start": loss, "heldout_start": heldout}
+        self.measurements |= {name: value for name, value in new.items() if value is not None}
+        return self.measurements["loss"]  # type: ignore[return-value]
+
+    def keep_if_best(self) -> bool:
+        """Keep the current parameters and measurements if their loss is the lowest so far."""
+        loss = self.measurements["loss"]
+        better = loss is not None and loss < self.best.loss
         if better:
-            self._best_loss, self._best_parameters = loss, self.parameters.detach().clone()
+            parameters = self.parameters.detach().clone()
+            self.best = Best(loss, parameters, dict(self.measurements))  # type: ignore[arg-type]
         return better
 
-    def note(self, iteration: int, loss: float, heldout: float | None) -> None:
-        """Keep the figures of an iterate; the held-out distance is the last one evaluated."""
-        if iteration == 0:
-            self.figures |= {"loss_start": loss, "heldout_start": heldout}
-        self.figures |= {"iteration": iteration, "loss": loss}
-        if heldout is not None:
-            self.figures["heldout"] = heldout
-
     def fall_back(self, iteration: int, module: str) -> None:
-        """Back to the best parameters with half the rate.
+        """Return to the best parameters and halve the learning rate.
+
+        Args:
+            iteration: number of the iteration that diverged.
+            module: name of the module with the highest loss, for the error.
 
         Raises:
-            UserError: that was done five times already, or there is nothing to go back to; names
-                `module`, the worst one.
+            UserError: the rate was halved five times already, or the very first loss is not
+                finite.
         """
-        if self.figures["loss_start"] is None:
+        if self.measurements["loss_start"] is None:
             raise not_finite(module)
         self._halvings += 1
-        if self._halvings > _HALVINGS:
+        if self._halvings > _MAX_HALVINGS:
             raise UserError(
                 "E_DIVERGED",
                 f"the run diverged at iteration {iteration} (module {module}) although the "
-                f"learning rate was halved {_HALVINGS} times",
+                f"learning rate was halved {_MAX_HALVINGS} times",
                 remedy="Start again with a smaller learning rate.",
             )
         with torch.no_grad():
-            self.parameters.copy_(self._best_parameters)
+            self.parameters.copy_(self.best.parameters)
         self._start_optimizer()
 
     def state(self, iteration: int) -> dict[str, Tensor]:
-        """Everything that `restore` needs to go on bit for bit."""
+        """Everything that `restore` needs to continue with `iteration`, bit for bit."""
         moments = self._optimizer.state_dict()["state"].get(0, {})
-        figures = [math.nan if v is None else v for v in self.figures.values()]
         return {
             "iteration": torch.tensor(iteration),
             "halvings": torch.tensor(self._halvings),
-            "best_loss": torch.tensor(self._best_loss, dtype=torch.float64),
-            "best_parameters": self._best_parameters.clone(),
+            "best_loss": torch.tensor(self.best.loss, dtype=torch.float64),
+            "best_parameters": self.best.parameters.clone(),
+            "best_measurements": _packed(self.best.measurements),
             "parameters": self.parameters.detach().clone(),
-            "figures": torch.tensor(figures, dtype=torch.float64),
+            "measurements": _packed(self.measurements),
             **{f"optimizer.{k}": v.clone() for k, v in moments.items() if v is not None},
         }
 
     def restore(self, state: dict[str, Tensor]) -> int:
-        """Take up a state; returns its iteration.
+        """Continue from a state of `state`.
+
+        Returns:
+            The number of the iteration to continue with.
 
         Raises:
             UserError: the state belongs to parameters of another shape.
@@ -132,20 +178,25 @@ class Descent:
             )
         with torch.no_grad():
             self.parameters.copy_(state["parameters"])
-        self._halvings, self._best_loss = int(state["halvings"]), float(state["best_loss"])
-        self._best_parameters = state["best_parameters"].to(self.parameters)
-        figures = zip(_FIGURES, state["figures"].tolist(), strict=True)
-        self.figures = {k: None if math.isnan(v) else v for k, v in figures}
+        # Checkpoints of version 0.1 call the measurements "figures" and keep no best ones.
+        measured = state["measurements" if "measurements" in state else "figures"]
+        self.measurements = _unpacked(measured)
+        self.best = Best(
+            float(state["best_loss"]),
+            state["best_parameters"].to(self.parameters),
+            _unpacked(state.get("best_measurements", measured)),
+        )
+        self._halvings = int(state["halvings"])
         moments = {k.removeprefix("optimizer."): v for k, v in state.items() if "." in k}
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": {0: moments}, "param_groups": groups})
         return int(state["iteration"])
 
-    def _reach(self, rate: float) -> Tensor:
+    def _step_size(self, rate: float) -> Tensor:
         """How far one unit of gradient moves each coordinate: (2, D), or one number for SGD.
 
-        Adam moves all coordinates about equally far, however flat the loss. With one threshold
-        for all of them, γ would switch off either every coordinate or none.
+        Adam moves all coordinates about equally far, however flat the loss. One threshold for
+        all of them would make γ switch off either every coordinate or none.
         """
         moments = self._optimizer.state[self.parameters]
         if "exp_avg_sq" not in moments:
@@ -156,3 +207,16 @@ class Descent:
 
     def _start_optimizer(self) -> None:
         self._optimizer = _OPTIMIZERS[self._config.optimizer]([self.parameters])
+
+
+def _packed(measurements: Measurements) -> Tensor:
+    numbers = [math.nan if v is None else v for v in measurements.values()]
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def _unpacked(numbers: Tensor) -> Measurements:
+    pairs = zip(_NAMES, numbers.tolist(), strict=True)
+    return {
+        name: None if math.isnan(number) else int(number) if name == "iteration" else number
+        for name, number in pairs
+    }

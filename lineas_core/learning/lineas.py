@@ -1,23 +1,24 @@
-"""The method: learn all maps together, end to end, through the frozen network (Algorithm 1).
+"""LinEAS: learn all maps together, end to end, through the frozen network (Algorithm 1).
 
-Differs from the paper: the learning rate multiplies γ in the proximal step, as proximal gradient
-descent on Eq. 3.6 needs; Algorithm 1 leaves it out. With Adam each coordinate has a rate of its
-own there, see `lineas_core.learning.sparsity`, and γ chooses coordinates without shrinking the
-map, see `lineas_core.learning.descent`. See also `lineas_core.learning.problem`.
+Differs from the paper:
+- The proximal step uses learning rate times γ, as proximal gradient descent on Eq. 3.6 requires;
+  Algorithm 1 leaves the learning rate out. With Adam each coordinate has a step size of its own,
+  see `lineas_core.learning.sparsity`.
+- γ selects coordinates without shrinking the map, see `lineas_core.learning.descent`.
+- The loss is standardised by default, see `lineas_core.learning.problem`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from warnings import warn
 
 from torch import Tensor
 
 from lineas_core.errors import UserError
 from lineas_core.learning.config import BUDGETS, LearnConfig
-from lineas_core.learning.descent import Descent
+from lineas_core.learning.descent import Descent, Measurements
 from lineas_core.learning.problem import Problem
 from lineas_core.models.base import SteerableModel
 from lineas_core.steering.affine import SteeringMaps
@@ -27,21 +28,23 @@ __all__ = ["Iterate", "learn", "learn_iter"]
 
 @dataclass(frozen=True, eq=False)
 class Iterate:
-    """The maps after some optimiser steps, and what they cost.
+    """The maps after a number of optimiser steps, with their loss.
 
     Attributes:
-        iteration: number of steps taken; 0 is the untouched network.
-        loss: Eq. 3.3 on this step's prompts. Standardised: mean over coordinates, in units of
-            spread² (0 equal, 2 as far apart as two independent draws); else the paper's sum. Where
-            steps are also about something else, of the last one from source to target.
-        loss_by_module: the same for each module alone, of this step.
+        iteration: number of steps taken; 0 is the unsteered network.
+        loss: Eq. 3.3 on this iteration's prompts. Standardised, it is the mean over coordinates
+            in units of spread² (0 means equal, 2 is the distance of two independent draws);
+            otherwise it is the paper's sum. In an iteration that trains the inverse or the
+            identity, it is the loss of the last iteration from source to target.
+        loss_by_module: module name -> the cost of this iteration in that module.
         heldout: standardised distance on the held-out prompts, mean over coordinates; None
-            when it was not evaluated here.
-        support: share of coordinates moved, 0 to 1.
-        learning_rate: of the step that follows.
-        best: whether no earlier iterate had a lower loss.
-        maps: the maps.
-        state: everything that `resume` needs to go on bit for bit; tensors only.
+            means that it was not evaluated in this iteration.
+        support: share of coordinates that the maps move, 0 to 1.
+        learning_rate: rate of the step that follows.
+        best: whether the loss is lower than in all earlier iterates.
+        maps: the maps of this iterate.
+        best_maps: the maps of the iterate with the lowest loss so far.
+        state: tensors for `resume`, from which a run continues bit for bit.
     """
 
     iteration: int
@@ -52,6 +55,7 @@ class Iterate:
     learning_rate: float
     best: bool
     maps: SteeringMaps = field(repr=False)
+    best_maps: SteeringMaps = field(repr=False)
     state: dict[str, Tensor] = field(repr=False)
 
 
@@ -66,31 +70,34 @@ def learn(
     resume: dict[str, Tensor] | None = None,
     watch: Callable[[Iterate], object] | None = None,
 ) -> SteeringMaps:
-    """Learn the maps that carry source prompts to target prompts; arguments as `learn_iter`.
+    """Learn maps that steer source prompts towards target prompts.
 
-    `watch` is called with every iterate.
+    Arguments and errors as in `learn_iter`; `watch` is called with every iterate unless it is
+    None.
 
     Returns:
-        The last maps. Should the run diverge, the best ones, with a warning and `diverged` among
-        their facts.
+        The maps of the last iterate. If the run diverges, the best ones so far, with a warning
+        and with `diverged` in their metadata.
     """
-    run = partial(
-        learn_iter, model, source, target, config=config, modules=modules, heldout=heldout
-    )
-    best = last = None
+    last = None
     try:
-        for last in run(resume=resume):
-            best = last if last.best else best
+        for last in learn_iter(
+            model,
+            source,
+            target,
+            config=config,
+            modules=modules,
+            heldout=heldout,
+            resume=resume,
+        ):
             if watch:
                 watch(last)
     except UserError as error:
-        if error.code != "E_DIVERGED" or not (best or resume):
+        if error.code != "E_DIVERGED" or last is None:
             raise
-        if best is None and resume:  # none has been better since the interruption
-            best = next(run(resume={**resume, "parameters": resume["best_parameters"]}))
         warn(f"{error} The best maps so far are returned.", stacklevel=2)
-        facts = {**best.maps.metadata, "diverged": True}  # type: ignore[union-attr]
-        return SteeringMaps(best.maps.maps, facts)  # type: ignore[union-attr]
+        best = last.best_maps
+        return SteeringMaps(best.maps, {**best.metadata, "diverged": True})
     return last.maps  # type: ignore[union-attr]
 
 
@@ -104,59 +111,67 @@ def learn_iter(
     heldout: tuple[Sequence[str], Sequence[str]] | None = None,
     resume: dict[str, Tensor] | None = None,
 ) -> Iterator[Iterate]:
-    """Learn step by step (LinEAS, Algorithm 1); nothing stays hooked between two iterates.
+    """Learn step by step (LinEAS, Algorithm 1).
+
+    No hook stays on the network between two iterates.
 
     Args:
         model: the frozen model.
         source: n prompts to steer away from, 2 or more.
         target: m prompts to steer towards, 2 or more.
-        config: settings.
-        modules: names of the modules to steer; None takes the model's default preset.
-        heldout: source and target prompts that are only used for evaluation.
-        resume: `Iterate.state` of an interrupted run with the same arguments.
+        config: settings of the run.
+        modules: dotted names of the modules to steer; None means the model's default preset.
+        heldout: source and target prompts that are only used for evaluation; None means no
+            evaluation.
+        resume: `Iterate.state` of an interrupted run with the same arguments; None means a new
+            run.
 
     Yields:
-        `config.iterations + 1` iterates, the first with the untouched network, less one for
-        every fall-back after a divergence.
+        `config.iterations + 1` iterates, the first with the unsteered network, minus one for
+        every divergence.
 
     Raises:
-        UserError: too few prompts; the memory does not suffice; the activations are not finite
-            from the start; or the run diverged (loss or
-            gradient not finite, or the loss a hundred times what it was at the start) and did
-            so again after five halvings of the learning rate. What was yielded before stays
-            valid.
+        UserError: there are too few prompts, memory runs out, the activations are not finite
+            from the start, or the run diverged again after five halvings of the learning rate.
+            Divergence means that loss or gradient is not finite, or that the loss is a hundred
+            times the one at the start. Earlier iterates stay valid.
     """
     problem = Problem(model, source, target, config, modules)
-    evaluate = problem.heldout_distance(heldout)
-    descent = Descent(problem.zeros(), problem.widths, config)
+    evaluate = problem.samples.heldout_distance(heldout)
+    descent = Descent(problem.zeros(), problem.samples.widths, config)
     start = descent.restore(resume) if resume else 0
-    facts = problem.facts("lineas")
+    facts = problem.samples.facts("lineas")
+
+    def described(parameters: Tensor, measurements: Measurements) -> SteeringMaps:
+        return SteeringMaps(problem.maps(parameters).maps, {**facts, **measurements})
+
+    best_maps = described(descent.best.parameters, descent.best.measurements)
     for iteration in range(start, config.iterations + 1):
         state = descent.state(iteration)
         cost, gradient = problem.cost_and_gradient(descent.parameters, iteration)
-        loss = problem.total(cost)
-        # `not loss <= ceiling` rather than `loss > ceiling`: NaN fails every comparison.
-        ceiling = problem.ceiling(descent.figures["loss_start"])
-        if not (loss <= ceiling and gradient.isfinite().all()):
-            descent.fall_back(iteration, problem.worst(cost))
+        total, ceiling = problem.total(cost), problem.ceiling(descent.measurements["loss_start"])
+        # `not total <= ceiling` rather than `total > ceiling`: NaN fails every comparison.
+        if not (total <= ceiling and gradient.isfinite().all()):
+            descent.fall_back(iteration, problem.worst_module(cost))
             continue
-        forth = problem.goes_forth(iteration)
-        best = forth and descent.keep_best(loss)
-        if not forth and descent.figures["loss"] is not None:
-            loss = descent.figures["loss"]
-        maps = problem.maps(descent.parameters.detach().clone())
+        forward = problem.is_forward(iteration)
+        parameters = descent.parameters.detach().clone()
         due = iteration % config.heldout_every == 0 or iteration == config.iterations
-        distance = evaluate(maps) if evaluate and due else None
-        descent.note(iteration, loss, distance)
+        distance = evaluate(problem.maps(parameters)) if evaluate and due else None
+        loss = descent.note(iteration, total if forward else None, distance)
+        maps = described(parameters, descent.measurements)
+        if best := forward and descent.keep_if_best():
+            best_maps = maps
         yield Iterate(
             iteration=iteration,
             loss=loss,
-            loss_by_module={k: problem.total(c) for k, c in problem.split(cost).items()},
+            loss_by_module={k: problem.total(c) for k, c in problem.samples.split(cost).items()},
             heldout=distance,
             support=maps.support,
             learning_rate=descent.rate(iteration),
             best=best,
-            maps=SteeringMaps(maps.maps, {**facts, **descent.figures}),
+            maps=maps,
+            best_maps=best_maps,
             state=state,
         )
         descent.step(gradient, iteration)

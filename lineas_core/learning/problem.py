@@ -1,18 +1,21 @@
-"""What is minimised: the distance of steered source prompts to target prompts (Eq. 3.3, 3.4).
+"""The objective: the distance from steered source prompts to target prompts (Eq. 3.3 and 3.4).
 
-x, y     pooled activations of source prompts (steered, Eq. 3.1) and target prompts (untouched,
-         Eq. 3.2), concatenated over modules: (n, D) and (m, D)
-α, β     the two learnt rows (2, D); scale ω = 1 + α, shift b = spread·β - centre·α
-centre, spread   (D,): mean of x before steering and standard deviation of y. With centre = 0
-         and spread = 1 (`standardise=False`) α and β are the paper's ω - 1 and b.
+x, y     pooled activations of source prompts (steered, Eq. 3.1) and of target prompts (not
+         steered, Eq. 3.2), concatenated over modules: (n, D) and (m, D)
+α, β     the two rows of learnt parameters, (2, D); scale ω = 1 + α, shift b = unit·β - centre·α
+centre   (D,), mean of x before steering; 0 with `standardise=False`
+unit     (D,), standard deviation ("spread") of y; 1 with `standardise=False`
 
-Differs from the paper: by default the map is learnt as T(z) = z + α(z - centre) + spread·β and
-every coordinate's cost is divided by spread², so that one learning rate fits every model.
-With `both_ways` every other iteration minimises the distance of target prompts, steered by the
-inverse maps (λ = -1), to untouched source prompts; the paper leaves the inverse to itself.
-With `identity_loss` every other one (every third, with both) minimises how far steered target
-prompts are from where they were (Zhu et al., 2017, "Unpaired image-to-image translation", section
-5.2): what needs no steering is left alone.
+With centre = 0 and unit = 1, α and β are the paper's ω - 1 and b.
+
+Differs from the paper:
+- By default the map is learnt as T(z) = z + α(z - centre) + unit·β and every coordinate's cost is
+  divided by unit², so that one learning rate suits every model.
+- With `both_ways`, every other iteration minimises the distance from target prompts, steered by
+  the inverse maps (λ = -1), to unsteered source prompts. The paper does not train the inverse.
+- With `identity_loss`, every other iteration (every third with both) minimises how far the maps
+  move target prompts, which need no steering (Zhu et al., 2017, "Unpaired image-to-image
+  translation", section 5.2).
 """
 
 from __future__ import annotations
@@ -20,13 +23,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lineas_core.errors import UserError
-from lineas_core.learning.config import LearnConfig
+from lineas_core.learning.config import LearnConfig, check_settings
 from lineas_core.learning.samples import Samples
 from lineas_core.learning.wasserstein import wasserstein_1d
 from lineas_core.models.base import Inputs, SteerableModel
@@ -34,16 +36,34 @@ from lineas_core.steering.affine import SteeringMaps
 
 __all__ = ["Problem"]
 
-_RUNAWAY = 100
-_Task = tuple[Inputs, float, Callable[[Tensor], Tensor]]  # what is steered, at which λ, its cost
+_RUNAWAY = 100  # a loss this many times the one at the start counts as divergence
 
 
-class Problem(Samples):
-    """Samples, the units to learn in, and the loss."""
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What one iteration minimises.
 
-    config: LearnConfig
-    _centre: Tensor | float = 0.0  # with these two, the paper's own units
-    _unit: Tensor | float = 1.0
+    Attributes:
+        inputs: the n encoded prompts that are steered.
+        strength: λ at which the maps are applied to them.
+        cost: their pooled activations (n, D) -> cost of every coordinate (D,).
+    """
+
+    inputs: Inputs
+    strength: float
+    cost: Callable[[Tensor], Tensor]
+
+
+class Problem:
+    """The loss of LinEAS as a function of the learnt parameters.
+
+    Attributes:
+        samples: the encoded prompts and the passes of the network.
+        config: settings of the run.
+    """
+
+    distance = staticmethod(wasserstein_1d)
+    """The loss between two sets of samples, (n, D) and (m, D) -> (D,); Eq. 3.4."""
 
     def __init__(
         self,
@@ -53,159 +73,152 @@ class Problem(Samples):
         config: LearnConfig,
         modules: Sequence[str] | None,
     ) -> None:
-        """Encode the prompts and run the target ones once; arguments as in `learn_iter`."""
-        if not isinstance(config, LearnConfig):
-            raise UserError(
-                "E_SETTING",
-                f"the settings for lineas are a {type(config).__name__}",
-                remedy="Give a LearnConfig, or none.",
-            )
-        super().__init__(model, source, target, config, modules)
+        """Encode the prompts and find centre and unit; arguments and errors as in `learn_iter`."""
+        check_settings(config, LearnConfig, "lineas")
+        self.config = config
+        self._centre: Tensor | float = 0.0
+        self._unit: Tensor | float = 1.0
+        self.samples = Samples(model, source, target, config, modules)
+        start = self.zeros().requires_grad_()
+        self.samples.plan_memory(lambda row: self._backward(start, _Task(row, 1.0, torch.square)))
         if config.standardise:
-            self._unit, self._centre = self.spread, self._untouched.mean(dim=0)
-
-    @cached_property
-    def _untouched(self) -> Tensor:
-        """Pooled activations of the source prompts in the untouched network, (n, D)."""
-        return self.rows(self.source)
+            self._unit, self._centre = self.samples.spread, self.samples.source_rows.mean(dim=0)
 
     def zeros(self) -> Tensor:
-        """The parameters of the untouched network, (2, D)."""
-        return torch.zeros(2, sum(self.widths), device=self.device)
+        """The parameters of the identity maps, (2, D), float32."""
+        return torch.zeros(2, sum(self.samples.widths), device=self.samples.device)
 
     def maps(self, parameters: Tensor) -> SteeringMaps:
-        """The maps that the parameters (2, D) stand for."""
+        """The maps that belong to parameters (2, D)."""
         alpha, beta = parameters
         if self.config.shift_only:
-            alpha = torch.zeros_like(alpha)  # and so is its gradient
-        return self.affine(1 + alpha, self._unit * beta - self._centre * alpha)
+            alpha = torch.zeros_like(alpha)  # its gradient is 0 as well
+        return self.samples.affine(1 + alpha, self._unit * beta - self._centre * alpha)
 
     def cost_and_gradient(self, parameters: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
-        """What the parameters cost on this iteration's prompts.
+        """The cost of the parameters on this iteration's prompts, and its gradient.
+
+        Args:
+            parameters: (2, D), requires a gradient.
+            iteration: number of the iteration; it selects the mini-batch and the task.
 
         Returns:
-            Eq. 3.4 for every coordinate in squared units of its spread, (D,), and the gradient
-            of the sum of these, (2, D).
+            Eq. 3.4 for every coordinate in units of unit², (D,), and the gradient of their sum
+            with respect to the parameters, (2, D).
 
         Raises:
-            UserError: the memory does not suffice.
+            UserError: memory runs out.
         """
-        inputs, strength, cost = self._turn(iteration)(iteration)
-        return self.memory.within(
-            len(inputs), lambda: self._in_two_passes(parameters, strength, inputs, cost)
+        task = self._task_of(iteration)(iteration)
+        return self.samples.memory.run(
+            len(task.inputs), lambda: self._in_two_passes(parameters, task)
         )
 
-    def goes_forth(self, iteration: int) -> bool:
-        """Whether an iteration is about the way from source to target (Eq. 3.3)."""
-        return self._turn(iteration) == self._forth
+    def is_forward(self, iteration: int) -> bool:
+        """Whether an iteration steers source prompts towards the target (Eq. 3.3)."""
+        return self._task_of(iteration) == self._forward
 
-    def _turn(self, iteration: int) -> Callable[[int], _Task]:
-        turns = [self._forth]
-        turns += [self._back] * self.config.both_ways + [self._stay] * self.config.identity_loss
-        return turns[iteration % len(turns)]
+    def total(self, cost: Tensor) -> float:
+        """Reduce a cost (D,) to one number: the mean if standardised, else the paper's sum."""
+        return (cost.mean() if self.config.standardise else cost.sum()).item()
 
-    def _forth(self, iteration: int) -> _Task:
-        """Source prompts come to the target."""
-        return self._matched(self.source, 1.0, self._targets, self.target, iteration)
+    def ceiling(self, loss_start: float | None) -> float:
+        """The highest loss that does not count as divergence.
 
-    def _back(self, iteration: int) -> _Task:
-        """Target prompts come to the source, by the inverse maps."""
-        return self._matched(self._targets, -1.0, self.source, self._untouched, iteration)
+        An exploding run passes through huge finite losses before the first infinite one, and no
+        descent recovers from a hundred times its starting loss. Sets that are equal at the start
+        may reach a hundred times the loss of sets that are one spread apart.
 
-    def _stay(self, iteration: int) -> _Task:
-        """Target prompts stay each where it is."""
-        inputs, rows = self._drawn(self._targets, self.target, 2 * self.config.seed + 1, iteration)
-        return inputs, 1.0, lambda x: (x - rows).square().mean(dim=0) / self._unit**2
+        Args:
+            loss_start: loss of the unsteered network; None means that it is not known yet.
+        """
+        if loss_start is None:
+            return sys.float_info.max
+        one_spread_apart = self.total((self.samples.spread / self._unit).square())
+        return _RUNAWAY * max(loss_start, one_spread_apart)
 
-    def _matched(
-        self, steered: Inputs, strength: float, end: Inputs, rows: Tensor, iteration: int
+    def worst_module(self, cost: Tensor) -> str:
+        """Name of the module with the highest cost; NaN counts as infinite."""
+        blocks = self.samples.split(cost.nan_to_num(math.inf))
+        return max(blocks, key=lambda name: blocks[name].sum().item())
+
+    def _task_of(self, iteration: int) -> Callable[[int], _Task]:
+        tasks = [self._forward]
+        if self.config.both_ways:
+            tasks.append(self._inverse)
+        if self.config.identity_loss:
+            tasks.append(self._identity)
+        return tasks[iteration % len(tasks)]
+
+    def _forward(self, iteration: int) -> _Task:
+        """Steer source prompts towards the target."""
+        s = self.samples
+        return self._transport(s.source, 1.0, s.target, s.target_rows, iteration)
+
+    def _inverse(self, iteration: int) -> _Task:
+        """Steer target prompts back towards the source with the inverse maps."""
+        s = self.samples
+        return self._transport(s.target, -1.0, s.source, s.source_rows, iteration)
+
+    def _identity(self, iteration: int) -> _Task:
+        """Keep every steered target prompt where it is without steering."""
+        s = self.samples
+        inputs, rows = self._drawn(s.target, s.target_rows, 2 * self.config.seed + 1, iteration)
+        return _Task(inputs, 1.0, lambda x: (x - rows).square().mean(dim=0) / self._unit**2)
+
+    def _transport(
+        self, steered: Inputs, strength: float, end: Inputs, end_rows: Tensor, iteration: int
     ) -> _Task:
         size, seed = self.config.batch_size, self.config.seed
         inputs = steered.rows(_draw(len(steered), size, 2 * seed, iteration))
-        _, y = self._drawn(end, rows, 2 * seed + 1, iteration)
-        return inputs, strength, lambda x: wasserstein_1d(x, y) / self._unit**2
+        _, y = self._drawn(end, end_rows, 2 * seed + 1, iteration)
+        return _Task(inputs, strength, lambda x: self.distance(x, y) / self._unit**2)
 
     def _drawn(
         self, prompts: Inputs, rows: Tensor, seed: int, iteration: int
     ) -> tuple[Inputs, Tensor]:
-        """This iteration's prompts of a side, and their rows in the untouched network."""
+        """This iteration's mini-batch of one side, and its rows in the unsteered network."""
         places = _draw(len(prompts), self.config.batch_size, seed, iteration)
         if len(places) == len(prompts):
             return prompts, rows
-        # A prompt is no one row where each of its positions is a row.
-        one_each = len(rows) == len(prompts)
         drawn = prompts.rows(places)
-        return drawn, rows[places] if one_each else self.rows(drawn)
+        # With the pooling `all` a prompt has many rows, so that its number does not select them.
+        one_row_each = len(rows) == len(prompts)
+        return drawn, rows[places] if one_row_each else self.samples.rows(drawn)
 
-    def total(self, cost: Tensor) -> float:
-        """One number for a loss: the paper's sum, or the mean in standardised units."""
-        return (cost.mean() if self.config.standardise else cost.sum()).item()
+    def _in_two_passes(self, parameters: Tensor, task: _Task) -> tuple[Tensor, Tensor]:
+        """Cost and gradient, chunk by chunk where the memory plan asks for it.
 
-    def ceiling(self, loss_start: float | None) -> float:
-        """The highest loss that is no divergence.
-
-        A run that explodes passes through huge finite losses before the first infinite one, and
-        no descent comes back from a hundred times its start. Sets that were equal at the start
-        are allowed a hundred times the loss of sets one spread apart.
+        The cost needs all rows at once, but the backward pass of one row needs only the gradient
+        of the cost at that row. A first pass without gradient therefore collects all rows, and a
+        second pass goes back chunk by chunk. The result is exact up to rounding and needs the
+        memory of one chunk.
         """
-        if loss_start is None:
-            return sys.float_info.max
-        one_spread_apart = self.total((self.spread / self._unit).square())
-        return _RUNAWAY * max(loss_start, one_spread_apart)
-
-    def worst(self, cost: Tensor) -> str:
-        """Name of the module with the highest loss, or with one that is none."""
-        blocks = self.split(cost.nan_to_num(math.inf))
-        return max(blocks, key=lambda name: blocks[name].sum().item())
-
-    def _plan_memory(self, one_row: Inputs) -> None:
-        """Plan for gradients, which need more."""
-        start = self.zeros().requires_grad_()
-        work = partial(self._backward, start, 1.0, one_row, torch.square)
-        self.memory.fit(self.device, len(self.source), work)
-
-    def _in_two_passes(
-        self,
-        parameters: Tensor,
-        strength: float,
-        inputs: Inputs,
-        cost: Callable[[Tensor], Tensor],
-    ) -> tuple[Tensor, Tensor]:
-        """Cost and gradient with as little in memory as the plan asks for.
-
-        The loss needs all rows, but its gradient at these rows is all that one row's backward
-        pass needs. So a first pass without gradient collects the rows, a second one goes back
-        chunk by chunk: exact, with one chunk's memory.
-        """
-        chunks = self.memory.chunks(len(inputs))
+        chunks = self.samples.memory.chunks(len(task.inputs))
         if len(chunks) == 1:
-            return self._backward(parameters, strength, inputs, cost)
-        parts = self.rows_in_chunks(inputs, self.maps(parameters.detach()).at(strength))
+            return self._backward(parameters, task)
+        maps = self.maps(parameters.detach()).at(task.strength)
+        parts = self.samples.rows_in_chunks(task.inputs, maps)
         x = torch.cat(parts).requires_grad_()
-        value = cost(x)
-        (at_rows,) = torch.autograd.grad(value.sum(), x)
+        cost = task.cost(x)
+        (at_rows,) = torch.autograd.grad(cost.sum(), x)
         gradient = torch.zeros_like(parameters)
         for chunk, at_chunk in zip(chunks, at_rows.split([len(p) for p in parts]), strict=True):
-            rows = inputs.rows(chunk)
-            gradient += self._backward(parameters, strength, rows, at_chunk.mul)[1]
-        return value.detach(), gradient
+            part = _Task(task.inputs.rows(chunk), task.strength, at_chunk.mul)
+            gradient += self._backward(parameters, part)[1]
+        return cost.detach(), gradient
 
-    def _backward(
-        self,
-        parameters: Tensor,
-        strength: float,
-        inputs: Inputs,
-        cost: Callable[[Tensor], Tensor],
-    ) -> tuple[Tensor, Tensor]:
-        """A cost of the rows, and the gradient of its sum."""
-        with self.recording(inputs, self.maps(parameters).at(strength)) as samples:
-            value = cost(self._join(samples))
-            (gradient,) = torch.autograd.grad(value.sum(), parameters)
-        return value.detach(), gradient
+    def _backward(self, parameters: Tensor, task: _Task) -> tuple[Tensor, Tensor]:
+        """The cost of a task in one pass, and the gradient of its sum."""
+        maps = self.maps(parameters).at(task.strength)
+        with self.samples.recording(task.inputs, maps) as samples:
+            cost = task.cost(self.samples.join(samples))
+            (gradient,) = torch.autograd.grad(cost.sum(), parameters)
+        return cost.detach(), gradient
 
 
 def _draw(total: int, size: int | None, seed: int, iteration: int) -> Tensor:
-    """Rows of this step's mini-batch: a function of (seed, iteration), so it needs no state."""
+    """Row numbers of a mini-batch, a function of seed and iteration, so it needs no state."""
     if size is None or size >= total:
         return torch.arange(total)
     generator = torch.Generator().manual_seed((seed * 1_000_003 + iteration) % 2**63)

@@ -1,8 +1,9 @@
-"""What every method learns from: pooled activations of prompts, and facts about the run.
+"""The data that every method learns from: pooled activations of two sets of prompts.
 
-x, y     pooled activations of source prompts (steered, Eq. 3.1) and target prompts (untouched,
-         Eq. 3.2), concatenated over modules: (n, D) and (m, D)
-spread   (D,), standard deviation of y: the unit in which distances are told
+n, m     number of source and of target prompts
+d, D     coordinates of one module, and of all steered modules side by side
+x, y     pooled activations of source prompts (n, D) and of target prompts (m, D), float32
+spread   standard deviation of y, (D,): the unit in which distances are reported
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from functools import cached_property, partial
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -25,27 +25,29 @@ from lineas_core.models.base import Inputs, SteerableModel, fingerprint
 from lineas_core.runtime.attention import ShortAttention
 from lineas_core.runtime.memory import MemoryPlan, checkpointed
 from lineas_core.runtime.precision import native_bfloat16
+from lineas_core.runtime.versions import library_versions
 from lineas_core.steering.affine import AffineMap, SteeringMaps
 from lineas_core.steering.hooks import Complete, Pool, find_modules, record, steer
 
 __all__ = ["UNTOUCHED", "Samples", "not_finite"]
 
 UNTOUCHED = SteeringMaps({})
-"""Maps that steer nothing."""
+"""Maps that steer no module."""
+_MIN_PROMPTS = 2  # per side: one prompt has no spread
 
 
 class Samples:
-    """Two sides of prompts, encoded once, ready to run through the network.
+    """Two sides of prompts, encoded once, and the network passes that turn them into samples.
 
     Attributes:
         model: the frozen model.
-        config: pooling (never `auto`), precision and memory; whatever else a method needs is its
-            own affair.
-        source: the source prompts.
-        names: the modules to steer, in the order of execution.
-        widths: number of coordinates of each.
-        device: where activations are.
-        memory: how many prompts pass together.
+        config: settings of the method, with `pooling` resolved (never `auto`).
+        source: the encoded source prompts, n of them.
+        target: the encoded target prompts, m of them.
+        names: dotted names of the steered modules, in the order of execution.
+        widths: number of coordinates d of each module.
+        device: the device of the pooled activations.
+        memory: how many prompts pass through the network together.
     """
 
     def __init__(
@@ -56,47 +58,65 @@ class Samples:
         config: FitConfig,
         modules: Sequence[str] | None,
     ) -> None:
-        """Encode the prompts and run one of them, to see the modules.
+        """Encode the prompts and run one of them to find the order and widths of the modules.
+
+        Args:
+            model: the frozen model.
+            source: two or more prompts.
+            target: two or more prompts.
+            config: settings of the method.
+            modules: dotted names of the modules to steer; None means the model's default preset.
 
         Raises:
-            UserError: too few prompts, a module is missing, or the memory does not suffice.
+            UserError: there are too few prompts, a module is missing, or memory runs out.
         """
         for side, prompts in (("source", source), ("target", target)):
-            if len(prompts) < 2:
+            if len(prompts) < _MIN_PROMPTS:
                 raise UserError(
                     "E_PROMPTS",
                     f"{side} has {len(prompts)} prompts",
-                    remedy="Give at least 2, better 32.",
+                    remedy=f"Give at least {_MIN_PROMPTS}, better 32.",
                 )
         if config.pooling == "auto":
             config = replace(config, pooling=model.default_pooling)
         self.model, self.config = model, config
         self.memory = MemoryPlan(config.micro_batch_size)
-        self.source, self._targets = model.encode(source), model.encode(target)
-        one_row = self.source.rows(torch.tensor([0]))
+        self.source, self.target = model.encode(source), model.encode(target)
         self.names = list(modules or model.default_modules)
-        if not self.names:  # tell what there is
+        if not self.names:  # raises an error that lists the modules of this network
             find_modules(model.network, "post-layernorms")
-        self.memory.within(1, partial(self._look, one_row))
-        self._plan_memory(one_row)
-
-    @torch.no_grad()
-    def _look(self, one_row: Inputs) -> None:
-        """See the modules run, in their order."""
-        with self.recording(one_row) as samples:
-            self.names = list(samples)
-            self.widths = [rows.shape[1] for rows in samples.values()]
-            self.device = self._join(samples).device
+        self.memory.run(1, self._find_widths)
 
     @cached_property
-    def target(self) -> Tensor:
-        """Pooled activations of the target prompts in the untouched network, (m, D)."""
-        return self.rows(self._targets)
+    def source_rows(self) -> Tensor:
+        """Pooled activations x of the source prompts in the unsteered network, (n, D)."""
+        return self.rows(self.source)
+
+    @cached_property
+    def target_rows(self) -> Tensor:
+        """Pooled activations y of the target prompts in the unsteered network, (m, D)."""
+        return self.rows(self.target)
 
     @cached_property
     def spread(self) -> Tensor:
-        """Standard deviation of each coordinate over the target, (D,), never near zero."""
-        return _spread(self.target, self.widths)
+        """Standard deviation of each coordinate over the target prompts, (D,), above 0.
+
+        A coordinate that hardly varies would get a huge weight. Its spread is therefore at least
+        a tenth of the median of its module's varying coordinates. It is 1 in a module in which
+        no coordinate varies.
+        """
+        return torch.cat([_floored(s) for s in self.target_rows.std(dim=0).split(self.widths)])
+
+    def plan_memory(self, one_pass: Callable[[Inputs], object]) -> None:
+        """Choose how many prompts pass together, from the memory that one of them needs.
+
+        Args:
+            one_pass: the kind of pass to plan for, applied to a single encoded prompt.
+
+        Raises:
+            UserError: the memory does not suffice for one prompt.
+        """
+        self.memory.measure(self.device, len(self.source), partial(one_pass, self._one_row()))
 
     def rows(
         self,
@@ -104,21 +124,22 @@ class Samples:
         maps: SteeringMaps = UNTOUCHED,
         names: Sequence[str] | None = None,
     ) -> Tensor:
-        """Pooled activations of all prompts, without a gradient.
+        """Pooled activations of encoded prompts, computed without a gradient.
 
         Args:
-            inputs: n prompts.
-            maps: what steers meanwhile.
-            names: modules to record; None takes all.
+            inputs: n encoded prompts.
+            maps: the maps that steer the network during the pass.
+            names: modules to record; None means all of `self.names`.
 
         Returns:
-            (n, D), the modules side by side.
+            (n, D), float32, the modules side by side. With the pooling `all` there is one row
+            for every position.
 
         Raises:
-            UserError: the memory does not suffice, the pooling gives ragged rows, or the untouched
-                network's activations are not finite.
+            UserError: memory runs out, the pooling gives modules different numbers of rows, or
+                activations of the unsteered network are not finite.
         """
-        rows = self.memory.within(
+        rows = self.memory.run(
             len(inputs), lambda: torch.cat(self.rows_in_chunks(inputs, maps, names))
         )
         if maps is UNTOUCHED and not rows.isfinite().all():
@@ -128,13 +149,16 @@ class Samples:
 
     @torch.no_grad()
     def rows_in_chunks(
-        self, inputs: Inputs, maps: SteeringMaps, names: Sequence[str] | None = None
+        self,
+        inputs: Inputs,
+        maps: SteeringMaps = UNTOUCHED,
+        names: Sequence[str] | None = None,
     ) -> list[Tensor]:
-        """The same as `rows`, in the pieces that the memory allows at present."""
+        """The same as `rows`, in one tensor for every chunk of the current memory plan."""
         parts = []
         for chunk in self.memory.chunks(len(inputs)):
             with self.recording(inputs.rows(chunk), maps, names) as samples:
-                parts.append(self._join(samples))
+                parts.append(self.join(samples))
         return parts
 
     @contextmanager
@@ -144,7 +168,11 @@ class Samples:
         maps: SteeringMaps = UNTOUCHED,
         names: Sequence[str] | None = None,
     ) -> Iterator[dict[str, Tensor]]:
-        """One pass: module name -> pooled activations. Hooked until the block ends."""
+        """Run one pass and yield module name -> pooled activations (n, d).
+
+        The hooks stay in place until the block ends, so that a backward pass inside the block
+        can recompute checkpointed activations. Arguments as in `rows`.
+        """
         network, wanted = self.model.network, names or self.names
         again = checkpointed(network) if self.memory.checkpointing else nullcontext()
         with (
@@ -156,37 +184,57 @@ class Samples:
             yield samples
 
     def run(self, inputs: Inputs) -> None:
-        """One pass in the wanted precision, under whatever hooks the caller has set.
+        """Run one pass in the configured precision, under the hooks that the caller has set.
 
-        It ends where a hook raises `Complete`.
+        The pass ends early where a hook raises `Complete`.
         """
         weight, wanted = next(self.model.network.parameters()), self.config.precision
         lower = native_bfloat16(weight.device) if wanted == "auto" else wanted == "bfloat16"
-        # A network in bfloat16 is left to compute as it does when it generates.
+        # A network whose weights are bfloat16 computes as it does when it generates.
         lower = lower and weight.dtype == torch.float32
         mixed = torch.autocast(weight.device.type, torch.bfloat16, enabled=lower)
         with mixed, ShortAttention(), suppress(Complete):
             self.model.forward(inputs)
 
     def pooling(self, inputs: Inputs) -> Pool:
-        """How activations of these prompts become samples."""
+        """The function that turns an activation of these prompts into samples."""
         return partial(pool, weight=inputs.weight, how=self.config.pooling)
 
     def split(self, coordinates: Tensor) -> dict[str, Tensor]:
-        """(..., D) -> (..., d) for each module."""
+        """Split (..., D) into module name -> (..., d)."""
         return dict(zip(self.names, coordinates.split(self.widths, dim=-1), strict=True))
 
+    def join(self, samples: dict[str, Tensor]) -> Tensor:
+        """Concatenate module name -> (n, d) into (n, D).
+
+        Raises:
+            UserError: the modules differ in their number of rows, as with the pooling `all` in
+                an image network.
+        """
+        if len({len(rows) for rows in samples.values()}) > 1:
+            raise UserError(
+                "E_POOLING",
+                f"pooling is {self.config.pooling!r}, but the modules differ in their positions",
+                remedy="Choose 'mean'.",
+            )
+        return torch.cat(list(samples.values()), dim=1)
+
     def affine(self, scale: Tensor, shift: Tensor) -> SteeringMaps:
-        """Maps of all modules from scale and shift of all coordinates, (D,) each."""
+        """Build the maps of all modules from scale ω (D,) and shift b (D,)."""
         scales, shifts = self.split(scale), self.split(shift)
         return SteeringMaps({name: AffineMap(scales[name], shifts[name]) for name in self.names})
 
     def heldout_distance(
         self, heldout: tuple[Sequence[str], Sequence[str]] | None
     ) -> Callable[[SteeringMaps], float] | None:
-        """A function that measures maps on prompts they were not learnt from.
+        """Build a function that measures maps on prompts they were not learnt from.
 
-        The distance is Eq. 3.4 in units of spread², as a mean over coordinates.
+        Args:
+            heldout: source and target prompts; None, or an empty side, means no measurement.
+
+        Returns:
+            A function from maps to the distance of Eq. 3.4 in units of spread², averaged over
+            coordinates (0 means equal distributions); None without held-out prompts.
         """
         if not heldout or not all(heldout):
             return None
@@ -202,12 +250,12 @@ class Samples:
     def facts(
         self, method: str, strength: float = 1.0, names: Sequence[str] | None = None
     ) -> dict[str, Any]:
-        """For the map's file.
+        """The metadata of the learnt maps: model, settings, sizes and library versions.
 
         Args:
-            method: what made it, a key of `lineas_core.methods.METHODS`.
-            strength: λ to start with; what the method's paper uses.
-            names: the modules that the maps steer; None is all of them.
+            method: a key of `lineas_core.methods.METHODS`.
+            strength: recommended λ, as in the method's paper.
+            names: the modules that the maps steer; None means all of `self.names`.
         """
         return {
             "method": method,
@@ -217,28 +265,25 @@ class Samples:
             "fingerprint": fingerprint(self.model.network, names or self.names),
             "config": asdict(self.config),
             "source_size": len(self.source),
-            "target_size": len(self._targets),
-            "truncated": self.source.truncated + self._targets.truncated,
-            "versions": {name: version(name) for name in ("torch", "transformers", "diffusers")},
+            "target_size": len(self.target),
+            "truncated": self.source.truncated + self.target.truncated,
+            "versions": library_versions(),
         }
 
-    def _plan_memory(self, one_row: Inputs) -> None:
-        """Plan for passes without a gradient."""
-        work = partial(self.rows_in_chunks, one_row, UNTOUCHED)
-        self.memory.fit(self.device, len(self.source), work)
+    def _one_row(self) -> Inputs:
+        return self.source.rows(torch.tensor([0]))
 
-    def _join(self, samples: dict[str, Tensor]) -> Tensor:
-        if len({len(rows) for rows in samples.values()}) > 1:
-            raise UserError(
-                "E_POOLING",
-                f"pooling is {self.config.pooling!r}, but the modules differ in their positions",
-                remedy="Choose 'mean'.",
-            )
-        return torch.cat(list(samples.values()), dim=1)
+    @torch.no_grad()
+    def _find_widths(self) -> None:
+        """Run one prompt; the modules report in the order in which they run."""
+        with self.recording(self._one_row()) as samples:
+            self.names = list(samples)
+            self.widths = [rows.shape[1] for rows in samples.values()]
+            self.device = self.join(samples).device
 
 
 def not_finite(module: str) -> UserError:
-    """What to say of activations that no map is to blame for."""
+    """The error for activations that are NaN or infinite in the unsteered network."""
     return UserError(
         "E_VALUES",
         f"the activations of {module} are not finite before anything is steered",
@@ -246,15 +291,8 @@ def not_finite(module: str) -> UserError:
     )
 
 
-def _spread(y: Tensor, widths: list[int]) -> Tensor:
-    """Standard deviation of each coordinate over the target, (D,), never near zero.
-
-    A coordinate that hardly varies would get a huge weight; it is given a tenth of what is
-    typical for those of its module that vary at all, and a dead module the spread 1.
-    """
-    return torch.cat([_floored(s) for s in y.std(dim=0).split(widths)])
-
-
 def _floored(spread: Tensor) -> Tensor:
-    alive = spread[spread > 0]
-    return spread.clamp(min=0.1 * alive.median()) if len(alive) else torch.ones_like(spread)
+    varying = spread[spread > 0]
+    if not len(varying):
+        return torch.ones_like(spread)
+    return spread.clamp(min=0.1 * varying.median())

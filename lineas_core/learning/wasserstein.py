@@ -35,22 +35,27 @@ def wasserstein_1d(x: Tensor, y: Tensor) -> Tensor:
 
 
 def matching(n: int, m: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Which rank of n samples meets which of m, and with what mass: optimal transport in 1-D.
+    """The optimal transport plan between n and m sorted samples in one dimension.
 
-    For n = m every rank meets its own with mass 1/n; else a rank meets several ones.
+    For n = m every rank is matched to itself with mass 1/n; otherwise a rank is matched to
+    several ranks.
 
     Returns:
         Ranks (k,) from 0 to n-1, ranks (k,) from 0 to m-1, and their mass (k, 1), float64,
         which sums to 1.
     """
-    # Cut [0, 1] at all multiples of 1/n and 1/m, in integers of 1/(nm) so that no step is lost.
+    # Cut [0, 1] at all multiples of 1/n and 1/m, counted in integer units of 1/(nm), so that
+    # rounding loses no cut.
     cuts = torch.unique(torch.cat([torch.arange(n + 1) * m, torch.arange(m + 1) * n]))
     left, mass = cuts[:-1], cuts.diff()
     return left // m, left // n, mass.double().unsqueeze(-1) / (n * m)
 
 
 class _Wasserstein1d(torch.autograd.Function):
-    """Sorts without autograd: the gradient is twice the weighted matched difference."""
+    """The distance with a closed-form gradient: twice the weighted difference of matched ranks.
+
+    Autograd would keep the sorted and gathered copies of x.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y_sorted: Tensor) -> Tensor:

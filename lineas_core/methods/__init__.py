@@ -1,21 +1,24 @@
-"""The methods LinEAS is compared with, one paper per file, and the table of all of them.
+"""All methods: LinEAS and those it is compared with, each from one paper.
 
-Each is called like `lineas_core.learn` and gives maps of the same kind, so that whatever works
-with maps works with every method.
+Every method is called like `lineas_core.learn` and returns `SteeringMaps`, so that all tools for
+maps work with every method.
 """
 
 from lineas_core.learning.config import BUDGETS
 from lineas_core.learning.lineas import learn
 from lineas_core.methods import aura, caa, iti_c, lin_act, mean_act
 from lineas_core.methods.method import Method
-from lineas_core.methods.prompting import INSTRUCTION, instructed
+from lineas_core.methods.prompting import INSTRUCTION, InstructedModel
 
-__all__ = ["INSTRUCTION", "METHODS", "Method", "instructed"]
+__all__ = ["INSTRUCTION", "LINEAS", "METHODS", "InstructedModel", "Method"]
+
+LINEAS = "lineas"
+"""Name of the default method."""
 
 METHODS = {
     method.name: method
     for method in (
-        Method("lineas", "LinEAS: all maps together, end to end.", learn, BUDGETS["quick"]),
+        Method(LINEAS, "LinEAS: all maps together, end to end.", learn, BUDGETS["quick"]),
         lin_act.METHOD,
         mean_act.METHOD,
         iti_c.METHOD,
@@ -24,4 +27,4 @@ METHODS = {
         aura.METHOD,
     )
 }
-"""Name -> method; the first is what this project is about."""
+"""Name -> method, in the order in which menus show them."""

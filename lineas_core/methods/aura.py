@@ -1,4 +1,4 @@
-"""AURA: units that tell the source apart are dampened, the better they do so the more.
+"""AURA: dampen each coordinate in proportion to how well it separates source from target.
 
 Suau et al., 2024, "Whispering experts: neural interventions for toxicity mitigation in language
 models". With a the AUROC of a coordinate as a classifier of source (positive) against target:
@@ -6,8 +6,8 @@ models". With a the AUROC of a coordinate as a classifier of source (positive) a
     T(z) = z                    a ≤ 1/2
     T(z) = (1 - 2(a - 1/2)) z   a > 1/2
 
-Differs from the paper: a prompt's sample is pooled like for every method here, by default the
-mean over its tokens; they take the maximum, and steer the linear layers of the MLPs.
+Differs from the paper: samples are pooled as for every method here, by default with the mean over
+tokens; the paper takes the maximum. The paper steers the linear layers of the MLPs.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["METHOD", "auroc", "learn"]
 
 
 def auroc(x: Tensor, y: Tensor) -> Tensor:
-    """Area under the ROC curve of each coordinate: the chance that x > y, ties counting half.
+    """Area under the ROC curve of each coordinate: P(x > y) + P(x = y) / 2.
 
     Args:
         x: samples of the positive class, (n, d).
         y: samples of the negative class, (m, d).
 
     Returns:
-        (d,), from 0 to 1.
+        (d,), 0 to 1; 0.5 means that the coordinate does not separate the classes.
     """
     x, ranked = x.T.contiguous(), y.T.contiguous().sort(dim=1).values
     below = torch.searchsorted(ranked, x)
@@ -39,7 +39,7 @@ def auroc(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _fit(samples: Samples) -> SteeringMaps:
-    area = auroc(samples.rows(samples.source), samples.target)
+    area = auroc(samples.source_rows, samples.target_rows)
     scale = 1 - 2 * (area - 0.5).clamp(min=0)
     return samples.affine(scale, torch.zeros_like(scale))
 

@@ -1,12 +1,14 @@
-"""CAA: the difference of means is added to every activation.
+"""CAA: add the difference of means to every activation.
 
-Rimsky et al., 2023, "Steering Llama 2 via contrastive activation addition", take the mean
-difference of pairs; without pairs (as in LinEAS, section 4.1) and with them alike this is the
-difference of the means, T(z) = z + mean(y) - mean(x), both from the untouched network. With a
-single contrast it is ActAdd (Turner et al., 2023, "Activation addition").
+    T(z) = z + mean(y) - mean(x),    x, y from source and target prompts in the unsteered network
 
-Differs from the paper: they steer the residual stream (give the blocks' names as `modules` for
-that) and read the last token (`pooling="last"`).
+Rimsky et al., 2023, "Steering Llama 2 via contrastive activation addition". They take the mean
+over the differences of pairs, which equals the difference of the means. With a single pair it is
+ActAdd (Turner et al., 2023, "Activation addition").
+
+Differs from the paper: CAA steers the residual stream (pass the names of the blocks as `modules`)
+and reads the last token (`pooling="last"`). The prompts need not be pairs, as in LinEAS, section
+4.1.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ __all__ = ["METHOD", "METHOD_MIDDLE", "learn"]
 
 
 def _fit(samples: Samples) -> SteeringMaps:
-    shift = samples.target.mean(dim=0) - samples.rows(samples.source).mean(dim=0)
+    shift = samples.target_rows.mean(dim=0) - samples.source_rows.mean(dim=0)
     return samples.affine(torch.ones_like(shift), shift)
 
 

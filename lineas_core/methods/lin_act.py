@@ -4,12 +4,13 @@ Rodriguez et al., 2025, "Controlling language and diffusion models by transporti
 
     (ω, b) = argmin Σ_i (ω x_(i) + b - y_(i))²,    x_(i), y_(i) the i-th smallest sample
 
-which is ω = cov / var of the sorted pairs and b = mean(y) - ω mean(x).
+with the solution ω = cov / var of the sorted pairs and b = mean(y) - ω mean(x).
 
-Differs from the paper: sets of unequal size are matched by their quantiles; their code wants
-equal ones. Their code moves a picture's mean over space and leaves the deviations from it; here
-the map acts on every pixel, as in LinEAS. The maps act everywhere, not only within the observed
-range of the source (their `q_all`).
+Differs from the paper:
+- Sets of unequal size are matched by their quantiles; the authors' code requires equal sizes.
+- The map acts on every pixel, as in LinEAS; the authors' code moves the mean of a picture over
+  space and keeps the deviations from it.
+- The map acts on all values, not only within the observed range of the source (their `q_all`).
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ from lineas_core.steering.affine import AffineMap
 __all__ = ["METHOD", "learn", "least_squares"]
 
 _NARROW = 1e-4
-"""A source coordinate with less spread than this, in units of its module's typical spread, is
-taken for constant: what remains is rounding, and a slope fitted to it has no meaning."""
+"""A source coordinate whose spread is below this share of its module's typical spread counts as
+constant: the rest is rounding error, and a slope fitted to it has no meaning."""
 
 
 def least_squares(x: Tensor, y: Tensor) -> AffineMap:
-    """The affine map that carries each column of x closest to that of y.
+    """The affine map of each coordinate with the least squared error between sorted samples.
 
     Args:
-        x: (n, d).
-        y: (m, d).
+        x: source samples, (n, d).
+        y: target samples, (m, d).
 
     Returns:
-        scale ≥ 0 and shift of shape (d,). Where x is constant every scale fits equally well;
-        it is 1 there, and the shift is the difference of means.
+        A map with scale ≥ 0 and shift, (d,) each. Where x is constant every scale fits equally
+        well; there it is 1, and the shift is the difference of means.
     """
     rows_x, rows_y, mass = matching(len(x), len(y))
     mass = mass.to(x)

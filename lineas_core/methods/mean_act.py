@@ -1,8 +1,10 @@
-"""Mean-AcT: each module's activations are moved by the difference of means, in sequence.
+"""Mean-AcT: shift each module's activations by the difference of means, module after module.
 
-Rodriguez et al., 2025, "Controlling language and diffusion models by transporting activations":
-T(z) = z + mean(y) - mean(x), the optimal transport between distributions that differ in their
-mean alone. The difference to CAA: x is taken behind the maps of the modules before.
+    T(z) = z + mean(y) - mean(x)
+
+Rodriguez et al., 2025, "Controlling language and diffusion models by transporting activations".
+It is the optimal transport between distributions that differ in their mean alone. Unlike in CAA,
+x is recorded with the maps of the earlier modules applied.
 """
 
 from __future__ import annotations

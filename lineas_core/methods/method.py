@@ -1,12 +1,11 @@
-"""What a method is to its callers: a way to learn maps, called like `lineas_core.learn`."""
+"""A method: a way to learn maps, called like `lineas_core.learn`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lineas_core.errors import UserError
-from lineas_core.learning.config import FitConfig
+from lineas_core.learning.config import FitConfig, LearnConfig, check_settings
 from lineas_core.learning.samples import UNTOUCHED, Samples, not_finite
 from lineas_core.models.base import SteerableModel
 from lineas_core.steering.affine import SteeringMaps
@@ -19,12 +18,12 @@ class Method:
     """A way to learn maps.
 
     Attributes:
-        name: key in the table of methods and `metadata["method"]` of the maps.
-        title: one sentence.
+        name: key in `METHODS`, and `metadata["method"]` of the learnt maps.
+        title: one sentence that starts with the method's short name and a colon.
         learn: (model, source, target, *, config, modules, heldout) -> maps, with the arguments,
             result and errors of `lineas_core.learn`.
-        config: what `learn` uses when no config is given.
-        strength: λ to start with; what the method's paper uses.
+        config: default settings; their class is the one that `learn` accepts.
+        strength: recommended λ, as in the method's paper.
     """
 
     name: str
@@ -35,8 +34,13 @@ class Method:
 
     @property
     def label(self) -> str:
-        """What the title begins with, for where there is room for a word or two."""
+        """The method's short name: the title up to the colon."""
         return self.title.partition(":")[0]
+
+    @property
+    def iterative(self) -> bool:
+        """Whether the method learns by iterations, and so has budgets and can be resumed."""
+        return isinstance(self.config, LearnConfig)
 
 
 def closed_form(
@@ -47,37 +51,38 @@ def closed_form(
     config: FitConfig = FitConfig(),  # noqa: B008 - frozen
     strength: float = 1.0,
 ) -> Method:
-    """A method without iterations, from what is its own: the fit to samples of both sides.
+    """Build a method without iterations.
 
-    Its maps carry the same facts as those of `learn`; the held-out distance is taken at the
-    method's own strength. Other arguments as in `Method`.
+    Its maps carry the same metadata as those of `lineas_core.learn`; the held-out distance is
+    measured at the method's recommended strength. `fit` computes the maps from the samples of
+    both sides; the other arguments are as in `Method`.
     """
-    standard = config
+    defaults = config
 
     def learn(
         model: SteerableModel,
         source: Sequence[str],
         target: Sequence[str],
         *,
-        config: FitConfig = standard,
+        config: FitConfig = defaults,
         modules: Sequence[str] | None = None,
         heldout: tuple[Sequence[str], Sequence[str]] | None = None,
     ) -> SteeringMaps:
-        if not isinstance(config, type(standard)):
-            raise UserError(
-                "E_SETTING",
-                f"the settings for {name} are a {type(config).__name__}",
-                remedy=f"Give a {type(standard).__name__}, or none.",
-            )
+        check_settings(config, type(defaults), name)
         samples = Samples(model, source, target, config, modules)
+        samples.plan_memory(samples.rows_in_chunks)
         maps = fit(samples)
-        for module, step in maps.items():
-            if not (step.scale.isfinite().all() and step.shift.isfinite().all()):
-                raise not_finite(module)
+        _check_finite(maps)
         facts = samples.facts(name, strength, list(maps))
         if distance := samples.heldout_distance(heldout):
             after = distance(maps.at(strength))
             facts |= {"heldout_start": distance(UNTOUCHED), "heldout": after}
         return SteeringMaps(maps.maps, facts)
 
-    return Method(name, title, learn, standard, strength)
+    return Method(name, title, learn, defaults, strength)
+
+
+def _check_finite(maps: SteeringMaps) -> None:
+    for module, step in maps.items():
+        if not (step.scale.isfinite().all() and step.shift.isfinite().all()):
+            raise not_finite(module)

@@ -1,9 +1,9 @@
-"""Maps that are fitted one module after the other, in a single pass of the source prompts.
+"""Fit maps one module after the other, in a single pass of the source prompts.
 
-The map of a module is fitted to what the maps before it leave (Rodriguez et al., 2025,
-"Controlling language and diffusion models by transporting activations", section 3). That needs
-no pass per module: the hook that sees the whole source batch fits its map, applies it and lets
-the batch go on.
+The map of a module is fitted to activations that the maps of the earlier modules have changed
+(Rodriguez et al., 2025, "Controlling language and diffusion models by transporting activations",
+section 3). One pass suffices: the hook of a module fits its map to the whole source batch and
+applies it before the pass continues.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _FitRows = Callable[[Tensor, Tensor], AffineMap]
 
 
 def fit_in_sequence(samples: Samples, fit: _FitRows) -> SteeringMaps:
-    """Fit the maps of all modules, each behind the ones before it.
+    """Fit the maps of all modules in the order of execution.
 
     Args:
-        samples: both sides of prompts; the target side is recorded once, untouched.
-        fit: makes one module's map from its pooled activations.
+        samples: both sides of prompts; the target side is recorded once, unsteered.
+        fit: computes one module's map from source samples (n, d) and target samples (m, d).
 
     Returns:
         The maps, in the order of execution.
 
     Raises:
-        UserError: the memory does not suffice.
+        UserError: memory runs out.
     """
-    target, count = samples.split(samples.target), len(samples.source)
+    target, count = samples.split(samples.target_rows), len(samples.source)
 
     def work() -> SteeringMaps:
         whole = len(samples.memory.chunks(count)) == 1
         return (_in_one_pass if whole else _module_by_module)(samples, target, fit)
 
-    return samples.memory.within(count, work)
+    return samples.memory.run(count, work)
 
 
 @torch.no_grad()
@@ -58,7 +58,7 @@ def _in_one_pass(samples: Samples, target: dict[str, Tensor], fit: _FitRows) -> 
 
 
 def _module_by_module(samples: Samples, target: dict[str, Tensor], fit: _FitRows) -> SteeringMaps:
-    """The same where the memory does not hold all prompts: a map is fitted to all of them."""
+    """One pass per module, where memory does not hold all prompts that a map is fitted to."""
     maps: dict[str, AffineMap] = {}
     for name in samples.names:
         rows = samples.rows(samples.source, SteeringMaps(maps), [name])

@@ -1,4 +1,4 @@
-"""FairLock a pickled state dict into safetensors, as a script of its own.
+"""Convert a pickled state dict to safetensors, in a process of its own.
 
     python unpickle.py model.bin model.safetensors
 

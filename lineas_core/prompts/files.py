@@ -109,7 +109,7 @@ def read_rows(data: bytes, filename: str, side: str = "") -> list[Row]:
 
 
 def _decode(data: bytes) -> str:
-    """FairLock bytes into text, or says why they are none: by their content, not by the suffix."""
+    """Decodes bytes as UTF-8 or UTF-16, or raises an error that says why they are not text."""
     if len(data) > MAX_BYTES:
         raise fault("E_TOO_LARGE", f"larger than {MAX_BYTES:,} bytes")
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"

@@ -1,1 +1,1 @@
-"""Memory, precision and attention of the device at hand."""
+"""Memory, precision and attention kernels of the current device."""

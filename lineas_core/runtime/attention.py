@@ -1,8 +1,9 @@
-"""Short attention on a processor: torch's fused kernel goes back slowly there.
+"""A faster attention kernel for short sequences on a CPU.
 
-For up to a hundred positions its backward pass in bfloat16 takes two to three times as long as
-two plain matrix products; beyond, the products' memory outweighs that. Passes without a gradient
-choose alike: source and target are compared, and the kernels differ by rounding.
+For up to 100 positions the backward pass of torch's fused kernel in bfloat16 takes two to three
+times as long as two plain matrix products. For longer sequences the memory of the products
+outweighs the gain. Passes without a gradient use the same kernel, because source and target
+activations are compared and the two kernels differ by rounding.
 """
 
 from __future__ import annotations
@@ -17,24 +18,26 @@ from torch.overrides import TorchFunctionMode
 
 __all__ = ["ShortAttention"]
 
-_SHORT = 100
-_CHOOSING = Lock()
+_MAX_POSITIONS = 100
+_KERNEL_LOCK = Lock()
 
 
 class ShortAttention(TorchFunctionMode):
-    """While active, attention over few positions on a processor is computed step by step."""
+    """While active, attention over at most 100 positions on a CPU uses plain matrix products."""
 
     def __torch_function__(
         self, func: Callable, types: Any, args: Any = (), kwargs: dict | None = None
     ) -> Any:
-        """Choose the kernel of an attention; leave every other function alone."""
+        """Select the kernel of an attention; every other function is left alone."""
         kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention and _short(*args[:2], **kwargs):
-            # The choice is the whole process's: two threads would restore each other's.
-            with _CHOOSING, sdpa_kernel(SDPBackend.MATH):
+        if func is F.scaled_dot_product_attention and _is_short(*args[:2], **kwargs):
+            # The kernel is a setting of the whole process: without a lock, two threads would
+            # restore each other's.
+            with _KERNEL_LOCK, sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
 
 
-def _short(query: Any, key: Any, *_: Any, **__: Any) -> bool:
-    return query.device.type == "cpu" and max(query.shape[-2], key.shape[-2]) <= _SHORT
+def _is_short(query: Any, key: Any, *_: Any, **__: Any) -> bool:
+    positions = max(query.shape[-2], key.shape[-2])
+    return query.device.type == "cpu" and positions <= _MAX_POSITIONS

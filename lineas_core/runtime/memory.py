@@ -1,7 +1,7 @@
-"""How much of a pass is in memory at a time: prompts in chunks, blocks computed again.
+"""Fit a pass of the network into memory: prompts in chunks, and activation checkpointing.
 
-Neither changes the result. Chunks cost a third pass, blocks that are computed again cost
-another one; so each is used only where the memory asks for it.
+Neither changes the result. Chunks cost an additional forward pass, and so does checkpointing;
+each is therefore used only where memory is short.
 """
 
 from __future__ import annotations
@@ -19,9 +19,15 @@ from torch.utils.checkpoint import checkpoint
 from lineas_core.errors import UserError
 from lineas_core.runtime.attention import ShortAttention
 
-__all__ = ["MemoryPlan", "checkpointed", "out_of_memory_as_user_error"]
+__all__ = [
+    "MemoryPlan",
+    "checkpointed",
+    "free_memory",
+    "out_of_memory_as_user_error",
+    "peak_memory",
+]
 
-_SHARE = 0.8  # of the free memory is planned with: allocators leave gaps
+_USABLE = 0.8  # share of the free memory to plan with, because allocators leave gaps
 _T = TypeVar("_T")
 
 
@@ -29,70 +35,85 @@ class MemoryPlan:
     """Decides how many prompts pass through the network together.
 
     Attributes:
-        micro_batch: at most this many prompts at a time; None is all of them.
-        checkpointing: whether blocks are computed again in the backward pass.
+        micro_batch: at most this many prompts at a time, 1 or more; None means all of them.
+        checkpointing: whether blocks are recomputed in the backward pass.
     """
 
     def __init__(self, micro_batch: int | None = None) -> None:
-        """Start with what the caller wants, or with everything at once."""
+        """Start a plan.
+
+        Args:
+            micro_batch: at most this many prompts at a time; None means all of them.
+        """
         self.micro_batch, self.checkpointing = micro_batch, False
         self._may_halve = True
 
     def chunks(self, count: int) -> tuple[Tensor, ...]:
-        """Row numbers of `count` prompts, in as many pieces as needed."""
+        """Split the row numbers of `count` prompts into tensors of at most `micro_batch` rows."""
         return torch.arange(count).split(self.micro_batch or count)
 
-    def fit(self, device: torch.device, count: int, one_row: Callable[[], object]) -> None:
-        """Plan for `count` prompts by what the gradient of a single one takes on the GPU.
+    def measure(self, device: torch.device, count: int, one_row: Callable[[], object]) -> None:
+        """Plan for `count` prompts from the GPU memory that a single one needs.
 
-        On a CPU, and where the caller said how many, the plan stays as it is.
+        On a CPU, and where `micro_batch` is given, the plan stays as it is.
+
+        Args:
+            device: where the network is.
+            count: number of prompts to plan for.
+            one_row: runs a single prompt, with its gradient where one is needed.
+
+        Raises:
+            UserError: the memory does not suffice for one prompt.
         """
         if self.micro_batch or device.type != "cuda":
             return
         for checkpointing in (False, True):
             self.checkpointing = checkpointing
             try:
-                needed = _peak(device, one_row)
+                needed = peak_memory(device, one_row)
             except torch.OutOfMemoryError:
                 continue
-            rows = int(_SHARE * _free(device) / max(needed, 1))
+            rows = int(_USABLE * free_memory(device) / max(needed, 1))
             if rows:
                 self.micro_batch = min(rows, count)
                 return
-        raise _too_little()
+        raise _not_enough()
 
-    def within(self, count: int, work: Callable[[], _T]) -> _T:
-        """Do some work; where memory runs out, once more with half as many prompts at a time.
+    def run(self, count: int, work: Callable[[], _T]) -> _T:
+        """Run work; if memory runs out, run it once more with half as many prompts at a time.
 
         Args:
-            count: number of prompts that the work is about.
-            work: asks for `chunks` and `checkpointing` when it begins.
+            count: number of prompts that the work handles.
+            work: reads `chunks` and `checkpointing` when it begins.
+
+        Returns:
+            The result of the work.
 
         Raises:
-            UserError: memory ran out again, or has done so before in this run.
+            UserError: memory ran out for the second time with this plan.
         """
         try:
             return work()
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
-        # Out of the handler: the error's trace would keep the activations.
+        # Outside the handler, because the traceback keeps the activations alive.
         _collect()
         if not self._may_halve:
-            raise _too_little()
+            raise _not_enough()
         self._may_halve = False
         rows = min(self.micro_batch or count, count)
         self.micro_batch, self.checkpointing = max(rows // 2, 1), self.checkpointing or rows == 1
-        return self.within(count, work)
+        return self.run(count, work)
 
 
 @contextmanager
 def checkpointed(network: nn.Module) -> Iterator[None]:
-    """Keep only what goes into a block; in the backward pass the block is computed again.
+    """Checkpoint activations: keep the inputs of each block and recompute it when going back.
 
-    The backward pass has to run inside the `with` block, under the hooks of the forward pass.
-    Blocks are what both model libraries name as such, the innermost ones: residual and
-    transformer blocks.
+    The backward pass must run inside the `with` block, under the hooks of the forward pass.
+    Blocks are the innermost modules of the classes in `network._no_split_modules`, which both
+    model libraries define: residual and transformer blocks.
     """
     kinds = getattr(network, "_no_split_modules", None) or ()
     blocks = [module for module in network.modules() if type(module).__name__ in kinds]
@@ -105,16 +126,16 @@ def checkpointed(network: nn.Module) -> Iterator[None]:
                     block.forward,
                     use_reentrant=False,
                     preserve_rng_state=False,
-                    # Torch leaves a mode before it goes back.
+                    # Torch leaves function modes before the backward pass; enter it again.
                     context_fn=lambda: (nullcontext(), ShortAttention()),
                 )
-                before = vars(block).get("forward")  # a library's own, such as accelerate's hooks
-                restore.callback(_put_back, block, before)
+                before = vars(block).get("forward")  # set by a library, such as accelerate
+                restore.callback(_restore, block, before)
                 block.forward = again  # type: ignore[method-assign]
         yield
 
 
-def _put_back(block: nn.Module, forward: Any) -> None:
+def _restore(block: nn.Module, forward: Any) -> None:
     if forward is None:
         del block.forward
     else:
@@ -123,27 +144,27 @@ def _put_back(block: nn.Module, forward: Any) -> None:
 
 @contextmanager
 def out_of_memory_as_user_error() -> Iterator[None]:
-    """Tell of memory that runs out in here, wherever that is, as `E_MEMORY`.
+    """Turn any out-of-memory error inside the block into a `UserError` with code `E_MEMORY`.
 
     Raises:
-        UserError: it did.
+        UserError: memory ran out.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
             raise
-        raise _too_little() from error
+        raise _not_enough() from error
 
 
 def _out_of_memory(error: Exception) -> bool:
-    # On a CPU it is a plain RuntimeError.
+    # On a CPU torch raises a plain RuntimeError.
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return known or "allocate memory" in str(error)
 
 
-def _peak(device: torch.device, work: Callable[[], object]) -> int:
-    """Bytes that the work needs on top of what is there already."""
+def peak_memory(device: torch.device, work: Callable[[], object]) -> int:
+    """Bytes of GPU memory that the work needs in addition to what is allocated already."""
     _collect()
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
@@ -151,8 +172,8 @@ def _peak(device: torch.device, work: Callable[[], object]) -> int:
     return torch.cuda.max_memory_allocated(device) - before
 
 
-def _free(device: torch.device) -> int:
-    """Bytes that can be had, those that torch keeps in reserve included."""
+def free_memory(device: torch.device) -> int:
+    """Bytes of GPU memory that can be allocated, including those that torch has reserved."""
     _collect()
     return torch.cuda.mem_get_info(device)[0]
 
@@ -163,7 +184,7 @@ def _collect() -> None:
         torch.cuda.empty_cache()
 
 
-def _too_little() -> UserError:
+def _not_enough() -> UserError:
     return UserError(
         "E_MEMORY",
         "the memory does not suffice for this with this model",

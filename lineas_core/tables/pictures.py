@@ -7,7 +7,7 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from lineas_core.evaluation.pictures import sweep_pictures
+from lineas_core.evaluation.pictures import Judges, sweep_pictures
 from lineas_core.methods import METHODS
 from lineas_core.metrics.clip_score import clip_scores
 from lineas_core.metrics.dinov2 import dinov2_scores
@@ -76,11 +76,11 @@ def _measured(
             prompts = prompts.take(prompts_a_side)
         maps = bench.maps(model, prompts, config=config, method=method, preset=preset)
         scenes = lines_of("neutral-images.txt")
-        judges: dict[str, Any] = {}
+        judges = Judges()
         if edition == "paper":
             shown = partial(clip_scores, description=prompts.keywords[0])
-            judges = {"concept_of": shown, "likeness": dinov2_scores}
-        rows = list(sweep_pictures(model, maps, scenes, strengths=strengths, **judges))
+            judges = Judges(shown, dinov2_scores)
+        rows = list(sweep_pictures(model, maps, scenes, strengths=strengths, judges=judges))
         return {"facts": facts_of(maps), "rows": rows}
 
     return work

@@ -9,10 +9,11 @@ from itertools import combinations, pairwise
 from statistics import fmean
 from typing import Any
 
-from lineas_core.evaluation.texts import STRENGTHS, sweep, sweep_composed
+from lineas_core.evaluation.inputs import STRENGTHS
+from lineas_core.evaluation.texts import sweep, sweep_composed
 from lineas_core.learning.config import BUDGETS, FitConfig
 from lineas_core.learning.samples import UNTOUCHED
-from lineas_core.methods import INSTRUCTION, METHODS, Method
+from lineas_core.methods import INSTRUCTION, METHODS, InstructedModel, Method
 from lineas_core.models.base import fingerprint
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
@@ -84,13 +85,12 @@ def _counted(
 
     def make() -> dict[str, Any]:
         (row,) = sweep(
-            writer,
+            InstructedModel(writer, instruction) if instruction else writer,
             maps,
             openings,
             metric=metric,
             strengths=[strength],
             seeds=_SEEDS,
-            instruction=instruction,
         )
         return row
 

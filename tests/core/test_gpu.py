@@ -92,7 +92,7 @@ def test_a_gradient_is_that_of_a_processor(kind, pooling):
         problem = Problem(MAKERS[kind](device), SOURCE, TARGET, config, None)
         torch.manual_seed(0)
         parameters = 0.1 * torch.randn(problem.zeros().shape)
-        parameters = parameters.to(problem.device).requires_grad_()
+        parameters = parameters.to(problem.samples.device).requires_grad_()
         found.append(problem.cost_and_gradient(parameters, 0))
     for there, here in zip(*found, strict=True):
         size = here.abs().max().item()
@@ -220,11 +220,11 @@ def test_memory_that_runs_out_halves_the_rows_and_changes_nothing():
     config = replace(EXACT, micro_batch_size=len(MANY))
     problem = Problem(_image(), MANY, MANY[::-1], config, None)
     parameters = problem.zeros().normal_(std=0.1).requires_grad_()
-    _ = problem.target, problem.spread
+    _ = problem.samples.target_rows, problem.samples.spread
     needed, whole = _peak_of(lambda: problem.cost_and_gradient(parameters, 0))
     with _little_left(int(0.75 * needed) >> 20):
         parts = problem.cost_and_gradient(parameters, 0)
-    assert problem.memory.micro_batch == len(MANY) // 2
+    assert problem.samples.memory.micro_batch == len(MANY) // 2
     for a, b in zip(parts, whole, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-2 * b.abs().max().item())
 

@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 
 from lineas_core import LearnConfig, SteeringMaps, UserError, learn
-from lineas_core.evaluation import texts as evaluate
+from lineas_core.evaluation import counts, pictures
+from lineas_core.evaluation import texts as sweeps
+from lineas_core.evaluation.counts import Counts, count, row_seeds, summarise
 from lineas_core.evaluation.pictures import sweep_pictures
-from lineas_core.evaluation.texts import Tally, count, figures, row_seeds, sweep, sweep_composed
+from lineas_core.evaluation.texts import sweep, sweep_composed
+from lineas_core.methods import InstructedModel
 from tests.fakes import tiny_image_model, tiny_language_model
 
 SOURCE, TARGET = ["a b c", "d e f"], ["g h i", "j k l"]
@@ -47,7 +50,7 @@ def test_pictures_are_painted_with_the_tag_and_judged_where_the_judge_knows_the_
     paint = model.generate
     monkeypatch.setattr(model, "generate", generate)
     monkeypatch.setattr(
-        evaluate, "concept_scores", lambda images, concept: [len(concept)] * len(images)
+        pictures, "concept_scores", lambda images, concept: [len(concept)] * len(images)
     )
     (row,) = sweep_pictures(model, maps, ["a lake", "a tree"], strengths=[1.0])
     tagged, plain = ["a lake, with a robot", "a tree, with a robot"], ["a lake", "a tree"]
@@ -60,7 +63,7 @@ def test_pictures_are_painted_with_the_tag_and_judged_where_the_judge_knows_the_
 
 def test_maps_without_a_concept_are_refused(model, maps):
     nameless = replace(maps, metadata={})
-    with pytest.raises(UserError, match="tells no keywords"):
+    with pytest.raises(UserError, match="has no keywords"):
         next(sweep_pictures(model, nameless, ["a lake"]))
 
 
@@ -74,45 +77,45 @@ def _with_e(texts):
     return ["e" in text for text in texts]
 
 
-def test_openings_that_are_counted_in_parts_have_the_luck_of_the_whole_list(texts):
+def test_openings_counted_in_parts_give_the_counts_of_the_whole_list(texts):
     openings = ["abc", "def", "ghi"]  # of one length: no padding that would cost a digit
-    (whole,) = count(*texts, openings, _with_e, strength=0.5, luck=[row_seeds(3, range(3))])
+    (whole,) = count(*texts, openings, _with_e, strength=0.5, seeds=[row_seeds(3, range(3))])
     parts = [
-        tally
+        counted
         for places in (range(2), range(2, 3))
-        for tally in count(
+        for counted in count(
             *texts,
             openings[places.start : places.stop],
             _with_e,
             strength=0.5,
-            luck=[row_seeds(3, places)],
+            seeds=[row_seeds(3, places)],
         )
     ]
-    added = sum(parts, Tally())
+    added = sum(parts, Counts())
     assert (added.texts, added.hits, added.tokens) == (whole.texts, whole.hits, whole.tokens)
     assert added.perplexity == pytest.approx(whole.perplexity, rel=1e-4)
     assert whole.tokens > 0
 
 
-def test_repetitions_that_are_written_together_are_those_written_apart(texts, monkeypatch):
-    openings, luck = ["abc", "def", "ghi"], [row_seeds(seed, range(3)) for seed in (1, 2)]
+def test_repetitions_in_one_batch_give_the_counts_of_separate_batches(texts, monkeypatch):
+    openings, seeds = ["abc", "def", "ghi"], [row_seeds(seed, range(3)) for seed in (1, 2)]
     apart = [
-        tally
-        for rows in luck
-        for tally in count(*texts, openings, _with_e, strength=0.5, luck=[rows])
+        counted
+        for rows in seeds
+        for counted in count(*texts, openings, _with_e, strength=0.5, seeds=[rows])
     ]
     for size in (2, 6):
-        monkeypatch.setattr(evaluate, "_TEXTS_AT_ONCE", (size, size))
-        together = count(*texts, openings, _with_e, strength=0.5, luck=luck)
+        monkeypatch.setitem(counts.TEXTS_AT_ONCE, "cpu", size)
+        together = count(*texts, openings, _with_e, strength=0.5, seeds=seeds)
         for one, other in zip(together, apart, strict=True):
             assert (one.texts, one.hits, one.tokens) == (other.texts, other.hits, other.tokens)
             assert one.perplexity == pytest.approx(other.perplexity, rel=1e-4)
 
 
-def test_a_sweep_tells_mean_and_spread_over_seeds(texts):
+def test_a_sweep_reports_mean_and_spread_over_seeds(texts):
     model, maps = texts
-    one, two = (Tally(4, hits, log_p, 8) for hits, log_p in ((1, -8.0), (3, -16.0)))
-    row = figures(0.5, [one, two])
+    one, two = (Counts(4, hits, log_p, 8) for hits, log_p in ((1, -8.0), (3, -16.0)))
+    row = summarise(0.5, [one, two])
     assert (row["texts"], row["share"]) == (8, 0.5)
     assert row["spread"] == pytest.approx(0.5**0.5 / 2)
     assert row["perplexity"] == pytest.approx(math.exp(1.5))
@@ -121,34 +124,35 @@ def test_a_sweep_tells_mean_and_spread_over_seeds(texts):
     assert swept["texts"] == 2
 
 
-def test_what_an_instruction_makes_is_judged_as_if_nothing_had_been_said(texts, monkeypatch):
+def test_an_instruction_is_read_by_the_model_but_not_scored(texts, monkeypatch):
     model, maps = texts
-    judged, told = [], []
+    judged, prompted = [], []
 
     def likelihood(openings, continuations):
         judged.append([*openings])
         return real(openings, continuations)
 
     def generate(prompts, **settings):
-        told.append([*prompts])
+        prompted.append([*prompts])
         return write(prompts, **settings)
 
     real, write = model.log_likelihood, model.generate
     monkeypatch.setattr(model, "log_likelihood", likelihood)
     monkeypatch.setattr(model, "generate", generate)
-    count(*texts, ["abc"], _with_e, strength=0.0, luck=[[1]], instruction="So:")
-    assert (told, judged) == ([["So: abc"]], [["abc"]])
+    instructed = InstructedModel(model, "So:")
+    count(instructed, maps, ["abc"], _with_e, strength=0.0, seeds=[[1]])
+    assert (prompted, judged) == ([["So: abc"]], [["abc"]])
 
 
 def test_a_topic_is_not_counted_without_its_words(texts):
     model, maps = texts
-    with pytest.raises(UserError, match="tells no keywords"):
+    with pytest.raises(UserError, match="has no keywords"):
         next(sweep(model, maps, ["abc"], metric="topic"))
 
 
 @pytest.fixture
 def script(texts, monkeypatch):
-    """What the model writes is told by a function of the maps and the strength that steer it."""
+    """A function of the maps and the strength that steer the model says what it writes."""
     model, _ = texts
     steering = []
 
@@ -164,7 +168,7 @@ def script(texts, monkeypatch):
 
         monkeypatch.setattr(model, "generate", generate)
 
-    monkeypatch.setattr(evaluate, "fold", fold)
+    monkeypatch.setattr(counts, "fold", fold)
     return play
 
 
@@ -200,7 +204,7 @@ def test_two_topics_count_where_both_stand_and_in_both_orders(texts, script, mon
         return "a ball at night" if maps[0] is ball else "a ball" if seed else "a night"
 
     lams = []
-    monkeypatch.setattr(evaluate, "compose", compose)
+    monkeypatch.setattr(sweeps, "compose", compose)
     script(write)
     rows = []
     for lam in (0.0, 1.0):
@@ -212,7 +216,7 @@ def test_two_topics_count_where_both_stand_and_in_both_orders(texts, script, mon
     assert rows[1]["each"] == [pytest.approx(7 / 8), pytest.approx(5 / 8)]
 
 
-def test_empty_continuations_have_no_perplexity_and_looping_ones_are_told(texts, script):
+def test_empty_continuations_have_no_perplexity_and_looping_ones_are_reported(texts, script):
     model, maps = texts
     script(lambda _maps, _lam, seed: "a b c d " * 3 if seed else "")
     (row,) = sweep(model, maps, ["abc"], metric="toxicity", strengths=[1.0], seeds=[0, 1])

@@ -1,5 +1,4 @@
 import math
-import sys
 import warnings
 from dataclasses import replace
 
@@ -166,7 +165,7 @@ def test_both_ways_bring_the_target_closer_to_the_source_by_the_inverse(model):
         own = replace(config, both_ways=both_ways, micro_batch_size=micro_batch_size)
         maps = learn(model, SOURCE, TARGET, config=own).at(-1.0)
         problem = Problem(model, TARGET, SOURCE, config, None)
-        return problem.heldout_distance((TARGET, SOURCE))(maps)
+        return problem.samples.heldout_distance((TARGET, SOURCE))(maps)
 
     one_way, both = distance_back(False), distance_back(True)
     assert both < 0.8 * one_way
@@ -183,10 +182,10 @@ def test_with_an_identity_loss_target_prompts_stay_where_they_are(model, pooling
         *_, last = iterates = list(learn_iter(model, SOURCE, TARGET, config=own))
         assert math.isfinite(last.loss)
         assert own.batch_size or last.loss < iterates[0].loss
-        problem = Problem(model, SOURCE, TARGET, config, None)
+        samples = Problem(model, SOURCE, TARGET, config, None).samples
         targets = model.encode(TARGET)
-        steered, before = problem.rows(targets, last.maps), problem.rows(targets)
-        return ((steered - before) / problem.spread).square().mean().item()
+        steered, before = samples.rows(targets, last.maps), samples.rows(targets)
+        return ((steered - before) / samples.spread).square().mean().item()
 
     assert moved(True) < 0.7 * moved(False)
     batches = {"batch_size": 3, "micro_batch_size": 2}
@@ -203,10 +202,10 @@ def test_maps_that_only_shift_leave_every_scale_at_one(model):
         assert any((m.shift != 0).any() for m in last.maps.values())
 
 
-def test_the_loss_that_is_told_is_that_of_the_way_to_the_target(model):
+def test_the_reported_loss_is_that_of_the_last_iteration_towards_the_target(model):
     config = replace(EXACT, both_ways=True, identity_loss=True)
-    told = [i.loss for i in learn_iter(model, SOURCE, TARGET, config=config)]
-    assert [told[i] == told[i - 1] for i in range(1, 13)] == [True, True, False] * 4
+    losses = [i.loss for i in learn_iter(model, SOURCE, TARGET, config=config)]
+    assert [losses[i] == losses[i - 1] for i in range(1, 13)] == [True, True, False] * 4
     best = [i.iteration for i in learn_iter(model, SOURCE, TARGET, config=config) if i.best]
     assert best[0] == 0
     assert all(iteration % 3 == 0 for iteration in best)
@@ -239,15 +238,13 @@ def test_equal_sets_leave_the_network_as_it_is(model):
 
 @pytest.mark.parametrize("factor", [math.nan, 1e6])
 def test_a_step_that_explodes_goes_back_and_halves_the_rate(model, monkeypatch, factor):
-    module = sys.modules["lineas_core.learning.problem"]
     calls = []
 
     def poisoned(x, y):
         calls.append(len(calls))
         return wasserstein_1d(x, y) * (factor if len(calls) in (4, 5) else 1)
 
-    wasserstein_1d = module.wasserstein_1d
-    monkeypatch.setattr(module, "wasserstein_1d", poisoned)
+    monkeypatch.setattr(Problem, "distance", staticmethod(poisoned))
     iterates = list(learn_iter(model, SOURCE, TARGET, config=EXACT))
     assert all(math.isfinite(i.loss) for i in iterates)
     assert [i.iteration for i in iterates] == [0, 1, 2, *range(5, 13)]
@@ -355,7 +352,7 @@ def test_a_mini_batch_has_as_many_rows_of_either_side():
         return wasserstein_1d(x, y)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lineas_core.learning.problem.wasserstein_1d", rows_of)
+        patch.setattr(Problem, "distance", staticmethod(rows_of))
         learn(model, SOURCE, TARGET[:3], config=replace(EXACT, iterations=1, batch_size=4))
     assert drawn == [(4, 3), (4, 3)]
 
@@ -374,16 +371,15 @@ def test_settings_of_another_method_are_refused(model):
 
 
 def test_short_memory_is_no_divergence(model, monkeypatch):
-    real = wasserstein_1d
     calls = []
 
     def short(x, y):
         calls.append(0)
         if len(calls) > 4:
             raise MemoryError
-        return real(x, y)
+        return wasserstein_1d(x, y)
 
-    monkeypatch.setattr("lineas_core.learning.problem.wasserstein_1d", short)
+    monkeypatch.setattr(Problem, "distance", staticmethod(short))
     with pytest.raises(UserError, match="memory does not suffice"):
         learn(model, SOURCE, TARGET, config=EXACT)
 

@@ -66,6 +66,6 @@ def test_mixed_precision_does_not_round_the_mean():
 def test_positions_that_are_no_tokens_are_refused():
     heads = torch.randn(2, 3, 4, 8)  # prompts, heads, tokens, coordinates
     with pytest.raises(
-        UserError, match=r"\(2, 3, 4, 8\) has not one row for each of the 4 tokens"
+        UserError, match=r"\(2, 3, 4, 8\) does not have one row for each of the 4 tokens"
     ):
         pool(heads, -1, weight=torch.ones(2, 4))

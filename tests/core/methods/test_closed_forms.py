@@ -22,7 +22,7 @@ from lineas_core import (
     wasserstein_1d,
 )
 from lineas_core.learning.pooling import pool
-from lineas_core.methods import INSTRUCTION, METHODS, aura, caa, instructed, iti_c, lin_act
+from lineas_core.methods import INSTRUCTION, METHODS, InstructedModel, aura, caa, iti_c, lin_act
 from lineas_core.methods.iti_c import ItiConfig
 from lineas_core.models.base import Inputs
 from lineas_core.runtime.attention import ShortAttention
@@ -31,7 +31,7 @@ from tests.fakes import tiny_image_model, tiny_language_model
 
 SOURCE = ["a b c", "b c d", "c d e f", "d e", "e f g", "f g h a", "g h", "h a b"]
 TARGET = ["h g f", "g f e", "f e d c", "e d", "d c b", "c b a h", "b a", "a h g"]
-CLOSED = [name for name in METHODS if name != "lineas"]
+CLOSED = [name for name, method in METHODS.items() if not method.iterative]
 
 
 @pytest.fixture(scope="module")
@@ -267,9 +267,9 @@ def test_iti_c_says_with_which_strength_to_start(model):
 
 def test_iti_c_takes_modules_in_any_number_at_a_time(model, monkeypatch):
     together = iti_c.learn(model, SOURCE, TARGET)
-    monkeypatch.setattr(iti_c, "_AT_ONCE", 1)
+    monkeypatch.setattr(iti_c, "PRODUCTS_AT_ONCE", 1)
     _equal(iti_c.learn(model, SOURCE, TARGET), together, 1e-5)
-    monkeypatch.setattr(iti_c, "_MOST_SAMPLES", 15)
+    monkeypatch.setattr(iti_c, "MAX_SAMPLES", 15)
     with pytest.raises(UserError, match="there are 16 samples"):
         iti_c.learn(model, SOURCE, TARGET)
 
@@ -377,4 +377,7 @@ def test_settings_of_another_kind_and_too_few_prompts_are_refused(model):
 
 
 def test_prompting_puts_the_instruction_before_every_text():
-    assert instructed(["Once", "So"]) == [f"{INSTRUCTION} Once", f"{INSTRUCTION} So"]
+    model, prompted = tiny_language_model(), []
+    model.generate = lambda prompts, seeds: prompted.extend(prompts)
+    InstructedModel(model).generate(["Once", "So"], seeds=[0, 1])
+    assert prompted == [f"{INSTRUCTION} Once", f"{INSTRUCTION} So"]

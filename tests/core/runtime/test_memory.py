@@ -28,7 +28,7 @@ def text():
 def _gradient(model, config=EXACT, modules=None, checkpointing=False):
     """Cost and gradient at parameters that are not the start, where much is zero."""
     problem = Problem(model, SOURCE, TARGET, config, modules)
-    problem.memory.checkpointing = checkpointing
+    problem.samples.memory.checkpointing = checkpointing
     generator = torch.Generator().manual_seed(0)
     parameters = 0.1 * torch.randn(problem.zeros().shape, generator=generator)
     return problem.cost_and_gradient(parameters.requires_grad_(), 0)
@@ -153,13 +153,13 @@ def test_a_single_row_that_does_not_fit_has_its_blocks_computed_again():
             raise MemoryError
         return "done"
 
-    assert plan.within(4, work) == "done"
+    assert plan.run(4, work) == "done"
     assert tried == [(1, False), (1, True)]
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
     with pytest.raises(RuntimeError, match="shape"):
-        MemoryPlan().within(2, lambda: torch.ones(2).view(3))
+        MemoryPlan().run(2, lambda: torch.ones(2).view(3))
 
 
 @pytest.mark.parametrize(
@@ -174,23 +174,23 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
 def test_a_gpu_takes_as_many_rows_as_it_has_memory_for(peaks, free, expected, monkeypatch):
     _gpu(monkeypatch, peaks, free)
     plan = MemoryPlan()
-    plan.fit(torch.device("cuda"), 32, lambda: None)
+    plan.measure(torch.device("cuda"), 32, lambda: None)
     assert (plan.micro_batch, plan.checkpointing) == expected
 
 
 def test_a_gpu_that_is_too_small_is_refused(monkeypatch):
     _gpu(monkeypatch, [None, 99], 100)
     with pytest.raises(UserError, match="memory does not suffice"):
-        MemoryPlan().fit(torch.device("cuda"), 32, lambda: None)
+        MemoryPlan().measure(torch.device("cuda"), 32, lambda: None)
 
 
 def test_a_given_size_and_a_cpu_are_not_measured(monkeypatch):
-    monkeypatch.setattr(memory_module, "_peak", None)
+    monkeypatch.setattr(memory_module, "peak_memory", None)
     given = MemoryPlan(3)
-    given.fit(torch.device("cuda"), 32, lambda: None)
+    given.measure(torch.device("cuda"), 32, lambda: None)
     assert [len(chunk) for chunk in given.chunks(8)] == [3, 3, 2]
     plan = MemoryPlan()
-    plan.fit(torch.device("cpu"), 32, lambda: None)
+    plan.measure(torch.device("cpu"), 32, lambda: None)
     assert [len(chunk) for chunk in plan.chunks(8)] == [8]
 
 
@@ -204,8 +204,8 @@ def _gpu(monkeypatch, peaks, free):
             raise torch.OutOfMemoryError
         return needed
 
-    monkeypatch.setattr(memory_module, "_peak", peak)
-    monkeypatch.setattr(memory_module, "_free", lambda _: free)
+    monkeypatch.setattr(memory_module, "peak_memory", peak)
+    monkeypatch.setattr(memory_module, "free_memory", lambda _: free)
 
 
 def test_pooling_all_positions_of_modules_of_different_size_is_refused(image):
