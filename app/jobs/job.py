@@ -1,4 +1,4 @@
-"""What a training job is: what was asked for, and how far it has come."""
+"""A training job: its request, and its progress."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lineas_core.prompts.prompt_set import PromptSet
 __all__ = ["PENDING", "STARTED", "Job", "JobRequest"]
 
 STARTED = ("loading", "running", "stopping")
-"""States of a job that a worker has taken."""
+"""States of a job that a worker is learning."""
 
 PENDING = ("queued", *STARTED, "hung")
 """States of a job that is not over."""
@@ -21,16 +21,17 @@ PENDING = ("queued", *STARTED, "hung")
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What to learn.
+    """What a job is to learn.
 
     Attributes:
-        title: name of the map, any text.
+        title: name of the map; any text.
         model: catalog name, hub id or folder.
-        prompts: both sides, and held-out prompts to measure on.
+        prompts: source and target, and held-out prompts to measure on.
         config: settings of the run, of the type that the method takes.
         preset: layer preset or module pattern; None takes the model's default.
-        preview_prompt: continued or painted at every quarter of the run; empty: never.
-        method: a key of `lineas_core.methods.METHODS`; jobs of old do not name it.
+        preview_prompt: text that is continued or painted after every quarter of the run; empty
+            for no previews.
+        method: a key of `lineas_core.methods.METHODS`; jobs of earlier versions have none.
     """
 
     title: str
@@ -43,7 +44,7 @@ class JobRequest:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> JobRequest:
-        """The request again, after `dataclasses.asdict` and a round trip through JSON."""
+        """Rebuild a request from the JSON form of `dataclasses.asdict`."""
         sides = fields["prompts"].items()
         prompts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in sides}
         config = type(METHODS[fields.get("method", cls.method)].config)(**fields["config"])
@@ -51,25 +52,25 @@ class JobRequest:
 
     @property
     def iterations(self) -> int:
-        """Optimiser steps in all; 0 for a method that has none and learns in one pass."""
+        """Number of optimiser steps; 0 for a method that learns in one pass."""
         return self.config.iterations if isinstance(self.config, LearnConfig) else 0
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it stood when it was read.
+    """A job at the time when it was read.
 
     Attributes:
         id: made by `Jobs.submit`.
         request: what to learn.
-        state: queued, loading, running, stopping, done, stopped, failed; interrupted when the
-            worker is gone, hung when it gives no sign of life.
-        created: seconds since the epoch; jobs are taken in this order.
-        message: one sentence for a failed job, else empty.
-        iteration: optimiser steps taken; 1 after a pass without any.
-        elapsed: seconds of learning, all resumptions together.
-        setup: those of them before the first step.
-        map_folder: the maps so far, for `load_maps`; None before the first.
+        state: queued, loading, running, stopping, done, stopped or failed; interrupted if its
+            worker is gone, hung if its worker makes no progress.
+        created: seconds since the epoch; jobs are learnt in this order.
+        message: why the job failed or was interrupted, in one sentence; else empty.
+        iteration: optimiser steps so far; 1 after the single pass of a method without steps.
+        elapsed: seconds of learning, including those before the job was resumed.
+        setup: seconds of `elapsed` before the first step.
+        map_folder: the maps so far, for `load_maps`; None before the first checkpoint.
         position: place among the waiting jobs, from 1; None unless queued.
     """
 
@@ -86,17 +87,17 @@ class Job:
 
     @property
     def iterations(self) -> int:
-        """What `iteration` comes to in the end."""
+        """Value of `iteration` once the job is done."""
         return self.request.iterations or 1
 
     @property
     def pace(self) -> float | None:
-        """Seconds of a step so far; None before the first."""
+        """Mean seconds per step so far; None before the first step."""
         return (self.elapsed - self.setup) / self.iteration if self.iteration else None
 
     @property
     def eta(self) -> float | None:
-        """Seconds left at the pace so far; None while there is no pace."""
+        """Seconds left at this pace; None while there is no pace."""
         if self.state != "running" or self.pace is None:
             return None
         return self.pace * (self.iterations - self.iteration)

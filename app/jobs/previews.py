@@ -1,4 +1,4 @@
-"""What the maps of a running job do, on one prompt with one seed."""
+"""Previews of a running job: one prompt, steered by the maps learnt so far."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def preview(
     folder: Path,
     iteration: int,
 ) -> dict[str, Any]:
-    """What goes into the record of an iteration.
+    """Generate the preview of an iteration, as fields of its record.
 
     Args:
-        model: what is learnt on.
-        maps: as they are after this iteration.
-        prompt: continued or painted.
-        folder: of the job; pictures are written there.
-        iteration: names the pictures.
+        model: the model of the job.
+        maps: the maps after this iteration.
+        prompt: text to continue or to paint.
+        folder: folder of the job, where pictures are written.
+        iteration: number in the names of the pictures.
 
     Returns:
-        strength (the one that the method starts with) and text, or strengths and pictures (the
-        names of their files).
+        `strength` (the initial one of the method) and `text`, or `strengths` and `pictures` (file
+        names).
     """
     made = maps.metadata
     if isinstance(model, LanguageModel):

@@ -20,6 +20,7 @@ up. A worker that holds the lock and makes no progress hangs; stopping its job k
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import shutil
@@ -44,7 +45,6 @@ __all__ = ["Jobs", "whole_lines"]
 
 PATIENCE = 120
 """Seconds without progress after which a worker counts as hung."""
-
 _ONCE_STOPPED = {"queued": "stopped", "loading": "stopping", "running": "stopping"}
 _ITERATIONS_OF_PATIENCE = 20  # a large model's iteration may take longer than PATIENCE
 _FIRST_ITERATION = 5  # times PATIENCE, while the pace is not known yet
@@ -56,10 +56,9 @@ _SECONDS_PER_GB: dict[Kind, float] = {"language": 0.03, "text-to-image": 0.2}
 _ROOT = None if __name__.startswith("lineas_studio.") else Path(__file__).parents[2]
 _DETACHED: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is for the server
 if sys.platform == "win32":
-    _DETACHED = {
-        "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP
-        | subprocess.BELOW_NORMAL_PRIORITY_CLASS
-    }
+    _FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS
+    _DETACHED = {"creationflags": _FLAGS}
+_log = logging.getLogger(__name__)
 
 
 class Jobs:
@@ -83,14 +82,7 @@ class Jobs:
         self._attending = False  # whether a thread starts workers; changed under `_starting`
 
     def submit(self, request: JobRequest) -> str:
-        """Queue a job.
-
-        Returns:
-            Its id.
-
-        Raises:
-            UserError: too many jobs are waiting.
-        """
+        """Queue a job and return its id, or raise `UserError` while too many are waiting."""
         if len(self.waiting()) >= _MOST_WAITING:
             remedy = "Wait until some of them are over, or stop them."
             raise UserError("E_JOBS", f"{_MOST_WAITING} jobs are waiting already", remedy=remedy)
@@ -209,12 +201,16 @@ class Jobs:
             status, before = self._run_worker(), waiting
 
     def _run_worker(self) -> int:
-        """Run a worker to its end and return its exit status."""
+        """Run a worker to its end and return its exit status; 1 if it cannot be started."""
         command = [self.python, "-m", f"{__package__}.worker", str(self.folder)]
         # The worker ends when its standard input does, that is, when this process ends.
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, cwd=_ROOT, stdin=pipe, **_DETACHED) as worker:
-            return worker.wait()
+        options = {"cwd": _ROOT, "stdin": subprocess.PIPE, **_DETACHED}
+        try:
+            with subprocess.Popen(command, **options) as worker:
+                return worker.wait()
+        except OSError:  # such as no memory for another process
+            _log.exception("The worker cannot be started.")
+            return 1
 
     def _end_worker(self, job: Job) -> None:
         """Kill the worker that hangs in this job; another one takes the next jobs."""

@@ -139,6 +139,26 @@ def _when_there(url, page, seconds=180):
     raise AssertionError(f"no page at {url}, exit status {page.poll()}")
 
 
+_COPY = """
+from lineas_core.paths import ASSETS
+from lineas_studio.history.snippets import snippets
+from lineas_studio.studio.maps import read_map
+from lineas_studio.studio.settings import Settings
+name = "robot-emoji-world"
+entry = read_map(name, "ready-made", ASSETS / "maps" / name)
+print(snippets(Settings([name], [0.5], "a castle"), [entry], "")["Command line"])
+"""
+
+
+@pytest.mark.slow
+def test_the_installed_page_offers_the_installed_command(installed):
+    command = [installed.binaries / "python", "-c", _COPY]
+    copied = subprocess.run(
+        command, **installed.places, capture_output=True, text=True, check=False
+    )
+    assert copied.stdout.startswith("lineas generate --map robot-emoji-world:0.5 "), copied.stderr
+
+
 _JOB = """
 import sys, time
 from lineas_core import LearnConfig, PromptSet

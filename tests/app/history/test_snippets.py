@@ -14,6 +14,7 @@ from app.studio.pictures import paint
 from app.studio.settings import Settings
 from lineas_core import LearnConfig, PromptSet, cli, learn, load_maps, load_model, save_maps, steer
 from lineas_core.models import Sampling
+from lineas_core.paths import ASSETS
 from tests.fakes import save_model, tiny_image_model, tiny_language_model
 
 HOME = "https://example.org/studio/"
@@ -85,6 +86,14 @@ def test_copied_texts_are_those_of_the_page(written, capsys):
     exec(copied["Python"], {})
     assert capsys.readouterr().out == f"{text}\n"
     assert _run(copied["Command line"]) == f"{AWKWARD}{text}\n"
+
+
+def test_a_ready_made_map_is_copied_by_its_name():
+    name = "robot-emoji-world"
+    entry = read_map(name, "ready-made", ASSETS / "maps" / name)
+    copied = snippets(Settings([name], [0.5], "a b"), [entry], HOME)
+    assert f"load_maps({name!r})" in copied["Python"]
+    assert f"--map {name}:0.5" in copied["Command line"]
 
 
 def test_a_question_is_copied_as_a_question(written):

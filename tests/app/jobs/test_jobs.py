@@ -381,7 +381,8 @@ import sys, time
 from pathlib import Path
 folder = Path(sys.argv[3])
 for file in folder.glob("*/job.json"):
-    file.write_text(file.read_text().replace('"queued"', '"done"'))
+    (folder / "new").write_text(file.read_text().replace('"queued"', '"done"'))
+    (folder / "new").replace(file)  # whole at any time, as the worker writes it
 while not (folder / "leave").exists():
     time.sleep(0.02)
 """
@@ -449,6 +450,12 @@ def test_a_job_without_a_worker_is_interrupted_and_can_be_deleted(idle, request_
     wait_until(lambda: idle.get(job_id).state == "interrupted")
     idle.delete(job_id)
     assert idle.list() == []
+
+
+def test_a_worker_that_cannot_be_started_leaves_the_job_interrupted(request_, tmp_path):
+    jobs = Jobs(tmp_path, python=str(tmp_path / "no-such-python"))
+    job_id = jobs.submit(request_)
+    wait_until(lambda: jobs.get(job_id).state == "interrupted")
 
 
 def test_a_job_that_is_not_over_is_neither_deleted_nor_resumed(idle, request_):

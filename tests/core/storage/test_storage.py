@@ -61,6 +61,13 @@ def test_maps_come_back_as_they_were(tmp_path):
     assert "A map" in (save_maps(_maps(title="A map"), folder) / "README.md").read_text()
 
 
+def test_a_ready_made_map_is_loaded_by_its_name_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_maps("robot-emoji-world").metadata["model"] == "emoji-world"
+    with pytest.raises(UserError, match="no-such-map"):
+        load_maps("no-such-map")
+
+
 def test_a_loaded_map_steers_as_the_learnt_one_did(tmp_path):
     model = tiny_language_model()
     maps = learn(model, ["a b", "c d"], ["e f", "g h"], config=LearnConfig(iterations=3))
