@@ -8,16 +8,21 @@ TEXT_NETWORK = 512
 IMAGE_NETWORK = 4096
 
 
-def tolerance(dtype=torch.float32, *, terms=1, scale=1.0):
-    """Return `rtol` and `atol` for sums of that many terms, added up in any order.
+def rounding(dtype=torch.float32, *, terms):
+    """Return the relative error of a sum of that many terms, added up in any order.
 
-    Each of the additions rounds by at most `eps` of a value; `scale` is the size of the values
-    that are added up, which cancel where the sum is small.
+    Each of the additions rounds by at most `eps` of a value.
     """
-    bound = torch.finfo(dtype).eps * terms
-    return {"rtol": bound, "atol": bound * scale}
-
-
-def rounding(dtype=torch.float32, *, terms=1):
-    """Return the relative error of such a sum, as `pytest.approx(rel=...)` takes it."""
     return torch.finfo(dtype).eps * terms
+
+
+def tolerance(dtype=torch.float32, *, terms, scale=1.0):
+    """Return `rtol` and `atol` of `torch.testing.assert_close` for such a sum.
+
+    Args:
+        dtype: in which the values are added up.
+        terms: how many there are.
+        scale: their size; where they cancel, the sum is smaller than its error.
+    """
+    bound = rounding(dtype, terms=terms)
+    return {"rtol": bound, "atol": bound * scale}
