@@ -280,7 +280,7 @@ def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
         second = page.context.browser.new_page()
         second.goto(url)
         second.get_by_role("tab", name="Learn").click()
-        second.locator(".job.running", has_text="Mine").wait_for(timeout=120 * SECONDS)
+        second.locator(".job.running", has_text="Mine").wait_for()
         second.get_by_role("button", name="Stop and keep the best").click()
         page.locator(".job.stopped").wait_for()
         stopped_at = _iteration(page)
