@@ -4,7 +4,7 @@ PYTHON ?= python3
 MODELS ?= smollm2-135m gemma-3-270m
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint models clean
+.PHONY: run test test-avx2 test-slow lint models clean
 
 run: .venv/ready models
 	$(BIN)/python app.py $(ARGS)
@@ -12,6 +12,12 @@ run: .venv/ready models
 test: .venv/ready-dev
 	$(BIN)/python -m lineas_core fetch smollm2-135m
 	$(BIN)/python -m pytest $(ARGS)
+
+# As on a processor without AVX-512, AMX and bfloat16, where sums are added up in another order.
+test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
+test-avx2: export ATEN_CPU_CAPABILITY = avx2
+test-avx2: export MKL_ENABLE_INSTRUCTIONS = AVX2
+test-avx2: test
 
 test-slow: .venv/ready-dev models
 	$(BIN)/python -m pytest -m slow $(ARGS)

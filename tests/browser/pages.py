@@ -43,7 +43,7 @@ def visited(address):
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(120 * SECONDS)
+        page.set_default_timeout(300 * SECONDS)  # met only where something hangs
         complaints = []
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

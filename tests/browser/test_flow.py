@@ -5,6 +5,7 @@ from contextlib import suppress
 import pytest
 
 from app.studio.studio import Studio
+from app.text import tab as text_tab
 from lineas_core.models import Sampling, installed
 from tests.browser.pages import CHROMIUM, MARKUP, SECONDS, playwright, served, visible, visited
 
@@ -25,8 +26,11 @@ def studio(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(studio):
-    with served(studio) as url:
-        yield url
+    """The page, which writes short texts: what they are is not what these tests claim."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_tab, "LENGTH", 16)
+        with served(studio) as url:
+            yield url
 
 
 @pytest.fixture
@@ -67,7 +71,12 @@ def test_a_style_is_learnt_across_a_reload_and_then_steers(page):
     page.get_by_label("Load a shipped set").click()
     page.get_by_role("option", name="Football").click()
     page.get_by_text("50 / 32").first.wait_for()
+    # A few of them: a pass through all takes most of a minute beside another busy process.
+    page.get_by_label("Source: steer").fill("One.\nTwo.\nThree.")
+    page.get_by_label("Target: steer").fill("A goal.\nA match.\nA coach.")
+    page.get_by_text("3 / 32").first.wait_for()
     page.locator("button.label-wrap:visible", has_text="Settings").click()
+    page.get_by_label("Held-out prompts").fill("1")
     page.get_by_label("Iterations", exact=True).fill("3")
     page.get_by_role("button", name="Start", exact=True).click()
     page.locator(".job").wait_for()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from io import BytesIO
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
@@ -74,6 +75,68 @@ def test_a_click_on_the_strip_moves_the_slider(page):
     assert visible(page, "number input for λ").input_value() == "0"
     steered = _picture(page, other_than=before)
     assert steered == page.locator("#original img").get_attribute("src")
+
+
+def _looks_like(page, part):
+    """Which picture is seen on the stage in a part of its columns, "original" or "steered"?
+
+    Rows with labels, buttons and the handle of the divider are left out.
+    """
+
+    def pixels(content):
+        with Image.open(BytesIO(content)) as image:
+            small = image.convert("RGB").resize((64, 64), Image.Resampling.BOX)
+        return np.asarray(small, dtype=float)[8:24, part]
+
+    seen = pixels(page.locator(".pictures").screenshot())
+    far = {}
+    for name in ("original", "steered"):
+        source = page.locator(f"#{name} img").get_attribute("src")
+        far[name] = np.abs(pixels(page.request.get(source).body()) - seen).mean()
+    nearer, other = sorted(far, key=far.get)
+    assert far[nearer] < far[other] / 2, far
+    return nearer
+
+
+def test_the_divider_parts_original_and_steered_by_mouse_and_by_keyboard(page):
+    _picture(page)
+    page.get_by_role("radio", name="wipe").check()
+    divider = page.get_by_label("Divider")
+    box = divider.bounding_box()
+    middle, height = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    everywhere, narrow = slice(2, 62), slice(20, 30)
+    assert _looks_like(page, narrow) == "original"
+    page.mouse.move(middle, height)
+    page.mouse.down()
+    page.mouse.move(middle - box["width"] / 4, height, steps=5)
+    page.mouse.up()
+    assert 20 < int(divider.input_value()) < 30
+    assert _looks_like(page, slice(2, 12)) == "original"
+    assert _looks_like(page, narrow) == _looks_like(page, slice(20, 62)) == "steered"
+    divider.press("End")
+    assert _looks_like(page, everywhere) == "original"
+    divider.press("Home")
+    assert _looks_like(page, everywhere) == "steered"
+
+
+def test_a_press_flips_to_the_original_and_back_and_holding_shows_it_for_a_while(page):
+    _picture(page)
+    page.get_by_role("radio", name="flip").check()
+    everywhere, button = slice(2, 62), page.get_by_role("button", name="Press or hold")
+    assert _looks_like(page, everywhere) == "steered"
+    for press in (button.click, lambda: button.press("Enter")):
+        press()
+        assert _looks_like(page, everywhere) == "original"
+        press()
+        assert _looks_like(page, everywhere) == "steered"
+    button.hover()
+    page.mouse.down()
+    assert _looks_like(page, everywhere) == "original"
+    page.wait_for_timeout(400)  # longer than a press
+    page.mouse.up()
+    assert _looks_like(page, everywhere) == "steered"
+    page.get_by_role("radio", name="side by side").check()
+    assert not button.is_visible()
 
 
 def _asks_for(page, strength, seed):
@@ -217,7 +280,7 @@ def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
         second = page.context.browser.new_page()
         second.goto(url)
         second.get_by_role("tab", name="Learn").click()
-        second.locator(".job.running", has_text="Mine").wait_for(timeout=120 * SECONDS)
+        second.locator(".job.running", has_text="Mine").wait_for()
         second.get_by_role("button", name="Stop and keep the best").click()
         page.locator(".job.stopped").wait_for()
         stopped_at = _iteration(page)

@@ -12,6 +12,7 @@ from lineas_core.evaluation.pictures import sweep_pictures
 from lineas_core.evaluation.texts import sweep, sweep_composed
 from lineas_core.methods import InstructedModel
 from tests.fakes import tiny_image_model, tiny_language_model
+from tests.tolerance import rounding
 
 SOURCE, TARGET = ["a b c", "d e f"], ["g h i", "j k l"]
 
@@ -33,7 +34,7 @@ def test_pictures_are_judged_with_the_concept_and_without_at_every_strength(mode
     assert [(row["strength"], row["pictures"]) for row in rows] == [(-1, 9), (0, 9), (1, 9)]
     untouched, steered = rows[1], rows[2]
     for side in ("with", "without"):
-        assert untouched[side]["image"] == pytest.approx(1, abs=1e-5)
+        assert untouched[side]["image"] == pytest.approx(1, rel=rounding(terms=1280))
         assert steered[side]["image"] < 1
     assert steered["with"]["image"] != steered["without"]["image"]
 

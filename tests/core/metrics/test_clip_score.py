@@ -11,6 +11,7 @@ from transformers import CLIPConfig, CLIPModel
 from lineas_core import UserError
 from lineas_core.metrics.clip_score import CLIP, clip_scores
 from lineas_core.models import hub
+from tests.tolerance import TEXT_NETWORK, rounding
 
 MEAN, SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 SIDE = 32
@@ -100,7 +101,7 @@ def test_a_score_is_the_cosine_of_pixels_and_letters_prepared_by_hand(folder, im
 def test_pictures_of_other_modes_and_many_of_them_are_taken(folder, images):
     scores = clip_scores([images[0].convert("L")] * 33, "a night", source=folder)
     assert len(scores) == 33
-    assert scores == pytest.approx([scores[0]] * 33, abs=1e-5)
+    assert scores == pytest.approx([scores[0]] * 33, abs=rounding(terms=TEXT_NETWORK))
     assert clip_scores([], "a night", source=folder) == []
 
 

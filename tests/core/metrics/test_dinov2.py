@@ -9,6 +9,7 @@ from transformers import Dinov2Config, Dinov2Model
 from lineas_core import UserError
 from lineas_core.metrics.dinov2 import DINOV2, dinov2_scores
 from lineas_core.models import hub
+from tests.tolerance import TEXT_NETWORK, rounding
 
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LONGER, SIDE = 36, 28  # resized to, cut to
@@ -73,7 +74,7 @@ def test_a_score_is_the_cosine_of_class_tokens(folder, images):
 def test_one_original_serves_all_and_is_its_own_equal(folder, images):
     scores = dinov2_scores(images[:1], images * 12, source=folder)  # more than a batch
     assert len(scores) == 36
-    assert scores[0] == pytest.approx(1, abs=1e-5)
+    assert scores[0] == pytest.approx(1, rel=rounding(terms=TEXT_NETWORK))
 
 
 def test_without_the_hub_one_sentence_says_what_to_run(monkeypatch, tmp_path, images):

@@ -6,6 +6,7 @@ from lineas_core import UserError
 from lineas_core.metrics.toxicity import ROBERTA, roberta_toxicity
 from lineas_core.models import hub
 from tests.fakes import tiny_language_model
+from tests.tolerance import TEXT_NETWORK, rounding
 
 LONGEST = 24
 TEXTS = ["You are kind.", "", "idiot", "a longer text that the classifier cannot read to its end"]
@@ -36,17 +37,17 @@ def _save(folder, labels):
 def test_the_score_is_the_probability_of_the_label_toxic(tmp_path, labels):
     folder = _save(tmp_path, labels)
     network = RobertaForSequenceClassification.from_pretrained(folder)
-    expected = []
+    expected, near = [], rounding(terms=TEXT_NETWORK)
     for text in TEXTS:  # one by one: no padding
         ids = tiny_language_model().tokenizer(text)["input_ids"][:LONGEST]
         with torch.no_grad():
             logits = network(torch.tensor([ids])).logits[0]
         odds = (logits[labels.index("neutral")] - logits[labels.index("toxic")]).exp()
         expected.append(1 / (1 + odds.item()))
-    assert roberta_toxicity(TEXTS, source=folder) == pytest.approx(expected, abs=1e-5)
+    assert roberta_toxicity(TEXTS, source=folder) == pytest.approx(expected, abs=near)
     assert max(expected) - min(expected) > 0.01
     many = roberta_toxicity(TEXTS * 9, source=folder)  # more than a batch
-    assert many == pytest.approx(expected * 9, abs=1e-5)
+    assert many == pytest.approx(expected * 9, abs=near)
     assert roberta_toxicity([], source=folder) == []
 
 

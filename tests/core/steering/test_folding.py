@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from lineas_core import AffineMap, SteeringMaps, compose, find_modules, fold, record, steer
+from tests.tolerance import TEXT_NETWORK, tolerance
 
 SMALL = {
     "vocab_size": 50,
@@ -71,7 +72,7 @@ def test_folded_equals_hooked_on_every_family(family, preset, strength):
     with fold(network, maps, strength):
         assert not any(module._forward_hooks for module in network.modules())
         folded = network(ids).logits
-    torch.testing.assert_close(folded, hooked, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(folded, hooked, **tolerance(terms=TEXT_NETWORK))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_folded_equals_hooked_on_every_kind_of_module(module, shape):
         hooked = network(z)
     with fold(network, maps, 0.7):
         assert not module._forward_hooks
-        torch.testing.assert_close(network(z), hooked, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(network(z), hooked, **tolerance(terms=128))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -152,7 +153,7 @@ def test_norms_in_reduced_precision_are_folded_without_rounding_the_map(norm, sh
     assert {p.dtype for p in norm.parameters()} == {torch.bfloat16}
     with steer(nn.Sequential(exact := deepcopy(norm).float()), maps, 0.3):
         expected = exact(z.float())
-    torch.testing.assert_close(folded.float(), expected, rtol=2**-8, atol=1e-6)
+    torch.testing.assert_close(folded.float(), expected, rtol=2**-8, atol=1e-5)
     assert torch.equal(kept["0"], folded)
 
 
@@ -173,7 +174,7 @@ def test_composed_maps_with_a_strength_for_each_row_are_hooked():
     for row, (first, second) in enumerate([(0.0, 0.0), (0.5, -0.5), (1.0, 0.3)]):
         with torch.no_grad(), fold(network, compose([maps, maps], [first, second])):
             alone = network(ids[row : row + 1]).logits
-        assert torch.allclose(together[row], alone[0], atol=1e-5)
+        torch.testing.assert_close(together[row], alone[0], **tolerance(terms=TEXT_NETWORK))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -185,7 +186,8 @@ def test_what_folds_inside_another_steering_acts_after_it(family):
     with steer(network, compose([first, then], [0.5, 1.0])):
         expected = network(ids).logits
     with steer(network, first, 0.5), fold(network, then):
-        torch.testing.assert_close(network(ids).logits, expected, atol=1e-5, rtol=1e-4)
+        limits = tolerance(terms=TEXT_NETWORK)
+        torch.testing.assert_close(network(ids).logits, expected, **limits)
 
 
 def test_what_folds_while_another_records_leaves_the_recording_to_the_pass():
@@ -197,4 +199,5 @@ def test_what_folds_while_another_records_leaves_the_recording_to_the_pass():
     with record(network, names) as activations, fold(network, maps):
         network(ids)
     for name in names:
-        torch.testing.assert_close(activations[name], expected[name])
+        limits = tolerance(terms=TEXT_NETWORK)
+        torch.testing.assert_close(activations[name], expected[name], **limits)

@@ -16,6 +16,9 @@ from lineas_core import (
 )
 from lineas_core.steering.hooks import Complete
 from tests.fakes import tiny_language_model
+from tests.tolerance import TEXT_NETWORK, tolerance
+
+NEAR = tolerance(terms=TEXT_NETWORK)
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +65,10 @@ def test_a_network_that_was_compiled_before_is_steered_and_recorded_all_the_same
     compiled.network.get_submodule(part).compile(backend="eager")
     plain = _logits(compiled)  # compiled now, without hooks
     with steer(compiled.network, maps), record(compiled.network, names) as kept:
-        torch.testing.assert_close(_logits(compiled), steered)
+        torch.testing.assert_close(_logits(compiled), steered, **NEAR)
     assert kept.keys() == expected.keys()
     with fold(compiled.network, maps):
-        torch.testing.assert_close(_logits(compiled), steered)
+        torch.testing.assert_close(_logits(compiled), steered, **NEAR)
     assert torch.equal(_logits(compiled), plain)
 
 
@@ -85,7 +88,7 @@ def test_batch_of_mixed_strengths_equals_single_runs(model):
     for row, strength in enumerate(strengths):
         with steer(model.network, _maps(model), strength):
             alone = _logits(model)
-        torch.testing.assert_close(together[row], alone[0], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(together[row], alone[0], **NEAR)
 
 
 def test_nested_steering_equals_composition(model):
@@ -93,7 +96,7 @@ def test_nested_steering_equals_composition(model):
     with steer(model.network, first, 0.7), steer(model.network, second, -0.4):
         nested = _logits(model)
     with steer(model.network, compose([first, second], [0.7, -0.4])):
-        torch.testing.assert_close(_logits(model), nested)
+        torch.testing.assert_close(_logits(model), nested, **NEAR)
 
 
 def test_hooks_are_gone_after_an_exception(model):
