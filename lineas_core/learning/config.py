@@ -9,6 +9,7 @@ from lineas_core.learning.pooling import POOLINGS
 
 __all__ = [
     "BUDGETS",
+    "COMPARISONS",
     "OPTIMIZERS",
     "POOLING_CHOICES",
     "PRECISIONS",
@@ -19,6 +20,7 @@ __all__ = [
 
 POOLING_CHOICES = ("auto", *POOLINGS)
 OPTIMIZERS = ("adam", "adamw", "sgd")
+COMPARISONS = ("activations", "output")
 PRECISIONS = ("auto", "bfloat16", "float32")
 _RANGES: dict[str, tuple[float, float]] = {
     "iterations": (1, 100_000),
@@ -36,6 +38,9 @@ _CHOICES = {
     "pooling": POOLING_CHOICES,
     "precision": PRECISIONS,
     "standardise": (True, False),
+    "compare": COMPARISONS,
+    "fresh_noise": (True, False),
+    "matched": (True, False),
     "both_ways": (True, False),
     "identity_loss": (True, False),
     "shift_only": (True, False),
@@ -87,6 +92,14 @@ class LearnConfig(FitConfig):
             coordinate; on the embedded picture model 10 moves 2 to 17 % of them.
         standardise: learn in units of each coordinate's spread, see
             `lineas_core.learning.problem`; False means the paper's plain loss.
+        compare: what the loss compares. `activations`: the pooled activations of the steered
+            modules, as in the paper. `output`: what the network of a picture model gives out, each
+            channel at each position as a coordinate of its own. That is what the picture shows;
+            an object then goes without leaving a ghost.
+        fresh_noise: draw the noise of every prompt anew at each iteration, as the paper does.
+            False keeps one noise per prompt, so that target prompts run once. No effect on texts.
+        matched: the prompts are pairs, line k of the source with the concept and line k of the
+            target without it. A mini-batch then takes the same lines, with the same noise.
         both_ways: every other iteration steers target prompts back to the source with the inverse
             maps. Negative strengths then add a style more clearly (300 iterations work best);
             positive strengths remove an object less reliably.
@@ -108,6 +121,9 @@ class LearnConfig(FitConfig):
     batch_size: int | None = None
     sparsity: float = 0.0
     standardise: bool = True
+    compare: str = "activations"
+    fresh_noise: bool = False
+    matched: bool = False
     both_ways: bool = False
     identity_loss: bool = False
     shift_only: bool = False

@@ -165,7 +165,9 @@ def learn_iter(
         yield Iterate(
             iteration=iteration,
             loss=loss,
-            loss_by_module={k: problem.total(c) for k, c in problem.samples.split(cost).items()},
+            loss_by_module={
+                k: problem.total(c) for k, c in problem.samples.split_compared(cost).items()
+            },
             heldout=distance,
             support=maps.support,
             learning_rate=descent.rate(iteration),

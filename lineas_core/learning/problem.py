@@ -16,6 +16,9 @@ Differs from the paper:
 - With `identity_loss`, every other iteration (every third with both) minimises how far the maps
   move target prompts, which need no steering (Zhu et al., 2017, "Unpaired image-to-image
   translation", section 5.2).
+- With `compare="output"`, x and y are the outputs of the network, each channel at each position
+  a coordinate; unit and centre are then taken over all positions of the steered modules, and a
+  cost is in units of the spread of its output channel.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lineas_core.errors import UserError
 from lineas_core.learning.config import LearnConfig, check_settings
 from lineas_core.learning.samples import Samples
 from lineas_core.learning.wasserstein import wasserstein_1d
@@ -78,11 +82,22 @@ class Problem:
         self.config = config
         self._centre: Tensor | float = 0.0
         self._unit: Tensor | float = 1.0
-        self.samples = Samples(model, source, target, config, modules)
+        self._cost_unit: Tensor | float = 1.0
+        if config.matched and len(source) != len(target):
+            raise UserError(
+                "E_PROMPTS",
+                f"matched sets have the same size, not {len(source)} and {len(target)} prompts",
+                remedy="Give pairs of lines, or set matched to False.",
+            )
+        self.samples = Samples(model, source, target, config, modules, config.compare)
         start = self.zeros().requires_grad_()
         self.samples.plan_memory(lambda row: self._backward(start, _Task(row, 1.0, torch.square)))
         if config.standardise:
-            self._unit, self._centre = self.samples.spread, self.samples.source_rows.mean(dim=0)
+            self._cost_unit = self.samples.spread
+            if config.compare == "output":
+                self._centre, self._unit = self.samples.mean_and_spread(self.samples.target)
+            else:
+                self._unit, self._centre = self._cost_unit, self.samples.source_rows.mean(dim=0)
 
     def zeros(self) -> Tensor:
         """The parameters of the identity maps, (2, D), float32."""
@@ -134,12 +149,12 @@ class Problem:
         """
         if loss_start is None:
             return sys.float_info.max
-        one_spread_apart = self.total((self.samples.spread / self._unit).square())
+        one_spread_apart = self.total((self.samples.spread / self._cost_unit).square())
         return _RUNAWAY * max(loss_start, one_spread_apart)
 
     def worst_module(self, cost: Tensor) -> str:
         """Name of the module with the highest cost; NaN counts as infinite."""
-        blocks = self.samples.split(cost.nan_to_num(math.inf))
+        blocks = self.samples.split_compared(cost.nan_to_num(math.inf))
         return max(blocks, key=lambda name: blocks[name].sum().item())
 
     def _task_of(self, iteration: int) -> Callable[[int], _Task]:
@@ -164,27 +179,37 @@ class Problem:
         """Keep every steered target prompt where it is without steering."""
         s = self.samples
         inputs, rows = self._drawn(s.target, s.target_rows, 2 * self.config.seed + 1, iteration)
-        return _Task(inputs, 1.0, lambda x: (x - rows).square().mean(dim=0) / self._unit**2)
+        return _Task(inputs, 1.0, lambda x: (x - rows).square().mean(dim=0) / self._cost_unit**2)
 
     def _transport(
         self, steered: Inputs, strength: float, end: Inputs, end_rows: Tensor, iteration: int
     ) -> _Task:
         size, seed = self.config.batch_size, self.config.seed
         inputs = steered.rows(_draw(len(steered), size, 2 * seed, iteration))
-        _, y = self._drawn(end, end_rows, 2 * seed + 1, iteration)
-        return _Task(inputs, strength, lambda x: self.distance(x, y) / self._unit**2)
+        if self.config.fresh_noise:
+            inputs = self.samples.model.with_noise(inputs, self._noise_seed(iteration))
+        end_seed = 2 * seed + (not self.config.matched)
+        _, y = self._drawn(end, end_rows, end_seed, iteration)
+        return _Task(inputs, strength, lambda x: self.distance(x, y) / self._cost_unit**2)
 
     def _drawn(
         self, prompts: Inputs, rows: Tensor, seed: int, iteration: int
     ) -> tuple[Inputs, Tensor]:
         """This iteration's mini-batch of one side, and its rows in the unsteered network."""
         places = _draw(len(prompts), self.config.batch_size, seed, iteration)
+        drawn = prompts.rows(places)
+        if self.config.fresh_noise:
+            drawn = self.samples.model.with_noise(drawn, self._noise_seed(iteration))
+            return drawn, self.samples.rows(drawn)
         if len(places) == len(prompts):
             return prompts, rows
-        drawn = prompts.rows(places)
         # With the pooling `all` a prompt has many rows, so that its number does not select them.
         one_row_each = len(rows) == len(prompts)
         return drawn, rows[places] if one_row_each else self.samples.rows(drawn)
+
+    def _noise_seed(self, iteration: int) -> int:
+        """A seed for the noise of an iteration, the same for both sides."""
+        return self.config.seed * 1_000_003 + iteration
 
     def _in_two_passes(self, parameters: Tensor, task: _Task) -> tuple[Tensor, Tensor]:
         """Cost and gradient, chunk by chunk where the memory plan asks for it.

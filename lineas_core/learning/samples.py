@@ -57,6 +57,7 @@ class Samples:
         target: Sequence[str],
         config: FitConfig,
         modules: Sequence[str] | None,
+        compare: str = "activations",
     ) -> None:
         """Encode the prompts and run one of them to find the order and widths of the modules.
 
@@ -66,9 +67,12 @@ class Samples:
             target: two or more prompts.
             config: settings of the method.
             modules: dotted names of the modules to steer; None means the model's default preset.
+            compare: what `rows` holds: `activations`, pooled, of the steered modules, or the
+                `output` of the network, every number of it.
 
         Raises:
-            UserError: there are too few prompts, a module is missing, or memory runs out.
+            UserError: there are too few prompts, a module is missing, memory runs out, or the
+                output of a language model is to be compared.
         """
         for side, prompts in (("source", source), ("target", target)):
             if len(prompts) < _MIN_PROMPTS:
@@ -79,7 +83,13 @@ class Samples:
                 )
         if config.pooling == "auto":
             config = replace(config, pooling=model.default_pooling)
-        self.model, self.config = model, config
+        if compare == "output" and model.kind != "text-to-image":
+            raise UserError(
+                "E_SETTING",
+                "compare is 'output', which is for pictures",
+                remedy="Give 'activations'.",
+            )
+        self.model, self.config, self.compare = model, config, compare
         self.memory = MemoryPlan(config.micro_batch_size)
         self.source, self.target = model.encode(source), model.encode(target)
         self.names = list(modules or model.default_modules)
@@ -105,7 +115,24 @@ class Samples:
         a tenth of the median of its module's varying coordinates. It is 1 in a module in which
         no coordinate varies.
         """
-        return torch.cat([_floored(s) for s in self.target_rows.std(dim=0).split(self.widths)])
+        y = self.target_rows
+        if self.compare == "output":  # one spread for a channel, whatever the position
+            channels = y.unflatten(1, (self._channels, -1)).transpose(0, 1).flatten(1)
+            return _floored(channels.std(dim=1)).repeat_interleave(y.shape[1] // self._channels)
+        return torch.cat([_floored(s) for s in y.std(dim=0).split(self.widths)])
+
+    def mean_and_spread(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the steered modules' activations, over all positions.
+
+        Args:
+            inputs: n encoded prompts; they run in the unsteered network.
+
+        Returns:
+            (D,) each; the spread is floored as in `spread`.
+        """
+        first, second = self.memory.run(len(inputs), lambda: self._moments(inputs)).mean(dim=0)
+        variance = (second - first.square()).clamp(min=0)
+        return first, torch.cat([_floored(s) for s in variance.sqrt().split(self.widths)])
 
     def plan_memory(self, one_pass: Callable[[Inputs], object]) -> None:
         """Choose how many prompts pass together, from the memory that one of them needs.
@@ -143,7 +170,8 @@ class Samples:
             len(inputs), lambda: torch.cat(self.rows_in_chunks(inputs, maps, names))
         )
         if maps is UNTOUCHED and not rows.isfinite().all():
-            first = next(n for n, part in self.split(rows).items() if not part.isfinite().all())
+            parts = self.split_compared(rows) if names is None else self.split(rows)
+            first = next(n for n, part in parts.items() if not part.isfinite().all())
             raise not_finite(first)
         return rows
 
@@ -174,6 +202,10 @@ class Samples:
         can recompute checkpointed activations. Arguments as in `rows`.
         """
         network, wanted = self.model.network, names or self.names
+        if self.compare == "output" and names is None:
+            with steer(network, maps):
+                yield {"output": self.run(inputs).float().flatten(1)}
+            return
         again = checkpointed(network) if self.memory.checkpointing else nullcontext()
         with (
             again,
@@ -183,10 +215,12 @@ class Samples:
             self.run(inputs)
             yield samples
 
-    def run(self, inputs: Inputs) -> None:
+    def run(self, inputs: Inputs) -> Any:
         """Run one pass in the configured precision, under the hooks that the caller has set.
 
-        The pass ends early where a hook raises `Complete`.
+        Returns:
+            What `SteerableModel.forward` returns; None where a hook ended the pass early by
+            raising `Complete`.
         """
         weight, wanted = next(self.model.network.parameters()), self.config.precision
         lower = native_bfloat16(weight.device) if wanted == "auto" else wanted == "bfloat16"
@@ -194,7 +228,8 @@ class Samples:
         lower = lower and weight.dtype == torch.float32
         mixed = torch.autocast(weight.device.type, torch.bfloat16, enabled=lower)
         with mixed, ShortAttention(), suppress(Complete):
-            self.model.forward(inputs)
+            return self.model.forward(inputs)
+        return None
 
     def pooling(self, inputs: Inputs) -> Pool:
         """The function that turns an activation of these prompts into samples."""
@@ -203,6 +238,10 @@ class Samples:
     def split(self, coordinates: Tensor) -> dict[str, Tensor]:
         """Split (..., D) into module name -> (..., d)."""
         return dict(zip(self.names, coordinates.split(self.widths, dim=-1), strict=True))
+
+    def split_compared(self, cost: Tensor) -> dict[str, Tensor]:
+        """Split a cost of everything that is compared by module, or give it to the output."""
+        return {"output": cost} if self.compare == "output" else self.split(cost)
 
     def join(self, samples: dict[str, Tensor]) -> Tensor:
         """Concatenate module name -> (n, d) into (n, D).
@@ -276,10 +315,22 @@ class Samples:
     @torch.no_grad()
     def _find_widths(self) -> None:
         """Run one prompt; the modules report in the order in which they run."""
-        with self.recording(self._one_row()) as samples:
+        with self.recording(self._one_row(), names=self.names) as samples:
             self.names = list(samples)
             self.widths = [rows.shape[1] for rows in samples.values()]
             self.device = self.join(samples).device
+        if self.compare == "output":
+            self._channels = self.run(self._one_row()).shape[1]
+
+    @torch.no_grad()
+    def _moments(self, inputs: Inputs) -> Tensor:
+        """Mean and mean square over positions, (n, 2, D)."""
+        parts = []
+        for chunk in self.memory.chunks(len(inputs)):
+            with record(self.model.network, self.names, pool=_moments, stop=True) as found:
+                self.run(inputs.rows(chunk))
+            parts.append(torch.cat([found[name] for name in self.names], dim=2))
+        return torch.cat(parts)
 
 
 def not_finite(module: str) -> UserError:
@@ -289,6 +340,11 @@ def not_finite(module: str) -> UserError:
         f"the activations of {module} are not finite before anything is steered",
         remedy="Load the model in float32 or bfloat16, or steer other modules.",
     )
+
+
+def _moments(activation: Tensor, axis: int) -> Tensor:
+    """Mean and mean square of an activation over its positions, (n, 2, d)."""
+    return torch.stack([pool(activation, axis), pool(activation.float().square(), axis)], dim=1)
 
 
 def _floored(spread: Tensor) -> Tensor:

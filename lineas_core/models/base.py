@@ -58,6 +58,9 @@ class SteerableModel(Protocol):
     def encode(self, prompts: Sequence[str]) -> Inputs:
         """Everything about the prompts that does not depend on the maps."""
 
+    def with_noise(self, inputs: Inputs, seed: int) -> Inputs:
+        """The same prompts with starting noise that belongs to `seed`; texts have none."""
+
     def forward(self, inputs: Inputs) -> Any:
         """One differentiable pass through the network."""
 

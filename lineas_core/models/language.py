@@ -131,6 +131,10 @@ class LanguageModel:
             truncated=sum(len(self.tokenizer(p)["input_ids"]) > _MAX_TOKENS for p in prompts),
         )
 
+    def with_noise(self, inputs: Inputs, seed: int) -> Inputs:  # noqa: ARG002
+        """Return the inputs as they are: a text has no starting noise."""
+        return inputs
+
     def forward(self, inputs: Inputs) -> Tensor:
         """One pass; logits (n, t, v). A recorder with `stop` ends it before the head."""
         return self.network(**inputs.arguments, use_cache=False).logits

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -28,6 +29,7 @@ __all__ = ["LAYOUT_NUMBERS", "TextToImageModel", "layout_noise"]
 
 _NOISES = ("per-pixel", "layout")
 LAYOUT_NUMBERS = 4
+_NOISES_APART = 1 << 20  # between the first noises of two seeds: more than there are prompts
 _FIRST_SEED = 1 << 32  # of the noise to learn from: not what pictures are usually drawn with
 _TALKATIVE = (
     "diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl",
@@ -117,6 +119,20 @@ class TextToImageModel:
         arguments = self._arguments(prompts, self._latents(seeds))
         self.free_text_encoders()
         return Inputs(arguments, truncated=self.truncated(prompts))
+
+    def with_noise(self, inputs: Inputs, seed: int) -> Inputs:
+        """Replace the starting noise.
+
+        Args:
+            inputs: n encoded prompts.
+            seed: row k gets the noise of a number that is a function of `seed` and k alone, so
+                that two sides of prompts with one seed have the same noise, row by row.
+        """
+        first = _FIRST_SEED + (seed % 2**40 + 1) * _NOISES_APART
+        latents = self._latents(range(first, first + len(inputs)))
+        sample = self._scheduler.scale_model_input(latents, self.timestep)
+        kept = inputs.arguments["sample"]
+        return replace(inputs, arguments={**inputs.arguments, "sample": sample.to(kept)})
 
     def truncated(self, prompts: Sequence[str]) -> int:
         """Number of prompts that are longer than the text encoders read, and will be cut."""
