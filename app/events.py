@@ -51,28 +51,28 @@ def user_errors(handler: Callable) -> Callable:
 
 
 class LatestRequest:
-    """Which wish of a browser tab is its newest, so that work for older ones can end.
+    """The number of the latest request of each browser tab, so that work for older ones ends.
 
-    Where several events make wishes, work asks for its number itself, when it starts: numbers
-    that come through the page may arrive in another order than they were counted in, and the
-    last to come would be an old one.
+    Where several events number requests, the work looks up the latest number itself when it
+    starts: numbers that travel through the page may arrive out of order, and the last one to
+    arrive could be old.
     """
 
     def __init__(self) -> None:
-        self._newest: Counter[str] = Counter()  # session -> number of its newest wish
+        self._latest: Counter[str] = Counter()  # by session
 
-    def count(self, request: gr.Request) -> int:
-        """The number of a new wish."""
-        self._newest[_session(request)] += 1
-        return self.newest(request)
+    def new(self, request: gr.Request) -> int:
+        """Number a new request."""
+        self._latest[_session(request)] += 1
+        return self.latest(request)
 
-    def newest(self, request: gr.Request) -> int:
-        """The number of the newest wish."""
-        return self._newest[_session(request)]
+    def latest(self, request: gr.Request) -> int:
+        """Return the number of the latest request."""
+        return self._latest[_session(request)]
 
-    def overtaken(self, wish: int, request: gr.Request) -> bool:
-        """Whether there is a newer one."""
-        return wish != self.newest(request)
+    def outdated(self, number: int, request: gr.Request) -> bool:
+        """Return whether there is a later request than this number."""
+        return number != self.latest(request)
 
 
 @contextmanager
@@ -80,10 +80,10 @@ def _as_user_errors() -> Iterator[None]:
     try:
         with out_of_memory_as_user_error():
             yield
-    except gr.Error:  # one of these handlers asked another
+    except gr.Error:  # one handler called another
         raise
     except UserError as error:
-        sentence = html.escape(str(error), quote=False)  # Gradio shows user_errors as HTML
+        sentence = html.escape(str(error), quote=False)  # Gradio shows errors as HTML
         raise gr.Error(sentence, print_exception=False) from error
     except Exception as error:
         code = secrets.token_hex(4)
@@ -96,17 +96,25 @@ def _session(request: gr.Request) -> str:
     return request.session_hash or ""
 
 
-QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+QUIET: dict[str, Any] = {
+    "show_progress": "hidden",
+    "concurrency_limit": None,
+    "api_visibility": "private",
+}
 """For an event without model work: at once, without a spinner, not for programs.
 
 Through the queue all the same: only there a notice comes without an HTTP error, and only there
 the listeners of a `gr.State` hear of its change.
 """
-MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+MODEL: dict[str, Any] = {
+    "concurrency_id": "model",
+    "concurrency_limit": 1,
+    "api_visibility": "private",
+}
 """For an event that makes a model work: one at a time."""
-IN_PAGE = {"queue": False, "api_visibility": "private"}
+IN_PAGE: dict[str, Any] = {"queue": False, "api_visibility": "private"}
 """For an event that the page answers alone, in JavaScript."""
-GALLERY = {
+GALLERY: dict[str, Any] = {
     "show_label": False,
     "height": "auto",
     "format": "png",

@@ -10,22 +10,25 @@ from .events import IN_PAGE, QUIET
 from .explain.handlers import ExplainHandlers
 from .explain.tab import explain_tab
 from .history.handlers import HistoryHandlers
-from .history.panel import IF_CHOSEN, OPEN, SHOW_ADDRESS, TELL_ADDRESS
+from .history.panel import add_history
+from .images.blind_handlers import BlindHandlers
 from .images.handlers import ImageHandlers
-from .images.methods_handlers import MethodHandlers
+from .images.methods_handlers import MethodsHandlers
 from .images.mix_handlers import MixHandlers
-from .images.overview_handlers import CompareHandlers
-from .images.tab import images_tab
-from .learn.form_handlers import LearnHandlers
+from .images.overview_handlers import OverviewHandlers
+from .images.tab import ImagesHandlers, images_tab
+from .learn.form_handlers import FormHandlers
 from .learn.job_handlers import JobHandlers
 from .learn.tab import learn_tab
 from .library.handlers import LibraryHandlers
 from .library.tab import library_tab
 from .results.tab import results_tab
+from .scripts import script
 from .studio.studio import Studio
-from .text.handlers import Handlers
+from .text.handlers import TextHandlers
 from .text.rates_handlers import RatesHandlers
 from .text.tab import text_tab
+from .widgets.install_handlers import InstallHandlers
 
 __all__ = ["LOOK", "build_demo"]
 
@@ -55,58 +58,64 @@ LOOK = {"theme": _THEME, "css_paths": ASSETS / "style.css"}
 
 
 def build_demo(studio: Studio) -> gr.Blocks:
-    """The page and its endpoints, over everything behind them."""
-    handlers, painting, learning = Handlers(studio), ImageHandlers(studio), LearnHandlers(studio)
-    watching, between = JobHandlers(studio), MethodHandlers(studio)
-    rates, shelving = RatesHandlers(studio), LibraryHandlers(studio)
-    mixing, comparing = MixHandlers(studio), CompareHandlers(studio)
-    recalling, explaining = HistoryHandlers(studio, mixing), ExplainHandlers(studio)
+    """Build the page and its endpoints for programs."""
+    pictures, texts = ImageHandlers(studio), TextHandlers(studio)
+    mix, install = MixHandlers(studio), InstallHandlers(studio)
+    rates, form, jobs = RatesHandlers(studio), FormHandlers(studio), JobHandlers(studio)
+    maps, explain = LibraryHandlers(studio), ExplainHandlers(studio)
+    history = HistoryHandlers(studio, mix.shown)
+    of_images = ImagesHandlers(
+        pictures,
+        mix,
+        OverviewHandlers(studio),
+        MethodsHandlers(studio),
+        BlindHandlers(studio),
+        install,
+    )
     with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
         gr.HTML(_HEADER, apply_default_css=False)
         # Both are empty until the page has opened.
         home, start = (gr.Textbox(visible=False) for _ in range(2))
         with gr.Tabs(selected=studio.opens_on()) as tabs:
             with gr.Tab("Images", id="text-to-image") as images_frame:
-                images = images_tab(
-                    painting, mixing, comparing, between, recalling, handlers, home
-                )
+                images = images_tab(of_images)
             with gr.Tab("Text", id="language") as text_frame:
-                text = text_tab(handlers, rates, recalling, home)
+                text = text_tab(texts, rates, install)
             with gr.Tab("Learn", id="learn"):
-                learn = learn_tab(learning, watching, handlers)
+                learn = learn_tab(form, jobs, install)
             with gr.Tab("Library", id="library") as library_frame:
-                library = library_tab(shelving)
+                library = library_tab(maps)
             with gr.Tab("How it works", id="explain") as explain_frame:
-                looked_into = explain_tab(explaining)
+                explained = explain_tab(explain)
             with gr.Tab("Results", id="results"):
                 results_tab(studio.tables)
         opened = demo.load(
-            recalling.open,
+            history.open,
             [home],
             [start, home, *images.restored, *text.restored],
-            js=TELL_ADDRESS,
+            js=script("page_address"),
             **QUIET,
         )
-        opened.then(None, [start], [tabs], js=OPEN, **IN_PAGE)
-        # Only the tab that is looked at asks a model for work.
-        looked_at = ((images_frame, painting, images), (text_frame, handlers, text))
-        for frame, making, tab in looked_at:
-            menu = {"fn": making.library, "inputs": [tab.concept, home], "outputs": [tab.concept]}
-            frame.select(**menu, **QUIET)
-            opened.then(**menu, js=IF_CHOSEN.format(label=frame.label), **QUIET)
-            frame.select(None, [tab.query], None, js=SHOW_ADDRESS, **IN_PAGE)
+        opened.then(None, [start], [tabs], js=script("open_tab"), **IN_PAGE)
+        # Only the tab in view asks a model for work.
+        for frame, handlers, tab in (images_frame, pictures, images), (text_frame, texts, text):
+            query = add_history(history, tab, home)
+            menu = {"inputs": [tab.concept, home], "outputs": [tab.concept], **QUIET}
+            frame.select(handlers.library, **menu)
+            opened.then(handlers.library, js=script("if_tab_chosen", label=frame.label), **menu)
+            frame.select(None, [query], None, js=script("show_address"), **IN_PAGE)
         library_frame.select(**library.look)
-        explain_frame.select(explaining.library, [looked_into], [looked_into], **QUIET)
+        explain_frame.select(explain.library, [explained], [explained], **QUIET)
         for button, map_id in ((learn.try_it, learn.job), (library.use, library.chosen)):
             into = [tabs, text.concept, images.concept]
-            used = button.click(shelving.use, [map_id], into, **QUIET)
-            used.then(None, js="() => scrollTo(0, 0)", **IN_PAGE)
-        gr.api(handlers.list_maps, api_name="list_maps", queue=False)
-        gr.api(painting.make_pictures, api_name="make_pictures", concurrency_id="model")
-        gr.api(handlers.continue_text, api_name="continue_text", concurrency_id="model")
+            used = button.click(maps.use, [map_id], into, **QUIET)
+            used.then(None, js=script("to_top"), **IN_PAGE)
+        gr.api(maps.list_maps, api_name="list_maps", queue=False)
+        gr.api(pictures.make_pictures, api_name="make_pictures", concurrency_id="model")
+        gr.api(texts.continue_text, api_name="continue_text", concurrency_id="model")
         gr.api(rates.rates, api_name="rates")
-        gr.api(learning.learn, api_name="learn", queue=False)
-        gr.api(watching.job, api_name="job", queue=False)
-        gr.api(watching.stop, api_name="stop_job", queue=False)
-        gr.api(watching.resume, api_name="resume_job", queue=False)
+        gr.api(form.learn, api_name="learn", queue=False)
+        gr.api(jobs.job, api_name="job", queue=False)
+        gr.api(jobs.stop, api_name="stop_job", queue=False)
+        gr.api(jobs.resume, api_name="resume_job", queue=False)
     return demo

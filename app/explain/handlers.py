@@ -37,5 +37,5 @@ class ExplainHandlers:
         if not map_id or strength is None:  # none yet, or a number is being typed
             return gr.skip(), gr.skip()
         lam = number("λ", strength, -1, 1)
-        maps = self._studio.steering(map_id)
+        maps = self._studio.steering(self._studio.entry(map_id))
         return charts.transport(maps, lam), charts.modules(maps.at(lam), largest_of=maps)

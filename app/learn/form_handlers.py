@@ -39,10 +39,10 @@ from .form import (
 )
 from .job_handlers import job_menu
 
-__all__ = ["LearnHandlers"]
+__all__ = ["FormHandlers"]
 
 
-class LearnHandlers:
+class FormHandlers:
     """The events of the form, and its typed endpoint for programs."""
 
     def __init__(self, studio: Studio) -> None:

@@ -15,10 +15,10 @@ from lineas_core.models.catalog import MODELS
 from lineas_core.steering.hooks import PRESETS
 
 from ..events import QUIET
-from ..text.handlers import Handlers
 from ..widgets.install import install_panel
+from ..widgets.install_handlers import InstallHandlers
 from .form import OF_THE_SET, PREVIEWS, SETTINGS, aims, budgets, kind_of
-from .form_handlers import LearnHandlers
+from .form_handlers import FormHandlers
 from .job_handlers import JobHandlers
 
 __all__ = ["LearnTab", "learn_tab"]
@@ -40,24 +40,24 @@ class LearnTab:
     try_it: gr.Button
 
 
-def learn_tab(handlers: LearnHandlers, watching: JobHandlers, shared: Handlers) -> LearnTab:
+def learn_tab(handlers: FormHandlers, watching: JobHandlers, install: InstallHandlers) -> LearnTab:
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
         handlers: what the events of the form do.
         watching: what the events of a job do.
-        shared: what the events of the install panel do.
+        install: the events of the install panel.
     """
     job = gr.Dropdown([], label="Job", render=False)
     with gr.Row(elem_classes="learn"):
         with gr.Column(min_width=320):
-            _form(handlers, shared, job)
+            _form(handlers, install, job)
         with gr.Column(min_width=320, elem_classes="watch"):
             try_it = _watch(watching, job)
     return LearnTab(job, try_it)
 
 
-def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
+def _form(handlers: FormHandlers, install: InstallHandlers, job: gr.Dropdown) -> None:
     first = handlers.starts_with()
     with gr.Row():
         title = gr.Textbox(
@@ -65,7 +65,7 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
         )
         models = [(entry.title, name) for name, entry in MODELS.items()]
         model = gr.Dropdown(models, value=first, label="Model", min_width=200)
-    install_panel(shared, model)
+    install_panel(install, model)
     with gr.Row(elem_classes="load"):
         shipped = gr.Dropdown(
             handlers.sets(first), value=None, label="Load a shipped set", scale=2
@@ -129,7 +129,7 @@ def _form(handlers: LearnHandlers, shared: Handlers, job: gr.Dropdown) -> None:
     )
 
 
-def _side(handlers: LearnHandlers, label: str, model: gr.Dropdown) -> gr.Textbox:
+def _side(handlers: FormHandlers, label: str, model: gr.Dropdown) -> gr.Textbox:
     """A box for one side, with its counter and its upload."""
     box = gr.Textbox(label=label, placeholder="One prompt per line", lines=6, max_lines=8)
     with gr.Row(elem_classes="side"):

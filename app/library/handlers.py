@@ -55,6 +55,12 @@ class LibraryHandlers:
         shown = [(e, self._studio.user_maps.pictures(e), prompts_of(e)) for e in entries]
         return damage + library_html.cards(shown, chosen), chosen
 
+    @user_errors
+    def list_maps(self) -> list[dict]:
+        """List the maps that can steer: id, title, model, origin, kind of the model."""
+        keys = ("id", "title", "model", "origin", "kind")
+        return [{key: getattr(entry, key) for key in keys} for entry in self._studio.maps()]
+
     def pick(self, event: gr.SelectData) -> str:
         """The id of the card that was clicked."""
         return event.value
@@ -70,7 +76,7 @@ class LibraryHandlers:
         if not chosen:
             return "", "", "", gr.Column(visible=False), *(gr.skip(),) * 7
         entry = self._studio.entry(chosen)
-        maps, own = self._studio.steering(chosen), entry.origin == "yours"
+        maps, own = self._studio.steering(entry), entry.origin == "yours"
         return (
             library_html.heading(entry, self._studio.user_maps.pictures(entry)),
             library_html.sheet(entry, maps, prompts_of(entry)),
@@ -147,12 +153,13 @@ class LibraryHandlers:
     def norms(self, chosen: str) -> Iterator[Any]:
         """A map of norms and its inverse as files for other tools, to download."""
         with TemporaryDirectory() as folder:
-            yield _download(self._studio.export_norms(chosen, Path(folder)))
+            entry = self._studio.entry(chosen, "text-to-image")
+            yield _download(self._studio.export_norms(entry, Path(folder)))
 
     @user_errors
     def publish(self, chosen: str, repository: str) -> str:
         """Upload a map to the hub; a link to it."""
-        address = self._studio.publish(chosen, (repository or "").strip())
+        address = self._studio.publish(self._studio.entry(chosen), (repository or "").strip())
         return library_html.published(address)
 
 

@@ -8,19 +8,11 @@ import gradio as gr
 
 from ..events import MODEL, QUIET
 from ..html import basics
+from ..scripts import script
 from ..studio.user_maps import LONGEST_TITLE
 from .handlers import KINDS, NO_TOKEN, READY_MADE, LibraryHandlers
 
 __all__ = ["LibraryTab", "library_tab"]
-
-# The card that was clicked is marked at once, and stays: drawn anew, it would lose the focus.
-_CHOOSE = """element.addEventListener('click', event => {
-    const card = event.target.closest('.card');
-    if (!card) return;
-    const cards = [...element.querySelectorAll('.card')];
-    cards.forEach(other => other.setAttribute('aria-pressed', other === card));
-    trigger('select', {index: cards.indexOf(card), value: card.dataset.map});
-});"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ class LibraryTab:
 def library_tab(handlers: LibraryHandlers) -> LibraryTab:
     """Declare the tab inside the current `gr.Tab`."""
     chosen, deleted = gr.State(""), gr.State("")
-    with gr.Row(elem_classes="shelf"):
+    with gr.Row(elem_classes="library-tools"):
         kind = gr.Radio(
             list(KINDS.items()),
             value="",
@@ -62,7 +54,7 @@ def library_tab(handlers: LibraryHandlers) -> LibraryTab:
         undo = gr.Button("Undo", size="sm", scale=0, min_width=100)
     with gr.Row(elem_classes="library"):
         with gr.Column(scale=3, min_width=320):
-            cards = gr.HTML(js_on_load=_CHOOSE, apply_default_css=False)
+            cards = gr.HTML(js_on_load=script("choose_card"), apply_default_css=False)
         with gr.Column(scale=2, min_width=340, visible=False, elem_classes="chosen") as frame:
             heading = gr.HTML(apply_default_css=False)
             with gr.Row(elem_classes="deeds"):

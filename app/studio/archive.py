@@ -23,10 +23,11 @@ from PIL import Image
 
 from lineas_core import PromptSet, SteeringMaps, UserError, load_maps
 
+from .maps import WEIGHTS
+
 __all__ = [
     "LARGEST",
     "UNREADABLE",
-    "WEIGHTS",
     "ImportedMap",
     "contents",
     "read_imported_map",
@@ -36,7 +37,6 @@ __all__ = [
 LARGEST = 32 << 20
 """Bytes of a file that comes in, and of all that is packed in it."""
 
-WEIGHTS = "lineas.safetensors"
 PROMPTS, PREVIEWS = "prompts.json", "previews"
 _TEXTS = ("README.md", "lineas_config.json", PROMPTS)
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

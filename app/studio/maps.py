@@ -15,12 +15,24 @@ from lineas_core.methods import METHODS
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models.catalog import MODELS, Kind
 
-__all__ = ["MapEntry", "alike", "prompts_of", "read_map", "ready_made", "siblings", "stored"]
+__all__ = [
+    "WEIGHTS",
+    "MapEntry",
+    "alike",
+    "find_map",
+    "prompts_of",
+    "read_map",
+    "ready_made",
+    "siblings",
+    "stored",
+]
 
 Origin = Literal["ready-made", "yours"]
 
 # Models without licence questions, and concepts that show at once.
 _OPENS_ON = ("football-smollm2-135m", "vaporwave-emoji-world")
+WEIGHTS = "lineas.safetensors"
+"""The file of a map's tensors; a folder without it is not a map."""
 _OFFENSIVE = 0.3  # mean toxicity of one side of the prompts
 
 _log = logging.getLogger(__name__)
@@ -95,10 +107,27 @@ def stored(origin: Origin, library: Path) -> list[MapEntry]:
     return [entry for f in folders if (entry := read_map(f.name, origin, f))]
 
 
+def find_map(map_id: object, origin: Origin, library: Path) -> MapEntry | None:
+    """Read the map of one subfolder; None if there is none of this name.
+
+    Args:
+        map_id: whatever a request names; only the plain name of a subfolder is looked up.
+        origin: of the maps in this folder.
+        library: the folder that holds them.
+    """
+    if not isinstance(map_id, str) or map_id in ("", ".", "..") or Path(map_id).name != map_id:
+        return None
+    try:
+        found = (library / map_id / WEIGHTS).is_file()
+    except OSError:  # a name that is too long for the file system
+        return None
+    return read_map(map_id, origin, library / map_id) if found else None
+
+
 def read_map(map_id: str, origin: Origin, folder: Path) -> MapEntry | None:
     """The map in a folder; None, with a line in the log, where it cannot be read."""
     try:
-        facts, harmful, kind = _read(folder, (folder / "lineas.safetensors").stat().st_mtime_ns)
+        facts, harmful, kind = _read(folder, (folder / WEIGHTS).stat().st_mtime_ns)
     except (OSError, UserError) as error:
         _log.warning("The map %r is left out: %s", folder.name, error)
         return None

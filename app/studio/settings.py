@@ -18,9 +18,10 @@ from lineas_core.models import Sampling
 from .checks import number, prompt_text, seed_of
 from .mix import MOST_FURTHER
 
-__all__ = ["LENGTH", "LONGEST", "SEED", "Settings", "plain"]
+__all__ = ["LENGTH", "LONGEST", "SEED", "STRIP", "Settings", "plain"]
 
-
+STRIP = tuple(k / 4 for k in range(-4, 5))
+"""Strengths λ of a strip of pictures and of a table of texts."""
 SEED = 1
 """To open with."""
 LENGTH = 60
@@ -136,6 +137,3 @@ def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
     except ValueError:
         what = f"{name} is {text!r:.60}"
         raise UserError("E_LINK", what, remedy="Give a number.") from None
-
-
-STRENGTHS = tuple(k / 4 for k in range(-4, 5))

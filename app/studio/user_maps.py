@@ -22,8 +22,8 @@ from lineas_core.storage.maps import holds_maps
 
 from ..jobs.job import PENDING
 from ..jobs.queue import Jobs
-from .archive import WEIGHTS, contents, pictures_in, read_imported_map
-from .maps import MapEntry, read_map, stored
+from .archive import contents, pictures_in, read_imported_map
+from .maps import WEIGHTS, MapEntry, find_map, read_map, stored
 
 __all__ = ["LONGEST_TITLE", "UserMaps", "slug", "tidy"]
 
@@ -52,6 +52,18 @@ class UserMaps:
         places = [(job.id, job.map_folder) for job in over if job.map_folder]
         learnt = [read_map(map_id, "yours", folder) for map_id, folder in places]
         return [*stored("yours", self._folder), *filter(None, learnt)]
+
+    def find(self, map_id: object) -> MapEntry | None:
+        """Read one of the user's maps, and nothing else; None if there is none with this id."""
+        if found := find_map(map_id, "yours", self._folder):
+            return found
+        try:
+            job = self._jobs.get(str(map_id))
+        except UserError:
+            return None
+        if job.state in PENDING or not job.map_folder:
+            return None
+        return read_map(job.id, "yours", job.map_folder)
 
     def unreadable(self) -> list[str]:
         """Names of the folders whose map is damaged."""
@@ -153,9 +165,8 @@ class UserMaps:
         return map_id
 
     def _own(self, map_id: str) -> MapEntry:
-        for entry in self.maps():
-            if entry.id == map_id:
-                return entry
+        if entry := self.find(map_id):
+            return entry
         remedy = "Choose one of your own maps; of a ready-made one make a duplicate first."
         raise UserError("E_MAP", "this map cannot be changed", remedy=remedy)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal, get_args
 
-__all__ = ["Vote", "Votes", "Choice", "Tally", "wilson"]
+__all__ = ["Vote", "Votes", "Choice", "Preference", "wilson"]
 
 Choice = Literal["steered", "original", "undecided"]
 _Z = 1.96  # 95 % of a normal distribution
@@ -42,11 +42,11 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class Tally:
+class Preference:
     """The choices about one map, or about several that acted together.
 
     Attributes:
-        title: as in the newest of the ballots.
+        title: as in the newest of the votes.
         steered: number of times the steered picture was picked.
         original: number of times the original was.
         undecided: number of times neither was; these do not count in the share.
@@ -74,36 +74,42 @@ class Tally:
 
 
 class Votes:
-    """The ballots of one file."""
+    """The votes of one file."""
 
     def __init__(self, file: Path) -> None:
-        """Keep them in `file`, which is made with the first one."""
+        """Keep votes in `file`, which is created with the first one.
+
+        Version 0.1 called it `ballots.jsonl`; one that lies beside it is taken over.
+        """
+        former = file.with_name("ballots.jsonl")
+        if former.exists() and not file.exists():
+            former.replace(file)
         self._file, self._lock = file, Lock()
 
-    def add(self, ballot: Vote) -> None:
-        """Append a ballot."""
-        line = json.dumps(asdict(ballot), ensure_ascii=False)
+    def add(self, vote: Vote) -> None:
+        """Append a vote."""
+        line = json.dumps(asdict(vote), ensure_ascii=False)
         with self._lock, self._file.open("a+b") as file:
             file.seek(max(0, file.tell() - 1))
             torn = file.read() not in (b"", b"\n")  # by a crash: let it spoil no other line
             file.write((b"\n" if torn else b"") + line.encode("utf-8", "replace") + b"\n")
 
-    def tallies(self) -> list[Tally]:
+    def preferences(self) -> list[Preference]:
         """The counts of each map, and of those that acted together, most choices first."""
         counts: dict[tuple[str, ...], Counter[str]] = {}
         titles: dict[tuple[str, ...], str] = {}
-        for ballot in self._read():
-            key = tuple(map_id for map_id, _ in ballot.maps)
-            titles[key] = ballot.title
-            counts.setdefault(key, Counter())[ballot.choice] += 1
+        for vote in self._read():
+            key = tuple(map_id for map_id, _ in vote.maps)
+            titles[key] = vote.title
+            counts.setdefault(key, Counter())[vote.choice] += 1
         found = [
-            Tally(titles[k], *(c[choice] for choice in get_args(Choice)))
+            Preference(titles[k], *(c[choice] for choice in get_args(Choice)))
             for k, c in counts.items()
         ]
-        return sorted(found, key=lambda tally: -tally.decided)
+        return sorted(found, key=lambda preference: -preference.decided)
 
     def _read(self) -> Iterator[Vote]:
-        """Every ballot that can be read; a line that cannot is passed over."""
+        """Every vote that can be read; a line that cannot is passed over."""
         lines = self._file.read_bytes().splitlines() if self._file.exists() else []
         for line in lines:
             with suppress(ValueError, TypeError, LookupError):

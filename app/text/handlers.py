@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -19,13 +18,13 @@ from ..html import maps as map_html
 from ..html.basics import TITLES
 from ..studio.checks import check_count, number, prompt_text, seed_of
 from ..studio.maps import MapEntry
-from ..studio.settings import LONGEST, STRENGTHS
+from ..studio.settings import LONGEST, STRIP
 from ..studio.studio import Studio
 from ..studio.texts import Continuation
-from ..widgets.map_menu import map_menu
+from ..widgets.steering import SteeringHandlers
 from . import html as text_html
 
-__all__ = ["Handlers"]
+__all__ = ["TextHandlers"]
 
 
 HARMFUL = "This λ makes texts more offensive: for research and testing only."
@@ -42,21 +41,14 @@ _EXAMPLES = 5
 _FIRST = 1  # the example to open with; with seed 1 it shows what the ready-made maps do
 
 
-class Handlers:
+class TextHandlers(SteeringHandlers):
     """The events of the Text tab, and its typed endpoints for programs."""
 
+    kind = "language"
+
     def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-        self._wishes, self._chosen = LatestRequest(), LatestRequest()
-
-    @user_errors
-    def library(self, chosen: str | None, home: str) -> Any:
-        """The menu with every map there is now; keeps the choice, else takes one that can run.
-
-        Nothing before the page is at `home`: a tab also tells that it is looked at while the
-        page is built, and what the link asks for must not be overtaken.
-        """
-        return map_menu(self._studio, "language", chosen) if home else gr.skip()
+        super().__init__(studio)
+        self._chosen = LatestRequest()
 
     @user_errors
     def choose(
@@ -69,7 +61,7 @@ class Handlers:
         Returns:
             Summary, content note, facts, sweep, prompt, examples, switch (chat), model.
         """
-        self._chosen.count(request)
+        self._chosen.new(request)
         if not map_id:
             none = basics.hint("There is no map yet. Learn one in the Learn tab.")
             return none, "", "", "", gr.skip(), gr.skip(), gr.skip(), ""
@@ -81,17 +73,13 @@ class Handlers:
         return (
             map_html.summary(entry),
             basics.warning(CONTENT) if entry.harmful else "",
-            map_html.about(entry, self._studio.steering(map_id)),
+            map_html.about(entry, self._studio.steering(entry)),
             basics.hint("One text at nine strengths, with one seed."),
             openings[_FIRST] if (prompt or "") in unfit and not kept else gr.skip(),
             gr.update(samples=[[opening] for opening in openings]),
             gr.Checkbox(visible=chats) if kept else gr.Checkbox(visible=chats, value=False),
             entry.model,
         )
-
-    def wish(self, request: gr.Request) -> int:
-        """Count a new wish of this session; what is being written for older ones stops."""
-        return self._wishes.count(request)
 
     @user_errors
     def generate(
@@ -108,7 +96,7 @@ class Handlers:
         """Write the original and the steered text side by side, then judge both."""
         if not map_id or strength is None:  # None: somebody is typing in the number box
             return
-        wish, entry = self._wishes.newest(request), self._studio.entry(map_id)
+        latest, entry = self.requests.latest(request), self._studio.entry(map_id)
         if not self._studio.models.installed(entry.model):
             yield tuple(text_html.empty(t, "First install the model above.") for t in TITLES)
             return
@@ -116,7 +104,7 @@ class Handlers:
         shown = f"{prompt}\n\n" if chat else prompt
         notes = ("", HARMFUL if strength * entry.harmful > 0 else "")
         for rows in self._write(entry, prompt, strengths, seed, length, temperature, chat):
-            if self._wishes.overtaken(wish, request):
+            if self.requests.outdated(latest, request):
                 return
             yield tuple(
                 text_html.passage(title, shown, row, keywords=entry.keywords, note=note)
@@ -135,12 +123,12 @@ class Handlers:
         request: gr.Request,
     ) -> Iterator[str]:
         """Write the same text at nine strengths in one batch, as one table."""
-        entry, chosen = self._studio.entry(map_id or ""), self._chosen.newest(request)
+        entry, chosen = self._studio.entry(map_id or ""), self._chosen.latest(request)
         self._studio.models.require(entry.model)
         note = _TOWARDS[entry.harmful]
         try:
-            for rows in self._write(entry, prompt, STRENGTHS, seed, length, temperature, chat):
-                if self._chosen.overtaken(chosen, request):
+            for rows in self._write(entry, prompt, STRIP, seed, length, temperature, chat):
+                if self._chosen.outdated(chosen, request):
                     return
                 yield text_html.sweep(
                     entry.title, prompt, rows, keywords=entry.keywords, note=note
@@ -153,39 +141,6 @@ class Handlers:
     def strength_at(self, event: gr.EventData) -> float:
         """The strength of the row of the sweep that was clicked."""
         return number("λ", event.strength, -1, 1)
-
-    def pick(self, example: list[str]) -> str:
-        """The prompt of an example that was clicked."""
-        return example[0]
-
-    def another_seed(self) -> int:
-        """A seed drawn at random."""
-        return secrets.randbelow(1_000_000)
-
-    @user_errors
-    def offer(self, model: str | None) -> tuple[Any, ...]:
-        """The panel for a model that is missing: shown or not, what it says, its button."""
-        if not model or self._studio.models.installed(model):
-            return gr.Column(visible=False), gr.skip(), gr.skip()
-        entry = MODELS[model]
-        if not entry.embedded:
-            sentence = f"The weights of {entry.title} are missing from {entry.folder}."
-            return gr.Column(visible=True), basics.hint(sentence), gr.Button(visible=False)
-        label = f"Install {entry.title} ({entry.embedded.download_mb} MB, {entry.license})"
-        sentence = "This model is not on this machine yet. It is fetched once."
-        return gr.Column(visible=True), basics.hint(sentence), gr.Button(label, visible=True)
-
-    @user_errors
-    def install(self, model: str) -> Iterator[str]:
-        """Download and convert a model, and tell how far it is."""
-        for sentence in self._studio.models.install(model):
-            yield basics.hint(sentence)
-
-    @user_errors
-    def list_maps(self) -> list[dict]:
-        """The maps that can steer: id, title, model, origin, kind of the model."""
-        keys = ("id", "title", "model", "origin", "kind")
-        return [{key: getattr(entry, key) for key in keys} for entry in self._studio.maps()]
 
     @user_errors
     def continue_text(
@@ -213,7 +168,9 @@ class Handlers:
             For each strength: strength, text, toxicity (0 to 1) and perplexity.
         """
         settings = (seed, max_new_tokens, temperature, chat)
-        *_, rows = self._write(self._studio.entry(map_id), prompt, strengths, *settings)
+        *_, rows = self._write(
+            self._studio.entry(map_id, "language"), prompt, strengths, *settings
+        )
         return [asdict(row) for row in rows]
 
     def _write(
@@ -231,8 +188,8 @@ class Handlers:
             max_new_tokens=int(number("length", length, 1, LONGEST)),
             temperature=number("temperature", temperature, 0, 2),
         )
-        stream = self._studio.continue_text(
-            entry.id,
+        stream = self._studio.texts.continue_text(
+            entry,
             prompt_text(prompt),
             [number("λ", lam, -1, 1) for lam in strengths],
             seed=seed_of(seed),

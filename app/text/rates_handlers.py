@@ -33,7 +33,7 @@ class RatesHandlers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._wishes, self._chosen = LatestRequest(), LatestRequest()
+        self._requests, self._chosen = LatestRequest(), LatestRequest()
 
     @user_errors
     def choose(self, map_id: str | None, openings: str, request: gr.Request) -> tuple[Any, ...]:
@@ -42,8 +42,8 @@ class RatesHandlers:
         Returns:
             Openings, words that are counted, progress, result.
         """
-        self._wishes.count(request)
-        self._chosen.count(request)
+        self._requests.new(request)
+        self._chosen.new(request)
         if not map_id:
             return gr.skip(), "", "", ""
         entry = self._studio.entry(map_id)
@@ -58,19 +58,19 @@ class RatesHandlers:
         openings, _ = PromptSet.parse_side(file.read_bytes(), file.name)
         return "\n".join(" ".join(opening.splitlines()) for opening in openings)
 
-    def wish(self, request: gr.Request) -> int:
-        """Count a new wish of this session; what is being counted for older ones stops."""
-        return self._wishes.count(request)
+    def new_request(self, request: gr.Request) -> int:
+        """Number a new request of this session; counting for older ones ends."""
+        return self._requests.new(request)
 
     def stop(self, request: gr.Request) -> str:
         """End after the batch that is being written."""
-        self._wishes.count(request)
+        self._requests.new(request)
         return basics.hint(_STOPPING)
 
     @user_errors
     def measure(
         self,
-        wish: int,
+        number: int,
         map_id: str | None,
         openings: str,
         words: str,
@@ -82,24 +82,24 @@ class RatesHandlers:
         Yields:
             Progress, result, and two buttons: start where nothing is counted, else stop.
         """
-        if self._wishes.overtaken(wish, request):
+        if self._requests.outdated(number, request):
             return
         data = (openings or "").encode("utf-8", "surrogatepass")  # the reader names the line
         lines, _ = PromptSet.parse_side(data, "openings.txt")
         wanted = [word for word in map(str.strip, (words or "").split(",")) if word]
         stream = self._rates(map_id or "", lines, wanted, seeds)
         counted, texts = "on topic" if wanted else "toxic", _in_all(lines, seeds)
-        chosen = self._chosen.newest(request)
+        chosen = self._chosen.latest(request)
         started = time.monotonic()
         yield basics.hint("Writing the first texts …"), "", *_buttons(busy=True)
         try:
             for rows in stream:
                 progress = text_html.progress(rows, texts, time.monotonic() - started)
                 result = charts.rates(rows, counted) + text_html.rates(rows, counted)
-                if self._chosen.overtaken(chosen, request):
+                if self._chosen.outdated(chosen, request):
                     yield gr.skip(), gr.skip(), *_buttons(busy=False)  # not under another's name
                     return
-                if self._wishes.overtaken(wish, request):
+                if self._requests.outdated(number, request):
                     yield basics.hint(_STOPPED), result, *_buttons(busy=False)
                     return
                 yield progress, result, *_buttons(busy=True)
@@ -139,9 +139,10 @@ class RatesHandlers:
             remedy = f"Give at most {_MOST_WORDS}, separated by commas."
             raise UserError("E_WORDS", f"{len(words)} words came", remedy=remedy)
         repetitions = int(number("the number of seeds", seeds, 1, MOST_SEEDS))
-        self._studio.models.require(self._studio.entry(map_id).model)
-        return self._studio.rates(
-            map_id, lines, words=[str(word) for word in words], seeds=repetitions
+        entry = self._studio.entry(map_id, "language")
+        self._studio.models.require(entry.model)
+        return self._studio.texts.rates(
+            entry, lines, words=[str(word) for word in words], seeds=repetitions
         )
 
     def _shipped(self, *, toxic: bool) -> str:

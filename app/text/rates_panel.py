@@ -51,7 +51,7 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
         handlers.choose, [concept, openings], [openings, words, progress, result], **QUIET
     )
     upload.upload(handlers.read, [upload], [openings], **QUIET)
-    start.click(handlers.wish, None, [run], **QUIET)
+    start.click(handlers.new_request, None, [run], **QUIET)
     stop.click(handlers.stop, None, [progress], **QUIET)
     # Not among the events with model work: those wait for each other to end, and others shall
     # write between two batches of this one.

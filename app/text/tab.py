@@ -2,66 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import gradio as gr
 
 from lineas_core.models import Sampling
 
 from ..events import MODEL, QUIET
-from ..history.handlers import HistoryHandlers
-from ..history.panel import recall
 from ..html.basics import TITLES
+from ..scripts import script
 from ..studio.settings import LENGTH, LONGEST, SEED
 from ..widgets.install import install_panel
-from ..widgets.strength import thumb
+from ..widgets.install_handlers import InstallHandlers
+from ..widgets.steering import SteeringTab
+from ..widgets.strength_slider import strength_slider
 from . import html as text_html
-from .handlers import Handlers
+from .handlers import TextHandlers
 from .rates_handlers import RatesHandlers
 from .rates_panel import rates_panel
 
-__all__ = ["TextTab", "text_tab"]
+__all__ = ["text_tab"]
 
 _DEFAULTS = Sampling()
 
-# A click anywhere in a row of the sweep tells its strength, but not one that shows a blurred text.
-_TELL_STRENGTH = """
-element.addEventListener('click', event => {
-    const row = event.target.closest('[data-strength]');
-    if (!row || event.target.closest('details:not([open]), summary')) return;
-    trigger('click', {strength: Number(row.dataset.strength)});
-});
-"""
-
-
-@dataclass(frozen=True)
-class TextTab:
-    """What other parts of the page wire.
-
-    Attributes:
-        concept: menu of maps; a new value writes new texts.
-        restored: what settings that come back are put into, see `HistoryHandlers`.
-        query: the end of the address that leads to what is shown.
-    """
-
-    concept: gr.Dropdown
-    restored: Sequence[gr.components.Component]
-    query: gr.Textbox
-
 
 def text_tab(
-    handlers: Handlers, rates: RatesHandlers, recalling: HistoryHandlers, home: gr.Textbox
-) -> TextTab:
+    handlers: TextHandlers, rates: RatesHandlers, install: InstallHandlers
+) -> SteeringTab:
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
-        handlers: what its events do.
-        rates: what the events of the Rates panel do.
-        recalling: what the events do that bring settings back.
-        home: address of the page.
+        handlers: the events of the tab.
+        rates: the events of the Rates panel.
+        install: the events of the install panel.
     """
-    model, wish, kept, began = gr.State(""), gr.State(0), gr.State([]), gr.State(1.0)
+    model, request, kept, began = gr.State(""), gr.State(0), gr.State([]), gr.State(1.0)
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=2, min_width=320):
             concept = gr.Dropdown([], label="Concept")
@@ -76,7 +49,7 @@ def text_tab(
             examples = gr.Dataset(
                 components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
             )
-    install = install_panel(handlers, model)
+    installed = install_panel(install, model)
     caution = gr.HTML(apply_default_css=False)
     start = "Choose a concept, then press Write."
     with gr.Row(elem_classes="pair", equal_height=True):
@@ -84,8 +57,8 @@ def text_tab(
             gr.HTML(text_html.empty(title, start), apply_default_css=False, min_width=300)
             for title in TITLES
         )
-    strength, reseed = thumb("λ  −1 away · 0 original · 1 full")
-    below = gr.Column()  # its events need those of the texts
+    strength, reseed = strength_slider("λ  −1 away · 0 original · 1 full")
+    below = gr.Column()  # earlier results; the page wires them
     with gr.Accordion("Settings", open=False), gr.Row():
         seed = gr.Number(SEED, label="Seed", info="Same seed, same text.", precision=0)
         length = gr.Slider(1, LONGEST, value=LENGTH, step=1, label="Length in tokens")
@@ -93,7 +66,7 @@ def text_tab(
         chat = gr.Checkbox(label="Ask as a question", info="Uses the chat template.")
     with gr.Accordion("Sweep over λ", open=False):
         sweep = gr.Button("Write at nine strengths")
-        table = gr.HTML(apply_default_css=False, js_on_load=_TELL_STRENGTH)
+        table = gr.HTML(apply_default_css=False, js_on_load=script("row_strength"))
     with gr.Accordion("Rates over many openings", open=False):
         rates_panel(rates, concept)
     with gr.Accordion("About this map", open=False):
@@ -105,20 +78,20 @@ def text_tab(
         [concept, prompt, kept],
         [summary, caution, facts, table, prompt, examples, chat, model],
         **QUIET,
-    ).then(recalling.begin, [concept, kept, began], [strength, kept, began], **QUIET)
+    )
     picked = examples.click(handlers.pick, [examples], [prompt], **QUIET)
     drawn = reseed.click(handlers.another_seed, None, [seed], **QUIET)
-    # Every wish first gets a number: it stops what is being written for an older one, so that
-    # this turn of the queue ends early and the newest wish comes next.
+    # A request is numbered first: that ends the work on older ones, so that this event leaves
+    # the queue early and the latest request is next.
     gr.on(
         [prompt.submit, strength.change],
-        handlers.wish,
+        handlers.new_request,
         None,
-        [wish],
+        [request],
         trigger_mode="always_last",
         **QUIET,
     )
-    written = wish.change(
+    written = request.change(
         handlers.generate,
         [strength, *settings],
         [original, steered],
@@ -130,8 +103,18 @@ def text_tab(
     table.click(handlers.strength_at, None, [strength], **QUIET)
     asked = [strength, concept, gr.State([]), *settings[1:]]  # a text takes no further maps
     restored = [concept, strength, prompt, seed, kept, length, temperature, chat]
-    with below:
-        query, again = recall(recalling, home, wish, written, asked, restored)
-    for event in (chosen, picked, drawn, install.done, again):
-        event.then(handlers.wish, None, [wish], **QUIET)
-    return TextTab(concept, restored, query)
+    for event in (picked, drawn, installed.done):
+        event.then(handlers.new_request, None, [request], **QUIET)
+    return SteeringTab(
+        concept=concept,
+        strength=strength,
+        kept=kept,
+        began=began,
+        request=request,
+        new_request=handlers.new_request,
+        chosen=chosen,
+        made=written,
+        asked=asked,
+        restored=restored,
+        below=below,
+    )

@@ -1,15 +1,15 @@
-"""What stands under the thumb in every tab that steers: the strength, and another seed."""
+"""The slider for the strength λ, with a button that draws another seed."""
 
 from __future__ import annotations
 
 import gradio as gr
 
-__all__ = ["thumb"]
+__all__ = ["strength_slider"]
 
 
-def thumb(label: str) -> tuple[gr.Slider, gr.Button]:
-    """Declare the slider for λ and the button beside it."""
-    with gr.Row(elem_classes="thumb"):
+def strength_slider(label: str) -> tuple[gr.Slider, gr.Button]:
+    """Declare the slider, -1 to 1, and the button beside it."""
+    with gr.Row(elem_classes="strength-row"):
         strength = gr.Slider(
             -1,
             1,
