@@ -185,8 +185,8 @@ def test_an_upload_that_is_no_map_is_one_sentence(handlers, studio, tmp_path):
 
 
 def test_files_for_other_tools_are_offered(handlers, studio, scratch, monkeypatch):
-    def export(map_id, folder):
-        files = [folder / f"{map_id}{ending}.safetensors" for ending in ("", "-inverse")]
+    def export(entry, folder):
+        files = [folder / f"{entry.id}{ending}.safetensors" for ending in ("", "-inverse")]
         for file in files:
             file.write_bytes(b"x")
         return files
@@ -198,7 +198,7 @@ def test_files_for_other_tools_are_offered(handlers, studio, scratch, monkeypatc
 
 
 def test_a_published_map_is_linked(handlers, studio, monkeypatch):
-    monkeypatch.setattr(studio, "publish", lambda *asked: "https://hub/" + "/".join(asked))
+    monkeypatch.setattr(studio, "publish", lambda entry, name: f"https://hub/{entry.id}/{name}")
     assert 'href="https://hub/mine/me/letters"' in handlers.publish("mine", " me/letters ")
 
 

@@ -1,0 +1,33 @@
+"""What the report of a job says to do next."""
+
+import pytest
+
+from app.learn.report import advice
+from lineas_core import AffineMap, SteeringMaps
+from tests.app.fakes import MAPS
+
+
+def _records(*heldout):
+    return [{"iteration": 10 * k, "loss": 1.0, "heldout": h} for k, h in enumerate(heldout)]
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        (_records(1.0, 0.4), "1 before, 0.4 after (-60%)"),
+        (_records(1.0, 0.9), "more iterations"),
+        (_records(0.02, 0.015), "nearly alike"),
+        (_records(1.0, 0.4, 0.5), "rises since iteration 10"),
+        (_records(None, None), "Hold some prompts out"),
+    ],
+)
+def test_the_report_says_what_to_do_next(records, words):
+    assert words in " ".join(advice(records, MAPS))
+
+
+def test_the_report_of_an_identity_says_so():
+    assert any("lower γ" in line for line in advice(_records(1.0, 1.0), _identity()))
+
+
+def _identity():
+    return SteeringMaps({"a": AffineMap.identity(3)})
