@@ -1,6 +1,6 @@
-"""Several concepts at once: which maps act on a picture, in what order and how strongly.
+"""Several maps that steer one picture together, with their order and strengths.
 
-The main slider moves the first map. The others keep their λ while a strip is painted.
+The main slider sets the strength of the first map; the others keep theirs.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from .maps import MapEntry
 __all__ = ["MOST_FURTHER", "Mix", "checked_pairs"]
 
 MOST_FURTHER = 2
-"""Concepts beside the first one."""
+"""Maximal number of maps besides the first one."""
 
 
 @dataclass(frozen=True)
 class Mix:
-    """The maps that act on a picture.
+    """The maps that steer a picture.
 
     Attributes:
-        entries: the maps, in the order in which they act.
-        fixed: λ of all but the first, -1 to 1.
+        entries: the maps, in the order in which they are applied.
+        fixed: strength λ of each map but the first, -1 to 1.
     """
 
     entries: tuple[MapEntry, ...]
@@ -37,7 +37,7 @@ class Mix:
         return tuple(entry.id for entry in self.entries)
 
     def at(self, strength: object) -> tuple[float, ...]:
-        """λ of every map, with the first one at `strength`.
+        """Return the strength of every map, with the first one at `strength`.
 
         Raises:
             UserError: `strength` is not a number from -1 to 1.
@@ -46,12 +46,12 @@ class Mix:
 
     @property
     def original(self) -> tuple[float, ...]:
-        """λ of every map for the unsteered picture."""
+        """Strengths of the unsteered picture: 0 for every map."""
         return (0.0,) * len(self.entries)
 
 
 def checked_pairs(further: object) -> list[tuple[object, float]]:
-    """Check what a request gives as the pairs (id, λ) of further maps.
+    """Check a request's pairs (id, λ) of further maps, and return them as a list.
 
     Raises:
         UserError: there are too many, or one is not a pair of an id and a number from -1 to 1.

@@ -1,4 +1,4 @@
-"""Paint prompts with a steered picture model, keep what was painted, and score it."""
+"""Paint prompts with a steered picture model, cache the pictures, and score them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ __all__ = ["Pictures"]
 class Pictures:
     """The pictures that the text-to-image models of the page paint.
 
-    In every method `entries` are maps of one model in the order in which they act, and
-    `strengths` has one row per picture with λ (-1 to 1) of each map; all 0 is the original.
+    In every method `entries` are maps of one model in the order in which they are applied, and
+    `strengths` has one row per picture with the λ (-1 to 1) of each map; a row of zeros is the
+    original.
     """
 
     def __init__(self, models: Models) -> None:
-        """Paint with these models; pictures are kept in memory."""
+        """Use these models; pictures are cached in memory."""
         self._models, self._cache = models, PictureCache()
 
     def painted(
@@ -37,7 +38,7 @@ class Pictures:
         *,
         seed: int = 0,
     ) -> list[Painted] | None:
-        """Return what `paint` would, without a model; None if a picture is not in the cache."""
+        """Return the cached pictures of `paint`, or None if any is missing."""
         found = [self._cache.get(_key(entries, prompt, seed, row)) for row in strengths]
         pictures = [picture for picture in found if picture]
         return pictures if len(pictures) == len(found) else None
@@ -50,19 +51,19 @@ class Pictures:
         *,
         seed: int = 0,
     ) -> list[Painted]:
-        """Paint one prompt at several strengths; those not in the cache in one batch.
+        """Paint one prompt at several strengths; missing pictures are painted in one batch.
 
         Args:
             entries: see the class.
-            prompt: what to paint.
+            prompt: description of the picture.
             strengths: see the class.
-            seed: of the starting noise, the same for all, so that they differ by λ alone.
+            seed: seed of the starting noise, the same for all pictures, so that only λ differs.
 
         Returns:
             One picture for each row of strengths.
 
         Raises:
-            UserError: the model is not installed, a map does not fit it, or memory is short.
+            UserError: the model is not installed, a map does not fit it, or memory ran out.
         """
         cached = self.painted(entries, prompt, strengths, seed=seed)
         if cached is not None:  # the model need not even be installed
@@ -70,7 +71,7 @@ class Pictures:
         keys = [_key(entries, prompt, seed, row) for row in strengths]
         with self._models.use(entries[0].model) as model:
             wanted = dict(zip(keys, strengths, strict=True))
-            # Another request may have painted some of them while this one waited.
+            # Another thread may have painted some of them while this one waited.
             found = {key: hit for key in wanted if (hit := self._cache.get(key))}
             missing = {key: row for key, row in wanted.items() if key not in found}
             if missing:
@@ -88,14 +89,15 @@ class Pictures:
         *,
         seed: int = 0,
     ) -> dict[str, list[float]] | None:
-        """Score pictures that are in the cache; None if one is not.
+        """Score cached pictures; return None if any is missing.
 
-        Arguments as in `paint`.
+        The arguments are those of `paint`.
 
         Returns:
-            Name -> one score per picture: `ImgScore` (similarity to the original, -1 to 1), and
-            under the title of each map its ConceptScore (how surely the concept is seen, 0 to
-            1). Scores that cannot be computed here are left out.
+            One score per picture, by name: `ImgScore` (similarity to the original, -1 to 1), and
+            under the title of each map its ConceptScore (probability of the concept according
+            to a separate classifier, 0 to 1). Scores whose network is not installed are left
+            out.
         """
         original = [0.0] * len(entries)
         painted = self.painted(entries, prompt, [original, *strengths], seed=seed)
@@ -113,9 +115,9 @@ class Pictures:
 def _key(
     entries: Sequence[MapEntry], prompt: str, seed: int, strengths: Sequence[float]
 ) -> tuple[Hashable, ...]:
-    """What a picture depends on; all maps of a model share the same originals.
+    """Return the cache key of a picture; all maps of a model share the same originals.
 
-    Titles are part of it, because the recipe inside the picture names them and they can change.
+    Titles are part of the key, because they can change and the recipe in the picture names them.
     """
     applied = [
         (entry.metadata.get("sha256"), entry.title, strength)

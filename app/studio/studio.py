@@ -1,4 +1,4 @@
-"""What the page keeps between two requests: maps, jobs, models, prompts, votes."""
+"""The state behind the page: maps, jobs, models, prompts and votes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RESULTS: dict[Kind, str] = {"language": "texts", "text-to-image": "pictures"}
 
 
 class Studio:
-    """Everything behind the page.
+    """The state that all requests share.
 
     A handler looks up the ids that a request names once, with `entry`, `together` or `mix`, and
     passes `MapEntry` objects on.
@@ -35,13 +35,13 @@ class Studio:
     Attributes:
         jobs: the training jobs.
         user_maps: the maps that the user may change.
-        models: the models, a few of them loaded.
-        texts: what the language models write.
-        pictures: what the picture models paint.
+        models: the models, some of them loaded.
+        texts: generation of texts.
+        pictures: generation of pictures.
         prompts: the shipped prompt sets, openings and scenes.
         hub_token: token of huggingface.co for publishing maps; None if none was given.
         tables: folder of the shipped results.
-        votes: answers of the blind choice.
+        votes: votes of the blind comparison.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class Studio:
 
         Args:
             data_dir: the user's maps and jobs; created if missing.
-            assets: holds the ready-made maps, in `maps`, and results, in `tables`.
-            prompts: the shipped prompts.
+            assets: folder with the ready-made maps (`maps`) and the results (`tables`).
+            prompts: folder of the shipped prompts.
             hub_token: token of huggingface.co with write access.
         """
         self.jobs = Jobs(data_dir / "jobs")
@@ -69,7 +69,7 @@ class Studio:
         self.tables, self._ready_made = assets / "tables", assets / "maps"
 
     def maps(self) -> list[MapEntry]:
-        """List the ready-made maps, the one to open on first, then the user's."""
+        """List the ready-made maps, those to open on first, then the user's maps."""
         return [*ready_made(self._ready_made), *self.user_maps.maps()]
 
     def opens_on(self) -> Kind:
@@ -81,8 +81,8 @@ class Studio:
         """Find one map by its id, without reading the others.
 
         Args:
-            map_id: whatever a request names.
-            kind: the kind of model that the map must be for; None accepts both.
+            map_id: any value from a request.
+            kind: required kind of model; None accepts both.
 
         Raises:
             UserError: there is no such map.
@@ -94,31 +94,34 @@ class Studio:
         raise UserError("E_MAP", what, remedy="Choose one from the list.")
 
     def together(self, map_ids: Sequence[object]) -> list[MapEntry]:
-        """Find the maps for pictures with these ids, which must be for one model.
+        """Find several maps for pictures, which must have been learnt on the same model.
 
         Raises:
-            UserError: one does not exist, or they are for several models.
+            UserError: a map does not exist, or the maps belong to different models.
         """
         entries = [self.entry(map_id, "text-to-image") for map_id in map_ids]
         if len({entry.model for entry in entries}) > 1:
-            made_for = ", ".join(f"{entry.title} for {entry.model}" for entry in entries)
-            what = f"maps act together only on one model, not {made_for}"
+            models = ", ".join(f"{entry.title}: {entry.model}" for entry in entries)
+            what = f"the maps were learnt on different models ({models})"
             raise UserError("E_MODEL", what, remedy="Choose maps that were learnt on one model.")
         return entries
 
     def mix(self, map_id: object, further: object = ()) -> Mix:
-        """Find a map for pictures and the pairs (id, λ) of those that act after it.
+        """Find a map for pictures and the maps that are applied after it.
+
+        Args:
+            map_id: id of the first map.
+            further: pairs (id, λ) of the other maps.
 
         Raises:
-            UserError: as `together`; or there are too many pairs, or one is not a pair of an id
-                and a number from -1 to 1.
+            UserError: as in `together`; or there are too many pairs, or one is invalid.
         """
         pairs = checked_pairs(further)
         entries = self.together([map_id, *(each for each, _ in pairs)])
         return Mix(tuple(entries), tuple(strength for _, strength in pairs))
 
     def steering(self, entry: MapEntry) -> SteeringMaps:
-        """Load the learnt maps of an entry."""
+        """Load the tensors of a map."""
         return load_maps(entry.folder)
 
     def export_norms(self, entry: MapEntry, folder: Path) -> list[Path]:
@@ -126,7 +129,10 @@ class Studio:
 
         Args:
             entry: a map for pictures.
-            folder: created if missing.
+            folder: folder for the files; created if missing.
+
+        Returns:
+            The files.
 
         Raises:
             UserError: the model is not installed, the map does not fit it or steers modules
@@ -137,18 +143,21 @@ class Studio:
             return export_norms(maps, model, folder, slug(entry.title))
 
     def publish(self, entry: MapEntry, repository: str) -> str:
-        """Upload a map with all its files to the hub; returns its address.
+        """Upload a map with all its files to the hub.
 
         Args:
             entry: the map.
             repository: `name` or `owner/name`; created as private if it does not exist.
 
+        Returns:
+            The address of the repository.
+
         Raises:
-            UserError: there is no token or no name, or the hub refuses.
+            UserError: the token or the name is missing, or the upload fails.
         """
         if not self.hub_token:
             remedy = "Set the environment variable HF_TOKEN and start the app again."
-            raise UserError("E_HUB", "there is no token of the hub", remedy=remedy)
+            raise UserError("E_HUB", "publishing needs a token of huggingface.co", remedy=remedy)
         if not repository:
             remedy = "Write a name, such as my-map or owner/my-map."
             raise UserError("E_HUB", "the repository has no name", remedy=remedy)

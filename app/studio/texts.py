@@ -1,8 +1,8 @@
-"""Continue prompts with a steered language model, and judge what it writes."""
+"""Continue prompts with a steered language model, and score the texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
@@ -19,7 +19,7 @@ from .models import Models
 __all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts"]
 
 OPENINGS_AT_ONCE = 8
-"""Openings in one batch of `rates`: others wait for it, a few seconds with a small model."""
+"""Openings per batch of `rates`; other requests wait for it, a few seconds with a small model."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Continuation:
 
 
 class Texts:
-    """The texts that the language models of the page write."""
+    """The texts that the language models of the page generate."""
 
     def __init__(self, models: Models, *, openings_at_once: int = OPENINGS_AT_ONCE) -> None:
-        """Write with these models; `rates` yields after every batch of `openings_at_once`."""
+        """Use these models; `rates` yields after every batch of `openings_at_once` openings."""
         self._models, self._openings_at_once = models, openings_at_once
 
     def continue_text(
@@ -56,20 +56,20 @@ class Texts:
         seed: int = 0,
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         chat: bool = False,
-    ) -> Iterator[list[Continuation]]:
+    ) -> Generator[list[Continuation], None, None]:
         """Continue one prompt at several strengths, all in one batch.
 
         Args:
             entry: the map that steers.
             prompt: text to continue.
             strengths: λ of every row, -1 to 1; the row at 0 is the original.
-            seed: whole number, the same for all rows, so that they differ by λ alone.
+            seed: seed of the sampling, the same for all rows, so that only λ differs.
             sampling: length and temperature.
-            chat: put the prompt into the chat template of the model.
+            chat: whether the prompt is put into the chat template of the model.
 
         Yields:
-            One continuation per strength: empty ones while the model is loading, then the text
-            so far after every token, at last the finished texts with their perplexity.
+            One continuation per strength: empty ones while the model is loading, the text so far
+            after every token, and finally the finished texts with their perplexity.
 
         Raises:
             UserError: the model is not installed, or the map does not fit it.
@@ -84,7 +84,7 @@ class Texts:
                 for texts in stream:
                     rows = zip(strengths, texts, toxicity(texts), strict=True)
                     yield [Continuation(*row) for row in rows]
-            # Outside of `steer`: perplexity is that of the unsteered model.
+            # Outside of `steer`, because the perplexity is measured with the unsteered model.
             scores = toxicity(texts), perplexity(model, prompts, texts, chat=chat)
         yield [Continuation(*row) for row in zip(strengths, texts, *scores, strict=True)]
 
@@ -96,17 +96,19 @@ class Texts:
         words: Sequence[str] = (),
         seeds: int = 1,
     ) -> Iterator[list[dict]]:
-        """Continue many openings at several strengths and count; others work between batches.
+        """Continue many openings at several strengths and count the texts with a property.
+
+        Other requests can use the model between two batches.
 
         Args:
             entry: the map that steers.
             openings: texts to continue.
-            words: count the texts with a word that starts with one of these; without any, count
-                the toxic texts.
-            seeds: number of continuations of every opening at every strength.
+            words: texts with a word that starts with one of these are counted; if empty, toxic
+                texts are counted.
+            seeds: number of continuations per opening and strength.
 
         Yields:
-            After every batch one row for each strength that has been counted, see
+            After every batch one row per strength that has texts so far, as returned by
             `lineas_core.evaluation.texts.figures`.
 
         Raises:

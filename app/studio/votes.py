@@ -1,7 +1,7 @@
-"""Blind choices: one line of a file for each, and what they come to.
+"""Votes of the blind comparison, stored as lines of a file, and the resulting preferences.
 
-A visitor sees the original and the steered picture without labels and picks one, as in the user
-study of LinEAS (section 4.4). Lines are only ever appended.
+A user sees the original and the steered picture without labels and picks one, as in the user
+study of LinEAS (section 4.4). Lines are only appended.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _Z = 1.96  # 95 % of a normal distribution
 
 @dataclass(frozen=True)
 class Vote:
-    """One choice.
+    """One vote.
 
     Attributes:
-        title: of the map, or of all maps that acted together.
-        maps: id and λ of each map, in the order in which they acted.
-        prompt: what was painted.
-        seed: of the noise.
-        choice: which of the two pictures was picked, if any.
+        title: title of the map, or of all maps that steered the picture together.
+        maps: id and λ of each map, in the order in which they were applied.
+        prompt: the prompt of both pictures.
+        seed: seed of the starting noise.
+        choice: the picture that was picked, or undecided.
     """
 
     title: str
@@ -43,13 +43,13 @@ class Vote:
 
 @dataclass(frozen=True)
 class Preference:
-    """The choices about one map, or about several that acted together.
+    """The votes for one map, or for several that steered together.
 
     Attributes:
-        title: as in the newest of the votes.
+        title: title in the newest vote.
         steered: number of times the steered picture was picked.
-        original: number of times the original was.
-        undecided: number of times neither was; these do not count in the share.
+        original: number of times the original picture was picked.
+        undecided: number of undecided votes, which do not count in the share.
     """
 
     title: str
@@ -59,17 +59,17 @@ class Preference:
 
     @property
     def decided(self) -> int:
-        """Number of choices that count."""
+        """Number of decided votes."""
         return self.steered + self.original
 
     @property
     def share(self) -> float:
-        """Share of the choices that went to the steered picture, 0 to 1; NaN without any."""
+        """Share of decided votes for the steered picture, 0 to 1; NaN without any."""
         return self.steered / self.decided if self.decided else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Bounds of the share at 95 % confidence."""
+        """95 % Wilson interval of the share."""
         return wilson(self.steered, self.decided)
 
 
@@ -79,7 +79,7 @@ class Votes:
     def __init__(self, file: Path) -> None:
         """Keep votes in `file`, which is created with the first one.
 
-        Version 0.1 called it `ballots.jsonl`; one that lies beside it is taken over.
+        Version 0.1 named it `ballots.jsonl`; such a file is renamed.
         """
         former = file.with_name("ballots.jsonl")
         if former.exists() and not file.exists():
@@ -91,11 +91,14 @@ class Votes:
         line = json.dumps(asdict(vote), ensure_ascii=False)
         with self._lock, self._file.open("a+b") as file:
             file.seek(max(0, file.tell() - 1))
-            torn = file.read() not in (b"", b"\n")  # by a crash: let it spoil no other line
+            torn = file.read() not in (
+                b"",
+                b"\n",
+            )  # by a crash: start a new line
             file.write((b"\n" if torn else b"") + line.encode("utf-8", "replace") + b"\n")
 
     def preferences(self) -> list[Preference]:
-        """The counts of each map, and of those that acted together, most choices first."""
+        """Count the votes of each map or combination of maps, most decided votes first."""
         counts: dict[tuple[str, ...], Counter[str]] = {}
         titles: dict[tuple[str, ...], str] = {}
         for vote in self._read():
@@ -109,17 +112,17 @@ class Votes:
         return sorted(found, key=lambda preference: -preference.decided)
 
     def _read(self) -> Iterator[Vote]:
-        """Every vote that can be read; a line that cannot is passed over."""
+        """Read the votes; damaged lines are skipped."""
         lines = self._file.read_bytes().splitlines() if self._file.exists() else []
         for line in lines:
             with suppress(ValueError, TypeError, LookupError):
                 fields = json.loads(line)
-                maps = tuple((str(map_id), float(lam)) for map_id, lam in fields["maps"])
+                maps = tuple((str(map_id), float(strength)) for map_id, strength in fields["maps"])
                 yield Vote(**{**fields, "maps": maps})
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's score interval of a share, at 95 % confidence: (0, 1) without trials.
+    """Return the 95 % Wilson score interval of a share; (0, 1) without trials.
 
     (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n); unlike p ± z √(p(1-p)/n) it stays within
     0 and 1 and holds for a handful of trials (Wilson, 1927).

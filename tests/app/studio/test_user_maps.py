@@ -120,7 +120,7 @@ def _pack(user_maps, entry, folder):
 
 def test_an_exported_map_can_be_imported(user_maps, tmp_path):
     learnt = user_maps.maps()[1]
-    map_id = user_maps.take_in(_pack(user_maps, learnt, tmp_path / "out"), set())
+    map_id = user_maps.import_map(_pack(user_maps, learnt, tmp_path / "out"), set())
     (entry,) = [entry for entry in user_maps.maps() if entry.id == map_id]
     assert (entry.title, entry.model) == ("Learnt", "smollm2-135m")
     assert prompts_of(entry) == prompts_of(learnt)
@@ -129,7 +129,7 @@ def test_an_exported_map_can_be_imported(user_maps, tmp_path):
 
 def test_an_imported_map_lies_in_a_folder_that_its_title_does_not_choose(user_maps, tmp_path):
     save_maps(SteeringMaps(STEPS, {**FACTS, "title": "../../out"}), tmp_path / "out")
-    map_id = user_maps.take_in(tmp_path / "out" / WEIGHTS, set())
+    map_id = user_maps.import_map(tmp_path / "out" / WEIGHTS, set())
     assert _titles(user_maps)[map_id] == "../../out"
     assert (tmp_path / "maps" / map_id).is_dir()
     assert map_id.startswith("out-")
@@ -138,16 +138,16 @@ def test_an_imported_map_lies_in_a_folder_that_its_title_does_not_choose(user_ma
 def test_a_stranger_does_not_choose_what_this_machine_loads(user_maps, tmp_path):
     save_maps(SteeringMaps(STEPS, {**FACTS, "model": "some/where"}), tmp_path / "out")
     with pytest.raises(UserError, match="no model of this app"):
-        user_maps.take_in(tmp_path / "out" / WEIGHTS, set())
+        user_maps.import_map(tmp_path / "out" / WEIGHTS, set())
     assert len(user_maps.maps()) == 2
-    user_maps.take_in(tmp_path / "out" / WEIGHTS, {"some/where"})
+    user_maps.import_map(tmp_path / "out" / WEIGHTS, {"some/where"})
     assert len(user_maps.maps()) == 3
 
 
 def test_the_catalog_tells_what_an_imported_map_is_for(user_maps, tmp_path):
     facts = {**FACTS, "kind": "text-to-image"}
     save_maps(SteeringMaps(STEPS, facts), tmp_path / "out")
-    map_id = user_maps.take_in(tmp_path / "out" / WEIGHTS, set())
+    map_id = user_maps.import_map(tmp_path / "out" / WEIGHTS, set())
     assert [entry.kind for entry in user_maps.maps() if entry.id == map_id] == ["language"]
 
 
@@ -173,10 +173,10 @@ def test_a_job_is_deleted_and_brought_back_with_its_map(user_maps, jobs):
 def test_only_what_was_deleted_last_can_be_brought_back(user_maps):
     user_maps.delete("letters")
     user_maps.delete(JOB)
-    with pytest.raises(UserError, match="cannot be brought back any more"):
+    with pytest.raises(UserError, match="cannot be restored, because another"):
         user_maps.restore("letters")
     user_maps.restore(JOB)
-    with pytest.raises(UserError, match="cannot be brought back any more"):
+    with pytest.raises(UserError, match="cannot be restored, because another"):
         user_maps.restore(JOB)
 
 
@@ -184,7 +184,7 @@ def test_the_bin_is_empty_after_a_start(user_maps, tmp_path, jobs):
     user_maps.delete("letters")
     again = UserMaps(tmp_path / "maps", jobs)
     assert not (tmp_path / "deleted").exists()
-    with pytest.raises(UserError, match="cannot be brought back"):
+    with pytest.raises(UserError, match="cannot be restored"):
         again.restore("letters")
 
 
@@ -193,7 +193,7 @@ def test_an_id_that_is_not_the_users_is_refused(user_maps, map_id):
     for change in (lambda: user_maps.rename(map_id, "Mine"), lambda: user_maps.delete(map_id)):
         with pytest.raises(UserError, match="cannot be changed"):
             change()
-    with pytest.raises(UserError, match="cannot be brought back"):
+    with pytest.raises(UserError, match="cannot be restored"):
         user_maps.restore(map_id)
 
 
