@@ -174,7 +174,7 @@ def test_a_strip_opens_at_its_last_picture(handlers, tmp_path):
         (_recipe([("Mine", [])]), r"λ is \[\]"),
         (_recipe([("Mine", [[]])]), r"λ is \[\]"),
         (_recipe([("Mine", {"a": 1})]), "λ is"),
-        (_recipe([("Mine", 1)] * 4), "4 maps came"),
+        (_recipe([("Mine", 1)] * 4), "4 maps were given"),
         (_recipe([("Mine", 1)], prompt=""), "the prompt is empty"),
         (_recipe([("Mine", 1)], prompt="x" * 2001), "2,001 characters"),
         (_recipe([("Mine", 1)], seed="1"), "seed is"),

@@ -197,7 +197,7 @@ def test_the_endpoint_answers_files_with_their_recipe(studio):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"strengths": []}, "0 strengths came"),
+        ({"strengths": []}, "0 strengths were given"),
         ({"strengths": [0.0] * 10}, "Give 1 to 9"),
         ({"strengths": [math.inf]}, "λ is inf"),
         ({"prompt": None}, "the prompt is empty"),

@@ -145,7 +145,7 @@ def test_a_map_of_the_user_is_renamed(handlers, studio):
     assert "<img" not in cards
     with pytest.raises(gr.Error, match="Give 1 to 100 characters"):
         handlers.rename("mine", " ")
-    with pytest.raises(gr.Error, match="make a duplicate first"):
+    with pytest.raises(gr.Error, match="duplicate this one"):
         handlers.rename("texts", "Mine")
 
 
@@ -171,7 +171,7 @@ def test_a_deleted_map_leaves_every_menu_and_comes_back(handlers, studio):
 def test_a_packed_map_can_be_taken_in_and_leaves_no_file_behind(handlers, studio, scratch):
     (path,) = _downloads(handlers.pack("texts"), scratch)
     assert path.name == "letters.zip"
-    kind, map_id = handlers.take_in(str(path))
+    kind, map_id = handlers.import_map(str(path))
     assert kind == ""
     assert studio.entry(map_id).title == "Letters"
 
@@ -179,7 +179,7 @@ def test_a_packed_map_can_be_taken_in_and_leaves_no_file_behind(handlers, studio
 def test_an_upload_that_is_no_map_is_one_sentence(handlers, studio, tmp_path):
     (tmp_path / "page.zip").write_bytes(b"<html>")
     with pytest.raises(gr.Error, match="not a usable steering map") as caught:
-        handlers.take_in(str(tmp_path / "page.zip"))
+        handlers.import_map(str(tmp_path / "page.zip"))
     assert str(tmp_path) not in str(caught.value)
     assert len(studio.maps()) == 3
 
