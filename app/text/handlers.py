@@ -1,11 +1,11 @@
-"""What the Text tab does: values in, values out, no layout."""
+"""Event handlers of the Text tab."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from typing import Any
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -22,15 +22,15 @@ from ..studio.settings import LONGEST, STRIP
 from ..studio.studio import Studio
 from ..studio.texts import Continuation
 from ..widgets.steering import SteeringHandlers
+from ..widgets.strength_slider import strength_label
 from . import html as text_html
 
 __all__ = ["TextHandlers"]
 
-
 HARMFUL = "This λ makes texts more offensive: for research and testing only."
 CONTENT = (
-    "Texts about this map can offend. What scores above 50 % is blurred until you click it or "
-    "press Enter on it; the score misses some."
+    "Texts by this map can be offensive. Texts with a toxicity score above 50 % are blurred until "
+    "you click them or press Enter on them; the score misses some."
 )
 _TOWARDS = {
     0: "",
@@ -38,11 +38,25 @@ _TOWARDS = {
     1: "Positive λ makes texts more offensive: for research and testing only.",
 }
 _EXAMPLES = 5
-_FIRST = 1  # the example to open with; with seed 1 it shows what the ready-made maps do
+_FIRST = 1  # index of the initial example; with seed 1 it shows the effect of the ready-made maps
+
+
+class MapView(NamedTuple):
+    """The parts of the Text tab that depend on the chosen map."""
+
+    summary: str = ""
+    caution: str = ""
+    facts: str = ""
+    sweep: str = ""
+    prompt: object = gr.skip()
+    examples: object = gr.skip()
+    chat: object = gr.skip()
+    model: str = ""
+    strength: object = gr.skip()
 
 
 class TextHandlers(SteeringHandlers):
-    """The events of the Text tab, and its typed endpoints for programs."""
+    """The event handlers of the Text tab, and its typed endpoint for programs."""
 
     kind = "language"
 
@@ -53,32 +67,33 @@ class TextHandlers(SteeringHandlers):
     @user_errors
     def choose(
         self, map_id: str | None, prompt: str, restored: Sequence[str], request: gr.Request
-    ) -> tuple[Any, ...]:
-        """What depends on the map; a prompt and a switch that were `restored` with it stay.
+    ) -> MapView:
+        """Show a chosen map, and stop a sweep that is running for the previous one.
 
-        A sweep that is being written for the map before ends.
-
-        Returns:
-            Summary, content note, facts, sweep, prompt, examples, switch (chat), model.
+        Args:
+            map_id: id of the map; None if there is no map.
+            prompt: the current prompt; an example of the other kind is replaced.
+            restored: map and prompt restored together; then the prompt and the chat switch stay.
+            request: identifies the browser session.
         """
         self._chosen.new(request)
         if not map_id:
-            none = basics.hint("There is no map yet. Learn one in the Learn tab.")
-            return none, "", "", "", gr.skip(), gr.skip(), gr.skip(), ""
+            return MapView(basics.hint("There is no map yet. Learn one in the Learn tab."))
         entry = self._studio.entry(map_id)
         openings = self._studio.prompts.openings(toxic=entry.harmful != 0)[:_EXAMPLES]
-        unfit = ["", *self._studio.prompts.openings(toxic=entry.harmful == 0)]
-        kept = [map_id, prompt] == [*restored]
+        replaceable = ["", *self._studio.prompts.openings(toxic=entry.harmful == 0)]
+        keep = [map_id, prompt] == [*restored]
         chats = entry.model in MODELS and MODELS[entry.model].chat
-        return (
-            map_html.summary(entry),
-            basics.warning(CONTENT) if entry.harmful else "",
-            map_html.about(entry, self._studio.steering(entry)),
-            basics.hint("One text at nine strengths, with one seed."),
-            openings[_FIRST] if (prompt or "") in unfit and not kept else gr.skip(),
-            gr.update(samples=[[opening] for opening in openings]),
-            gr.Checkbox(visible=chats) if kept else gr.Checkbox(visible=chats, value=False),
-            entry.model,
+        return MapView(
+            summary=map_html.summary(entry),
+            caution=basics.warning(CONTENT) if entry.harmful else "",
+            facts=map_html.about(entry, self._studio.steering(entry)),
+            sweep=basics.hint("One text at nine strengths, with one seed."),
+            prompt=openings[_FIRST] if (prompt or "") in replaceable and not keep else gr.skip(),
+            examples=gr.update(samples=[[opening] for opening in openings]),
+            chat=gr.Checkbox(visible=chats) if keep else gr.Checkbox(visible=chats, value=False),
+            model=entry.model,
+            strength=gr.update(label=strength_label(entry)),
         )
 
     @user_errors
@@ -93,21 +108,28 @@ class TextHandlers(SteeringHandlers):
         chat: bool,
         request: gr.Request,
     ) -> Iterator[tuple[str, ...]]:
-        """Write the original and the steered text side by side, then judge both."""
-        if not map_id or strength is None:  # None: somebody is typing in the number box
+        """Write the original and the steered text side by side, then score both.
+
+        Yields:
+            Both texts as HTML.
+        """
+        if not map_id or strength is None:  # None while a number is being typed
             return
         latest, entry = self.requests.latest(request), self._studio.entry(map_id)
         if not self._studio.models.installed(entry.model):
-            yield tuple(text_html.empty(t, "First install the model above.") for t in TITLES)
+            yield tuple(
+                text_html.empty(title, "First install the model above.") for title in TITLES
+            )
             return
         strengths = [0.0, number("λ", strength, -1, 1)]
-        shown = f"{prompt}\n\n" if chat else prompt
+        lead = f"{prompt}\n\n" if chat else prompt
         notes = ("", HARMFUL if strength * entry.harmful > 0 else "")
-        for rows in self._write(entry, prompt, strengths, seed, length, temperature, chat):
+        sampling = _sampling(length, temperature)
+        for rows in self._write(entry, prompt, strengths, seed, sampling, chat=chat):
             if self.requests.outdated(latest, request):
                 return
             yield tuple(
-                text_html.passage(title, shown, row, keywords=entry.keywords, note=note)
+                text_html.passage(title, lead, row, keywords=entry.keywords, note=note)
                 for title, row, note in zip(TITLES, rows, notes, strict=True)
             )
 
@@ -122,24 +144,28 @@ class TextHandlers(SteeringHandlers):
         chat: bool,
         request: gr.Request,
     ) -> Iterator[str]:
-        """Write the same text at nine strengths in one batch, as one table."""
+        """Write the same text at nine strengths in one batch.
+
+        Yields:
+            The table as HTML.
+        """
         entry, chosen = self._studio.entry(map_id or ""), self._chosen.latest(request)
         self._studio.models.require(entry.model)
-        note = _TOWARDS[entry.harmful]
+        note, sampling = _TOWARDS[entry.harmful], _sampling(length, temperature)
         try:
-            for rows in self._write(entry, prompt, STRIP, seed, length, temperature, chat):
+            for rows in self._write(entry, prompt, STRIP, seed, sampling, chat=chat):
                 if self._chosen.outdated(chosen, request):
                     return
                 yield text_html.sweep(
                     entry.title, prompt, rows, keywords=entry.keywords, note=note
                 )
-        except Exception:  # no rows that seem to be written still
+        except Exception:  # remove the rows, which would look as if they were still being written
             yield ""
             raise
 
     @user_errors
     def strength_at(self, event: gr.EventData) -> float:
-        """The strength of the row of the sweep that was clicked."""
+        """Return the strength of the sweep row that was clicked."""
         return number("λ", event.strength, -1, 1)
 
     @user_errors
@@ -156,21 +182,21 @@ class TextHandlers(SteeringHandlers):
         """Continue a prompt at several strengths with one seed.
 
         Args:
-            map_id: an id that `list_maps` gives.
+            map_id: an id from `list_maps`.
             prompt: text to continue, at most 2,000 characters.
-            strengths: one to nine numbers from -1 (away) through 0 (original) to 1 (full).
+            strengths: one to nine strengths λ from -1 (inverse) through 0 (original) to 1 (full).
             seed: the same seed gives the same texts.
             max_new_tokens: length of the continuations, 1 to 200.
-            temperature: 0 takes the likeliest word, 1 is natural, at most 2.
-            chat: ask the prompt as a question, for models that chat.
+            temperature: 0 takes the most likely token, 1 samples from the model, at most 2.
+            chat: use the chat template of the model, if it has one.
 
         Returns:
-            For each strength: strength, text, toxicity (0 to 1) and perplexity.
+            For each strength: strength, text, toxicity (probability that the text is offensive,
+            0 to 1) and perplexity (under the unsteered model, 1 or more; low is natural).
         """
-        settings = (seed, max_new_tokens, temperature, chat)
-        *_, rows = self._write(
-            self._studio.entry(map_id, "language"), prompt, strengths, *settings
-        )
+        entry = self._studio.entry(map_id, "language")
+        sampling = _sampling(max_new_tokens, temperature)
+        *_, rows = self._write(entry, prompt, strengths, seed, sampling, chat=chat)
         return [asdict(row) for row in rows]
 
     def _write(
@@ -179,22 +205,25 @@ class TextHandlers(SteeringHandlers):
         prompt: str,
         strengths: Sequence[float],
         seed: int,
-        length: int,
-        temperature: float,
+        sampling: Sampling,
+        *,
         chat: bool,
     ) -> Iterator[list[Continuation]]:
         check_count(strengths)
-        sampling = Sampling(
-            max_new_tokens=int(number("length", length, 1, LONGEST)),
-            temperature=number("temperature", temperature, 0, 2),
-        )
         stream = self._studio.texts.continue_text(
             entry,
             prompt_text(prompt),
-            [number("λ", lam, -1, 1) for lam in strengths],
+            [number("λ", strength, -1, 1) for strength in strengths],
             seed=seed_of(seed),
             sampling=sampling,
             chat=bool(chat),
         )
         with closing(stream):
             yield from stream
+
+
+def _sampling(length: object, temperature: object) -> Sampling:
+    return Sampling(
+        max_new_tokens=int(number("length", length, 1, LONGEST)),
+        temperature=number("temperature", temperature, 0, 2),
+    )

@@ -1,4 +1,4 @@
-"""The Rates panel of the Text tab: what a map does to many texts, in figures."""
+"""The Rates panel of the Text tab: shares and perplexities of many texts at five strengths."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["rates_panel"]
 
 
 def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
-    """Declare the panel for the map that a menu names."""
+    """Declare the panel for the map that is chosen in a menu."""
     run = gr.State(0)
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
@@ -24,8 +24,8 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
             )
         with gr.Column(scale=2, min_width=300):
             words = gr.Textbox(
-                label="Words that tell the topic",
-                info="Beginnings of words, with commas. Empty: toxic texts are counted.",
+                label="Topic keywords",
+                info="Comma-separated beginnings of words. Leave empty to count toxic texts.",
                 lines=2,
                 max_lines=5,
                 max_length=5000,
@@ -36,10 +36,10 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
                 value=2,
                 step=1,
                 label="Seeds",
-                info="How often every opening is continued at every strength.",
+                info="Number of continuations per opening and strength.",
             )
     gr.HTML(
-        basics.hint("Five strengths, 40 tokens a text, temperature 1. It takes minutes."),
+        basics.hint("Texts of 40 tokens at five strengths and temperature 1. It takes minutes."),
         apply_default_css=False,
     )
     with gr.Row():
@@ -53,8 +53,8 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
     upload.upload(handlers.read, [upload], [openings], **QUIET)
     start.click(handlers.new_request, None, [run], **QUIET)
     stop.click(handlers.stop, None, [progress], **QUIET)
-    # Not among the events with model work: those wait for each other to end, and others shall
-    # write between two batches of this one.
+    # QUIET instead of MODEL: events with MODEL wait for each other to end, whereas other requests
+    # may use the model between two batches of this one.
     run.change(
         handlers.measure,
         [run, concept, openings, words, seeds],

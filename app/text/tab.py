@@ -1,4 +1,4 @@
-"""The Text tab: one prompt, its original and its steered continuation side by side."""
+"""The layout of the Text tab: the original and the steered continuation side by side."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def text_tab(
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
-        handlers: the events of the tab.
-        rates: the events of the Rates panel.
-        install: the events of the install panel.
+        handlers: event handlers of the tab.
+        rates: event handlers of the Rates panel.
+        install: event handlers of the install panel.
     """
     model, request, kept, began = gr.State(""), gr.State(0), gr.State([]), gr.State(1.0)
     with gr.Row(elem_classes="ask"):
@@ -57,15 +57,15 @@ def text_tab(
             gr.HTML(text_html.empty(title, start), apply_default_css=False, min_width=300)
             for title in TITLES
         )
-    strength, reseed = strength_slider("λ  −1 away · 0 original · 1 full")
-    below = gr.Column()  # earlier results; the page wires them
+    strength, reseed = strength_slider("λ: less ← original → more")
+    below = gr.Column()  # for earlier results, which ui.py adds
     with gr.Accordion("Settings", open=False), gr.Row():
         seed = gr.Number(SEED, label="Seed", info="Same seed, same text.", precision=0)
         length = gr.Slider(1, LONGEST, value=LENGTH, step=1, label="Length in tokens")
         temperature = gr.Slider(0, 2, value=_DEFAULTS.temperature, step=0.1, label="Temperature")
-        chat = gr.Checkbox(label="Ask as a question", info="Uses the chat template.")
+        chat = gr.Checkbox(label="Ask as a question", info="Use the chat template of the model.")
     with gr.Accordion("Sweep over λ", open=False):
-        sweep = gr.Button("Write at nine strengths")
+        sweep = gr.Button("Compare nine strengths")
         table = gr.HTML(apply_default_css=False, js_on_load=script("row_strength"))
     with gr.Accordion("Rates over many openings", open=False):
         rates_panel(rates, concept)
@@ -76,13 +76,13 @@ def text_tab(
     chosen = concept.change(
         handlers.choose,
         [concept, prompt, kept],
-        [summary, caution, facts, table, prompt, examples, chat, model],
+        [summary, caution, facts, table, prompt, examples, chat, model, strength],
         **QUIET,
     )
     picked = examples.click(handlers.pick, [examples], [prompt], **QUIET)
     drawn = reseed.click(handlers.another_seed, None, [seed], **QUIET)
-    # A request is numbered first: that ends the work on older ones, so that this event leaves
-    # the queue early and the latest request is next.
+    # Numbering a request first ends the work on older ones, so that their events leave the queue
+    # early and the latest request is next.
     gr.on(
         [prompt.submit, strength.change],
         handlers.new_request,
@@ -101,7 +101,7 @@ def text_tab(
     )
     sweep.click(handlers.sweep, settings, [table], show_progress="hidden", **MODEL)
     table.click(handlers.strength_at, None, [strength], **QUIET)
-    asked = [strength, concept, gr.State([]), *settings[1:]]  # a text takes no further maps
+    asked = [strength, concept, gr.State([]), *settings[1:]]  # a text is steered by one map only
     restored = [concept, strength, prompt, seed, kept, length, temperature, chat]
     for event in (picked, drawn, installed.done):
         event.then(handlers.new_request, None, [request], **QUIET)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gradio as gr
 
-__all__ = ["strength_slider"]
+from ..studio.maps import MapEntry
+
+__all__ = ["strength_label", "strength_slider"]
 
 
 def strength_slider(label: str) -> tuple[gr.Slider, gr.Button]:
@@ -22,3 +24,9 @@ def strength_slider(label: str) -> tuple[gr.Slider, gr.Button]:
         )
         reseed = gr.Button("Another seed", scale=1, min_width=120)
     return strength, reseed
+
+
+def strength_label(entry: MapEntry) -> str:
+    """Return a label that names what both ends of the slider do with this map."""
+    less, more = entry.ends
+    return f"λ: {less} ← original → {more}"

@@ -199,7 +199,7 @@ def test_an_id_that_is_not_the_users_is_refused(user_maps, map_id):
 
 def test_a_job_that_is_not_over_stays(user_maps, jobs):
     jobs.write(Job(JOB, JobRequest("Learnt", "smollm2-135m", PROMPTS), "running", created=1.0))
-    with jobs.lock.claim(), pytest.raises(UserError, match="cannot be changed"):
+    with jobs.lock.hold(), pytest.raises(UserError, match="cannot be changed"):
         user_maps.delete(JOB)
 
 

@@ -105,10 +105,10 @@ def test_a_file_of_openings_fills_the_box(studio, tmp_path):
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [
-        ({"openings": " \n"}, "0 openings came. Write 1 to 200"),
-        ({"openings": "\n".join(map(str, range(201)))}, "201 openings came"),
+        ({"openings": " \n"}, "0 openings were given. Write 1 to 200"),
+        ({"openings": "\n".join(map(str, range(201)))}, "201 openings were given"),
         ({"openings": "x" * 2001}, "openings.txt, line 1: 2,001 characters"),
-        ({"words": ",".join("a" * 101)}, "101 words came"),
+        ({"words": ",".join("a" * 101)}, "101 words were given"),
         ({"seeds": math.nan}, "the number of seeds is nan"),
         ({"seeds": None}, "the number of seeds is None"),
         ({"seeds": 9}, "from 1 to 8"),
