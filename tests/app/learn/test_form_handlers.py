@@ -46,12 +46,12 @@ def test_one_thing_fills_the_form_from_templates(studio):
 def test_what_suits_a_set_is_not_for_a_budget_or_a_method_to_say(studio, setting):
     handlers, skipped = FormHandlers(studio), gr.skip()
     assert dict(zip(SETTINGS, handlers.budget("normal"), strict=True))[setting] == skipped
-    _, *updates = handlers.suit("lineas")
+    _, *updates = handlers.choose_method("lineas")
     assert "value" not in dict(zip(SETTINGS, updates, strict=True))[setting]
 
 
 def test_an_aim_of_another_kind_of_model_is_refused(studio):
-    with pytest.raises(gr.Error, match="nothing to aim at"):
+    with pytest.raises(gr.Error, match="aim is 'take a thing out'"):
         FormHandlers(studio).write_set("smollm2-135m", "owl", "take a thing out")
 
 
@@ -63,7 +63,7 @@ def test_an_aim_of_another_kind_of_model_is_refused(studio):
     ],
 )
 def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview):
-    fit = partial(FormHandlers(studio).fit, model)
+    fit = partial(FormHandlers(studio).choose_model, model)
     sets, aim, prompt, names, *settings = fit("A castle by a lake", "lineas", "thorough")
     assert aim.value == aim.choices[0][1]
     assert [value for _, value in sets.choices] == [stem]
@@ -76,10 +76,12 @@ def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview
 
 
 def test_a_budget_of_another_kind_of_model_gives_way_with_its_settings(studio):
-    *_, names, settings = _split(FormHandlers(studio).fit("emoji-world", "", "lineas", "normal"))
+    *_, names, settings = _split(
+        FormHandlers(studio).choose_model("emoji-world", "", "lineas", "normal")
+    )
     assert names.value == "normal"
     given = ("smollm2-135m", "", "lineas", "paper (DMD2)")
-    *_, names, settings = _split(FormHandlers(studio).fit(*given))
+    *_, names, settings = _split(FormHandlers(studio).choose_model(*given))
     assert names.value == "quick"
     assert dict(zip(SETTINGS, settings, strict=True))["learning_rate"] == 0.02
 

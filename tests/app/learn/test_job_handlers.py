@@ -49,7 +49,7 @@ def test_a_job_that_left_no_map_can_be_deleted(studio):
 def test_a_job_that_hangs_says_what_to_do_and_offers_it(studio):
     studio.jobs.jobs = [replace(JOB, state="hung")]
     _, state, _, stop, resume, *_ = JobHandlers(studio).watch(None, "")
-    assert "Stop ends the worker, then Resume goes on" in state
+    assert "Stop it, then press Resume to continue" in state
     assert (stop.visible, resume.visible) == (True, False)
 
 

@@ -11,7 +11,7 @@ from app.learn import html as learn_html
 from app.learn.form import SETTINGS
 from app.learn.form_handlers import FormHandlers
 from app.learn.job_handlers import JobHandlers
-from app.learn.report import advice
+from app.learn.report import report
 from app.studio.maps import MapEntry
 from lineas_core import FitConfig, LearnConfig, SteeringMaps
 from lineas_core.methods import METHODS
@@ -32,14 +32,14 @@ def _passed(start, end):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_only_the_settings_that_a_method_has_are_shown(studio, method):
-    budget, *updates = FormHandlers(studio).suit(method)
+    budget, *updates = FormHandlers(studio).choose_method(method)
     shown = [name for name, update in zip(SETTINGS, updates, strict=True) if update["visible"]]
     assert set(shown) == {field.name for field in fields(METHODS[method].config)}
     assert budget.visible == (method == "lineas")
 
 
 def test_a_method_brings_its_own_settings_along(studio):
-    _, *updates = FormHandlers(studio).suit("iti-c")
+    _, *updates = FormHandlers(studio).choose_method("iti-c")
     values = {name: u.get("value") for name, u in zip(SETTINGS, updates, strict=True)}
     assert (values["precision"], values["micro_batch_size"]) == ("float32", 0)
     assert values["penalty"] == ItiConfig.penalty
@@ -118,14 +118,18 @@ def test_what_a_pass_wrote_stands_at_its_own_strength():
 @pytest.mark.parametrize(
     ("records", "words"),
     [
-        (_passed(1.0, 0.4), "Held-out distance at λ = 0.5: 1 before, 0.4 after (-60%)"),
-        (_passed(1.0, 0.9), "or take LinEAS"),
-        (_passed(1.0, 1.3), "further from the target"),
+        (
+            _passed(1.0, 0.4),
+            "60% of the way to the target at λ = 0.5, on prompts that the map has not seen "
+            "(held-out distance 1 → 0.4)",
+        ),
+        (_passed(1.0, 0.9), "or LinEAS"),
+        (_passed(1.0, 1.3), "away from the target"),
         (_passed(None, None), "Hold some prompts out"),
     ],
 )
 def test_the_report_of_a_pass_speaks_of_no_iterations(records, words):
-    lines = " ".join(advice(records, SteeringMaps(MAPS.maps, {"strength": 0.5})))
+    lines = " ".join(report(records, SteeringMaps(MAPS.maps, {"strength": 0.5})))
     assert words in lines
     assert "iteration" not in lines
 

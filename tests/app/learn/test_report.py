@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.learn.report import advice
+from app.learn.report import report
 from lineas_core import AffineMap, SteeringMaps
 from tests.app.fakes import MAPS
 
@@ -14,19 +14,23 @@ def _records(*heldout):
 @pytest.mark.parametrize(
     ("records", "words"),
     [
-        (_records(1.0, 0.4), "1 before, 0.4 after (-60%)"),
+        (
+            _records(1.0, 0.4),
+            "60% of the way to the target, on prompts that the map has not seen "
+            "(held-out distance 1 → 0.4)",
+        ),
         (_records(1.0, 0.9), "more iterations"),
-        (_records(0.02, 0.015), "nearly alike"),
-        (_records(1.0, 0.4, 0.5), "rises since iteration 10"),
+        (_records(0.02, 0.015), "barely distinguishes"),
+        (_records(1.0, 0.4, 0.5), "has risen since iteration 10"),
         (_records(None, None), "Hold some prompts out"),
     ],
 )
 def test_the_report_says_what_to_do_next(records, words):
-    assert words in " ".join(advice(records, MAPS))
+    assert words in " ".join(report(records, MAPS))
 
 
 def test_the_report_of_an_identity_says_so():
-    assert any("lower γ" in line for line in advice(_records(1.0, 1.0), _identity()))
+    assert any("lower γ" in line for line in report(_records(1.0, 1.0), _identity()))
 
 
 def _identity():
