@@ -1,4 +1,4 @@
-"""The JavaScript of the page, one file in `assets/scripts` for each event."""
+"""The JavaScript of the page: one file per event in `assets/scripts`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ __all__ = ["script"]
 
 
 def script(name: str, **values: object) -> str:
-    """Read a script; `$NAME` in it becomes the value of that name, as JSON."""
+    """Read a script.
+
+    Args:
+        name: file name without its suffix.
+        **values: `$NAME` in the script is replaced by the value `name`, as JSON.
+    """
     text = (ASSETS / "scripts" / f"{name}.js").read_text(encoding="utf-8")
     for key, value in values.items():
         text = text.replace(f"${key.upper()}", json.dumps(value))

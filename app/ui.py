@@ -1,4 +1,4 @@
-"""The page: header, tabs and what passes between them. Layout only."""
+"""The page: header, tabs, and the events between tabs. Layout only."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from .text.rates_handlers import RatesHandlers
 from .text.tab import text_tab
 from .widgets.install_handlers import InstallHandlers
 
-__all__ = ["LOOK", "build_demo"]
+__all__ = ["APPEARANCE", "build_demo"]
 
 _HEADER = """
 <header class="studio"><h1>LinEAS <span>Studio</span></h1>
 <p>Turn a concept up or down inside a generative model, without changing the prompt.</p></header>
 """
-# Only fonts that every machine has: the page must work without a network.
+# System fonts only, because the page must work offline.
 _THEME = gr.themes.Base(
     primary_hue="teal",
     neutral_hue="slate",
@@ -53,8 +53,8 @@ _THEME = gr.themes.Base(
     button_primary_background_fill_dark="*primary_700",
     button_primary_background_fill_hover_dark="*primary_600",
 )
-LOOK = {"theme": _THEME, "css_paths": ASSETS / "style.css"}
-"""Arguments of `launch` that belong to the page."""
+APPEARANCE = {"theme": _THEME, "css_paths": ASSETS / "style.css"}
+"""Arguments of `launch` for the appearance of the page."""
 
 
 def build_demo(studio: Studio) -> gr.Blocks:
@@ -64,7 +64,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
     rates, form, jobs = RatesHandlers(studio), FormHandlers(studio), JobHandlers(studio)
     maps, explain = LibraryHandlers(studio), ExplainHandlers(studio)
     history = HistoryHandlers(studio, mix.shown)
-    of_images = ImagesHandlers(
+    images_handlers = ImagesHandlers(
         pictures,
         mix,
         OverviewHandlers(studio),
@@ -74,11 +74,11 @@ def build_demo(studio: Studio) -> gr.Blocks:
     )
     with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
         gr.HTML(_HEADER, apply_default_css=False)
-        # Both are empty until the page has opened.
+        # Both stay empty until the page has loaded: its address, and the tab to open.
         home, start = (gr.Textbox(visible=False) for _ in range(2))
         with gr.Tabs(selected=studio.opens_on()) as tabs:
             with gr.Tab("Images", id="text-to-image") as images_frame:
-                images = images_tab(of_images)
+                images = images_tab(images_handlers)
             with gr.Tab("Text", id="language") as text_frame:
                 text = text_tab(texts, rates, install)
             with gr.Tab("Learn", id="learn"):
@@ -97,14 +97,14 @@ def build_demo(studio: Studio) -> gr.Blocks:
             **QUIET,
         )
         opened.then(None, [start], [tabs], js=script("open_tab"), **IN_PAGE)
-        # Only the tab in view asks a model for work.
+        # Only the open tab starts model work.
         for frame, handlers, tab in (images_frame, pictures, images), (text_frame, texts, text):
             query = add_history(history, tab, home)
             menu = {"inputs": [tab.concept, home], "outputs": [tab.concept], **QUIET}
             frame.select(handlers.library, **menu)
             opened.then(handlers.library, js=script("if_tab_chosen", label=frame.label), **menu)
             frame.select(None, [query], None, js=script("show_address"), **IN_PAGE)
-        library_frame.select(**library.look)
+        library_frame.select(**library.refresh)
         explain_frame.select(explain.library, [explained], [explained], **QUIET)
         for button, map_id in ((learn.try_it, learn.job), (library.use, library.chosen)):
             into = [tabs, text.concept, images.concept]

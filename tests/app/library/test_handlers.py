@@ -59,7 +59,7 @@ def test_a_map_that_cannot_be_read_is_told_of_and_the_others_are_there(handlers,
     weights = folder / "lineas.safetensors"
     weights.write_bytes(weights.read_bytes()[:-3])
     cards, _ = handlers.library("", "")
-    assert "“torn” cannot be read" in cards
+    assert "“torn” is damaged" in cards
     assert str(tmp_path) not in cards
     assert _order(cards) == ["mine", "pictures", "texts"]
 
