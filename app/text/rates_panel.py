@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import gradio as gr
 
 from ..events import QUIET
@@ -11,33 +13,19 @@ from .rates_handlers import MOST_SEEDS, RatesHandlers
 __all__ = ["rates_panel"]
 
 
+class _Inputs(NamedTuple):
+    """The components that set up a measurement."""
+
+    openings: gr.Textbox
+    upload: gr.UploadButton
+    words: gr.Textbox
+    seeds: gr.Slider
+
+
 def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
     """Declare the panel for the map that is chosen in a menu."""
     run = gr.State(0)
-    with gr.Row():
-        with gr.Column(scale=3, min_width=300):
-            openings = gr.Textbox(
-                label="Openings", info="One per line.", lines=6, max_lines=12, max_length=400_000
-            )
-            upload = gr.UploadButton(
-                "Upload openings", file_types=[".txt", ".csv", ".json", ".jsonl"], size="sm"
-            )
-        with gr.Column(scale=2, min_width=300):
-            words = gr.Textbox(
-                label="Topic keywords",
-                info="Comma-separated beginnings of words. Leave empty to count toxic texts.",
-                lines=2,
-                max_lines=5,
-                max_length=5000,
-            )
-            seeds = gr.Slider(
-                1,
-                MOST_SEEDS,
-                value=2,
-                step=1,
-                label="Seeds",
-                info="Number of continuations per opening and strength.",
-            )
+    openings, upload, words, seeds = _inputs()
     gr.HTML(
         basics.hint("Texts of 40 tokens at five strengths and temperature 1. It takes minutes."),
         apply_default_css=False,
@@ -62,3 +50,31 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
+
+
+def _inputs() -> _Inputs:
+    with gr.Row():
+        with gr.Column(scale=3, min_width=300):
+            openings = gr.Textbox(
+                label="Openings", info="One per line.", lines=6, max_lines=12, max_length=400_000
+            )
+            upload = gr.UploadButton(
+                "Upload openings", file_types=[".txt", ".csv", ".json", ".jsonl"], size="sm"
+            )
+        with gr.Column(scale=2, min_width=300):
+            words = gr.Textbox(
+                label="Topic keywords",
+                info="Comma-separated beginnings of words. Leave empty to count toxic texts.",
+                lines=2,
+                max_lines=5,
+                max_length=5000,
+            )
+            seeds = gr.Slider(
+                1,
+                MOST_SEEDS,
+                value=2,
+                step=1,
+                label="Seeds",
+                info="Number of continuations per opening and strength.",
+            )
+    return _Inputs(openings, upload, words, seeds)
