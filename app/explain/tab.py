@@ -36,7 +36,7 @@ def explain_tab(handlers: ExplainHandlers) -> gr.Dropdown:
     """Declare the tab inside the current `gr.Tab`; returns the menu of maps."""
     gr.HTML(_TEXT, apply_default_css=False)
     with gr.Row(elem_classes="look-inside"):
-        map_id = gr.Dropdown([], label="Look into a map", min_width=260, scale=2)
+        map_id = gr.Dropdown([], label="Inspect a map", min_width=260, scale=2)
         strength = gr.Slider(
             -1,
             1,

@@ -155,7 +155,7 @@ def _publish(handlers: LibraryHandlers, chosen: gr.State) -> gr.Textbox:
     """Declare the box for publishing, or a hint if there is no token."""
     repository = gr.Textbox(
         label="Repository on huggingface.co",
-        info="A new one is private.",
+        info="A new repository is private.",
         submit_btn="Publish",
         visible=handlers.publishes,
     )
