@@ -14,7 +14,7 @@ from ..studio.user_maps import LONGEST_TITLE, tidy
 
 __all__ = [
     "ENOUGH",
-    "OF_THE_SET",
+    "PROMPT_SETTINGS",
     "PREVIEWS",
     "SETTINGS",
     "FilledForm",
@@ -42,7 +42,7 @@ ENOUGH = 32
 """Recommended number of prompts per side, as in the paper."""
 SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fields(m.config))]
 """Names of the settings of all methods."""
-OF_THE_SET = ("both_ways", "identity_loss", "shift_only")
+PROMPT_SETTINGS = ("both_ways", "identity_loss", "shift_only")
 """Settings that depend on the prompt set, not on the budget or the method."""
 _OTHER_KIND = {"language": "DMD2", "text-to-image": "language"}  # in names of unsuitable budgets
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> template, and whether to remove
@@ -183,7 +183,7 @@ def fill(prompts: PromptSet, model: str) -> FilledForm:
         heldout=min(len(prompts.heldout_source), len(prompts.heldout_target)),
         preview_prompt=scene or PREVIEWS[kind],
         known=known,
-        **{name: prompts.settings[name] for name in OF_THE_SET},
+        **{name: prompts.settings[name] for name in PROMPT_SETTINGS},
     )
 
 

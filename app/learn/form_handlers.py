@@ -20,8 +20,8 @@ from ..studio.studio import Studio
 from . import html as learn_html
 from .form import (
     ENOUGH,
-    OF_THE_SET,
     PREVIEWS,
+    PROMPT_SETTINGS,
     SETTINGS,
     FilledForm,
     aim_of,
@@ -127,7 +127,8 @@ class FormHandlers:
         """Return a value for each of `SETTINGS`: the one of the budget, or no change."""
         values = values_of(BUDGETS[name])
         return tuple(
-            gr.skip() if each in OF_THE_SET else values.get(each, gr.skip()) for each in SETTINGS
+            gr.skip() if each in PROMPT_SETTINGS else values.get(each, gr.skip())
+            for each in SETTINGS
         )
 
     @user_errors
@@ -139,7 +140,7 @@ class FormHandlers:
         """
         values = values_of(method_of(method).config)
         return gr.Radio(visible=is_iterative(method), value=next(iter(BUDGETS))), *(
-            gr.update(visible=True, **({} if name in OF_THE_SET else {"value": values[name]}))
+            gr.update(visible=True, **({} if name in PROMPT_SETTINGS else {"value": values[name]}))
             if name in values
             else gr.update(visible=False)
             for name in SETTINGS
@@ -250,7 +251,7 @@ class FormHandlers:
         Returns:
             The id of the job, for `job`; once it is done, also the id of the map.
         """
-        suited = dict(zip(OF_THE_SET, (both_ways, identity_loss, shift_only), strict=True))
+        suited = dict(zip(PROMPT_SETTINGS, (both_ways, identity_loss, shift_only), strict=True))
         config = _learn_config(method, budget, suited)
         for name, side in (("source", source), ("target", target)):
             if not isinstance(side, list) or not all(isinstance(text, str) for text in side):
@@ -269,14 +270,14 @@ class FormHandlers:
 
 
 def _learn_config(method: str, budget: str, suited: dict[str, bool]) -> FitConfig:
-    """Return the settings that a program asks for; `suited` are those of `OF_THE_SET`."""
+    """Return the settings that a program asks for; `suited` are those of `PROMPT_SETTINGS`."""
     if budget not in BUDGETS:
         remedy = f"Give one of {', '.join(BUDGETS)}."
         raise UserError("E_BUDGET", f"budget is {budget!r:.60}", remedy=remedy)
     if is_iterative(method):
         return replace(BUDGETS[budget], **suited)  # type: ignore[arg-type]
     if any(suited.values()) or budget != next(iter(BUDGETS)):
-        named = ", no ".join(OF_THE_SET)
+        named = ", no ".join(PROMPT_SETTINGS)
         what = f"{method_of(method).label} has no iterations and takes no budget, no {named}"
         remedy = f"Leave these out, or choose {next(iter(METHODS))}."
         raise UserError("E_BUDGET", what, remedy=remedy)

@@ -16,7 +16,7 @@ from lineas_core.steering.hooks import PRESETS
 from ..events import QUIET
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
-from .form import OF_THE_SET, PREVIEWS, aims, budgets, kind_of
+from .form import PREVIEWS, PROMPT_SETTINGS, aims, budgets, kind_of
 from .form_handlers import FormHandlers
 from .job_handlers import JobHandlers
 from .settings_panel import settings_panel
@@ -76,7 +76,7 @@ def _form(handlers: FormHandlers, install: InstallHandlers, job: gr.Dropdown) ->
     start = gr.Button("Start", variant="primary")
 
     values = [*settings.values()]
-    suited = [settings[name] for name in OF_THE_SET]
+    suited = [settings[name] for name in PROMPT_SETTINGS]
     filled = [title, source, target, heldout, preview, known, *suited]  # a `FilledForm`
     _wire_sets(handlers, sets, model, filled)
     model.change(

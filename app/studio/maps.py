@@ -20,13 +20,13 @@ from lineas_core.models.catalog import MODELS, Kind
 __all__ = [
     "WEIGHTS",
     "MapEntry",
-    "alike",
+    "same_prompts",
     "find_map",
     "prompts_of",
     "read_map",
     "ready_made",
     "siblings",
-    "stored",
+    "maps_in",
 ]
 
 Origin = Literal["ready-made", "yours"]
@@ -115,11 +115,11 @@ class MapEntry:
 def ready_made(library: Path) -> list[MapEntry]:
     """List the maps of a shipped folder: first those to open on, then in the order of `MODELS`."""
     rank = {name: place for place, name in enumerate(MODELS)}
-    found = stored("ready-made", library)
+    found = maps_in("ready-made", library)
     return sorted(found, key=lambda e: (e.id not in _OPENS_ON, rank.get(e.model, len(rank))))
 
 
-def stored(origin: Origin, library: Path) -> list[MapEntry]:
+def maps_in(origin: Origin, library: Path) -> list[MapEntry]:
     """List the maps of a folder, sorted by folder name."""
     folders = sorted(library.glob("*/"))
     return [entry for f in folders if (entry := read_map(f.name, origin, f))]
@@ -169,7 +169,7 @@ def siblings(entry: MapEntry, maps: Sequence[MapEntry]) -> list[MapEntry]:
     """
     prompts, order = prompts_of(entry), [*METHODS]
     others = [e for e in maps if (e.model, e.kind) == (entry.model, entry.kind)]
-    same = [e for e in others if prompts and alike(prompts, prompts_of(e))]
+    same = [e for e in others if prompts and same_prompts(prompts, prompts_of(e))]
     distinct = {e.metadata.get("sha256", e.id): e for e in [*reversed(same), entry]}
     return sorted(
         distinct.values(),
@@ -177,7 +177,7 @@ def siblings(entry: MapEntry, maps: Sequence[MapEntry]) -> list[MapEntry]:
     )
 
 
-def alike(one: PromptSet, other: PromptSet | None) -> bool:
+def same_prompts(one: PromptSet, other: PromptSet | None) -> bool:
     """Return whether two sets have the same prompts on both sides, held-out ones included."""
     sides = ("source", "target", "heldout_source", "heldout_target")
     return other is not None and all(getattr(one, s) == getattr(other, s) for s in sides)

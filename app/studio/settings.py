@@ -76,7 +76,7 @@ class Settings:
             object.__setattr__(self, "prompt", prompt_text(self.prompt))
 
     @classmethod
-    def of_link(cls, query: str) -> Settings | None:
+    def from_link(cls, query: str) -> Settings | None:
         """Parse the query of an address; return None if it names no setting.
 
         Raises:

@@ -23,7 +23,7 @@ from lineas_core.storage.maps import holds_maps
 from ..jobs.job import PENDING
 from ..jobs.queue import Jobs
 from .archive import contents, pictures_in, read_imported_map
-from .maps import WEIGHTS, MapEntry, find_map, read_map, stored
+from .maps import WEIGHTS, MapEntry, find_map, maps_in, read_map
 
 __all__ = ["LONGEST_TITLE", "UserMaps", "slug", "tidy"]
 
@@ -51,7 +51,7 @@ class UserMaps:
         over = [job for job in self._jobs.list() if job.state not in PENDING]
         places = [(job.id, job.map_folder) for job in over if job.map_folder]
         learnt = [read_map(map_id, "yours", folder) for map_id, folder in places]
-        return [*stored("yours", self._folder), *filter(None, learnt)]
+        return [*maps_in("yours", self._folder), *filter(None, learnt)]
 
     def find(self, map_id: object) -> MapEntry | None:
         """Find one map by its id without reading the others; None if there is none."""
@@ -72,7 +72,7 @@ class UserMaps:
 
     def pictures(self, entry: MapEntry) -> list[Path]:
         """Return the preview pictures of any map; for a job its latest ones."""
-        if (found := pictures_in(entry.folder)) or not self._of_job(entry):
+        if (found := pictures_in(entry.folder)) or not self._from_job(entry):
             return found
         painted = [r["pictures"] for r in self._jobs.previews(entry.id) if r["pictures"]]
         return painted[-1] if painted else []
@@ -85,7 +85,7 @@ class UserMaps:
             raise UserError("E_TITLE", f"the name has {len(title)} characters", remedy=remedy)
         maps = load_maps(entry.folder)
         save_maps(SteeringMaps(maps.maps, {**maps.metadata, "title": title}), entry.folder)
-        if self._of_job(entry):
+        if self._from_job(entry):
             job = self._jobs.get(entry.id)
             self._jobs.write(replace(job, request=replace(job.request, title=title)))
 
@@ -125,7 +125,7 @@ class UserMaps:
     def delete(self, map_id: str) -> str:
         """Move a map to the bin, and remove the one that was there; returns its title."""
         entry = self._own(map_id)
-        home = entry.folder.parent if self._of_job(entry) else entry.folder
+        home = entry.folder.parent if self._from_job(entry) else entry.folder
         with self._lock, _disk("deleted"):
             shutil.rmtree(self._bin, ignore_errors=True)
             self._bin.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ class UserMaps:
         remedy = "Choose one of your own maps, or duplicate this one and change the copy."
         raise UserError("E_MAP", "this map cannot be changed", remedy=remedy)
 
-    def _of_job(self, entry: MapEntry) -> bool:
+    def _from_job(self, entry: MapEntry) -> bool:
         return entry.folder.is_relative_to(self._jobs.folder)
 
 

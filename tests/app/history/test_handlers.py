@@ -213,7 +213,7 @@ def _tell(handlers, map_id="robot", strength=0.5, further=(), prompt="A valley",
 def test_what_is_asked_for_is_told_as_an_address_and_to_copy(handlers):
     prompt = f"{MARKUP} & more"
     query, copies = _tell(handlers, further=[("mine", -1)], prompt=prompt)
-    assert Settings.of_link(query[1:]) == Settings(["robot", "mine"], [0.5, -1], prompt)
+    assert Settings.from_link(query[1:]) == Settings(["robot", "mine"], [0.5, -1], prompt)
     assert copies.count("<pre>") == 4
     assert "<img" not in copies
     assert HOME in copies
@@ -229,7 +229,7 @@ def test_nothing_is_told_of_what_cannot_be_made(handlers, asked):
 
 def _make(studio, handlers, past=(), **asked):
     query, _ = _tell(handlers, **asked)
-    now = Settings.of_link(query[1:])
+    now = Settings.from_link(query[1:])
     studio.pictures.paint(studio.together(now.maps), now.prompt, [now.strengths], seed=now.seed)
     return handlers.keep(list(past), query)
 
@@ -237,7 +237,7 @@ def _make(studio, handlers, past=(), **asked):
 def test_earlier_results_stand_newest_first_and_come_back(studio, handlers):
     past, _ = _make(studio, handlers)
     past, tiles = _make(studio, handlers, past, prompt="A church", seed=2)
-    assert [Settings.of_link(each[1:]).prompt for each in past] == ["A church", "A valley"]
+    assert [Settings.from_link(each[1:]).prompt for each in past] == ["A church", "A valley"]
     assert tiles.count("data:image/jpeg") == 2
     assert tiles.index("A church") < tiles.index("A valley")
     clicked = html.unescape(re.findall('data-query="(.*?)"', tiles)[1])
@@ -259,14 +259,14 @@ def test_a_result_that_comes_back_keeps_its_place(studio, handlers):
     past, _ = _make(studio, handlers, past, seed=2)
     assert all(map(is_skip, _make(studio, handlers, past)))
     again, _ = _make(studio, handlers, past, strength=-1)
-    assert [Settings.of_link(each[1:]).seed for each in again] == [2, 1]
+    assert [Settings.from_link(each[1:]).seed for each in again] == [2, 1]
 
 
 def test_at_most_twelve_are_kept(studio, handlers):
     past = []
     for seed in range(15):
         past, tiles = _make(studio, handlers, past, seed=seed)
-    assert [Settings.of_link(each[1:]).seed for each in past] == [*range(14, 2, -1)]
+    assert [Settings.from_link(each[1:]).seed for each in past] == [*range(14, 2, -1)]
     assert tiles.count("<li>") == 12
 
 

@@ -1,6 +1,6 @@
 """Fill in the form of the Learn tab."""
 
-from app.learn.form import OF_THE_SET, SETTINGS
+from app.learn.form import PROMPT_SETTINGS, SETTINGS
 
 
 def start(handlers, **changes):
@@ -16,6 +16,6 @@ def start(handlers, **changes):
         "known": None,
     }
     settings = dict(zip(SETTINGS, handlers.budget("quick"), strict=True))
-    settings |= dict.fromkeys(OF_THE_SET, False)
+    settings |= dict.fromkeys(PROMPT_SETTINGS, False)
     settings |= {name: changes.pop(name) for name in SETTINGS if name in changes}
     return handlers.start(*{**form, **changes}.values(), *settings.values())

@@ -6,7 +6,7 @@ from functools import partial
 import gradio as gr
 import pytest
 
-from app.learn.form import OF_THE_SET, SETTINGS
+from app.learn.form import PROMPT_SETTINGS, SETTINGS
 from app.learn.form_handlers import FormHandlers
 from lineas_core import LearnConfig
 from tests.app.fakes import JOB, text_studio
@@ -20,7 +20,7 @@ def studio():
 
 def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
     filled = list(FormHandlers(studio).load_set("smollm2-135m", "letters"))
-    assert [filled.pop() for _ in OF_THE_SET] == [False, False, False]
+    assert [filled.pop() for _ in PROMPT_SETTINGS] == [False, False, False]
     known = filled.pop()
     assert filled == ["Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1, "Once upon a time"]
     assert known["boxes"] == filled[1:3]
@@ -42,7 +42,7 @@ def test_one_thing_fills_the_form_from_templates(studio):
     assert suited == [True, False, False]
 
 
-@pytest.mark.parametrize("setting", OF_THE_SET)
+@pytest.mark.parametrize("setting", PROMPT_SETTINGS)
 def test_what_suits_a_set_is_not_for_a_budget_or_a_method_to_say(studio, setting):
     handlers, skipped = FormHandlers(studio), gr.skip()
     assert dict(zip(SETTINGS, handlers.budget("normal"), strict=True))[setting] == skipped
