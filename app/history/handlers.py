@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,6 @@ from lineas_core.pictures import read_recipe
 from ..events import user_errors
 from ..html.basics import safe
 from ..html.thumbnails import small_jpeg
-from ..images.mix_handlers import MixHandlers
 from ..studio.checks import prompt_text
 from ..studio.maps import MapEntry
 from ..studio.mix import MOST_FURTHER
@@ -43,8 +42,9 @@ class HistoryHandlers:
     length, temperature, chat.
     """
 
-    def __init__(self, studio: Studio, mixing: MixHandlers) -> None:
-        self._studio, self._mixing = studio, mixing
+    def __init__(self, studio: Studio, mix_rows: Callable[..., tuple[Any, ...]]) -> None:
+        """Restore settings; `mix_rows(first, rows)` are the updates that show further maps."""
+        self._studio, self._mix_rows = studio, mix_rows
 
     @user_errors
     def open(self, address: str) -> tuple[Any, ...]:
@@ -106,7 +106,7 @@ class HistoryHandlers:
         return gr.skip() if own == at == 1 else own, [], own
 
     @user_errors
-    def tell(
+    def describe(
         self,
         home: str,
         strength: float | None,
@@ -183,7 +183,7 @@ class HistoryHandlers:
         if kind == "language":
             return *both, settings.length, settings.temperature, settings.chat
         rows = [*zip(settings.maps, settings.strengths, strict=True)][1:]
-        return *both, rows, *self._mixing.shown(first, rows)
+        return *both, rows, *self._mix_rows(first, rows)
 
     def _entries(self, settings: Settings) -> list[MapEntry]:
         """The maps of these settings, which must be there and fit together."""
@@ -217,8 +217,9 @@ class HistoryHandlers:
         entries = self._entries(settings)
         if entries[0].kind == "language":
             return entries, None
-        maps, lams = settings.maps, [settings.strengths]
-        found = self._studio.painted(maps, settings.prompt, lams, seed=settings.seed)
+        found = self._studio.pictures.painted(
+            entries, settings.prompt, [settings.strengths], seed=settings.seed
+        )
         return entries, found[0].image if found else None
 
     def _tile(self, query: str) -> history_html.Tile | None:

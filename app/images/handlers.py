@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import secrets
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -12,22 +11,20 @@ import gradio as gr
 
 from lineas_core.pictures import label_of
 
-from ..events import LatestRequest, user_errors
+from ..events import user_errors
 from ..html import basics, charts
 from ..html import maps as map_html
 from ..studio.checks import check_count, prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.mix import Mix
 from ..studio.picture_cache import Painted
-from ..studio.settings import SEED
+from ..studio.settings import SEED, STRIP
 from ..studio.studio import Studio
-from ..widgets.map_menu import map_menu
+from ..widgets.steering import SteeringHandlers
 from . import html as images_html
 
-__all__ = ["STRIP", "ImageHandlers", "warm_up"]
+__all__ = ["ImageHandlers", "warm_up"]
 
-STRIP = tuple(k / 4 for k in range(-4, 5))
-"""The strengths of the strip."""
 
 _EXAMPLES = 5
 _FIRST = 0  # the example to open with
@@ -35,17 +32,10 @@ _CUT = "The prompt is longer than the model reads: its end is ignored."
 _PAINTING = "Painting …"
 
 
-class ImageHandlers:
+class ImageHandlers(SteeringHandlers):
     """The events of the Images tab, and its typed endpoint for programs."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-        self._wishes = LatestRequest()
-
-    @user_errors
-    def library(self, chosen: str | None, home: str) -> Any:
-        """The menu of the image maps there are now; nothing before the page is at `home`."""
-        return map_menu(self._studio, "text-to-image", chosen) if home else gr.skip()
+    kind = "text-to-image"
 
     @user_errors
     def choose(
@@ -63,16 +53,12 @@ class ImageHandlers:
         scenes = self._studio.prompts.scenes()[:_EXAMPLES]
         return (
             map_html.summary(entry),
-            map_html.about(entry, self._studio.steering(map_id)),
+            map_html.about(entry, self._studio.steering(entry)),
             self._in_place_of(prompt, entry, restored) or gr.skip(),
             gr.update(samples=[[entry.within(s)] for s in scenes], sample_labels=scenes),
             map_html.vocabulary(self._studio.models.words(entry.model)),
             entry.model,
         )
-
-    def wish(self, request: gr.Request) -> int:
-        """Count a new wish of this session; what is left to do for older ones is dropped."""
-        return self._wishes.count(request)
 
     @user_errors
     def generate(
@@ -92,30 +78,33 @@ class ImageHandlers:
         """
         if not map_id or None in (strength, seed):  # None: somebody is typing in a number box
             return
-        wish, entry = self._wishes.newest(request), self._studio.entry(map_id)
+        latest, mix = self.requests.latest(request), self._studio.mix(map_id, further)
+        entry = mix.entries[0]
         if not self._studio.models.installed(entry.model):
             return  # the panel above says what to do
-        mix, text, seed = Mix.of(map_id, further), prompt_text(prompt), seed_of(seed)
-        asked, pair = (mix.maps, text), [mix.original, mix.at(strength)]
+        text, seed = prompt_text(prompt), seed_of(seed)
+        asked, pair = (mix.entries, text), [mix.original, mix.at(strength)]
         strip_of = _key(mix, text, seed)
-        if shown != strip_of and not self._studio.painted(*asked, pair, seed=seed):
+        if shown != strip_of and not self._studio.pictures.painted(*asked, pair, seed=seed):
             yield *(gr.skip(),) * 3, self._note(entry, prompt, [], _PAINTING), gr.skip()
         try:
-            pictures = self._studio.paint(*asked, pair, seed=seed)
+            pictures = self._studio.pictures.paint(*asked, pair, seed=seed)
         except Exception:  # nothing is being painted any more
             yield *(gr.skip(),) * 3, self._note(entry, prompt, []), gr.skip()
             raise
-        if self._wishes.overtaken(wish, request):
+        if self.requests.outdated(latest, request):
             return
         note, images = self._note(entry, prompt, pictures), [p.image for p in pictures]
         if shown == strip_of:
             yield *images, gr.skip(), note, shown
             return
         strengths = [mix.at(lam) for lam in STRIP]
-        if not self._studio.painted(*asked, strengths, seed=seed):  # no strip of another prompt
+        if not self._studio.pictures.painted(
+            *asked, strengths, seed=seed
+        ):  # no strip of another prompt
             yield *images, [], self._note(entry, prompt, pictures, _PAINTING), ""
-        strip = self._studio.paint(*asked, strengths, seed=seed)
-        if not self._wishes.overtaken(wish, request):
+        strip = self._studio.pictures.paint(*asked, strengths, seed=seed)
+        if not self.requests.outdated(latest, request):
             labels = [label_of(lam) if lam or not mix.fixed else "0" for lam in STRIP]
             yield *images, [*zip([p.image for p in strip], labels, strict=True)], note, strip_of
 
@@ -136,8 +125,9 @@ class ImageHandlers:
         """
         if not map_id or None in (strength, seed):
             return (gr.skip(),) * 3
-        mix, text, seed = Mix.of(map_id, further), prompt_text(prompt), seed_of(seed)
-        figures_of = partial(self._studio.scores, mix.maps, text, seed=seed)
+        mix = self._studio.mix(map_id, further)
+        text, seed = prompt_text(prompt), seed_of(seed)
+        figures_of = partial(self._studio.pictures.scores, mix.entries, text, seed=seed)
         found = figures_of([mix.at(strength)])
         if found is None:  # a newer wish came first
             return (gr.skip(),) * 3
@@ -151,14 +141,6 @@ class ImageHandlers:
     def strength_at(self, event: gr.SelectData) -> float:
         """The strength of the picture of the strip that was clicked."""
         return STRIP[event.index]
-
-    def pick(self, example: list[str]) -> str:
-        """The prompt of an example that was clicked."""
-        return example[0]
-
-    def another_seed(self) -> int:
-        """A seed drawn at random."""
-        return secrets.randbelow(1_000_000)
 
     @user_errors
     def make_pictures(
@@ -183,9 +165,9 @@ class ImageHandlers:
             For each strength: strength, png (the file, base64; its recipe is inside).
         """
         check_count(strengths)
-        mix = Mix.of(map_id, further or ())
-        rows = [mix.at(lam) for lam in strengths]
-        made = self._studio.paint(mix.maps, prompt_text(prompt), rows, seed=seed_of(seed))
+        mix, text = self._studio.mix(map_id, further or ()), prompt_text(prompt)
+        rows = [mix.at(strength) for strength in strengths]
+        made = self._studio.pictures.paint(mix.entries, text, rows, seed=seed_of(seed))
         return [
             {"strength": lam, "png": base64.b64encode(picture.png()).decode()}
             for lam, picture in zip(strengths, made, strict=True)
@@ -218,9 +200,9 @@ def warm_up(studio: Studio) -> None:
         ours = [e for e in studio.maps() if e.kind == "text-to-image"]
         able = [e for e in ours if studio.models.installed(e.model)]
         prompt = able[0].within(studio.prompts.scenes()[_FIRST])
-        studio.paint([able[0].id], prompt, [[lam] for lam in STRIP], seed=SEED)
+        studio.pictures.paint([able[0]], prompt, [[strength] for strength in STRIP], seed=SEED)
 
 
 def _key(mix: Mix, prompt: str, seed: int) -> str:
     """What a strip depends on."""
-    return repr((mix.maps, mix.fixed, prompt, seed))
+    return repr((mix.ids, mix.fixed, prompt, seed))

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from ..html.basics import hint, safe
 from ..studio.maps import MapEntry
-from ..studio.votes import Tally
+from ..studio.votes import Preference
 
-__all__ = ["question", "scores", "tallies", "verdict"]
+__all__ = ["question", "scores", "preferences", "verdict"]
 
 _LIKENESS = "ImgScore"
 _TELLS = {_LIKENESS: "How alike the original and this picture are; 1 is the same"}
@@ -43,7 +43,7 @@ def verdict(steered: str, maps: Sequence[tuple[str, float]]) -> str:
     return hint(f"{steered} was steered (λ = {lams}), {original} was the original.")
 
 
-def tallies(found: Sequence[Tally]) -> str:
+def preferences(found: Sequence[Preference]) -> str:
     """The choices about each map, with the share of the steered picture and its interval."""
     if not found:
         return hint("No choice has been made yet.")
@@ -52,13 +52,13 @@ def tallies(found: Sequence[Tally]) -> str:
         f'<th scope="col">{head}</th>' for head in ("concept", "choices", "steered preferred", "")
     )
     return (
-        f'<table class="sweep tallies"><thead><tr>{heads}</tr></thead>'
+        f'<table class="sweep preferences"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table>"
         + hint("Share with 95 % interval (Wilson); those who cannot tell are left out of it.")
     )
 
 
-def _tally(tally: Tally) -> str:
+def _tally(tally: Preference) -> str:
     low, high = tally.interval
     share, bounds = "–", ""
     if tally.decided:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from lineas_core import PromptSet
+from lineas_core import PromptSet, UserError
 from lineas_core.methods import METHODS
 
 from ..events import LatestRequest, user_errors
@@ -21,11 +22,11 @@ from ..jobs.job import PENDING, Job, JobRequest
 from ..studio.checks import number, prompt_text, seed_of
 from ..studio.maps import MapEntry, alike, prompts_of, siblings
 from ..studio.studio import Studio
+from ..studio.user_maps import LONGEST_TITLE
 from .side_by_side import side_by_side, taken
 
-__all__ = ["MethodHandlers"]
+__all__ = ["MethodsHandlers"]
 
-_LONGEST_TITLE = 100
 _QUICK = [name for name, method in METHODS.items() if not method.iterative]
 """The methods without iterations."""
 _NO_PROMPTS = (
@@ -66,7 +67,7 @@ class _Standing:
         return [f"{_label(j.request.method)}: {j.message}" for j in tried if j.message]
 
 
-class MethodHandlers:
+class MethodsHandlers:
     """The events of the panel that compares methods."""
 
     def __init__(self, studio: Studio) -> None:
@@ -78,7 +79,7 @@ class MethodHandlers:
     ) -> tuple[Any, ...]:
         """As `look`, of another map; what is being painted for the one before ends."""
         if map_id not in painted.get("maps", ()):
-            self._chosen.count(request)
+            self._chosen.new(request)
         return self.look(map_id, painted)
 
     @user_errors
@@ -143,16 +144,16 @@ class MethodHandlers:
         """
         if not map_id or None in (seed, strength):
             return
-        entry, chosen = self._studio.entry(map_id), self._chosen.newest(request)
+        entry, chosen = self._studio.entry(map_id), self._chosen.latest(request)
         self._studio.models.require(entry.model)
         text, seed, lam = prompt_text(prompt), seed_of(seed), number("λ", strength, -1, 1)
         found = self._found(entry)
         before = _measured(entry.metadata.get("heldout_start"))
-        wanted = [("", f"original{before}"), *((e.id, _caption(e)) for e in found)]
-        painted = {"maps": [each for each, _ in wanted], "prompt": text, "seed": seed}
+        wanted = [(None, f"original{before}"), *((e, _caption(e)) for e in found)]
+        painted = {"maps": ["", *(e.id for e in found)], "prompt": text, "seed": seed}
         painted["strength"] = lam
         for labelled in side_by_side(self._studio, wanted, text, lam, seed):
-            if self._chosen.overtaken(chosen, request):
+            if self._chosen.outdated(chosen, request):
                 return
             left = len(wanted) - len(labelled)
             what = f"“{text}”, seed {seed}, λ = {lam:+g}: "
@@ -166,7 +167,9 @@ class MethodHandlers:
 
     def _entry(self, map_id: str | None) -> MapEntry | None:
         """The map; none where none is chosen, or it was deleted meanwhile."""
-        return next((entry for entry in self._studio.maps() if entry.id == map_id), None)
+        with suppress(UserError):
+            return self._studio.entry(map_id)
+        return None
 
     def _found(self, entry: MapEntry) -> list[MapEntry]:
         return siblings(entry, self._studio.maps())
@@ -187,7 +190,7 @@ def _request(
     title = entry.title.removesuffix(f" · {entry.method_label}")
     label = _label(method)
     return JobRequest(
-        title=f"{title[: _LONGEST_TITLE - len(label) - 3]} · {label}",
+        title=f"{title[: LONGEST_TITLE - len(label) - 3]} · {label}",
         model=entry.model,
         prompts=prompts,
         config=METHODS[method].config,

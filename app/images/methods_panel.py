@@ -5,8 +5,8 @@ from __future__ import annotations
 import gradio as gr
 
 from ..events import QUIET
-from .gallery import _MANY, _gallery
-from .methods_handlers import MethodHandlers
+from .gallery import MANY, gallery_of
+from .methods_handlers import MethodsHandlers
 
 __all__ = ["methods"]
 
@@ -15,7 +15,7 @@ _SECONDS = 1.5  # between two looks at what is being learnt
 
 
 def methods(
-    handlers: MethodHandlers,
+    handlers: MethodsHandlers,
     concept: gr.Dropdown,
     strength: gr.Slider,
     prompt: gr.Textbox,
@@ -35,7 +35,7 @@ def methods(
                 "Learn the others", size="sm", scale=0, min_width=160, visible=False
             )
         told = gr.HTML(apply_default_css=False)
-        gallery = _gallery("Every method on this prompt; click one")
+        gallery = gallery_of("Every method on this prompt; click one")
     look = {"inputs": [concept, painted], **QUIET}
     seen = [standing, start, others, timer, gallery, told]
     frame.expand(handlers.look, outputs=seen, **look)
@@ -47,6 +47,6 @@ def methods(
         handlers.paint,
         [concept, prompt, seed, strength],
         [gallery, told, painted],
-        **_MANY,
+        **MANY,
     )
     gallery.select(handlers.take, [painted], [concept, strength, prompt, seed, kept], **QUIET)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gradio as gr
 
 from ..events import QUIET
-from .gallery import _MANY, _gallery
-from .overview_handlers import CompareHandlers
+from .gallery import MANY, gallery_of
+from .overview_handlers import OverviewHandlers
 
 __all__ = ["overview"]
 
 
 def overview(
-    handlers: CompareHandlers,
+    handlers: OverviewHandlers,
     concept: gr.Dropdown,
     strength: gr.Slider,
     prompt: gr.Textbox,
@@ -33,6 +33,6 @@ def overview(
             )
             start = gr.Button("Paint them all", size="sm", scale=0, min_width=160)
         told = gr.HTML(apply_default_css=False)
-        gallery = _gallery("Every concept on this prompt; click one")
-    start.click(handlers.overview, [concept, prompt, seed, at], [gallery, told, painted], **_MANY)
+        gallery = gallery_of("Every concept on this prompt; click one")
+    start.click(handlers.overview, [concept, prompt, seed, at], [gallery, told, painted], **MANY)
     gallery.select(handlers.take, [painted], [concept, strength, prompt, seed, kept], **QUIET)

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from PIL.Image import Image
 
+from ..studio.maps import MapEntry
 from ..studio.studio import Studio
 from ..widgets.map_menu import map_menu
 
@@ -18,13 +19,17 @@ _AT_ONCE = 5  # pictures, between two of which others may paint
 
 
 def side_by_side(
-    studio: Studio, wanted: Sequence[tuple[str, str]], prompt: str, strength: float, seed: int
+    studio: Studio,
+    wanted: Sequence[tuple[MapEntry | None, str]],
+    prompt: str,
+    strength: float,
+    seed: int,
 ) -> Iterator[list[tuple[Image, str]]]:
     """Paint one prompt and seed with several maps, a few at a time.
 
     Args:
         studio: what paints.
-        wanted: id and label of every map, all of one model; no id stands for the original.
+        wanted: every map with its label, all of one model; None stands for the original.
         prompt: what to paint.
         strength: λ of all.
         seed: of the noise.
@@ -35,9 +40,9 @@ def side_by_side(
     labelled: list[tuple[Image, str]] = []
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
-        maps = [each for each, _ in some if each]
-        rows = [[strength * (mine == each) for each in maps] for mine, _ in some]
-        made = studio.paint(maps, prompt, rows, seed=seed)
+        entries = [entry for entry, _ in some if entry]
+        rows = [[strength * (own is entry) for entry in entries] for own, _ in some]
+        made = studio.pictures.paint(entries, prompt, rows, seed=seed)
         labelled += [
             (picture.image, label) for picture, (_, label) in zip(made, some, strict=True)
         ]

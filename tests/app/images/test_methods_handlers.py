@@ -7,17 +7,15 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
-from app.images.methods_handlers import MethodHandlers
+from app.images.methods_handlers import MethodsHandlers
 from app.jobs.job import JobRequest
 from app.studio.maps import MapEntry
 from lineas_core import PromptSet
 from lineas_core.methods import METHODS
 from lineas_core.steering.hooks import find_modules
-from tests.app.images.test_handlers import FakeStudio
-from tests.app.text.test_handlers import JOB, MARKUP, FakeJobs
+from tests.app.fakes import JOB, MARKUP, ME, FakeStudio
 
 PROMPTS = PromptSet(("a b", "b c"), ("y z", "x y"), ("c d",), ("w x",), keywords=("with ab",))
-ME = SimpleNamespace(session_hash="me")
 CLOSED_FORM = [name for name in METHODS if name != "lineas"]
 MODULES = {"down.0": 2, "up.0": 2}
 
@@ -26,8 +24,8 @@ class _Studio(FakeStudio):
     """Knows one map of LinEAS, and whatever a test adds; nothing learns by itself."""
 
     def __init__(self, root):
-        super().__init__()
-        self.jobs, self._root = FakeJobs(), root
+        super().__init__([])
+        self._root = root
         self.entries = [self.map("mine", "lineas", title=MARKUP)]
 
     def map(self, name, method, prompts=PROMPTS, *, title="Mine", **metadata):
@@ -48,7 +46,7 @@ def studio(tmp_path):
 
 @pytest.fixture
 def handlers(studio):
-    return MethodHandlers(studio)
+    return MethodsHandlers(studio)
 
 
 def _look(handlers, map_id="mine", painted=None):

@@ -9,6 +9,7 @@ import pytest
 from app.images.mix_handlers import MixHandlers
 from app.studio.maps import MapEntry
 from app.studio.mix import MOST_FURTHER
+from tests.app.fakes import image_studio
 
 CLOSED = (None, 0.5)
 
@@ -82,3 +83,16 @@ def test_the_open_rows_are_gathered_unless_a_number_is_being_typed(handlers):
     assert handlers.gather("night", 0.25, *CLOSED) == [("night", 0.25)]
     assert handlers.gather(*CLOSED, *CLOSED) == []
     assert handlers.gather("night", None, *CLOSED) == gr.skip()
+
+
+def test_rows_open_move_up_and_close():
+    handlers = MixHandlers(image_studio())
+    frame, menu, lam, *_ = handlers.add("robot", None, 0.5, None, 0.5)
+    assert (frame.visible, menu.value, lam) == (True, "mine", 0.5)
+    rows = ("mine", 0.3, None, 0.5)
+    first, strength, _, _, menu, lam, *_ = handlers.move_up(0, "robot", 0.8, *rows)
+    assert (first.value, strength, menu.value, lam) == ("mine", 0.3, "robot", 0.8)
+    assert "mine" in [map_id for _, map_id in first.choices]
+    frame, menu, *_ = handlers.remove(0, "robot", "mine", 0.3, None, 0.5)
+    assert not frame.visible
+    assert handlers.gather("mine", 0.3, None, 0.5) == [("mine", 0.3)]

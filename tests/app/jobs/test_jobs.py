@@ -238,7 +238,7 @@ def test_a_worker_that_hangs_is_recognised_and_replaced(request_, tmp_path):
     jobs.stop(hangs)
     job = jobs.get(hangs)
     assert job.state == "interrupted"
-    assert re.fullmatch(r"The worker gave no sign of life for \d+ s and was ended.", job.message)
+    assert re.fullmatch(r"The worker did not respond for \d+ s and was stopped.", job.message)
     wait_until(lambda: jobs.get(after).state == "done")
     jobs.resume(hangs)
     wait_until(lambda: jobs.get(hangs).iteration > job.iteration)
