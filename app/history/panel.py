@@ -1,4 +1,4 @@
-"""The panels that bring results back: the address, earlier results, copies, a saved picture."""
+"""The panels of a tab for its address, earlier results, code to copy, and saved pictures."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def add_history(handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox) -
     """Declare the panels of a tab and wire them to it.
 
     Args:
-        handlers: the events of the panels.
+        handlers: event handlers of the panels.
         tab: a tab that has been declared.
         home: address of the page.
 
     Returns:
-        The end of the address that leads to what the tab shows.
+        The query of the address that restores the current settings of the tab.
     """
     begun = tab.chosen.then(
         handlers.begin,
@@ -48,13 +48,17 @@ def add_history(handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox) -
 def _earlier_results(
     handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox
 ) -> tuple[gr.Textbox, gr.events.Dependency]:
-    """Declare what is below a result; returns the address, and the event that restores one."""
+    """Declare the panels below a result.
+
+    Returns:
+        The query of the address, and the event after an earlier result was restored.
+    """
     past, query = gr.State([]), gr.Textbox(visible=False)
     with gr.Accordion("Earlier results of this session", open=False):
         tiles = gr.HTML(earlier([]), apply_default_css=False, js_on_load=script("earlier_result"))
     with gr.Accordion("Copy as link, Python, command line, curl", open=False):
         copies = gr.HTML(
-            basics.hint("First make something."),
+            basics.hint("There is no result yet."),
             apply_default_css=False,
             js_on_load=script("copy"),
         )
@@ -66,7 +70,7 @@ def _earlier_results(
         **QUIET,
     )
     described.then(None, [query], None, js=script("show_address"), **IN_PAGE)
-    # The later of the two finds both the settings and the result.
+    # Both the settings and the result are needed; the later of the two events finds them.
     for event in (described, tab.made):
         event.then(handlers.keep, [past, query], [past, tiles], **QUIET)
     return query, tiles.click(handlers.again, None, tab.restored, **QUIET)
@@ -75,17 +79,19 @@ def _earlier_results(
 def _restore(
     handlers: HistoryHandlers, concept: gr.Dropdown, restored: Sequence[Block]
 ) -> gr.events.Dependency:
-    """Declare the button that takes a saved picture; returns the event after it.
+    """Declare the upload of a saved picture, and return the event after it.
 
-    It is not inside an accordion, because a picture that is dropped anywhere on the tab goes
-    through it.
+    The button is always visible, because a picture that is dropped anywhere on the tab is
+    uploaded through it.
     """
     with gr.Row(elem_classes="restore"):
         upload = gr.UploadButton(
             "Restore from a picture", file_types=[".png"], size="sm", scale=0, min_width=190
         )
         gr.HTML(
-            basics.hint("Saved pictures carry their settings. Or drop one on this page."),
+            basics.hint(
+                "Saved pictures contain their settings. You can also drop one on this page."
+            ),
             apply_default_css=False,
             js_on_load=script("drop"),
         )

@@ -1,4 +1,4 @@
-"""Below the pictures: the blind choice."""
+"""The panel of the blind comparison, below the pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ __all__ = ["blind_choice"]
 
 
 def blind_choice(handlers: BlindHandlers, concept: gr.Dropdown, further: gr.State) -> None:
-    """Declare the pair without labels, the answers and the preferences."""
+    """Declare the panel.
+
+    Args:
+        handlers: its event handlers.
+        concept: menu of the first map.
+        further: pairs (id, λ) of the maps that are applied after it.
+    """
     pair = gr.State(None)
     with gr.Accordion("Blind choice", open=False) as frame:
         draw = gr.Button("Show a pair", size="sm")

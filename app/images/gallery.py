@@ -1,4 +1,4 @@
-"""The gallery that shows one prompt with many maps, as pictures to click on."""
+"""A gallery of one prompt painted with several maps, as pictures to click on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ MANY: dict[str, Any] = {
     "concurrency_limit": 1,
     "api_visibility": "private",
 }
-"""For an event that paints many pictures: a queue of its own, so that a slider that is moved
-meanwhile gets the model between two batches."""
+"""Arguments of an event that paints many pictures.
+
+It has a queue of its own, so that a move of the slider gets the model between two batches.
+"""
 
 
 def gallery_of(label: str) -> gr.Gallery:
-    """Declare the gallery with its name for screen readers."""
+    """Declare the gallery; screen readers announce it by `label`."""
     return gr.Gallery(label=label, columns=6, elem_classes=["strip", "all"], **GALLERY)

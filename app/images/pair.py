@@ -1,4 +1,4 @@
-"""The original and the steered picture: beside each other, or on one place to compare them."""
+"""The original and the steered picture: side by side, or on top of each other to compare them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STAGE = """
 
 
 def view() -> tuple[gr.Image, gr.Image]:
-    """Declare both pictures and the switch above them; the page alone does the switching."""
+    """Declare both pictures and the switch above them, which works without the server."""
     switch = gr.Radio(
         _VIEWS,
         value=_VIEWS[0],

@@ -31,7 +31,7 @@ def studio():
 
 @pytest.fixture
 def handlers(studio):
-    return HistoryHandlers(studio, MixHandlers(studio).shown)
+    return HistoryHandlers(studio, MixHandlers(studio).show)
 
 
 @pytest.fixture

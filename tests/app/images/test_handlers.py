@@ -109,7 +109,7 @@ def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
     *_, (*_, note, _) = _generate(ImageHandlers(studio), prompt=prompt)
     assert "“dodecahedron”" in note
     assert "“church”" not in note
-    assert "its end is ignored" in note
+    assert "was truncated" in note
     assert "<img" not in note
 
 
@@ -162,7 +162,7 @@ def test_a_scene_stays_when_the_concept_changes_and_so_does_what_somebody_wrote(
 
 
 def test_what_depends_on_the_map_shows_no_markup(studio):
-    summary, facts, _, examples, words, model = ImageHandlers(studio).choose("robot", "")
+    summary, facts, _, examples, words, model, _ = ImageHandlers(studio).choose("robot", "")
     assert examples["samples"][1] == ["A church, with a robot"]
     assert model == "small"
     assert "<li>church</li>" in words
@@ -172,7 +172,7 @@ def test_what_depends_on_the_map_shows_no_markup(studio):
 def test_the_first_visitor_finds_all_painted(studio):
     warm_up(studio)  # the fake opens on pictures
     handlers = ImageHandlers(studio)
-    *_, prompt, _, _, _ = handlers.choose("robot", "")
+    prompt = handlers.choose("robot", "").prompt
     studio.pictures.batches.clear()
     ((*_, strip, note, _),) = _generate(handlers, strength=1.0, prompt=prompt, seed=SEED)
     assert len(strip) == len(STRIP)

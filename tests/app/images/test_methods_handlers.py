@@ -51,7 +51,7 @@ def handlers(studio):
 
 def _look(handlers, map_id="mine", painted=None):
     """The sentence, and whether one can paint, can learn, has to wait."""
-    told, paint, others, timer, *_ = handlers.look(map_id, painted or {})
+    told, paint, others, timer, *_ = handlers.refresh(map_id, painted or {})
     return told, paint.visible, others.visible, timer.active
 
 
@@ -111,7 +111,7 @@ def test_a_map_of_one_module_does_not_narrow_the_others(studio, handlers):
 def test_a_map_without_its_prompts_says_so(studio, handlers):
     studio.entries.append(studio.map("bare", "lineas", None))
     told, *can = _look(handlers, "bare")
-    assert "not handed on" in told
+    assert "shared without its prompts" in told
     assert can == [False] * 3
 
 
@@ -145,8 +145,10 @@ def test_a_picture_that_is_clicked_brings_back_all_that_made_it(studio, handlers
 
 
 def test_pictures_stay_while_one_of_their_maps_is_chosen(handlers):
-    assert handlers.look("mine", {"maps": ["", "mine"]})[-2:] == (gr.skip(), gr.skip())
-    assert handlers.look("mine", {"maps": ["", "robot"]})[-2:] == ([], "")
+    kept = handlers.refresh("mine", {"maps": ["", "mine"]})
+    assert (kept.gallery, kept.description) == (gr.skip(), gr.skip())
+    emptied = handlers.refresh("mine", {"maps": ["", "robot"]})
+    assert (emptied.gallery, emptied.description) == ([], "")
 
 
 def test_waiting_for_a_map_that_was_deleted_ends(handlers):
@@ -163,7 +165,7 @@ def test_another_map_ends_the_painting_for_the_one_before(studio, handlers, monk
     *_, painted = next(stream)
     handlers.choose("iti", painted, ME)  # one of those that are painted
     next(stream)
-    assert handlers.choose("other", painted, ME)[-2] == []
+    assert handlers.choose("other", painted, ME).gallery == []
     assert list(stream) == []
 
 

@@ -45,21 +45,21 @@ def test_an_added_concept_is_one_that_is_not_in_use(handlers):
 def test_only_maps_of_the_first_ones_model_are_offered(handlers):
     _, menu, *_ = handlers.add("robot", *CLOSED, *CLOSED)
     assert menu.choices == [("Robot", "robot"), ("Night", "night"), ("Car", "car")]
-    *_, button = handlers.fit("other", *CLOSED, *CLOSED)
+    *_, button = handlers.close_unsuitable("other", *CLOSED, *CLOSED)
     assert not button.visible  # nothing fits beside it
 
 
 def test_maps_of_another_model_leave_and_the_rest_stays(handlers):
-    answers = handlers.fit("robot", "other", 0.25, "night", 0.75)
+    answers = handlers.close_unsuitable("robot", "other", 0.25, "night", 0.75)
     assert _rows(answers) == ([("night", 0.75)], True)
 
 
 def test_a_map_that_is_gone_leaves(handlers):
-    assert _rows(handlers.fit("robot", "deleted", 0.25, *CLOSED)) == ([], True)
+    assert _rows(handlers.close_unsuitable("robot", "deleted", 0.25, *CLOSED)) == ([], True)
 
 
 def test_without_a_first_concept_no_row_is_open(handlers):
-    assert _rows(handlers.fit(None, "night", 0.25, *CLOSED)) == ([], False)
+    assert _rows(handlers.close_unsuitable(None, "night", 0.25, *CLOSED)) == ([], False)
 
 
 def test_a_closed_row_lets_the_others_move_up(handlers):
