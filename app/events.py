@@ -1,7 +1,7 @@
-"""What every tab's events share: checks of what comes in, user_errors of what goes wrong.
+"""Event wiring shared by all tabs: error handling, latest requests and common event arguments.
 
-Handlers are plain functions and generators that can be called without a server. Whatever the
-page checks is checked here again, since anybody can post to a handler.
+Handlers are plain functions and generators that can be called without a server. They validate
+their arguments even if the page does so too, because any client can call them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 def user_errors(handler: Callable) -> Callable:
-    """Turn the exceptions of a function or generator into what a user may see.
+    """Turn the exceptions of a function or generator into messages for the user.
 
-    A `UserError` becomes its sentence, any other exception a number that leads to the trace in
-    the log.
+    A `UserError` is shown as its sentence; for any other exception the message has a code, under
+    which the trace is in the log.
     """
     if inspect.isgeneratorfunction(handler):
 
@@ -51,28 +51,27 @@ def user_errors(handler: Callable) -> Callable:
 
 
 class LatestRequest:
-    """Which wish of a browser tab is its newest, so that work for older ones can end.
+    """Tracks the latest request of each browser session, so that work for older ones can stop.
 
-    Where several events make wishes, work asks for its number itself, when it starts: numbers
-    that come through the page may arrive in another order than they were counted in, and the
-    last to come would be an old one.
+    If several events number requests, a handler must look up the latest number itself when it
+    starts: numbers that pass through the page can arrive out of order.
     """
 
     def __init__(self) -> None:
-        self._newest: Counter[str] = Counter()  # session -> number of its newest wish
+        self._latest: Counter[str] = Counter()  # by session
 
-    def count(self, request: gr.Request) -> int:
-        """The number of a new wish."""
-        self._newest[_session(request)] += 1
-        return self.newest(request)
+    def new(self, request: gr.Request) -> int:
+        """Number a new request."""
+        self._latest[_session(request)] += 1
+        return self.latest(request)
 
-    def newest(self, request: gr.Request) -> int:
-        """The number of the newest wish."""
-        return self._newest[_session(request)]
+    def latest(self, request: gr.Request) -> int:
+        """Return the number of the latest request."""
+        return self._latest[_session(request)]
 
-    def overtaken(self, wish: int, request: gr.Request) -> bool:
-        """Whether there is a newer one."""
-        return wish != self.newest(request)
+    def outdated(self, number: int, request: gr.Request) -> bool:
+        """Return whether there is a later request than this number."""
+        return number != self.latest(request)
 
 
 @contextmanager
@@ -80,10 +79,10 @@ def _as_user_errors() -> Iterator[None]:
     try:
         with out_of_memory_as_user_error():
             yield
-    except gr.Error:  # one of these handlers asked another
+    except gr.Error:  # a handler called another handler
         raise
     except UserError as error:
-        sentence = html.escape(str(error), quote=False)  # Gradio shows user_errors as HTML
+        sentence = html.escape(str(error), quote=False)  # Gradio renders error messages as HTML
         raise gr.Error(sentence, print_exception=False) from error
     except Exception as error:
         code = secrets.token_hex(4)
@@ -96,17 +95,25 @@ def _session(request: gr.Request) -> str:
     return request.session_hash or ""
 
 
-QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-"""For an event without model work: at once, without a spinner, not for programs.
+QUIET: dict[str, Any] = {
+    "show_progress": "hidden",
+    "concurrency_limit": None,
+    "api_visibility": "private",
+}
+"""Arguments of an event without model work: started at once, without a spinner, not in the API.
 
-Through the queue all the same: only there a notice comes without an HTTP error, and only there
-the listeners of a `gr.State` hear of its change.
+Such events are queued all the same, because without the queue Gradio reports errors as HTTP errors
+and does not trigger the `change` event of a `gr.State`.
 """
-MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
-"""For an event that makes a model work: one at a time."""
-IN_PAGE = {"queue": False, "api_visibility": "private"}
-"""For an event that the page answers alone, in JavaScript."""
-GALLERY = {
+MODEL: dict[str, Any] = {
+    "concurrency_id": "model",
+    "concurrency_limit": 1,
+    "api_visibility": "private",
+}
+"""Arguments of an event that runs a model: only one at a time."""
+IN_PAGE: dict[str, Any] = {"queue": False, "api_visibility": "private"}
+"""Arguments of an event that is handled in the browser, by JavaScript."""
+GALLERY: dict[str, Any] = {
     "show_label": False,
     "height": "auto",
     "format": "png",
@@ -115,4 +122,4 @@ GALLERY = {
     "buttons": [],
     "container": False,
 }
-"""For pictures that are there to be clicked, and have no frame of their own."""
+"""Arguments of a `gr.Gallery` whose pictures can be clicked."""

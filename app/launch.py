@@ -1,4 +1,4 @@
-"""Start the page, by `python app.py` in a clone or by `lineas studio` where it is installed."""
+"""Start the page: by `python app.py` in a clone, or by `lineas studio` if it is installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MCP = 'pip install "lineas-studio[mcp]", or in a clone pip install "gradio[mcp]
 
 
 def main() -> None:
-    """Start the page from a clone; a wrong option ends it with one sentence and status 2."""
+    """Start the page from a clone; for an invalid option, print one sentence and exit with 2."""
     program = typer.Typer(
         add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
     )
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def command_line() -> None:
-    """Run the installed command `lineas`: the command line of `lineas_core`, and `studio`."""
+    """Run the installed command `lineas`: the commands of `lineas_core`, and `studio`."""
     from lineas_core import cli
 
     cli.app.command()(studio)
@@ -47,21 +47,21 @@ def studio(
     ] = "",
     mcp: Annotated[bool, typer.Option("--mcp", help="Offer the endpoints as MCP tools.")] = False,
     root_path: Annotated[str, typer.Option(help="Path behind a reverse proxy.")] = "",
-    data_dir: Annotated[Path, typer.Option(help="Folder of your maps and jobs.")] = _DATA,
+    data_dir: Annotated[Path, typer.Option(help="Folder for your maps and jobs.")] = _DATA,
 ) -> None:
     """Start the page, then open the address that it prints."""
-    # Behind a proxy or a public link visitors use host names that we cannot know.
+    # Behind a proxy or a public link, users connect by host names that are unknown here.
     private = host in LOCAL and not (share or root_path)
     user, _, password = auth.partition(":")
     if auth and not (user and password):
         raise typer.BadParameter("--auth needs the form user:password.")
     if not (private or auth):
         raise typer.BadParameter(
-            "A page that others can reach needs a login: add --auth user:password."
+            "A page that other machines can reach needs a login: add --auth user:password."
         )
     if mcp and not find_spec("mcp"):
         raise typer.BadParameter(f"--mcp needs a package that is not installed: {_MCP}.")
-    _check_address(host, port)  # before the data folder is opened: another page may use it
+    _check_address(host, port)  # before the data folder is opened, which another page may be using
     _serve(
         data_dir,
         server_name=host,
@@ -89,13 +89,13 @@ def _check_address(host: str, port: int) -> None:
 
 
 def _serve(data_dir: Path, **options: Any) -> None:
-    """Build the page over the user's data and serve it until it is interrupted."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # gradio reads it when it is imported
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # so does transformers
+    """Build the page for a data folder and serve it until it is interrupted."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read when transformers is imported
     from .images.handlers import warm_up
     from .studio.archive import LARGEST
     from .studio.studio import Studio
-    from .ui import LOOK, build_demo
+    from .ui import APPEARANCE, build_demo
 
     try:
         studio = Studio(data_dir, hub_token=os.environ.get("HF_TOKEN"))
@@ -106,10 +106,10 @@ def _serve(data_dir: Path, **options: Any) -> None:
         ) from None
     Thread(target=warm_up, args=[studio], daemon=True).start()
     build_demo(studio).queue(max_size=256).launch(
-        max_file_size=LARGEST,  # of an imported map; prompt files have a limit of their own
+        max_file_size=LARGEST,  # limit for imported maps; prompt files have a lower one
         run_history=False,
         enable_monitoring=False,
         footer_links=["api"],
         **options,
-        **LOOK,
+        **APPEARANCE,
     )

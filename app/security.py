@@ -1,9 +1,9 @@
-"""Keeps away who is not meant: other web pages from a page without a login, and guesses at one.
+"""Rejects cross-site and DNS-rebinding requests on a local page, and limits login attempts.
 
-A page needs no login where only this machine sees it. But a browser lets any web page send
-requests to this machine: to its address (the answer is hidden, but a file is stored or a job
-starts all the same), or, by a name that suddenly means this machine (DNS rebinding), with the
-answer.
+A page that only accepts connections from this machine needs no login. But a browser lets any web
+page send requests to this machine: to its address, where the response is hidden but the request
+has its effect (cross-site request forgery), or to a host name that is made to resolve to this
+machine (DNS rebinding), where the response can be read as well.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from urllib.parse import urlsplit
 __all__ = ["LOCAL", "PATIENCE", "Guard", "login"]
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
-"""Names of this machine."""
+"""Host names of this machine."""
 
 _REFUSAL = (
-    b"This page is for this machine alone. For others start it with --host and --auth, "
-    b"behind a proxy with --root-path."
+    b"This page only accepts requests from this machine. Start it with --host and --auth to share "
+    b"it, and with --root-path behind a proxy."
 )
 _READING = ("GET", "HEAD", "OPTIONS")
-_GUESSES = 5
+_ATTEMPTS = 5
 
 PATIENCE = 60.0
-"""Seconds within which five logins may be wrong; more are refused until they are over."""
+"""Seconds in which five logins may fail; further ones are refused until they are over."""
 
 
 class Guard:
-    """ASGI middleware: refuses requests to other names, and from other pages what is not read."""
+    """ASGI middleware that rejects requests to other host names and writes by other pages."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Answer 403, or hand on."""
-        if scope["type"] in ("http", "websocket") and not _welcome(scope):
+        """Respond with status 403, or pass the request on."""
+        if scope["type"] in ("http", "websocket") and not _allowed(scope):
             kind = [(b"content-type", b"text/plain")]
             await send({"type": "http.response.start", "status": 403, "headers": kind})
             await send({"type": "http.response.body", "body": _REFUSAL})
@@ -48,13 +48,13 @@ class Guard:
 
 
 def login(name: str, password: str) -> Callable[[str, str], Awaitable[bool]]:
-    """What checks a login, as `launch(auth=...)` takes it."""
-    wanted, wrong = f"{name}:{password}".encode(), deque[float](maxlen=_GUESSES)
+    """Return a function that checks a login, for `launch(auth=...)`."""
+    wanted, wrong = f"{name}:{password}".encode(), deque[float](maxlen=_ATTEMPTS)
 
     async def check(name: str, password: str) -> bool:
         now = time.monotonic()
-        if len(wrong) == _GUESSES and now - wrong[0] < PATIENCE:
-            return False  # also what is right: else the answers would tell
+        if len(wrong) == _ATTEMPTS and now - wrong[0] < PATIENCE:
+            return False  # correct passwords too, or the response would reveal them
         right = compare_digest(f"{name}:{password}".encode(), wanted)
         if not right:
             wrong.append(now)
@@ -63,7 +63,7 @@ def login(name: str, password: str) -> Callable[[str, str], Awaitable[bool]]:
     return check
 
 
-def _welcome(scope: dict[str, Any]) -> bool:
+def _allowed(scope: dict[str, Any]) -> bool:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     host, origin = headers.get(b"host", ""), headers.get(b"origin")
     if _name(f"//{host}") not in LOCAL:

@@ -1,6 +1,8 @@
-"""The page: header, tabs and what passes between them. Layout only."""
+"""The page: header, tabs, and the events between tabs. Layout only."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -10,30 +12,34 @@ from .events import IN_PAGE, QUIET
 from .explain.handlers import ExplainHandlers
 from .explain.tab import explain_tab
 from .history.handlers import HistoryHandlers
-from .history.panel import IF_CHOSEN, OPEN, SHOW_ADDRESS, TELL_ADDRESS
+from .history.panel import add_history
+from .images.blind_handlers import BlindHandlers
 from .images.handlers import ImageHandlers
-from .images.methods_handlers import MethodHandlers
+from .images.methods_handlers import MethodsHandlers
 from .images.mix_handlers import MixHandlers
-from .images.overview_handlers import CompareHandlers
-from .images.tab import images_tab
-from .learn.form_handlers import LearnHandlers
+from .images.overview_handlers import OverviewHandlers
+from .images.tab import ImagesHandlers, images_tab
+from .learn.form_handlers import FormHandlers
 from .learn.job_handlers import JobHandlers
-from .learn.tab import learn_tab
+from .learn.tab import LearnTab, learn_tab
 from .library.handlers import LibraryHandlers
-from .library.tab import library_tab
+from .library.tab import LibraryTab, library_tab
 from .results.tab import results_tab
+from .scripts import script
 from .studio.studio import Studio
-from .text.handlers import Handlers
+from .text.handlers import TextHandlers
 from .text.rates_handlers import RatesHandlers
 from .text.tab import text_tab
+from .widgets.install_handlers import InstallHandlers
+from .widgets.steering import SteeringHandlers, SteeringTab
 
-__all__ = ["LOOK", "build_demo"]
+__all__ = ["APPEARANCE", "build_demo"]
 
 _HEADER = """
 <header class="studio"><h1>LinEAS <span>Studio</span></h1>
 <p>Turn a concept up or down inside a generative model, without changing the prompt.</p></header>
 """
-# Only fonts that every machine has: the page must work without a network.
+# System fonts only, because the page must work offline.
 _THEME = gr.themes.Base(
     primary_hue="teal",
     neutral_hue="slate",
@@ -50,63 +56,134 @@ _THEME = gr.themes.Base(
     button_primary_background_fill_dark="*primary_700",
     button_primary_background_fill_hover_dark="*primary_600",
 )
-LOOK = {"theme": _THEME, "css_paths": ASSETS / "style.css"}
-"""Arguments of `launch` that belong to the page."""
+APPEARANCE = {"theme": _THEME, "css_paths": ASSETS / "style.css"}
+"""Arguments of `launch` for the appearance of the page."""
+
+
+class _Handlers:
+    """The event handlers of all tabs."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.images, self.text = ImageHandlers(studio), TextHandlers(studio)
+        self.mix, self.install = MixHandlers(studio), InstallHandlers(studio)
+        self.overview, self.methods = OverviewHandlers(studio), MethodsHandlers(studio)
+        self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)
+        self.form, self.jobs = FormHandlers(studio), JobHandlers(studio)
+        self.library, self.explain = LibraryHandlers(studio), ExplainHandlers(studio)
+        self.history = HistoryHandlers(studio, self.mix.show)
+
+
+class _Frames(NamedTuple):
+    """The tabs that have events when they are opened."""
+
+    images: gr.Tab
+    text: gr.Tab
+    library: gr.Tab
+    explain: gr.Tab
+
+
+class _Page(NamedTuple):
+    """The components of the page that events of several tabs use."""
+
+    tabs: gr.Tabs
+    frames: _Frames
+    images: SteeringTab
+    text: SteeringTab
+    learn: LearnTab
+    library: LibraryTab
+    explained: gr.Dropdown
 
 
 def build_demo(studio: Studio) -> gr.Blocks:
-    """The page and its endpoints, over everything behind them."""
-    handlers, painting, learning = Handlers(studio), ImageHandlers(studio), LearnHandlers(studio)
-    watching, between = JobHandlers(studio), MethodHandlers(studio)
-    rates, shelving = RatesHandlers(studio), LibraryHandlers(studio)
-    mixing, comparing = MixHandlers(studio), CompareHandlers(studio)
-    recalling, explaining = HistoryHandlers(studio, mixing), ExplainHandlers(studio)
+    """Build the page and its endpoints for programs."""
+    handlers = _Handlers(studio)
     with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
         gr.HTML(_HEADER, apply_default_css=False)
-        # Both are empty until the page has opened.
+        # Both stay empty until the page has loaded: its address, and the tab to open.
         home, start = (gr.Textbox(visible=False) for _ in range(2))
-        with gr.Tabs(selected=studio.opens_on()) as tabs:
-            with gr.Tab("Images", id="text-to-image") as images_frame:
-                images = images_tab(
-                    painting, mixing, comparing, between, recalling, handlers, home
-                )
-            with gr.Tab("Text", id="language") as text_frame:
-                text = text_tab(handlers, rates, recalling, home)
-            with gr.Tab("Learn", id="learn"):
-                learn = learn_tab(learning, watching, handlers)
-            with gr.Tab("Library", id="library") as library_frame:
-                library = library_tab(shelving)
-            with gr.Tab("How it works", id="explain") as explain_frame:
-                looked_into = explain_tab(explaining)
-            with gr.Tab("Results", id="results"):
-                results_tab(studio.tables)
+        page = _tabs(handlers, studio)
         opened = demo.load(
-            recalling.open,
+            handlers.history.open,
             [home],
-            [start, home, *images.restored, *text.restored],
-            js=TELL_ADDRESS,
+            [start, home, *page.images.restored, *page.text.restored],
+            js=script("page_address"),
             **QUIET,
         )
-        opened.then(None, [start], [tabs], js=OPEN, **IN_PAGE)
-        # Only the tab that is looked at asks a model for work.
-        looked_at = ((images_frame, painting, images), (text_frame, handlers, text))
-        for frame, making, tab in looked_at:
-            menu = {"fn": making.library, "inputs": [tab.concept, home], "outputs": [tab.concept]}
-            frame.select(**menu, **QUIET)
-            opened.then(**menu, js=IF_CHOSEN.format(label=frame.label), **QUIET)
-            frame.select(None, [tab.query], None, js=SHOW_ADDRESS, **IN_PAGE)
-        library_frame.select(**library.look)
-        explain_frame.select(explaining.library, [looked_into], [looked_into], **QUIET)
-        for button, map_id in ((learn.try_it, learn.job), (library.use, library.chosen)):
-            into = [tabs, text.concept, images.concept]
-            used = button.click(shelving.use, [map_id], into, **QUIET)
-            used.then(None, js="() => scrollTo(0, 0)", **IN_PAGE)
-        gr.api(handlers.list_maps, api_name="list_maps", queue=False)
-        gr.api(painting.make_pictures, api_name="make_pictures", concurrency_id="model")
-        gr.api(handlers.continue_text, api_name="continue_text", concurrency_id="model")
-        gr.api(rates.rates, api_name="rates")
-        gr.api(learning.learn, api_name="learn", queue=False)
-        gr.api(watching.job, api_name="job", queue=False)
-        gr.api(watching.stop, api_name="stop_job", queue=False)
-        gr.api(watching.resume, api_name="resume_job", queue=False)
+        opened.then(None, [start], [page.tabs], js=script("open_tab"), **IN_PAGE)
+        for frame, events, tab in (
+            (page.frames.images, handlers.images, page.images),
+            (page.frames.text, handlers.text, page.text),
+        ):
+            query = add_history(handlers.history, tab, home)
+            _update_menu(frame, events, tab, home, opened)
+            frame.select(None, [query], None, js=script("show_address"), **IN_PAGE)
+        _open_maps(handlers.library, page)
+        page.frames.library.select(**page.library.refresh)
+        menu = [page.explained]
+        page.frames.explain.select(handlers.explain.library, menu, menu, **QUIET)
+        _endpoints(handlers)
     return demo
+
+
+def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
+    with gr.Tabs(selected=studio.opens_on()) as tabs:
+        with gr.Tab("Images", id="text-to-image") as images_frame:
+            images = images_tab(
+                ImagesHandlers(
+                    *(handlers.images, handlers.mix, handlers.overview),
+                    *(handlers.methods, handlers.blind, handlers.install),
+                )
+            )
+        with gr.Tab("Text", id="language") as text_frame:
+            text = text_tab(handlers.text, handlers.rates, handlers.install)
+        with gr.Tab("Learn", id="learn"):
+            learn = learn_tab(handlers.form, handlers.jobs, handlers.install)
+        with gr.Tab("Library", id="library") as library_frame:
+            library = library_tab(handlers.library)
+        with gr.Tab("How it works", id="explain") as explain_frame:
+            explained = explain_tab(handlers.explain)
+        with gr.Tab("Results", id="results"):
+            results_tab(studio.tables)
+    frames = _Frames(images_frame, text_frame, library_frame, explain_frame)
+    return _Page(tabs, frames, images, text, learn, library, explained)
+
+
+def _update_menu(
+    frame: gr.Tab,
+    handlers: SteeringHandlers,
+    tab: SteeringTab,
+    home: gr.Textbox,
+    opened: gr.events.Dependency,
+) -> None:
+    """Update the menu of maps when its tab is opened; only the open tab starts model work."""
+    update: dict[str, Any] = {
+        "fn": handlers.library,
+        "inputs": [tab.concept, home],
+        "outputs": [tab.concept],
+        **QUIET,
+    }
+    frame.select(**update)
+    opened.then(js=script("if_tab_chosen", label=frame.label), **update)
+
+
+def _open_maps(handlers: LibraryHandlers, page: _Page) -> None:
+    """Wire the buttons that open a map in the tab for its kind."""
+    outputs = [page.tabs, page.text.concept, page.images.concept]
+    for button, map_id in (
+        (page.learn.try_it, page.learn.job),
+        (page.library.use, page.library.chosen),
+    ):
+        opened = button.click(handlers.use, [map_id], outputs, **QUIET)
+        opened.then(None, js=script("to_top"), **IN_PAGE)
+
+
+def _endpoints(handlers: _Handlers) -> None:
+    """Offer typed endpoints to programs."""
+    gr.api(handlers.library.list_maps, api_name="list_maps", queue=False)
+    gr.api(handlers.images.make_pictures, api_name="make_pictures", concurrency_id="model")
+    gr.api(handlers.text.continue_text, api_name="continue_text", concurrency_id="model")
+    gr.api(handlers.rates.rates, api_name="rates")
+    gr.api(handlers.form.learn, api_name="learn", queue=False)
+    gr.api(handlers.jobs.job, api_name="job", queue=False)
+    gr.api(handlers.jobs.stop, api_name="stop_job", queue=False)
+    gr.api(handlers.jobs.resume, api_name="resume_job", queue=False)

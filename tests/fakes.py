@@ -176,3 +176,8 @@ def _letter_tokenizer():
 def ask_for_a_petabyte(*_, **__):
     """Torch's own refusal: more than any machine can give."""
     return torch.empty(1 << 50, dtype=torch.uint8)
+
+
+def hooks_of(network):
+    """The modules of a network that have a forward hook; torch has no public name for it."""
+    return [module for module in network.modules() if module._forward_hooks]

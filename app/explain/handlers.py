@@ -1,4 +1,4 @@
-"""What the How it works tab does: a map in, drawings of what it does at a strength out."""
+"""Event handlers of the How it works tab."""
 
 from __future__ import annotations
 
@@ -15,27 +15,34 @@ __all__ = ["ExplainHandlers"]
 
 
 class ExplainHandlers:
-    """The events of the How it works tab."""
+    """The event handlers of the How it works tab."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
 
     @user_errors
     def library(self, chosen: str | None) -> Any:
-        """The menu of all maps; the chosen one stays if it is still there."""
+        """Update the menu of all maps; the chosen map stays chosen if it still exists."""
         choices = [(f"{e.title} · {e.model}", e.id) for e in self._studio.maps()]
         ids = [map_id for _, map_id in choices]
         return gr.Dropdown(choices, value=chosen if chosen in ids else next(iter(ids), None))
 
     @user_errors
-    def draw(self, map_id: str | None, strength: float | None) -> tuple[Any, ...]:
-        """The most-moved coordinate and all modules of a map, at a strength.
+    def draw(self, map_id: str | None, strength: float | None) -> tuple[Any, Any]:
+        """Draw a map at a strength.
+
+        Args:
+            map_id: id of the map; None if there is none.
+            strength: λ, -1 to 1; None while a number is being typed.
 
         Returns:
-            Drawing of the coordinate, drawing of the modules.
+            The drawing of the coordinate that is moved most, and that of all modules.
         """
-        if not map_id or strength is None:  # none yet, or a number is being typed
+        if not map_id or strength is None:
             return gr.skip(), gr.skip()
-        lam = number("λ", strength, -1, 1)
-        maps = self._studio.steering(map_id)
-        return charts.transport(maps, lam), charts.modules(maps.at(lam), largest_of=maps)
+        strength = number("λ", strength, -1, 1)
+        maps = self._studio.steering(self._studio.entry(map_id))
+        return (
+            charts.transport(maps, strength),
+            charts.modules(maps.at(strength), largest_of=maps),
+        )

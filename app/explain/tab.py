@@ -1,4 +1,4 @@
-"""The How it works tab: three paragraphs, and a real map to look into."""
+"""The layout of the How it works tab: an explanation, and drawings of a map."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ __all__ = ["explain_tab"]
 
 _TEXT = """
 <article class="explain">
-<section><h2>1 · Two sets of sentences</h2>
-<p>About 32 <b>source</b> prompts and 32 <b>target</b> prompts that differ in one thing: with a
-robot and without, rude and civil, any subject and football. A frozen model reads both. Inside,
-each layer answers every prompt with numbers, its activations.</p></section>
+<section><h2>1 · Two sets of prompts</h2>
+<p>A map is learnt from about 32 <b>source</b> prompts and 32 <b>target</b> prompts that differ in
+one concept: scenes with a robot and without, rude and civil sentences, any subject and football.
+The model reads both sets. Every layer computes numbers from each prompt, its
+<b>activations</b>.</p></section>
 <section><h2>2 · One small map per layer</h2>
-<p>Behind each chosen layer stands a map <i>T(z)&nbsp;=&nbsp;ω&nbsp;z&nbsp;+&nbsp;b</i> for every
-number. All maps are learnt together: the steered source prompts end up with the same
-<b>distribution</b> of numbers as the target prompts, measured by the Wasserstein distance: sort
-both, compare the ranks. The model itself is never changed.</p></section>
+<p>After each chosen layer, a map <i>T(z)&nbsp;=&nbsp;ω&nbsp;z&nbsp;+&nbsp;b</i> is applied to
+every activation <i>z</i>. All maps are learnt together, so that the activations of the source
+prompts get the same <b>distribution</b> as those of the target prompts. The difference is measured
+by the Wasserstein distance: sort the values of both sides and compare them rank by rank. The model
+itself is not changed.</p></section>
 <section><h2>3 · A strength λ</h2>
-<p>At λ&nbsp;=&nbsp;0 no map acts: the untouched model, bit for bit. At 1 the full transport, in
-between a part of the way. Below 0 the inverse maps act, which lead the other way. It steers what a
-model makes; it does not edit a picture or a text that you have.</p></section>
+<p>At λ&nbsp;=&nbsp;0 the model is exactly the original. At λ&nbsp;=&nbsp;1 the maps are applied in
+full: a map from scenes with a robot to scenes without removes the robot, and a map to football
+makes texts about football. In between they are applied in part. Below 0 their inverses are
+applied, which steer the opposite way: more robots, or less football. Steering changes what a model
+generates; it does not edit a picture or a text that already exists.</p></section>
 </article>
 """
 
@@ -32,7 +36,7 @@ def explain_tab(handlers: ExplainHandlers) -> gr.Dropdown:
     """Declare the tab inside the current `gr.Tab`; returns the menu of maps."""
     gr.HTML(_TEXT, apply_default_css=False)
     with gr.Row(elem_classes="look-inside"):
-        map_id = gr.Dropdown([], label="Look into a map", min_width=260, scale=2)
+        map_id = gr.Dropdown([], label="Inspect a map", min_width=260, scale=2)
         strength = gr.Slider(
             -1,
             1,

@@ -1,12 +1,12 @@
-"""Nothing is lost: what a link, a saved picture or an earlier result brings back."""
+"""Restores settings from a link, a saved picture or an earlier result, and describes them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 from PIL.Image import Image
@@ -18,7 +18,6 @@ from lineas_core.pictures import read_recipe
 from ..events import user_errors
 from ..html.basics import safe
 from ..html.thumbnails import small_jpeg
-from ..images.mix_handlers import MixHandlers
 from ..studio.checks import prompt_text
 from ..studio.maps import MapEntry
 from ..studio.mix import MOST_FURTHER
@@ -30,135 +29,192 @@ from .snippets import snippets
 
 __all__ = ["HistoryHandlers"]
 
-_MOST = 12  # earlier results
-_SHOWN = {"text-to-image": 7 + 3 * MOST_FURTHER, "language": 8}  # values that `again` answers
+_MOST = 12  # earlier results that are kept
+
+
+class PictureSettings(NamedTuple):
+    """Updates that restore the Images tab.
+
+    Attributes:
+        concept: menu of maps, with the first map chosen.
+        strength: λ of the first map.
+        prompt: the prompt.
+        seed: seed of the starting noise.
+        kept: map and prompt that are restored together, so that the prompt stays.
+        further: pairs (id, λ) of the maps that are applied after the first one.
+        rows: the rows that show these pairs.
+    """
+
+    concept: Any = gr.skip()
+    strength: Any = gr.skip()
+    prompt: Any = gr.skip()
+    seed: Any = gr.skip()
+    kept: Any = gr.skip()
+    further: Any = gr.skip()
+    rows: Sequence[Any] = [gr.skip()] * (3 * MOST_FURTHER + 1)
+
+    @property
+    def updates(self) -> tuple[Any, ...]:
+        """One update for each component in `SteeringTab.restored`."""
+        return (*self[:-1], *self.rows)
+
+
+class TextSettings(NamedTuple):
+    """Updates that restore the Text tab; the first five are those of `PictureSettings`."""
+
+    concept: Any = gr.skip()
+    strength: Any = gr.skip()
+    prompt: Any = gr.skip()
+    seed: Any = gr.skip()
+    kept: Any = gr.skip()
+    length: Any = gr.skip()
+    temperature: Any = gr.skip()
+    chat: Any = gr.skip()
+
+    @property
+    def updates(self) -> tuple[Any, ...]:
+        """One update for each component in `SteeringTab.restored`."""
+        return tuple(self)
+
+
+class Start(NamedTuple):
+    """λ after a map was chosen, what is restored with it, and the initial λ of the map."""
+
+    strength: Any = gr.skip()
+    kept: Any = gr.skip()
+    began: Any = gr.skip()
 
 
 class HistoryHandlers:
-    """The events that bring settings back, and those that tell which there are.
+    """The event handlers that restore settings, and those that describe the current ones."""
 
-    Settings that come back are answered as values for the components of a tab. Of both tabs:
-    menu of maps, λ, prompt, seed, and (map, prompt), so that `choose` leaves this prompt alone.
-    Then of pictures: the further pairs of map and λ, and the rows that show them; of texts:
-    length, temperature, chat.
-    """
-
-    def __init__(self, studio: Studio, mixing: MixHandlers) -> None:
-        self._studio, self._mixing = studio, mixing
+    def __init__(self, studio: Studio, mix_rows: Callable[..., tuple[Any, ...]]) -> None:
+        """Restore settings; `mix_rows(first, rows)` returns the updates that show further maps."""
+        self._studio, self._mix_rows = studio, mix_rows
 
     @user_errors
     def open(self, address: str) -> tuple[Any, ...]:
-        """What the address of the page asks for; else, with a notice if it was broken, the usual.
+        """Restore the settings in the address of the page; the default is the initial page.
+
+        A broken link gives a warning and the initial page.
 
         Returns:
-            The tab to open, the address without what it asks for, then the settings of pictures
-            and of texts; those of the other tab stay.
+            The tab to open, the address without the settings, then the updates of the Images
+            tab and of the Text tab. Only the tab that is opened changes.
         """
         home, _, query = address.partition("#")[0].partition("?")
-        settings = self._linked(query)
+        settings, pictures, texts = self._linked(query), PictureSettings(), TextSettings()
         kind = self._entries(settings)[0].kind if settings else self._studio.opens_on()
-        stay = {each: (gr.skip(),) * count for each, count in _SHOWN.items()}
-        shown = {**stay, kind: self._shown(settings) if settings else self._usual(kind)}
-        return kind, _web(home), *shown["text-to-image"], *shown["language"]
+        restored = self._restored(settings) if settings else self._initial(kind)
+        if isinstance(restored, PictureSettings):
+            pictures = restored
+        else:
+            texts = restored
+        return kind, _page_address(home), *pictures.updates, *texts.updates
 
     @user_errors
     def from_picture(self, file: str, chosen: str | None) -> tuple[Any, ...]:
-        """The settings that a saved picture carries; an original keeps the map that is chosen."""
+        """Restore the settings in a saved picture.
+
+        Args:
+            file: a PNG file.
+            chosen: id of the chosen map; a picture of the original model keeps it.
+        """
         recipe = read_recipe(Path(file))
-        applied = recipe.maps[: MOST_FURTHER + 2] or [(None, 0.0)]  # one more is refused below
+        # One map more than allowed is enough for `Settings` to report it.
+        applied: list[Any] = [*recipe.maps[: MOST_FURTHER + 2]] or [(None, 0.0)]
         settings = Settings(
-            [self._named(title, recipe.model, chosen) for title, _ in applied],
-            # A strip was made at several strengths; it opens at its last picture.
-            [lam[-1] if isinstance(lam, list) and lam else lam for _, lam in applied],
+            [self._find(title, recipe.model, chosen) for title, _ in applied],
+            # A strip has a strength for each picture; its last picture is restored.
+            [each[-1] if isinstance(each, list) and each else each for _, each in applied],
             prompt_text(recipe.prompt),
             recipe.seed,
         )
-        return self._shown(settings)
+        return self._restored(settings).updates
 
     @user_errors
     def again(self, event: gr.EventData) -> tuple[Any, ...]:
-        """The settings of the earlier result that was clicked; it tells its own link."""
-        settings = Settings.of_link(str(event.query)[1:])
-        if not settings:
-            raise UserError("E_LINK", "this is no result", remedy="Choose another one.")
-        return self._shown(settings)
+        """Restore the earlier result that was clicked; the event has its query."""
+        return self._restored(_parsed(str(event.query))).updates
 
     @user_errors
-    def begin(self, map_id: str | None, restored: Sequence[str], at: float) -> tuple[Any, ...]:
-        """Where λ starts with the map that was just chosen.
+    def begin(self, map_id: str | None, restored: Sequence[str], at: float) -> Start:
+        """Set the initial strength after a map was chosen.
 
-        It goes to where the map's method starts. Between two that start at 1, as nearly all do,
-        it stays where somebody put it, and so does a λ that was `restored` with its map.
+        It is that of the map's method. λ stays if it was restored with the map, and between two
+        maps that start at 1, as nearly all do.
 
         Args:
-            map_id: the map.
-            restored: map and prompt that came together.
-            at: where the map before it started.
-
-        Returns:
-            λ, what is still restored, where this map starts.
+            map_id: id of the map.
+            restored: map and prompt that were restored together.
+            at: initial strength of the previous map.
         """
         if not map_id:
-            return (gr.skip(),) * 3
+            return Start()
         own = self._studio.entry(map_id).strength
         if map_id in restored[:1]:
-            return gr.skip(), gr.skip(), own
-        return gr.skip() if own == at == 1 else own, [], own
+            return Start(began=own)
+        return Start(gr.skip() if own == at == 1 else own, [], own)
 
     @user_errors
-    def tell(
+    def describe(
         self,
         home: str,
         strength: float | None,
         map_id: str | None,
         further: Sequence[Sequence],
         *others: Any,
-    ) -> tuple[Any, ...]:
-        """What is asked for now, as the end of an address and to copy.
+    ) -> tuple[Any, Any]:
+        """Describe the current settings as a link and as code to copy.
 
         Args:
             home: address of the page.
             strength: λ of the first map.
-            map_id: the first map.
-            further: pairs of map and λ.
-            others: prompt, seed; of a text also length, temperature, chat.
+            map_id: id of the first map.
+            further: pairs (id, λ) of the maps that are applied after it.
+            others: prompt and seed; for a text also length, temperature and chat.
+
+        Returns:
+            The query of the link, and the code as HTML.
         """
-        # Whoever makes the result says what is wrong with it.
-        with suppress(UserError):
-            ids, lams = [pair[0] for pair in further], [pair[1] for pair in further]
-            settings = Settings([map_id, *ids], [strength, *lams], *others)
+        with suppress(UserError):  # the handler that makes the result reports the error
+            maps: list[Any] = [map_id, *(each for each, _ in further)]
+            strengths: list[Any] = [strength, *(each for _, each in further)]
+            settings = Settings(maps, strengths, *others)
             prompt_text(settings.prompt)
             found = snippets(settings, self._entries(settings), home)
             return settings.query, history_html.copies(found)
         return gr.skip(), gr.skip()
 
     @user_errors
-    def keep(self, past: list[str], query: str) -> tuple[Any, ...]:
-        """Put what was just made before the earlier results.
+    def keep(self, past: list[str], query: str) -> tuple[Any, Any]:
+        """Prepend the new result to the earlier results.
 
-        What differs from one of them by the first λ alone takes its place, and nothing is drawn
-        anew without need: a tile must not slip away from under a click.
+        A result that differs from an earlier one only in the first strength replaces it. The
+        tiles are redrawn only if needed, so that they do not move under the pointer.
 
         Args:
-            past: ends of addresses, newest first.
-            query: that of what is asked for now; empty at first.
+            past: queries of the earlier results, newest first.
+            query: query of the new result; empty at first.
 
         Returns:
-            The results of this session, and what shows them.
+            The queries of all results, and the tiles as HTML.
         """
-        with suppress(UserError):  # the map is gone
+        with suppress(UserError):  # the map has been deleted
             if query and query not in past and self._is_made(query):
-                works = [_work(each) for each in past]
-                if _work(query) in works:
-                    past[works.index(_work(query))] = query
+                earlier = [_without_strength(each) for each in past]
+                new = _without_strength(query)
+                if new in earlier:
+                    past[earlier.index(new)] = query
                 else:
                     past = [query, *past][:_MOST]
                 return past, history_html.earlier([tile for q in past if (tile := self._tile(q))])
         return gr.skip(), gr.skip()
 
     def _linked(self, query: str) -> Settings | None:
+        """Parse a link and check its maps; return None, with a warning, if it is broken."""
         try:
-            settings = Settings.of_link(query)
+            settings = Settings.from_link(query)
             if settings:
                 self._entries(settings)
         except UserError as error:
@@ -166,66 +222,88 @@ class HistoryHandlers:
             return None
         return settings
 
-    def _usual(self, kind: Kind) -> tuple[Any, ...]:
-        return map_menu(self._studio, kind, None), *(gr.skip(),) * (_SHOWN[kind] - 1)
+    def _initial(self, kind: Kind) -> PictureSettings | TextSettings:
+        """Return the initial settings of a tab: a map that can run."""
+        menu = map_menu(self._studio, kind, None)
+        return PictureSettings(menu) if kind == "text-to-image" else TextSettings(menu)
 
-    def _shown(self, settings: Settings) -> tuple[Any, ...]:
+    def _restored(self, settings: Settings) -> PictureSettings | TextSettings:
+        """Return the updates that restore settings in the tab of their kind."""
         (first, *_), (strength, *_) = settings.maps, settings.strengths
         kind = self._entries(settings)[0].kind
-        prompt = settings.prompt or gr.skip()
-        both = (
-            map_menu(self._studio, kind, first),
-            strength,
-            prompt,
-            settings.seed,
-            [first, settings.prompt],
-        )
+        shared = {
+            "concept": map_menu(self._studio, kind, first),
+            "strength": strength,
+            "prompt": settings.prompt or gr.skip(),
+            "seed": settings.seed,
+            "kept": [first, settings.prompt],
+        }
         if kind == "language":
-            return *both, settings.length, settings.temperature, settings.chat
-        rows = [*zip(settings.maps, settings.strengths, strict=True)][1:]
-        return *both, rows, *self._mixing.shown(first, rows)
+            return TextSettings(
+                **shared,
+                length=settings.length,
+                temperature=settings.temperature,
+                chat=settings.chat,
+            )
+        further = [*zip(settings.maps, settings.strengths, strict=True)][1:]
+        return PictureSettings(**shared, further=further, rows=self._mix_rows(first, further))
 
     def _entries(self, settings: Settings) -> list[MapEntry]:
-        """The maps of these settings, which must be there and fit together."""
+        """Find the maps of these settings.
+
+        Raises:
+            UserError: a map does not exist, or they cannot be combined.
+        """
         entries = [self._studio.entry(map_id) for map_id in settings.maps]
         if len({entry.model for entry in entries}) > 1:
             remedy = "Choose maps that were learnt on one model."
-            raise UserError("E_MODEL", "only maps of one model act together", remedy=remedy)
+            raise UserError("E_MODEL", "only maps of one model can be combined", remedy=remedy)
         if len(entries) > 1 and entries[0].kind == "language":
             raise UserError("E_MAP", "a text takes one map", remedy="Choose one.")
         return entries
 
-    def _named(self, title: str | None, model: str, chosen: str | None) -> str:
-        """Id of the map for pictures with this title; without one, of any map of the model."""
-        ours = [e for e in self._studio.maps() if (e.kind, e.model) == ("text-to-image", model)]
-        fitting = [e.id for e in ours if title in (None, e.title)]
-        if not fitting:
-            made_for = MODELS[model].title if model in MODELS else f"{model:.60}"
-            which = f"the map “{title:.60}” for {made_for}" if title else f"a map for {made_for}"
-            what = f"{which}, which this picture needs, is not in the library"
+    def _find(self, title: str | None, model: str, chosen: str | None) -> str:
+        """Return the id of the map for pictures with this title.
+
+        Args:
+            title: title of the map; None accepts every map of the model.
+            model: model that it was learnt on.
+            chosen: id of the map to prefer among several.
+
+        Raises:
+            UserError: there is no such map.
+        """
+        entries = [e for e in self._studio.maps() if (e.kind, e.model) == ("text-to-image", model)]
+        ids = [e.id for e in entries if title in (None, e.title)]
+        if not ids:
+            model_title = MODELS[model].title if model in MODELS else f"{model:.60}"
+            which = f"the map “{title:.60}” for" if title else "a map for"
+            what = f"{which} {model_title}, which this picture needs, is not in the library"
             raise UserError("E_MAP", what, remedy="Learn or import it, then try again.")
-        return chosen if chosen in fitting else fitting[0]
+        return chosen if chosen in ids else ids[0]
 
     def _is_made(self, query: str) -> bool:
-        entries, image = self._look(Settings.of_link(query[1:]))
+        """Return whether there is a result: a cached picture, or a text of an installed model."""
+        entries, image = self._cached(_parsed(query))
         if entries[0].kind == "language":
             return self._studio.models.installed(entries[0].model)
         return image is not None
 
-    def _look(self, settings: Settings) -> tuple[list[MapEntry], Image | None]:
-        """The maps, and what was painted with them if it is still at hand."""
+    def _cached(self, settings: Settings) -> tuple[list[MapEntry], Image | None]:
+        """Return the maps of these settings, and their picture if it is cached."""
         entries = self._entries(settings)
         if entries[0].kind == "language":
             return entries, None
-        maps, lams = settings.maps, [settings.strengths]
-        found = self._studio.painted(maps, settings.prompt, lams, seed=settings.seed)
+        found = self._studio.pictures.painted(
+            entries, settings.prompt, [settings.strengths], seed=settings.seed
+        )
         return entries, found[0].image if found else None
 
     def _tile(self, query: str) -> history_html.Tile | None:
-        """An earlier result to look at; None where its map is gone."""
-        settings = Settings.of_link(query[1:])
+        """Return the tile of an earlier result, or None if its map has been deleted."""
+        settings = _parsed(query)
         try:
-            entries, image = self._look(settings)
+            entries, image = self._cached(settings)
         except UserError:
             return None
         titles = [entry.title for entry in entries]
@@ -234,12 +312,24 @@ class HistoryHandlers:
         return history_html.Tile(query, applied, settings.prompt, settings.seed, small)
 
 
-def _work(query: str) -> Settings:
-    """All but the λ of the first map, which the slider moves."""
-    settings = Settings.of_link(query[1:])
+def _parsed(query: str) -> Settings:
+    """Parse the query of an earlier result, with its `?`.
+
+    Raises:
+        UserError: it has no settings.
+    """
+    settings = Settings.from_link(query[1:])
+    if not settings:
+        raise UserError("E_LINK", "this is not a result", remedy="Choose another one.")
+    return settings
+
+
+def _without_strength(query: str) -> Settings:
+    """Return the settings of a query with λ of the first map, which the slider moves, at 0."""
+    settings = _parsed(query)
     return replace(settings, strengths=[0.0, *settings.strengths[1:]])
 
 
-def _web(home: str) -> str:
-    """The address of the page; what a stranger posts may be none."""
+def _page_address(home: str) -> str:
+    """Return the address of the page, or the default one if a request contains no address."""
     return home if home.startswith(("http://", "https://")) else "http://127.0.0.1:7860/"

@@ -1,4 +1,4 @@
-"""Earlier results and what can be copied, as HTML. Texts of others pass through `safe`."""
+"""Earlier results, and code to copy, as HTML. Untrusted texts pass through `safe`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..html.basics import hint, safe
 
 __all__ = ["Tile", "copies", "earlier"]
 
-_WORDS = 9  # of a prompt
+_WORDS = 9  # words of a prompt on a tile
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Tile:
     """An earlier result.
 
     Attributes:
-        query: the end of the address that leads back to it.
-        applied: title and λ of every map.
-        prompt: what was painted or continued.
-        seed: with which.
-        picture: a JPEG as base64; empty for a text, or where it is not at hand any more.
+        query: query of the link that restores it, with its `?`.
+        applied: title and λ of each map.
+        prompt: the prompt.
+        seed: the seed.
+        picture: a JPEG as base64; empty for a text, or if the picture is not cached any more.
     """
 
     query: str
@@ -34,16 +34,16 @@ class Tile:
 
 
 def earlier(tiles: Sequence[Tile]) -> str:
-    """Buttons side by side, each of which tells its link to whoever clicks it."""
+    """Format earlier results as buttons; a click sends `data-query`."""
     if not tiles:
-        return hint("Nothing was made yet.")
+        return hint("No results yet.")
     kind = "" if any(tile.picture for tile in tiles) else " texts"
     items = "".join(f"<li>{_tile(tile)}</li>" for tile in tiles)
     return f'<ul class="tiles{kind}">{items}</ul>'
 
 
 def copies(snippets: Mapping[str, str]) -> str:
-    """What can be copied, each under its heading, with a button."""
+    """Format texts to copy, each under its heading and with a button."""
     return "".join(
         f'<section class="copy"><header><h3>{safe(title)}</h3>'
         f'<button type="button" aria-label="Copy: {safe(title)}">Copy</button></header>'
@@ -55,7 +55,7 @@ def copies(snippets: Mapping[str, str]) -> str:
 def _tile(tile: Tile) -> str:
     words = tile.prompt.split()
     beginning = " ".join(words[:_WORDS]) + (" …" if len(words) > _WORDS else "")
-    applied = ", ".join(f"{title} {label_of(lam)}" for title, lam in tile.applied)
+    applied = ", ".join(f"{title} {label_of(strength)}" for title, strength in tile.applied)
     picture = f'<img src="data:image/jpeg;base64,{tile.picture}" alt="">' if tile.picture else ""
     return (
         f'<button type="button" data-query="{safe(tile.query)}">{picture}'

@@ -1,4 +1,4 @@
-"""A result as something to copy: its link, and how to make it again without the page."""
+"""A result as text to copy: its link, and code that reproduces it without the page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ with steer(model.network, maps{strength}):
     (text,) = model.generate([{prompt}], seeds=[{seed}], sampling=sampling{chat})
 print(text)
 """
-# An answer comes in two steps: the first one gives a number, the second one waits.
+# Gradio answers in two steps: the first request returns an event id, the second one waits.
 _CURL = """
 curl -s {address} \\
   -H 'Content-Type: application/json' -d {request} \\
@@ -47,12 +47,12 @@ _TO_FILE = r""" \
 
 
 def snippets(settings: Settings, entries: Sequence[MapEntry], home: str) -> Mapping[str, str]:
-    """Heading -> what to copy.
+    """Return the texts to copy by their headings.
 
     Args:
-        settings: what the result depends on, with a prompt.
+        settings: settings of the result, with a prompt.
         entries: its maps, all of one model.
-        home: address of the page, without what follows a `?`.
+        home: address of the page, without a query.
     """
     return {
         "Link": f"{home}{settings.query}",
@@ -64,14 +64,14 @@ def snippets(settings: Settings, entries: Sequence[MapEntry], home: str) -> Mapp
 
 def _python(settings: Settings, entries: Sequence[MapEntry]) -> str:
     loads = [f"load_maps({_place(entry)!r})" for entry in entries]
-    lams = [plain(lam) for lam in settings.strengths]
+    strengths = [plain(each) for each in settings.strengths]
     several = len(loads) > 1
     template = _TEXT if entries[0].kind == "language" else _PICTURE
     return template.strip().format(
         names=f"{'compose, ' if several else ''}load_maps, load_model, steer",
         model=repr(entries[0].model),
-        maps=f"compose([{', '.join(loads)}], [{', '.join(lams)}])" if several else loads[0],
-        strength="" if several else f", strength={lams[0]}",
+        maps=f"compose([{', '.join(loads)}], [{', '.join(strengths)}])" if several else loads[0],
+        strength="" if several else f", strength={strengths[0]}",
         prompt=repr(settings.prompt),
         seed=settings.seed,
         length=settings.length,
@@ -82,25 +82,25 @@ def _python(settings: Settings, entries: Sequence[MapEntry]) -> str:
 
 def _command(settings: Settings, entries: Sequence[MapEntry]) -> str:
     words = [*_COMMAND, "generate"]
-    for entry, lam in zip(entries, settings.strengths, strict=True):
-        words += ["--map", f"{_place(entry)}:{plain(lam)}"]
+    for entry, strength in zip(entries, settings.strengths, strict=True):
+        words += ["--map", f"{_place(entry)}:{plain(strength)}"]
     words += ["--seed", str(settings.seed)]
     if entries[0].kind == "language":
         words += ["--max-new-tokens", str(settings.length)]
         words += ["--temperature", str(settings.temperature)]
         words += ["--chat"] * settings.chat
-    return shlex.join([*words, "--", settings.prompt])  # the prompt may begin with a dash
+    return shlex.join([*words, "--", settings.prompt])  # the prompt may start with a dash
 
 
 def _curl(settings: Settings, entries: Sequence[MapEntry], home: str) -> str:
-    (first, *others), (lam, *lams) = settings.maps, settings.strengths
-    request = [first, settings.prompt, [lam], settings.seed]
+    (first, *others), (strength, *strengths) = settings.maps, settings.strengths
+    request = [first, settings.prompt, [strength], settings.seed]
     if entries[0].kind == "language":
         name, then = "continue_text", ""
         request += [settings.length, settings.temperature, settings.chat]
     else:
         name, then = "make_pictures", _TO_FILE
-        request += [[*zip(others, lams, strict=True)]]
+        request += [[*zip(others, strengths, strict=True)]]
     return _CURL.strip().format(
         address=shlex.quote(f"{home.rstrip('/')}/gradio_api/call/{name}"),
         request=shlex.quote(json.dumps({"data": request}, ensure_ascii=False)),
@@ -109,6 +109,6 @@ def _curl(settings: Settings, entries: Sequence[MapEntry], home: str) -> str:
 
 
 def _place(entry: MapEntry) -> str:
-    """What `load_maps` takes: the name of a ready-made map, the folder of another one."""
+    """Return the argument of `load_maps`: the name of a ready-made map, or a folder."""
     folder = entry.folder.resolve()
     return folder.name if folder.parent == ASSETS / "maps" else str(folder)

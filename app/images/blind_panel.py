@@ -1,4 +1,4 @@
-"""Below the pictures: the blind choice."""
+"""The panel of the blind comparison, below the pictures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from functools import partial
 import gradio as gr
 
 from ..events import MODEL, QUIET
-from .overview_handlers import SIDES, CompareHandlers
+from .blind_handlers import SIDES, BlindHandlers
 
 __all__ = ["blind_choice"]
 
 
-def blind_choice(handlers: CompareHandlers, concept: gr.Dropdown, further: gr.State) -> None:
-    """Declare the pair without labels, the answers and the tallies."""
+def blind_choice(handlers: BlindHandlers, concept: gr.Dropdown, further: gr.State) -> None:
+    """Declare the panel.
+
+    Args:
+        handlers: its event handlers.
+        concept: menu of the first map.
+        further: pairs (id, λ) of the maps that are applied after it.
+    """
     pair = gr.State(None)
     with gr.Accordion("Blind choice", open=False) as frame:
         draw = gr.Button("Show a pair", size="sm")
@@ -25,7 +31,7 @@ def blind_choice(handlers: CompareHandlers, concept: gr.Dropdown, further: gr.St
                 a, b = (gr.Button(side, variant="primary", min_width=80) for side in SIDES)
                 neither = gr.Button("Can’t tell", min_width=80)
         verdict = gr.HTML(apply_default_css=False)
-        tallies = gr.HTML(apply_default_css=False)
+        preferences = gr.HTML(apply_default_css=False)
     draw.click(
         handlers.draw,
         [concept, further],
@@ -35,9 +41,9 @@ def blind_choice(handlers: CompareHandlers, concept: gr.Dropdown, further: gr.St
     )
     for button, side in ((a, SIDES[0]), (b, SIDES[1]), (neither, "")):
         button.click(
-            partial(handlers.answer, side), [pair], [pair, answers, verdict, tallies], **QUIET
+            partial(handlers.answer, side), [pair], [pair, answers, verdict, preferences], **QUIET
         )
-    frame.expand(handlers.tallies, None, [tallies], **QUIET)
+    frame.expand(handlers.preferences, None, [preferences], **QUIET)
 
 
 def _side(side: str) -> gr.Image:

@@ -1,19 +1,27 @@
-"""A gallery of pictures to click on."""
+"""A gallery of one prompt painted with several maps, as pictures to click on."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gradio as gr
 
 from ..events import GALLERY
 
-# A queue of its own: whoever moves a slider meanwhile gets the model between two batches.
-_MANY = {
+__all__ = ["MANY", "gallery_of"]
+
+MANY: dict[str, Any] = {
     "show_progress": "hidden",
     "concurrency_id": "overview",
     "concurrency_limit": 1,
     "api_visibility": "private",
 }
+"""Arguments of an event that paints many pictures.
+
+It has a queue of its own, so that a move of the slider gets the model between two batches.
+"""
 
 
-def _gallery(label: str) -> gr.Gallery:
+def gallery_of(label: str) -> gr.Gallery:
+    """Declare the gallery; screen readers announce it by `label`."""
     return gr.Gallery(label=label, columns=6, elem_classes=["strip", "all"], **GALLERY)

@@ -1,78 +1,96 @@
-"""What the Images tab does: values in, values out, no layout."""
+"""Event handlers of the Images tab: values in, values out, no layout."""
 
 from __future__ import annotations
 
 import base64
-import secrets
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from lineas_core.pictures import label_of
 
-from ..events import LatestRequest, user_errors
+from ..events import user_errors
 from ..html import basics, charts
 from ..html import maps as map_html
 from ..studio.checks import check_count, prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.mix import Mix
 from ..studio.picture_cache import Painted
-from ..studio.settings import SEED
+from ..studio.settings import SEED, STRIP
 from ..studio.studio import Studio
-from ..widgets.map_menu import map_menu
+from ..widgets.steering import SteeringHandlers
+from ..widgets.strength_slider import strength_label
 from . import html as images_html
 
-__all__ = ["STRIP", "ImageHandlers", "warm_up"]
+__all__ = ["ImageHandlers", "warm_up"]
 
-STRIP = tuple(k / 4 for k in range(-4, 5))
-"""The strengths of the strip."""
 
 _EXAMPLES = 5
-_FIRST = 0  # the example to open with
-_CUT = "The prompt is longer than the model reads: its end is ignored."
+_FIRST = 0  # index of the initial example
+_TRUNCATED = "The prompt exceeds the model's context length and was truncated."
 _PAINTING = "Painting …"
 
 
-class ImageHandlers:
-    """The events of the Images tab, and its typed endpoint for programs."""
+class MapView(NamedTuple):
+    """The parts of the Images tab that depend on the chosen map."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-        self._wishes = LatestRequest()
+    summary: str = ""
+    facts: str = ""
+    prompt: Any = gr.skip()
+    examples: Any = gr.skip()
+    words: Any = gr.skip()
+    model: str = ""
+    strength: Any = gr.skip()
+
+
+class Canvas(NamedTuple):
+    """The pictures, the note on the prompt, and the key of the strip that is shown."""
+
+    original: Any = gr.skip()
+    steered: Any = gr.skip()
+    strip: Any = gr.skip()
+    note: Any = gr.skip()
+    shown: Any = gr.skip()
+
+
+class Measured(NamedTuple):
+    """The scores of the steered picture, the curve of the strip, and the key of that strip."""
+
+    scores: Any = gr.skip()
+    curve: Any = gr.skip()
+    measured: Any = gr.skip()
+
+
+class ImageHandlers(SteeringHandlers):
+    """The event handlers of the Images tab, and its typed endpoint for programs."""
+
+    kind = "text-to-image"
 
     @user_errors
-    def library(self, chosen: str | None, home: str) -> Any:
-        """The menu of the image maps there are now; nothing before the page is at `home`."""
-        return map_menu(self._studio, "text-to-image", chosen) if home else gr.skip()
+    def choose(self, map_id: str | None, prompt: str, restored: Sequence[str] = ()) -> MapView:
+        """Show a chosen map.
 
-    @user_errors
-    def choose(
-        self, map_id: str | None, prompt: str, restored: Sequence[str] = ()
-    ) -> tuple[Any, ...]:
-        """What depends on the map; a prompt that was `restored` with it stays.
-
-        Returns:
-            Summary, facts, prompt, examples, words that the model knows, model.
+        Args:
+            map_id: id of the map; None if there is no map.
+            prompt: the current prompt; an example is adapted to the map, other texts stay.
+            restored: map and prompt that were restored together; then the prompt stays.
         """
         if not map_id:
             none = basics.hint("There is no map for pictures yet. Learn one in the Learn tab.")
-            return none, "", gr.skip(), gr.skip(), gr.skip(), ""
+            return MapView(summary=none)
         entry = self._studio.entry(map_id)
         scenes = self._studio.prompts.scenes()[:_EXAMPLES]
-        return (
-            map_html.summary(entry),
-            map_html.about(entry, self._studio.steering(map_id)),
-            self._in_place_of(prompt, entry, restored) or gr.skip(),
-            gr.update(samples=[[entry.within(s)] for s in scenes], sample_labels=scenes),
-            map_html.vocabulary(self._studio.models.words(entry.model)),
-            entry.model,
+        return MapView(
+            summary=map_html.summary(entry),
+            facts=map_html.about(entry, self._studio.steering(entry)),
+            prompt=self._adapted_example(prompt, entry, restored) or gr.skip(),
+            examples=gr.update(samples=[[entry.within(s)] for s in scenes], sample_labels=scenes),
+            words=map_html.vocabulary(self._studio.models.words(entry.model)),
+            model=entry.model,
+            strength=gr.update(label=strength_label(entry)),
         )
-
-    def wish(self, request: gr.Request) -> int:
-        """Count a new wish of this session; what is left to do for older ones is dropped."""
-        return self._wishes.count(request)
 
     @user_errors
     def generate(
@@ -84,40 +102,36 @@ class ImageHandlers:
         prompt: str,
         seed: int | None,
         request: gr.Request,
-    ) -> Iterator[tuple[Any, ...]]:
-        """Paint the original, the steered picture, and the strip where it is not `shown` yet.
+    ) -> Iterator[Canvas]:
+        """Paint the original and the steered picture, then the strip.
+
+        Args:
+            shown: key of the strip that is shown; that strip is not painted again.
+            strength: λ of the first map, -1 to 1; None while the user types.
+            map_id: id of the first map.
+            further: pairs (id, λ) of the maps that are applied after it.
+            prompt: the prompt.
+            seed: seed of the starting noise; None while the user types.
+            request: identifies the browser session; a newer request ends this one.
 
         Yields:
-            Original, steered picture, strip, a note below them, what strip is shown now.
+            What is painted so far.
         """
-        if not map_id or None in (strength, seed):  # None: somebody is typing in a number box
+        if not map_id or strength is None or seed is None:
             return
-        wish, entry = self._wishes.newest(request), self._studio.entry(map_id)
+        latest, mix = self.requests.latest(request), self._studio.mix(map_id, further)
+        entry = mix.entries[0]
         if not self._studio.models.installed(entry.model):
-            return  # the panel above says what to do
-        mix, text, seed = Mix.of(map_id, further), prompt_text(prompt), seed_of(seed)
-        asked, pair = (mix.maps, text), [mix.original, mix.at(strength)]
-        strip_of = _key(mix, text, seed)
-        if shown != strip_of and not self._studio.painted(*asked, pair, seed=seed):
-            yield *(gr.skip(),) * 3, self._note(entry, prompt, [], _PAINTING), gr.skip()
+            return  # the install panel is shown
+        text, seed, strengths = prompt_text(prompt), seed_of(seed), mix.at(strength)
         try:
-            pictures = self._studio.paint(*asked, pair, seed=seed)
-        except Exception:  # nothing is being painted any more
-            yield *(gr.skip(),) * 3, self._note(entry, prompt, []), gr.skip()
+            for canvas in self._canvases(shown, mix, strengths, text, seed):
+                if self.requests.outdated(latest, request):
+                    return
+                yield canvas
+        except Exception:
+            yield Canvas(note=self._note(entry, text))  # nothing is being painted any more
             raise
-        if self._wishes.overtaken(wish, request):
-            return
-        note, images = self._note(entry, prompt, pictures), [p.image for p in pictures]
-        if shown == strip_of:
-            yield *images, gr.skip(), note, shown
-            return
-        strengths = [mix.at(lam) for lam in STRIP]
-        if not self._studio.painted(*asked, strengths, seed=seed):  # no strip of another prompt
-            yield *images, [], self._note(entry, prompt, pictures, _PAINTING), ""
-        strip = self._studio.paint(*asked, strengths, seed=seed)
-        if not self._wishes.overtaken(wish, request):
-            labels = [label_of(lam) if lam or not mix.fixed else "0" for lam in STRIP]
-            yield *images, [*zip([p.image for p in strip], labels, strict=True)], note, strip_of
 
     @user_errors
     def measure(
@@ -128,37 +142,34 @@ class ImageHandlers:
         further: list[tuple[str, float]],
         prompt: str,
         seed: int | None,
-    ) -> tuple[Any, ...]:
-        """Figures of what was painted: the picture's, and the strip's where they are not there.
+    ) -> Measured:
+        """Score the painted pictures.
 
-        Returns:
-            Figures below the picture, curve below the strip, what strip is measured now.
+        Args:
+            measured: key of the strip whose curve is shown; that strip is not scored again.
+            strength: λ of the first map, -1 to 1; None while the user types.
+            map_id: id of the first map.
+            further: pairs (id, λ) of the maps that are applied after it.
+            prompt: the prompt.
+            seed: seed of the starting noise; None while the user types.
         """
-        if not map_id or None in (strength, seed):
-            return (gr.skip(),) * 3
-        mix, text, seed = Mix.of(map_id, further), prompt_text(prompt), seed_of(seed)
-        figures_of = partial(self._studio.scores, mix.maps, text, seed=seed)
-        found = figures_of([mix.at(strength)])
-        if found is None:  # a newer wish came first
-            return (gr.skip(),) * 3
-        now = images_html.scores({name: values[0] for name, values in found.items()})
-        strip_of = _key(mix, text, seed)
-        strip = figures_of([mix.at(lam) for lam in STRIP]) if measured != strip_of else None
+        if not map_id or strength is None or seed is None:
+            return Measured()
+        mix, text, seed = self._studio.mix(map_id, further), prompt_text(prompt), seed_of(seed)
+        score = partial(self._studio.pictures.scores, mix.entries, text, seed=seed)
+        found = score([mix.at(strength)])
+        if found is None:  # not painted, because a newer request came first
+            return Measured()
+        scores = images_html.scores({name: values[0] for name, values in found.items()})
+        key = _strip_key(mix, text, seed)
+        strip = score([mix.at(each) for each in STRIP]) if measured != key else None
         if strip is None:
-            return now, gr.skip(), gr.skip()
-        return now, charts.scores(STRIP, strip), strip_of
+            return Measured(scores)
+        return Measured(scores, charts.scores(STRIP, strip), key)
 
     def strength_at(self, event: gr.SelectData) -> float:
-        """The strength of the picture of the strip that was clicked."""
+        """Return the strength of the picture that was clicked in the strip."""
         return STRIP[event.index]
-
-    def pick(self, example: list[str]) -> str:
-        """The prompt of an example that was clicked."""
-        return example[0]
-
-    def another_seed(self) -> int:
-        """A seed drawn at random."""
-        return secrets.randbelow(1_000_000)
 
     @user_errors
     def make_pictures(
@@ -172,55 +183,84 @@ class ImageHandlers:
         """Paint a prompt at several strengths with one seed.
 
         Args:
-            map_id: an id that `list_maps` gives, of the kind text-to-image.
-            prompt: what to paint, at most 2,000 characters.
+            map_id: id of a map of the kind text-to-image, as listed by `list_maps`.
+            prompt: description of the picture, at most 2,000 characters.
             strengths: one to nine numbers from -1 (inverse) through 0 (original) to 1 (full).
             seed: the same seed gives the same pictures.
-            further: up to two pairs [map_id, strength] of maps that act after the first one, in
-                their order, each at the same strength in every picture.
+            further: up to two pairs [map_id, strength] of maps that are applied after the first
+                one in this order, each at the same strength in every picture.
 
         Returns:
-            For each strength: strength, png (the file, base64; its recipe is inside).
+            For each strength: strength, png (the file as base64, with its settings in the
+            metadata).
         """
         check_count(strengths)
-        mix = Mix.of(map_id, further or ())
-        rows = [mix.at(lam) for lam in strengths]
-        made = self._studio.paint(mix.maps, prompt_text(prompt), rows, seed=seed_of(seed))
+        mix, text = self._studio.mix(map_id, further or ()), prompt_text(prompt)
+        rows = [mix.at(strength) for strength in strengths]
+        pictures = self._studio.pictures.paint(mix.entries, text, rows, seed=seed_of(seed))
         return [
-            {"strength": lam, "png": base64.b64encode(picture.png()).decode()}
-            for lam, picture in zip(strengths, made, strict=True)
+            {"strength": strength, "png": base64.b64encode(picture.png()).decode()}
+            for strength, picture in zip(strengths, pictures, strict=True)
         ]
 
-    def _in_place_of(self, prompt: str, entry: MapEntry, restored: Sequence[str]) -> str:
-        """The scene of an example with this map's concept in it; empty for a user's own text."""
+    def _adapted_example(self, prompt: str, entry: MapEntry, restored: Sequence[str]) -> str:
+        """Return the example that `prompt` is, with the concept of this map in it.
+
+        The first example replaces an empty prompt. The result is empty for any other text, and
+        for a prompt that was restored with its map.
+        """
         if [entry.id, prompt] == [*restored]:
             return ""
         scenes = self._studio.prompts.scenes()
         if not (prompt or "").strip():
             return entry.within(scenes[_FIRST])
-        ours = [e for e in self._studio.maps() if e.kind == entry.kind]
-        found = (s for s in scenes for e in ours if prompt in (s, e.within(s)))
+        entries = [each for each in self._studio.maps() if each.kind == entry.kind]
+        found = (s for s in scenes for each in entries if prompt in (s, each.within(s)))
         return next((entry.within(scene) for scene in found), "")
 
+    def _canvases(
+        self, shown: str, mix: Mix, strengths: Sequence[float], prompt: str, seed: int
+    ) -> Iterator[Canvas]:
+        """Paint the pair, then the strip unless it is `shown`; yield after each step."""
+        paint = partial(self._studio.pictures.paint, mix.entries, prompt, seed=seed)
+        painted = partial(self._studio.pictures.painted, mix.entries, prompt, seed=seed)
+        note = partial(self._note, mix.entries[0], prompt)
+        key, pair = _strip_key(mix, prompt, seed), [mix.original, strengths]
+        if shown != key and painted(pair) is None:
+            yield Canvas(note=note(doing=_PAINTING))
+        pictures = paint(pair)
+        original, steered = (picture.image for picture in pictures)
+        if shown == key:
+            yield Canvas(original, steered, note=note(pictures), shown=key)
+            return
+        rows = [mix.at(each) for each in STRIP]
+        if painted(rows) is None:  # meanwhile remove the strip of the previous prompt
+            yield Canvas(original, steered, [], note(pictures, _PAINTING), "")
+        images = [picture.image for picture in paint(rows)]
+        labels = [label_of(each) if each or not mix.fixed else "0" for each in STRIP]
+        strip = [*zip(images, labels, strict=True)]
+        yield Canvas(original, steered, strip, note(pictures), key)
+
     def _note(
-        self, entry: MapEntry, prompt: str, pictures: Sequence[Painted], doing: str = ""
+        self, entry: MapEntry, prompt: str, pictures: Sequence[Painted] = (), doing: str = ""
     ) -> str:
+        """Describe the progress and the problems of a prompt."""
         sentences = [doing] if doing else []
         if any(picture.truncated for picture in pictures):
-            sentences.append(_CUT)
+            sentences.append(_TRUNCATED)
         sentences += map_html.not_learnt(self._studio.models.unknown_words(entry.model, prompt))
         return basics.hint(" ".join(sentences))
 
 
 def warm_up(studio: Studio) -> None:
-    """Paint what the page opens with, so that the first visitor finds it painted."""
+    """Paint the initial pictures of the page, so that the first visitor does not wait."""
     if studio.opens_on() == "text-to-image":
-        ours = [e for e in studio.maps() if e.kind == "text-to-image"]
-        able = [e for e in ours if studio.models.installed(e.model)]
-        prompt = able[0].within(studio.prompts.scenes()[_FIRST])
-        studio.paint([able[0].id], prompt, [[lam] for lam in STRIP], seed=SEED)
+        entries = [entry for entry in studio.maps() if entry.kind == "text-to-image"]
+        ready = [entry for entry in entries if studio.models.installed(entry.model)]
+        prompt = ready[0].within(studio.prompts.scenes()[_FIRST])
+        studio.pictures.paint([ready[0]], prompt, [[each] for each in STRIP], seed=SEED)
 
 
-def _key(mix: Mix, prompt: str, seed: int) -> str:
-    """What a strip depends on."""
-    return repr((mix.maps, mix.fixed, prompt, seed))
+def _strip_key(mix: Mix, prompt: str, seed: int) -> str:
+    """Return a text that changes with everything that a strip depends on."""
+    return repr((mix.ids, mix.fixed, prompt, seed))

@@ -1,4 +1,4 @@
-"""Figures of pictures and of people's choices, as HTML. Texts of others pass through `safe`."""
+"""Scores of pictures and votes of users as HTML. Untrusted texts pass through `safe`."""
 
 from __future__ import annotations
 
@@ -6,25 +6,42 @@ from collections.abc import Mapping, Sequence
 
 from ..html.basics import hint, safe
 from ..studio.maps import MapEntry
-from ..studio.votes import Tally
+from ..studio.votes import Preference
 
-__all__ = ["question", "scores", "tallies", "verdict"]
+__all__ = ["preferences", "question", "scores", "verdict"]
 
-_LIKENESS = "ImgScore"
-_TELLS = {_LIKENESS: "How alike the original and this picture are; 1 is the same"}
-_SEEN = "How surely a small network, which never steers, sees this concept"
+_IMG_SCORE = "ImgScore"
+_SIMILARITY = (
+    "ImgScore: similarity of this picture to the original, as the cosine of the features of a "
+    "separate network. 1 is identical."
+)
+_PROBABILITY = (
+    "ConceptScore: probability that this picture shows the concept, according to a separate "
+    "classifier that is not steered. 0 to 1."
+)
 
 
 def scores(values: Mapping[str, float]) -> str:
-    """Figures of one picture: likeness to the original, and how surely each concept is seen."""
-    return "".join(
-        f'<span title="{_TELLS.get(name, _SEEN)}">{safe(name)} <b>{value:.2f}</b></span>'
+    """Format the scores of one picture, with a line that explains them.
+
+    Args:
+        values: `ImgScore` (-1 to 1), and under the title of each map its ConceptScore (0 to 1).
+    """
+    if not values:
+        return ""
+    items = "".join(
+        f'<span title="{_SIMILARITY if name == _IMG_SCORE else _PROBABILITY}">'
+        f"{safe(name)} <b>{value:.2f}</b></span>"
         for name, value in values.items()
-    ).join(('<p class="scores">', "</p>"))
+    )
+    lines = ["ImgScore: similarity to the original"] if _IMG_SCORE in values else []
+    if values.keys() - {_IMG_SCORE}:
+        lines.append("Concept: its probability according to a classifier (ConceptScore)")
+    return f'<p class="scores">{items}<small>{" · ".join(lines)}</small></p>'
 
 
 def question(prompt: str, entries: Sequence[MapEntry]) -> str:
-    """What is asked about two pictures, in the manner of the paper's user study (section 4.4)."""
+    """Format the question about two pictures, as in the user study of LinEAS (section 4.4)."""
     aims = " ".join(
         f"<b>{safe(entry.title)}</b> {safe(entry.metadata.get('description', ''))}"
         for entry in entries
@@ -37,41 +54,42 @@ def question(prompt: str, entries: Sequence[MapEntry]) -> str:
 
 
 def verdict(steered: str, maps: Sequence[tuple[str, float]]) -> str:
-    """Which of the two pictures was which."""
-    lams = ", ".join(f"{lam:+g}" for _, lam in maps)
+    """Report which picture was steered.
+
+    Args:
+        steered: label of the steered picture, A or B.
+        maps: pairs (id, λ).
+    """
+    strengths = ", ".join(f"{strength:+g}" for _, strength in maps)
     original = "B" if steered == "A" else "A"
-    return hint(f"{steered} was steered (λ = {lams}), {original} was the original.")
+    return hint(f"{steered} was steered (λ = {strengths}), {original} was the original.")
 
 
-def tallies(found: Sequence[Tally]) -> str:
-    """The choices about each map, with the share of the steered picture and its interval."""
+def preferences(found: Sequence[Preference]) -> str:
+    """Format the votes about each map as a table, with the share of the steered picture."""
     if not found:
-        return hint("No choice has been made yet.")
-    rows = "".join(map(_tally, found))
+        return hint("No vote yet.")
     heads = "".join(
-        f'<th scope="col">{head}</th>' for head in ("concept", "choices", "steered preferred", "")
+        f'<th scope="col">{head}</th>' for head in ("concept", "votes", "steered preferred", "")
     )
     return (
-        f'<table class="sweep tallies"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-        + hint("Share with 95 % interval (Wilson); those who cannot tell are left out of it.")
-    )
+        f'<table class="sweep preferences"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(map(_row, found))}</tbody></table>"
+    ) + hint("Share of decided votes with its 95 % Wilson interval; undecided votes do not count.")
 
 
-def _tally(tally: Tally) -> str:
-    low, high = tally.interval
-    share, bounds = "–", ""
-    if tally.decided:
-        share, bounds = f"{tally.share:.0%}", f"{low:.0%} to {high:.0%}"
-    drawn = (
-        f'<i class="interval" style="--low: {low:.3f}; --high: {high:.3f}; '
-        f'--share: {tally.share:.3f}"></i>'
-        if tally.decided
-        else ""
-    )
-    undecided = f", {tally.undecided} can’t tell" if tally.undecided else ""
+def _row(preference: Preference) -> str:
+    share, interval = "–", ""
+    if preference.decided:
+        low, high = preference.interval
+        share = f"<b>{preference.share:.0%}</b> {low:.0%} to {high:.0%}"
+        interval = (
+            f'<i class="interval" style="--low: {low:.3f}; --high: {high:.3f}; '
+            f'--share: {preference.share:.3f}"></i>'
+        )
+    undecided = f", {preference.undecided} undecided" if preference.undecided else ""
     return (
-        f'<tr><th scope="row">{safe(tally.title)}</th>'
-        f'<td data-label="choices">{tally.decided}{undecided}</td>'
-        f'<td data-label="steered preferred"><b>{share}</b> {bounds}</td><td>{drawn}</td></tr>'
+        f'<tr><th scope="row">{safe(preference.title)}</th>'
+        f'<td data-label="votes">{preference.decided}{undecided}</td>'
+        f'<td data-label="steered preferred">{share}</td><td>{interval}</td></tr>'
     )

@@ -1,32 +1,26 @@
-"""Below the pictures: all concepts and all methods on one prompt, and the blind choice."""
+"""The panel that compares all methods on one prompt, below the pictures."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 from ..events import QUIET
-from .gallery import _MANY, _gallery
-from .methods_handlers import MethodHandlers
+from .controls import Controls
+from .gallery import MANY, gallery_of
+from .methods_handlers import MethodsHandlers
 
 __all__ = ["methods"]
 
 
-_SECONDS = 1.5  # between two looks at what is being learnt
+_POLLING = 1.5  # seconds between two looks at the running jobs
 
 
-def methods(
-    handlers: MethodHandlers,
-    concept: gr.Dropdown,
-    strength: gr.Slider,
-    prompt: gr.Textbox,
-    seed: gr.Number,
-    kept: gr.State,
-) -> None:
-    """Declare the gallery of all methods; the other arguments are the tab's own."""
+def methods(handlers: MethodsHandlers, controls: Controls) -> None:
+    """Declare the panel; a click on a picture sets the controls of the tab."""
     painted, learnt = gr.State({}), gr.State("")
-    timer = gr.Timer(_SECONDS, active=False)
+    timer = gr.Timer(_POLLING, active=False)
     with gr.Accordion("Compare methods", open=False) as frame:
-        standing = gr.HTML(apply_default_css=False)
+        state = gr.HTML(apply_default_css=False)
         with gr.Row(elem_classes="ask-for"):
             start = gr.Button(
                 "Paint them side by side", size="sm", scale=0, min_width=190, visible=False
@@ -34,19 +28,19 @@ def methods(
             others = gr.Button(
                 "Learn the others", size="sm", scale=0, min_width=160, visible=False
             )
-        told = gr.HTML(apply_default_css=False)
-        gallery = _gallery("Every method on this prompt; click one")
-    look = {"inputs": [concept, painted], **QUIET}
-    seen = [standing, start, others, timer, gallery, told]
-    frame.expand(handlers.look, outputs=seen, **look)
-    concept.change(handlers.choose, outputs=seen, **look)
-    others.click(handlers.learn_others, outputs=seen, **look)
-    timer.tick(handlers.wait, outputs=[*seen, learnt], **look)
+        description = gr.HTML(apply_default_css=False)
+        gallery = gallery_of("Every method on this prompt; click one")
+    event = {"inputs": [controls.concept, painted], **QUIET}
+    view = [state, start, others, timer, gallery, description, learnt]
+    frame.expand(handlers.refresh, outputs=view, **event)
+    controls.concept.change(handlers.choose, outputs=view, **event)
+    others.click(handlers.learn_others, outputs=view, **event)
+    timer.tick(handlers.wait, outputs=view, **event)
     gr.on(
         [start.click, learnt.change],
         handlers.paint,
-        [concept, prompt, seed, strength],
-        [gallery, told, painted],
-        **_MANY,
+        [controls.concept, controls.prompt, controls.seed, controls.strength],
+        [gallery, description, painted],
+        **MANY,
     )
-    gallery.select(handlers.take, [painted], [concept, strength, prompt, seed, kept], **QUIET)
+    gallery.select(handlers.take, [painted], [*controls], **QUIET)

@@ -1,7 +1,7 @@
-"""The rows of further concepts: what opens, closes and moves them.
+"""Event handlers of the rows of further concepts.
 
-A row is a map and its λ; one without a map is closed. Every event here takes all rows as they
-stand and answers all of them.
+A row is a map and its strength λ; a row without a map is closed. Handlers take the maps and
+strengths of all rows in turn as `values`, and return updates for all rows.
 """
 
 from __future__ import annotations
@@ -16,86 +16,87 @@ from ..studio.mix import MOST_FURTHER
 from ..studio.studio import Studio
 from ..widgets.map_menu import map_menu
 
-__all__ = ["MixHandlers"]
+__all__ = ["NEW_STRENGTH", "MixHandlers"]
 
-_STRENGTH = 0.5  # of a concept that was just added: two at full strength are often too much
+NEW_STRENGTH = 0.5
+"""Strength of a concept that is added: two concepts at full strength are often too much."""
 
 Row = tuple[str, float | None]
 
+RowUpdates = tuple[Any, ...]
+"""Updates of the frame, the map and λ of every row, then of the button that adds a row."""
+
 
 class MixHandlers:
-    """The events of the rows below the first concept."""
+    """The event handlers of the rows below the first concept.
+
+    In every handler `first` is the id of the first map.
+    """
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
 
     @user_errors
-    def add(self, first: str | None, *values: Any) -> tuple[Any, ...]:
-        """Open a row, with a concept that is not in use yet.
-
-        Returns:
-            For every row: frame, map, λ; then the button that adds one.
-        """
+    def add(self, first: str | None, *values: Any) -> RowUpdates:
+        """Open a row with a concept that is not in use yet."""
         rows = _open(values)
-        ids = [map_id for _, map_id in self._fitting(first)]
+        ids = [map_id for _, map_id in self._choices(first)]
         used = [first, *(map_id for map_id, _ in rows)]
         free = [map_id for map_id in ids if map_id not in used] or ids
-        return self.shown(first, [*rows, *((map_id, _STRENGTH) for map_id in free[:1])])
+        return self.show(first, [*rows, *((map_id, NEW_STRENGTH) for map_id in free[:1])])
 
     @user_errors
-    def fit(self, first: str | None, *values: Any) -> tuple[Any, ...]:
-        """Close the rows whose map is for another model than the first concept's; as `add`."""
-        ids = [map_id for _, map_id in self._fitting(first)]
-        return self.shown(first, [row for row in _open(values) if row[0] in ids])
+    def close_unsuitable(self, first: str | None, *values: Any) -> RowUpdates:
+        """Close the rows whose map belongs to another model than the first map."""
+        ids = [map_id for _, map_id in self._choices(first)]
+        return self.show(first, [row for row in _open(values) if row[0] in ids])
 
     @user_errors
-    def remove(self, place: int, first: str | None, *values: Any) -> tuple[Any, ...]:
-        """Close the row at a place, from 0; as `add`."""
+    def remove(self, place: int, first: str | None, *values: Any) -> RowUpdates:
+        """Close the row at index `place`."""
         rows = _open(values)
-        return self.shown(first, rows[:place] + rows[place + 1 :])
+        return self.show(first, rows[:place] + rows[place + 1 :])
 
     @user_errors
     def move_up(
         self, place: int, first: str | None, strength: float | None, *values: Any
     ) -> tuple[Any, ...]:
-        """Let the row at a place, from 0, act before the one above it.
+        """Apply the map of the row at index `place` before the one above it.
 
         Returns:
-            Menu of the first concept, its λ, that it comes with this λ, then as `add`.
+            Menu of the first concept, its λ, map and prompt that are restored together, then as
+            in the other handlers.
         """
         rows: list[Any] = [(first, strength), *_open(values)]
         if place + 1 < len(rows):
             rows[place], rows[place + 1] = rows[place + 1], rows[place]
         (first, strength), *further = rows
         menu = map_menu(self._studio, "text-to-image", first)
-        return menu, strength, [first, ""], *self.shown(first, further)
+        return menu, strength, [first, ""], *self.show(first, further)
 
     def gather(self, *values: Any) -> Any:
-        """The pairs of map and λ of the open rows; nothing while a number is being typed."""
+        """Return the pairs (id, λ) of the open rows; skip while the user types a number."""
         rows = _open(values)
-        return gr.skip() if None in [lam for _, lam in rows] else rows
+        return gr.skip() if None in [strength for _, strength in rows] else rows
 
-    def shown(self, first: str | None, rows: Sequence[Row]) -> tuple[Any, ...]:
-        """These rows, open; as `add`."""
-        choices, answers = self._fitting(first), []
+    def show(self, first: str | None, rows: Sequence[Row]) -> RowUpdates:
+        """Open these rows and close all others."""
+        choices, updates = self._choices(first), []
         for place in range(MOST_FURTHER):
             is_open = place < len(rows)
-            map_id, lam = rows[place] if is_open else (None, _STRENGTH)
-            answers += [
-                gr.Column(visible=is_open),
-                gr.Dropdown(choices=choices, value=map_id),
-                lam,
-            ]
-        return *answers, gr.Button(visible=len(choices) > 1 and len(rows) < MOST_FURTHER)
+            map_id, strength = rows[place] if is_open else (None, NEW_STRENGTH)
+            menu = gr.Dropdown(choices=choices, value=map_id)
+            updates += [gr.Column(visible=is_open), menu, strength]
+        return *updates, gr.Button(visible=len(choices) > 1 and len(rows) < MOST_FURTHER)
 
-    def _fitting(self, first: str | None) -> list[tuple[str, str]]:
-        """What the menus offer: the maps of the first one's model."""
-        found = [e for e in self._studio.maps() if e.kind == "text-to-image"]
-        models = {e.model for e in found if e.id == first}
-        return [(e.title, e.id) for e in found if e.model in models]
+    def _choices(self, first: str | None) -> list[tuple[str, str]]:
+        """Return title and id of the maps that were learnt on the model of the first one."""
+        entries = [e for e in self._studio.maps() if e.kind == "text-to-image"]
+        models = {e.model for e in entries if e.id == first}
+        return [(e.title, e.id) for e in entries if e.model in models]
 
 
-def _open(values: tuple[Any, ...]) -> list[Row]:
-    """The open rows, of all maps and strengths in turn."""
+def _open(values: Sequence[Any]) -> list[Row]:
+    """Return the open rows, given the maps and strengths of all rows in turn."""
     pairs = zip(values[::2], values[1::2], strict=True)
-    return [(map_id, lam) for map_id, lam in pairs if map_id]
+    return [(map_id, strength) for map_id, strength in pairs if map_id]

@@ -3,84 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import gradio as gr
 
 from ..events import QUIET
 from ..studio.mix import MOST_FURTHER
-from .mix_handlers import MixHandlers
+from .controls import Controls
+from .mix_handlers import NEW_STRENGTH, MixHandlers
 
 __all__ = ["MixRows", "mix"]
 
 
-@dataclass(frozen=True)
-class MixRows:
-    """What other parts of the tab wire.
+class MixRows(NamedTuple):
+    """The rows, for other parts of the tab.
 
     Attributes:
-        further: the pairs of map and λ that act after the first one.
-        answers: what the events of `MixHandlers` answer.
+        further: pairs (id, λ) of the maps that are applied after the first one.
+        updated: components that the handlers of `MixHandlers` update, see `RowUpdates`.
     """
 
     further: gr.State
-    answers: Sequence[gr.blocks.Block]
+    updated: Sequence[gr.blocks.Block]
 
 
-def mix(
-    handlers: MixHandlers, concept: gr.Dropdown, strength: gr.Slider, kept: gr.State
-) -> MixRows:
+class _Row(NamedTuple):
+    frame: gr.Column
+    concept: gr.Dropdown
+    strength: gr.Slider
+    up: gr.Button
+    close: gr.Button
+
+
+def mix(handlers: MixHandlers, controls: Controls) -> MixRows:
     """Declare the rows and the button that opens them.
 
     Args:
-        handlers: what the events do.
-        concept: menu of the first map.
-        strength: its slider.
-        kept: the map that comes with a λ of its own, see `HistoryHandlers`.
+        handlers: their event handlers.
+        controls: the first concept, its strength, and `kept`, which says that both come together.
     """
     further = gr.State([])
-    values, answers, buttons = [], [], []
-    for place in range(MOST_FURTHER):
-        with gr.Column(visible=False, elem_classes="further") as frame:
-            with gr.Row():
-                map_id = gr.Dropdown([], label=f"Concept {place + 2}", min_width=120, scale=5)
-                # What is read out is the name; what is seen, the sign that the style draws.
-                up, close = (
-                    gr.Button(
-                        f"{what} concept {place + 2}",
-                        size="sm",
-                        min_width=36,
-                        scale=0,
-                        elem_classes=["sign", sign],
-                    )
-                    for what, sign in (("Move up", "up"), ("Remove", "close"))
-                )
-            lam = gr.Slider(
-                -1, 1, value=0.5, step=0.05, label=f"λ of concept {place + 2}", buttons=[]
-            )
-        values += [map_id, lam]
-        answers += [frame, map_id, lam]
-        buttons.append((up, close))
+    rows = [_row(place) for place in range(MOST_FURTHER)]
     add = gr.Button("Add a concept", size="sm", visible=False)
-    answers.append(add)
+    updated = [*(part for row in rows for part in row[:3]), add]
+    inputs = [controls.concept, *(part for row in rows for part in row[1:3])]
 
-    add.click(handlers.add, [concept, *values], answers, **QUIET)
-    concept.change(handlers.fit, [concept, *values], answers, **QUIET)
-    for place, (up, close) in enumerate(buttons):
-        close.click(partial(handlers.remove, place), [concept, *values], answers, **QUIET)
-        up.click(
+    add.click(handlers.add, inputs, updated, **QUIET)
+    controls.concept.change(handlers.close_unsuitable, inputs, updated, **QUIET)
+    for place, row in enumerate(rows):
+        row.close.click(partial(handlers.remove, place), inputs, updated, **QUIET)
+        row.up.click(
             partial(handlers.move_up, place),
-            [concept, strength, *values],
-            [concept, strength, kept, *answers],
+            [controls.concept, controls.strength, *inputs[1:]],
+            [controls.concept, controls.strength, controls.kept, *updated],
             **QUIET,
         )
     gr.on(
-        [value.change for value in values],
+        [event for row in rows for event in (row.concept.change, row.strength.change)],
         handlers.gather,
-        values,
+        inputs[1:],
         [further],
         trigger_mode="always_last",
         **QUIET,
     )
-    return MixRows(further, answers)
+    return MixRows(further, updated)
+
+
+def _row(place: int) -> _Row:
+    """Declare a closed row; `place` counts from 0, the name of its concept from 2."""
+    name = f"concept {place + 2}"
+    with gr.Column(visible=False, elem_classes="further") as frame:
+        with gr.Row():
+            concept = gr.Dropdown([], label=name.capitalize(), min_width=120, scale=5)
+            # Screen readers announce the name; the style sheet shows a sign instead.
+            up, close = (
+                gr.Button(
+                    f"{what} {name}",
+                    size="sm",
+                    min_width=36,
+                    scale=0,
+                    elem_classes=["sign", sign],
+                )
+                for what, sign in (("Move up", "up"), ("Remove", "close"))
+            )
+        strength = gr.Slider(
+            -1, 1, value=NEW_STRENGTH, step=0.05, label=f"λ of {name}", buttons=[]
+        )
+    return _Row(frame, concept, strength, up, close)

@@ -1,29 +1,23 @@
-"""Below the pictures: all concepts on one prompt."""
+"""The panel that paints all concepts on one prompt, below the pictures."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 from ..events import QUIET
-from .gallery import _MANY, _gallery
-from .overview_handlers import CompareHandlers
+from .controls import Controls
+from .gallery import MANY, gallery_of
+from .overview_handlers import OverviewHandlers
 
 __all__ = ["overview"]
 
 
-def overview(
-    handlers: CompareHandlers,
-    concept: gr.Dropdown,
-    strength: gr.Slider,
-    prompt: gr.Textbox,
-    seed: gr.Number,
-    kept: gr.State,
-) -> None:
-    """Declare the gallery of all concepts; the other arguments are the tab's own."""
+def overview(handlers: OverviewHandlers, controls: Controls) -> None:
+    """Declare the panel; a click on a picture sets the controls of the tab."""
     painted = gr.State({})
     with gr.Accordion("All concepts on this prompt", open=False):
         with gr.Row(elem_classes="ask-for"):
-            at = gr.Radio(
+            strength = gr.Radio(
                 [("λ −1", -1), ("λ 1", 1)],
                 value=1,
                 label="Strength",
@@ -32,7 +26,12 @@ def overview(
                 elem_classes="switch",
             )
             start = gr.Button("Paint them all", size="sm", scale=0, min_width=160)
-        told = gr.HTML(apply_default_css=False)
-        gallery = _gallery("Every concept on this prompt; click one")
-    start.click(handlers.overview, [concept, prompt, seed, at], [gallery, told, painted], **_MANY)
-    gallery.select(handlers.take, [painted], [concept, strength, prompt, seed, kept], **QUIET)
+        description = gr.HTML(apply_default_css=False)
+        gallery = gallery_of("Every concept on this prompt; click one")
+    start.click(
+        handlers.overview,
+        [controls.concept, controls.prompt, controls.seed, strength],
+        [gallery, description, painted],
+        **MANY,
+    )
+    gallery.select(handlers.take, [painted], [*controls], **QUIET)

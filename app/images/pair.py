@@ -1,30 +1,25 @@
-"""The original and the steered picture: beside each other, or on one place to compare them."""
+"""The original and the steered picture: side by side, or on top of each other to compare them."""
 
 from __future__ import annotations
 
 import gradio as gr
 
-from lineas_core.paths import ASSETS
-
 from ..events import IN_PAGE
 from ..html.basics import TITLES
+from ..scripts import script
 
 __all__ = ["view"]
 
-_SCRIPT = (ASSETS / "view.js").read_text(encoding="utf-8")
 _VIEWS = ["side by side", "wipe", "flip"]
 _STAGE = """
 <input type="range" class="divider" min="0" max="100" value="50"
   aria-label="Divider: original on the left, steered on the right">
 <button type="button" class="flip" aria-pressed="false">Press or hold for the original</button>
 """
-_SWITCH = """view => {
-    document.querySelector('.pictures').dataset.view = view;
-}"""
 
 
 def view() -> tuple[gr.Image, gr.Image]:
-    """Declare both pictures and the switch above them; the page alone does the switching."""
+    """Declare both pictures and the switch above them, which works without the server."""
     switch = gr.Radio(
         _VIEWS,
         value=_VIEWS[0],
@@ -34,9 +29,9 @@ def view() -> tuple[gr.Image, gr.Image]:
         elem_classes="switch",
     )
     with gr.Row(elem_classes=["pair", "pictures"]):
-        gr.HTML(_STAGE, js_on_load=_SCRIPT, apply_default_css=False, elem_classes="stage")
+        gr.HTML(_STAGE, js_on_load=script("view"), apply_default_css=False, elem_classes="stage")
         original, steered = map(_picture, TITLES)
-    switch.change(None, [switch], None, js=_SWITCH, **IN_PAGE)
+    switch.change(None, [switch], None, js=script("set_view"), **IN_PAGE)
     return original, steered
 
 

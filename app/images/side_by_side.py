@@ -3,61 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 from PIL.Image import Image
 
+from ..html import basics
+from ..studio.maps import MapEntry
 from ..studio.studio import Studio
 from ..widgets.map_menu import map_menu
 
-__all__ = ["side_by_side", "taken"]
+__all__ = ["GalleryView", "Labelled", "Restored", "restore_from", "side_by_side"]
+
+_AT_ONCE = 5  # pictures per batch; other requests get the model between two batches
+
+Labelled = tuple[MapEntry | None, str]
+"""A map, or None for the original, with the label of its picture."""
 
 
-_AT_ONCE = 5  # pictures, between two of which others may paint
+class GalleryView(NamedTuple):
+    """Updates of a gallery: labelled pictures so far, a sentence, and the recipe of them all."""
+
+    pictures: list[tuple[Image, str]]
+    description: str
+    painted: dict[str, Any]
+
+
+class Restored(NamedTuple):
+    """Updates of the controls that restore a clicked picture, in the order of `Controls`."""
+
+    concept: Any
+    strength: float
+    prompt: str
+    seed: int
+    kept: Any
 
 
 def side_by_side(
-    studio: Studio, wanted: Sequence[tuple[str, str]], prompt: str, strength: float, seed: int
-) -> Iterator[list[tuple[Image, str]]]:
+    studio: Studio, wanted: Sequence[Labelled], prompt: str, strength: float, seed: int, done: str
+) -> Iterator[GalleryView]:
     """Paint one prompt and seed with several maps, a few at a time.
 
     Args:
-        studio: what paints.
-        wanted: id and label of every map, all of one model; no id stands for the original.
-        prompt: what to paint.
-        strength: λ of all.
-        seed: of the noise.
+        studio: paints the pictures.
+        wanted: the maps, all of one model.
+        prompt: description of the picture.
+        strength: λ of every map, -1 to 1.
+        seed: seed of the starting noise.
+        done: sentence to show once all are painted.
 
     Yields:
-        The labelled pictures so far.
+        The pictures so far.
     """
+    ids = [entry.id if entry else "" for entry, _ in wanted]
+    painted = {"maps": ids, "prompt": prompt, "seed": seed, "strength": strength}
     labelled: list[tuple[Image, str]] = []
     for start in range(0, len(wanted), _AT_ONCE):
-        some = wanted[start : start + _AT_ONCE]
-        maps = [each for each, _ in some if each]
-        rows = [[strength * (mine == each) for each in maps] for mine, _ in some]
-        made = studio.paint(maps, prompt, rows, seed=seed)
+        batch = wanted[start : start + _AT_ONCE]
+        entries = [entry for entry, _ in batch if entry]
+        rows = [[strength * (own is entry) for entry in entries] for own, _ in batch]
+        pictures = studio.pictures.paint(entries, prompt, rows, seed=seed)
         labelled += [
-            (picture.image, label) for picture, (_, label) in zip(made, some, strict=True)
+            (picture.image, label) for picture, (_, label) in zip(pictures, batch, strict=True)
         ]
-        yield labelled
+        left = len(wanted) - len(labelled)
+        progress = f"{left} more to paint …" if left else done
+        description = f"“{prompt}”, seed {seed}, λ = {strength:+g}: {progress}"
+        yield GalleryView(labelled, basics.hint(description), painted)
 
 
-def taken(studio: Studio, painted: Mapping[str, Any], place: int) -> tuple[Any, ...]:
-    """One of the pictures that were painted side by side, with all that made it.
+def restore_from(studio: Studio, painted: Mapping[str, Any], place: int) -> Restored:
+    """Return the settings of one picture of a gallery.
 
     Args:
-        studio: what painted.
-        painted: `maps` (ids, "" for the original), `prompt`, `seed` and `strength`.
-        place: of the picture.
-
-    Returns:
-        Menu of maps, λ, prompt, seed, and (map, prompt) so that both stay.
+        studio: lists the maps.
+        painted: recipe of the gallery: `maps` (ids, "" for the original), `prompt`, `seed` and
+            `strength`.
+        place: index of the picture.
     """
-    map_id = painted["maps"][place]
-    prompt, seed = painted["prompt"], painted["seed"]
+    map_id, prompt, seed = painted["maps"][place], painted["prompt"], painted["seed"]
     if not map_id:
-        return gr.skip(), 0, prompt, seed, gr.skip()
+        return Restored(gr.skip(), 0, prompt, seed, gr.skip())
     menu = map_menu(studio, "text-to-image", map_id)
-    return menu, painted["strength"], prompt, seed, [map_id, prompt]
+    return Restored(menu, painted["strength"], prompt, seed, [map_id, prompt])

@@ -1,165 +1,224 @@
-"""The Images tab: one prompt, its original and its steered picture, and a strip over λ."""
+"""The layout of the Images tab: one prompt, its original and its steered picture, and a strip."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import gradio as gr
 
 from ..events import GALLERY, IN_PAGE, MODEL, QUIET
-from ..history.handlers import HistoryHandlers
-from ..history.panel import recall, restore
 from ..html import basics
-from ..studio.settings import SEED
-from ..text.handlers import Handlers
+from ..scripts import script
+from ..studio.settings import SEED, STRIP
 from ..widgets.install import install_panel
-from ..widgets.strength import thumb
+from ..widgets.install_handlers import InstallHandlers
+from ..widgets.steering import SteeringTab
+from ..widgets.strength_slider import strength_slider
+from .blind_handlers import BlindHandlers
 from .blind_panel import blind_choice
-from .handlers import STRIP, ImageHandlers
-from .methods_handlers import MethodHandlers
+from .controls import Controls
+from .handlers import ImageHandlers
+from .methods_handlers import MethodsHandlers
 from .methods_panel import methods
 from .mix_handlers import MixHandlers
-from .mix_panel import mix
-from .overview_handlers import CompareHandlers
+from .mix_panel import MixRows, mix
+from .overview_handlers import OverviewHandlers
 from .overview_panel import overview
 from .pair import view
 
-__all__ = ["ImagesTab", "images_tab"]
-
-# While the thumb moves: the nearest picture of the strip, at once and without the server. The
-# true one follows.
-_NEAREST = f"""(strength, strip, steered) => {{
-    const strengths = {list(STRIP)};
-    if (strip?.length !== strengths.length || !(strength >= -1 && strength <= 1)) return steered;
-    const far = strengths.map(lam => Math.abs(lam - strength));
-    return strip[far.indexOf(Math.min(...far))].image;
-}}"""
-
-# Where the slider stands: the style sheet frames that picture of the strip, if it is there, and
-# draws a line through the curve.
-_MARK = f"""strength => {{
-    document.querySelector('.strip').dataset.at = {list(STRIP)}.indexOf(strength) + 1;
-    document.querySelector('.easel').style.setProperty('--strength', strength);
-}}"""
+__all__ = ["ImagesHandlers", "images_tab"]
 
 
-@dataclass(frozen=True)
-class ImagesTab:
-    """What other parts of the page wire.
+class ImagesHandlers(NamedTuple):
+    """The event handlers of the tab and of its panels."""
 
-    Attributes:
-        concept: menu of maps; a new value paints new pictures.
-        restored: what settings that come back are put into, see `HistoryHandlers`.
-        query: the end of the address that leads to what is shown.
-    """
+    pictures: ImageHandlers
+    mix: MixHandlers
+    overview: OverviewHandlers
+    methods: MethodsHandlers
+    blind: BlindHandlers
+    install: InstallHandlers
+
+
+class _Ask(NamedTuple):
+    """The column on the left: what to paint."""
 
     concept: gr.Dropdown
-    restored: Sequence[gr.blocks.Block]
-    query: gr.Textbox
+    summary: gr.HTML
+    rows: gr.Column
+    prompt: gr.Textbox
+    examples: gr.Dataset
+    note: gr.HTML
+    model: gr.State
 
 
-def images_tab(
-    handlers: ImageHandlers,
-    mixing: MixHandlers,
-    comparing: CompareHandlers,
-    between: MethodHandlers,
-    recalling: HistoryHandlers,
-    shared: Handlers,
-    home: gr.Textbox,
-) -> ImagesTab:
-    """Declare the tab inside the current `gr.Tab`.
+class _Canvas(NamedTuple):
+    """The column on the right: the pictures and the slider."""
 
-    Args:
-        handlers: what its events do.
-        mixing: what the events of further concepts do.
-        comparing: what the events of the overview and the blind choice do.
-        between: what the events of the comparison between methods do.
-        recalling: what the events do that bring settings back.
-        shared: what the events of the install panel do.
-        home: address of the page.
-    """
-    model, wish, shown, measured = gr.State(""), gr.State(0), gr.State(""), gr.State("")
-    kept, began = gr.State([]), gr.State(1.0)
+    original: gr.Image
+    steered: gr.Image
+    scores: gr.HTML
+    strength: gr.Slider
+    reseed: gr.Button
+    strip: gr.Gallery
+    curve: gr.HTML
+
+
+class _Below(NamedTuple):
+    """Parts of the panels below the pictures."""
+
+    upload: gr.Column
+    results: gr.Column
+    words: gr.HTML
+    facts: gr.HTML
+
+
+class _Events(NamedTuple):
+    """Events and components that the page needs, see `SteeringTab`."""
+
+    chosen: gr.events.Dependency
+    made: gr.events.Dependency
+    request: gr.State
+    asked: Sequence[gr.blocks.Block]
+
+
+def images_tab(handlers: ImagesHandlers) -> SteeringTab:
+    """Declare the tab inside the current `gr.Tab`."""
+    kept = gr.State([])
     with gr.Row(elem_classes="easel"):
-        with gr.Column(scale=1, min_width=280, elem_classes="ask"):
-            concept = gr.Dropdown([], label="Concept")
-            summary = gr.HTML(apply_default_css=False)
-            rows = gr.Column(elem_classes="mix")
-            prompt = gr.Textbox(
-                label="What to paint", max_length=2000, lines=1, max_lines=5, submit_btn="Paint"
-            )
-            examples = gr.Dataset(
-                components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
-            )
-            note = gr.HTML(
-                basics.hint("Choose a concept, then press Paint."),
-                apply_default_css=False,
-            )
-            install_panel(shared, model)
-        with gr.Column(scale=3, min_width=520, elem_classes="canvas"):
-            original, steered = view()
-            numbers = gr.HTML(apply_default_css=False, elem_classes="numbers")
-            strength, reseed = thumb("λ  −1 inverse · 0 original · 1 full")
-            strip = gr.Gallery(
-                label="Nine strengths λ; click one",
-                columns=len(STRIP),
-                fit_columns=False,
-                elem_classes="strip",
-                **GALLERY,
-            )
-            curve = gr.HTML(apply_default_css=False)
-    with rows:  # they move the slider, too
-        added = mix(mixing, concept, strength, kept)
-    further = added.further
+        ask = _ask_column(handlers.install)
+        canvas = _canvas_column()
     seed = gr.Number(
         SEED, label="Seed", info="Same seed, same picture.", precision=0, render=False
     )
-    restored = [concept, strength, prompt, seed, kept, further, *added.answers]
-    from_picture = restore(recalling, concept, restored)
-    below = gr.Column()  # its events need those of the pictures
-    overview(comparing, concept, strength, prompt, seed, kept)
-    methods(between, concept, strength, prompt, seed, kept)
-    blind_choice(comparing, concept, further)
+    controls = Controls(ask.concept, canvas.strength, ask.prompt, seed, kept)
+    with ask.rows:  # declared after the slider, which they move as well
+        rows = mix(handlers.mix, controls)
+    below = _below(handlers, controls, rows)
+    events = _wire(handlers.pictures, ask, canvas, below, controls, rows.further)
+    return SteeringTab(
+        concept=ask.concept,
+        strength=canvas.strength,
+        kept=kept,
+        began=gr.State(1.0),
+        request=events.request,
+        new_request=handlers.pictures.new_request,
+        chosen=events.chosen,
+        made=events.made,
+        asked=events.asked,
+        restored=[*controls, rows.further, *rows.updated],
+        below=below.results,
+        upload=below.upload,
+    )
+
+
+def _ask_column(install: InstallHandlers) -> _Ask:
+    """Declare the menu of concepts, the prompt and its examples."""
+    model = gr.State("")
+    with gr.Column(scale=1, min_width=280, elem_classes="ask"):
+        concept = gr.Dropdown([], label="Concept")
+        summary = gr.HTML(apply_default_css=False)
+        rows = gr.Column(elem_classes="mix")
+        prompt = gr.Textbox(
+            label="What to paint", max_length=2000, lines=1, max_lines=5, submit_btn="Paint"
+        )
+        examples = gr.Dataset(
+            components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
+        )
+        note = gr.HTML(basics.hint("Choose a concept, then press Paint."), apply_default_css=False)
+        install_panel(install, model)
+    return _Ask(concept, summary, rows, prompt, examples, note, model)
+
+
+def _canvas_column() -> _Canvas:
+    """Declare both pictures, the slider and the strip."""
+    with gr.Column(scale=3, min_width=520, elem_classes="canvas"):
+        original, steered = view()
+        scores = gr.HTML(apply_default_css=False)
+        strength, reseed = strength_slider("λ: less ← original → more")
+        strip = gr.Gallery(
+            label="Strengths from −1 to 1: click a picture to use its strength",
+            columns=len(STRIP),
+            fit_columns=False,
+            elem_classes="strip",
+            **GALLERY,
+        )
+        curve = gr.HTML(apply_default_css=False)
+    return _Canvas(original, steered, scores, strength, reseed, strip, curve)
+
+
+def _below(handlers: ImagesHandlers, controls: Controls, rows: MixRows) -> _Below:
+    """Declare the panels below the pictures."""
+    upload, results = gr.Column(), gr.Column()  # filled by the page
+    overview(handlers.overview, controls)
+    methods(handlers.methods, controls)
+    blind_choice(handlers.blind, controls.concept, rows.further)
     with gr.Accordion("Settings", open=False):
-        seed.render()
+        controls.seed.render()
     with gr.Accordion("Words that the model knows", open=False):
         words = gr.HTML(apply_default_css=False)
     with gr.Accordion("About this map", open=False):
         facts = gr.HTML(apply_default_css=False)
+    return _Below(upload, results, words, facts)
 
+
+def _wire(
+    handlers: ImageHandlers,
+    ask: _Ask,
+    canvas: _Canvas,
+    below: _Below,
+    controls: Controls,
+    further: gr.State,
+) -> _Events:
+    """Connect the components with their handlers."""
+    concept, strength, prompt, seed, kept = controls
+    request, shown, measured = gr.State(0), gr.State(""), gr.State("")
     chosen = concept.change(
         handlers.choose,
         [concept, prompt, kept],
-        [summary, facts, prompt, examples, words, model],
+        [ask.summary, below.facts, prompt, ask.examples, below.words, ask.model, strength],
         **QUIET,
-    ).then(recalling.begin, [concept, kept, began], [strength, kept, began], **QUIET)
-    picked = examples.click(handlers.pick, [examples], [prompt], **QUIET)
-    reseed.click(handlers.another_seed, None, [seed], **QUIET)
-    strip.select(handlers.strength_at, None, [strength], **QUIET)
-    strength.change(None, [strength], None, js=_MARK, **IN_PAGE)
-    strength.input(None, [strength, strip, steered], [steered], js=_NEAREST, **IN_PAGE)
-    # As in the Text tab: a new wish ends the work on older ones.
+    )
+    canvas.reseed.click(handlers.another_seed, None, [seed], **QUIET)
+    canvas.strip.select(handlers.strength_at, None, [strength], **QUIET)
+    _wire_slider(canvas)
+    # Numbering a request first ends the work on older ones, so that their events leave the queue
+    # early and the latest request is next.
     gr.on(
         [prompt.submit, strength.change, seed.change, further.change],
-        handlers.wish,
+        handlers.new_request,
         None,
-        [wish],
+        [request],
         trigger_mode="always_last",
         **QUIET,
     )
+    picked = ask.examples.click(handlers.pick, [ask.examples], [prompt], **QUIET)
+    picked.then(handlers.new_request, None, [request], **QUIET)
     asked = [strength, concept, further, prompt, seed]
-    painted = wish.change(
+    painted = request.change(
         handlers.generate,
         [shown, *asked],
-        [original, steered, strip, note, shown],
+        [canvas.original, canvas.steered, canvas.strip, ask.note, shown],
         trigger_mode="always_last",
         show_progress="hidden",
         **MODEL,
     )
-    painted.success(handlers.measure, [measured, *asked], [numbers, curve, measured], **QUIET)
-    with below:
-        query, again = recall(recalling, home, wish, painted, asked, restored)
-    for event in (chosen, picked, from_picture, again):
-        event.then(handlers.wish, None, [wish], **QUIET)
-    return ImagesTab(concept, restored, query)
+    painted.success(
+        handlers.measure, [measured, *asked], [canvas.scores, canvas.curve, measured], **QUIET
+    )
+    return _Events(chosen, painted, request, asked)
+
+
+def _wire_slider(canvas: _Canvas) -> None:
+    """Let the page react to the slider at once, without the server."""
+    canvas.strength.change(
+        None, [canvas.strength], None, js=script("mark_strength", strengths=STRIP), **IN_PAGE
+    )
+    canvas.strength.input(
+        None,
+        [canvas.strength, canvas.strip, canvas.steered],
+        [canvas.steered],
+        js=script("nearest_picture", strengths=STRIP),
+        **IN_PAGE,
+    )

@@ -1,1 +1,1 @@
-"""Training jobs, each in a process of its own. No gradio."""
+"""Training jobs, each run in a separate process. No gradio."""

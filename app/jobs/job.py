@@ -1,4 +1,4 @@
-"""A training job: its request, and its progress."""
+"""A training job: its request and its state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lineas_core.prompts.prompt_set import PromptSet
 __all__ = ["PENDING", "STARTED", "Job", "JobRequest"]
 
 STARTED = ("loading", "running", "stopping")
-"""States of a job that a worker is learning."""
+"""States of a job that a worker has started."""
 
 PENDING = ("queued", *STARTED, "hung")
 """States of a job that is not over."""
@@ -21,17 +21,16 @@ PENDING = ("queued", *STARTED, "hung")
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What a job is to learn.
+    """A request to learn a map.
 
     Attributes:
-        title: name of the map; any text.
+        title: name of the map, any text.
         model: catalog name, hub id or folder.
-        prompts: source and target, and held-out prompts to measure on.
-        config: settings of the run, of the type that the method takes.
-        preset: layer preset or module pattern; None takes the model's default.
-        preview_prompt: text that is continued or painted after every quarter of the run; empty
-            for no previews.
-        method: a key of `lineas_core.methods.METHODS`; jobs of earlier versions have none.
+        prompts: the prompts of both sides, and held-out prompts to measure on.
+        config: settings of the run, of the type that the method requires.
+        preset: layer preset or module pattern; None uses the default of the model.
+        preview_prompt: prompt of the previews, made at every quarter of the run; empty for none.
+        method: a key of `lineas_core.methods.METHODS`; missing in jobs of early versions.
     """
 
     title: str
@@ -44,7 +43,7 @@ class JobRequest:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> JobRequest:
-        """Rebuild a request from the JSON form of `dataclasses.asdict`."""
+        """Restore a request after `dataclasses.asdict` and a round trip through JSON."""
         sides = fields["prompts"].items()
         prompts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in sides}
         config = type(METHODS[fields.get("method", cls.method)].config)(**fields["config"])
@@ -52,26 +51,26 @@ class JobRequest:
 
     @property
     def iterations(self) -> int:
-        """Number of optimiser steps; 0 for a method that learns in one pass."""
+        """Total number of optimiser steps; 0 for a method that learns in one pass."""
         return self.config.iterations if isinstance(self.config, LearnConfig) else 0
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job at the time when it was read.
+    """A snapshot of a job.
 
     Attributes:
-        id: made by `Jobs.submit`.
-        request: what to learn.
-        state: queued, loading, running, stopping, done, stopped or failed; interrupted if its
-            worker is gone, hung if its worker makes no progress.
-        created: seconds since the epoch; jobs are learnt in this order.
-        message: why the job failed or was interrupted, in one sentence; else empty.
-        iteration: optimiser steps so far; 1 after the single pass of a method without steps.
-        elapsed: seconds of learning, including those before the job was resumed.
-        setup: seconds of `elapsed` before the first step.
-        map_folder: the maps so far, for `load_maps`; None before the first checkpoint.
-        position: place among the waiting jobs, from 1; None unless queued.
+        id: id from `Jobs.submit`.
+        request: the request.
+        state: queued, loading, running, stopping, done, stopped, failed; interrupted if the
+            worker has ended, hung if it does not respond.
+        created: time of creation in seconds since the epoch; jobs run in this order.
+        message: one sentence for a failed job, otherwise empty.
+        iteration: number of finished optimiser steps; 1 after a run in one pass.
+        elapsed: seconds of learning, including all resumed runs.
+        setup: seconds of learning before the first step.
+        map_folder: folder of the maps so far, for `load_maps`; None before the first ones.
+        position: position in the queue, from 1; None unless queued.
     """
 
     id: str
@@ -87,17 +86,17 @@ class Job:
 
     @property
     def iterations(self) -> int:
-        """Value of `iteration` once the job is done."""
+        """The value of `iteration` at the end of the run."""
         return self.request.iterations or 1
 
     @property
     def pace(self) -> float | None:
-        """Mean seconds per step so far; None before the first step."""
+        """Mean seconds per step; None before the first step."""
         return (self.elapsed - self.setup) / self.iteration if self.iteration else None
 
     @property
     def eta(self) -> float | None:
-        """Seconds left at this pace; None while there is no pace."""
+        """Estimated seconds left; None if the job is not running or has no pace yet."""
         if self.state != "running" or self.pace is None:
             return None
         return self.pace * (self.iterations - self.iteration)

@@ -1,7 +1,7 @@
-"""One worker at a time: a file that is locked while its holder lives.
+"""A lock file that allows one worker at a time.
 
-The operating system releases the lock when the holder ends, however it ends, so a lock is never
-stale. Beside it lies the process id of the holder.
+The operating system releases the lock when the process that holds it ends, however it ends, so
+that a lock is never stale. A second file has the process id of the holder.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ from filelock import FileLock, Timeout
 
 __all__ = ["Lock"]
 
-_DEATH_SECONDS = 10  # until a killed process must be gone
-_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL; there this kills
+_DEATH_SECONDS = 10  # maximal time to wait for a killed process
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL; SIGTERM kills there
 
 
 class Lock:
     """The lock of one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Lock nothing yet.
+        """Use the lock files of a folder without acquiring the lock.
 
         Args:
-            folder: holds the files `lock` and `worker.pid`; it must exist.
+            folder: folder of the files `lock` and `worker.pid`; it must exist.
         """
         self._file, self._holder = folder / "lock", folder / "worker.pid"
-        self._one_test = threading.Lock()  # two tests at once would each find the other's lock
+        self._one_test = threading.Lock()  # concurrent tests would see each other's lock
 
     @property
     def held(self) -> bool:
-        """Whether a living process holds the lock."""
+        """True if a running process holds the lock."""
         with self._one_test, suppress(Timeout), FileLock(self._file, blocking=False):
             return False
         return True
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Wait for the lock, then hold it for the length of a `with` block."""
+        """Wait for the lock, and hold it for the duration of a `with` block."""
         with FileLock(self._file):
             self._holder.write_text(str(os.getpid()))
             yield
 
     def end_holder(self) -> None:
-        """Kill the process that holds the lock, and wait until it has lost it."""
-        with suppress(OSError, ValueError):  # it has ended meanwhile, or never held it
+        """Kill the process that holds the lock, and wait until the lock is released."""
+        with suppress(OSError, ValueError):  # the process has ended, or never held the lock
             holder = int(self._holder.read_text())
             os.kill(holder, _KILL)
             deadline = time.monotonic() + _DEATH_SECONDS
             while self.held and time.monotonic() < deadline:
-                if int(self._holder.read_text()) != holder:  # another worker has waited for it
+                if int(self._holder.read_text()) != holder:  # another worker has acquired it
                     return
                 time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Previews of a running job: one prompt, steered by the maps learnt so far."""
+"""Previews of the maps of a running job, for one prompt with one seed."""
 
 from __future__ import annotations
 
@@ -24,31 +24,33 @@ def preview(
     folder: Path,
     iteration: int,
 ) -> dict[str, Any]:
-    """Generate the preview of an iteration, as fields of its record.
+    """Generate a preview for the record of an iteration.
 
     Args:
-        model: the model of the job.
+        model: the model that the job learns on.
         maps: the maps after this iteration.
-        prompt: text to continue or to paint.
-        folder: folder of the job, where pictures are written.
-        iteration: number in the names of the pictures.
+        prompt: prompt of the text or the pictures.
+        folder: folder of the job, where the pictures are saved.
+        iteration: number of the iteration, part of the file names.
 
     Returns:
-        `strength` (the initial one of the method) and `text`, or `strengths` and `pictures` (file
-        names).
+        For a text: `strength` (initial strength of the method) and `text`. For pictures:
+        `strengths` and `pictures`, the names of the files.
     """
-    made = maps.metadata
+    metadata = maps.metadata
     if isinstance(model, LanguageModel):
-        strength = made.get("strength", 1.0)
+        strength = metadata.get("strength", 1.0)
         with steer(model.network, maps, strength):
             (text,) = model.generate([prompt], seeds=[_SEED], sampling=_SAMPLING)
         return {"strength": strength, "text": text}
     stage = (
-        f"iteration {iteration}" if made.get("method", "lineas") == "lineas" else made["method"]
+        f"iteration {iteration}"
+        if metadata.get("method", "lineas") == "lineas"
+        else metadata["method"]
     )
-    images = paint(model, [maps], [[lam] for lam in _STRENGTHS], prompt, _SEED)
+    images = paint(model, [maps], [[strength] for strength in _STRENGTHS], prompt, _SEED)
     files = []
-    for image, lam in zip(images, _STRENGTHS, strict=True):
-        recipe = recipe_of(model, prompt, _SEED, [(stage, lam)])
-        files.append(save_png(image, folder / f"preview-{iteration}-at-{lam:+g}.png", recipe))
+    for image, strength in zip(images, _STRENGTHS, strict=True):
+        recipe = recipe_of(model, prompt, _SEED, [(stage, strength)])
+        files.append(save_png(image, folder / f"preview-{iteration}-at-{strength:+g}.png", recipe))
     return {"strengths": _STRENGTHS, "pictures": [file.name for file in files]}

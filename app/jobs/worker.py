@@ -1,9 +1,10 @@
-"""The worker process: learns the waiting jobs of a folder one after another, see `queue.py`.
+"""The worker process: runs the waiting jobs of a folder one after another, see `queue.py`.
 
     python -m app.jobs.worker FOLDER
 
-FOLDER holds the jobs. The worker ends when no job waits, or when its standard input ends: the
-server holds the other end of that pipe, so the worker does not outlive it.
+FOLDER is the folder of the jobs. The worker ends when no job is waiting, or when its standard
+input is closed: the server holds the other end of that pipe, so that the worker does not outlive
+it.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ _Model = LanguageModel | TextToImageModel
 _Result = TypeVar("_Result")
 
 _CHECKPOINT_SECONDS = 3
-_LOOK_SECONDS = 0.2  # between two checks for a stop, while a thread works
+_POLL_SECONDS = 0.2  # between two checks for a request to stop, while a thread works
 _NICENESS = 10
 
 
 def work(jobs: Jobs) -> None:
-    """Wait for the lock of the jobs, then learn them until none waits."""
+    """Wait for the lock of the jobs, then run them until none is waiting."""
     with jobs.lock.hold():
         jobs.interrupt_started()
         while waiting := jobs.waiting():
@@ -72,25 +73,29 @@ def _run(jobs: Jobs, job: Job) -> None:
         _leave()
     except UserError as error:
         message = str(error)
-    except Exception:  # noqa: BLE001 - the next job runs, whatever is wrong with this one
+    except Exception:  # noqa: BLE001 - the next job must run in any case
         message = f"internal error {secrets.token_hex(4)}"
         with suppress(OSError), (folder / "log.txt").open("a") as log:
             log.write(f"{message}\n{traceback.format_exc()}\n")
-    with suppress(OSError):  # on a full disk this job counts as interrupted, and the next one runs
+    with suppress(OSError):  # on a full disk this job counts as interrupted
         jobs.write(replace(job, state=state, message=message))
 
 
 class _StoppedError(Exception):
-    """The user stopped the job; a thread may still be at work on it."""
+    """The user stopped the job; a thread may still be working on it."""
 
 
 def _unless_stopped(
     folder: Path, work: Callable[..., _Result], *args: Any, **kwargs: Any
 ) -> _Result:
-    """Call `work` in a thread, and stop waiting for it when the job is stopped."""
+    """Call `work` in a thread, and stop waiting for it when the job is stopped.
+
+    Raises:
+        _StoppedError: the job was stopped first.
+    """
     working = ThreadPoolExecutor(1).submit(work, *args, **kwargs)
     while not (folder / "stop").exists():
-        wait([working], timeout=_LOOK_SECONDS)
+        wait([working], timeout=_POLL_SECONDS)
         if working.done():
             return working.result()
         (folder / "alive").touch()
@@ -98,16 +103,17 @@ def _unless_stopped(
 
 
 def _leave(status: int = 0) -> None:
-    """End this process at once, with every thread of it; the server starts another worker.
+    """End this process and all its threads at once; the server starts another worker.
 
-    Nothing else ends a thread that loads a model or learns, and loading a second model beside it
-    would not be safe. Nothing needs saving: the checkpoint is at most seconds old.
+    A thread that loads a model or learns cannot be ended otherwise, and loading a second model at
+    the same time would be unsafe. Nothing has to be saved, because the checkpoint is at most a
+    few seconds old.
     """
     os._exit(status)
 
 
 def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
-    """Learn from the last checkpoint on; returns the state of the job afterwards."""
+    """Learn from the last checkpoint on; returns the final state of the job."""
     stop = folder / "stop"
     state, elapsed = _restore(folder)
     sides, settings = _arguments(model, request)
@@ -130,13 +136,13 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
 
 
 def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> str:
-    """Learn without iterations; there are no checkpoints, so a resumed job starts anew."""
+    """Learn without iterations or checkpoints, so that a resumed job starts from the beginning."""
     sides, settings = _arguments(model, request)
     started = time.monotonic()
     maps = _unless_stopped(folder, METHODS[request.method].learn, model, *sides, **settings)
-    made, nothing = maps.metadata, {"loss": None, "learning_rate": None}
-    before = {"iteration": 0, "heldout": made.get("heldout_start"), "support": 0.0, "elapsed": 0.0}
-    after = {"iteration": 1, "heldout": made.get("heldout"), "support": maps.support}
+    distance, nothing = maps.metadata.get, {"loss": None, "learning_rate": None}
+    before = {"iteration": 0, "heldout": distance("heldout_start"), "support": 0.0, "elapsed": 0.0}
+    after = {"iteration": 1, "heldout": distance("heldout"), "support": maps.support}
     after |= {"elapsed": round(time.monotonic() - started, 2)}
     if request.preview_prompt:
         after |= preview(model, maps, request.preview_prompt, folder, 1)
@@ -148,7 +154,7 @@ def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> str:
 
 
 def _arguments(model: _Model, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
-    """Both sides of the prompts, and the keyword arguments that every method takes."""
+    """Return both sides of the prompts, and the keyword arguments of every method."""
     prompts = request.prompts
     modules = find_modules(model.network, request.preset) if request.preset else None
     heldout = (prompts.heldout_source, prompts.heldout_target)
@@ -169,7 +175,7 @@ def _record(
 
 
 def _checkpoint(iterate: Iterate, maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
-    # The state is written last: after a crash the maps may be newer, and are learnt again.
+    # The state is written last: after a crash the maps may be newer, and are overwritten later.
     _save(maps, request, folder)
     write_atomically(folder / "modules.json", json.dumps(iterate.loss_by_module).encode())
     write_atomically(folder / "state.safetensors", safetensors.torch.save(iterate.state))
@@ -185,7 +191,7 @@ def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, float]:
     """State and elapsed seconds at the last checkpoint; None and 0 without one."""
     file = folder / "state.safetensors"
     state = safetensors.torch.load(file.read_bytes()) if file.exists() else None
-    # Learning yields the iterate of the checkpoint again, so its record and all later ones go.
+    # Learning yields the iteration of the checkpoint again, so later records are removed with it.
     start = int(state["iteration"]) if state else 0
     kept = [line for line in whole_lines(folder) if json.loads(line)["iteration"] < start]
     write_atomically(folder / "records.jsonl", b"".join(kept))
@@ -193,14 +199,14 @@ def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, float]:
     return state, elapsed
 
 
-def _leave_with_the_server() -> None:
-    """End this process when the server has ended, even during a long load or iteration."""
-    os.read(sys.stdin.fileno(), 1)  # returns at the end of the pipe; nothing is ever written
+def _leave_with_server() -> None:
+    """End this process when the server has exited, even during a long load or iteration."""
+    os.read(sys.stdin.fileno(), 1)  # returns when the pipe is closed; nothing is written to it
     _leave(1)
 
 
 if __name__ == "__main__":
-    if sys.platform != "win32":  # on Windows the server starts it with a low priority
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)  # the page comes first
-    threading.Thread(target=_leave_with_the_server, daemon=True).start()
+    if sys.platform != "win32":  # on Windows the server sets a low priority
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)  # the page has precedence
+    threading.Thread(target=_leave_with_server, daemon=True).start()
     work(Jobs(sys.argv[1]))

@@ -1,10 +1,10 @@
-"""What the form of the Learn tab holds: settings, budgets, prompt sets. No gradio."""
+"""Settings, budgets and prompt sets of the form in the Learn tab. No gradio."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
 from lineas_core.methods import METHODS, Method
@@ -12,22 +12,39 @@ from lineas_core.models.catalog import MODELS, Kind
 
 from ..studio.user_maps import LONGEST_TITLE, tidy
 
-__all__ = ["OF_THE_SET", "PREVIEWS", "SETTINGS", "aims", "budgets", "kind_of"]
+__all__ = [
+    "ENOUGH",
+    "PROMPT_SETTINGS",
+    "PREVIEWS",
+    "SETTINGS",
+    "FilledForm",
+    "aim_of",
+    "aims",
+    "budgets",
+    "config_of",
+    "count_prompts",
+    "fill",
+    "kind_of",
+    "lines",
+    "method_of",
+    "title_of",
+    "values_of",
+]
 
 
 PREVIEWS: dict[Kind, str] = {
     "language": "Once upon a time",
     "text-to-image": "A castle by a lake",
 }
-"""What a job continues or paints on the way, unless told otherwise."""
-_ELSEWHERE = {"language": "DMD2", "text-to-image": "language"}  # in the names of budgets
-ENOUGH = 32  # prompts a side, as in the paper
+"""Default preview prompt of a job, by kind of model."""
+ENOUGH = 32
+"""Recommended number of prompts per side, as in the paper."""
 SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fields(m.config))]
-"""The fields of the settings of all methods."""
-OF_THE_SET = ("both_ways", "identity_loss", "shift_only")
-"""Settings that stay when the budget or the method changes."""
-_FILLED = 6 + len(OF_THE_SET)  # what a set fills in the form
-_AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether to remove
+"""Names of the settings of all methods."""
+PROMPT_SETTINGS = ("both_ways", "identity_loss", "shift_only")
+"""Settings that depend on the prompt set, not on the budget or the method."""
+_OTHER_KIND = {"language": "DMD2", "text-to-image": "language"}  # in names of unsuitable budgets
+_AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> template, and whether to remove
     "language": {"write about it": ("about", False), "keep off it": ("about", True)},
     "text-to-image": {
         "take a thing out": ("thing", True),
@@ -38,42 +55,79 @@ _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> templates, and whether 
 }
 
 
+class FilledForm(NamedTuple):
+    """The parts of the form that a prompt set fills in.
+
+    Attributes:
+        title: name of the map.
+        source: prompts to steer away from, one per line, the held-out ones last.
+        target: prompts to steer towards, likewise.
+        heldout: number of held-out prompts per side.
+        preview_prompt: prompt of the previews.
+        known: facts about the set that the form does not show: description, kind and keywords,
+            and the content of both boxes, to detect changes.
+        both_ways: suitable value of this setting, like the next two.
+        identity_loss: see above.
+        shift_only: see above.
+    """
+
+    title: Any
+    source: Any
+    target: Any
+    heldout: Any
+    preview_prompt: Any
+    known: Any
+    both_ways: Any
+    identity_loss: Any
+    shift_only: Any
+
+
 def budgets(model: str) -> list[tuple[str, str]]:
-    """The named settings that fit a model, as (what a menu shows, name)."""
+    """Return the budgets that suit a model, as pairs of menu label and name."""
     return [
         (f"{name} · {config.iterations} iterations", name)
         for name, config in BUDGETS.items()
-        if _ELSEWHERE[kind_of(model)] not in name
+        if _OTHER_KIND[kind_of(model)] not in name
     ]
 
 
 def kind_of(model: str) -> Kind:
-    """What a model makes."""
+    """Return the kind of a model; models outside of the catalog are language models."""
     return MODELS[model].kind if model in MODELS else "language"
 
 
-def _method(name: str) -> Method:
+def method_of(name: str) -> Method:
+    """Return the method with a name.
+
+    Raises:
+        UserError: there is no such method.
+    """
     if name not in METHODS:
         remedy = f"Give one of {', '.join(METHODS)}."
         raise UserError("E_METHOD", f"method is {name!r:.60}", remedy=remedy)
     return METHODS[name]
 
 
-def _config(method: Method, settings: Sequence[Any]) -> FitConfig:
-    """The settings of a method, of what the form holds; an empty box comes as 0."""
-    chosen, own = dict(zip(SETTINGS, settings, strict=True)), fields(method.config)
+def config_of(method: Method, values: Sequence[Any]) -> FitConfig:
+    """Return the settings of a method from the values of the form.
+
+    Args:
+        method: the method; the settings of other methods are ignored.
+        values: one value per name in `SETTINGS`; an empty number box gives 0, which means None.
+    """
+    chosen, own = dict(zip(SETTINGS, values, strict=True)), fields(method.config)
     given = {field.name: chosen[field.name] for field in own}
     empty = {field.name: None for field in own if field.default is None and not given[field.name]}
     return replace(method.config, **{**given, **empty})
 
 
-def _shown(config: FitConfig) -> dict[str, Any]:
-    """Settings as the form shows them: 0 stands for None."""
+def values_of(config: FitConfig) -> dict[str, Any]:
+    """Return settings as values of the form, where 0 means None."""
     return {name: 0 if value is None else value for name, value in asdict(config).items()}
 
 
-def _counted(text: str | None) -> tuple[int, tuple[str, ...]]:
-    """Number of prompts in a box, and its problems."""
+def count_prompts(text: str | None) -> tuple[int, tuple[str, ...]]:
+    """Return the number of prompts in a box, and a sentence for each problem."""
     try:
         data = (text or "").encode("utf-8", "surrogatepass")
         prompts, dropped = PromptSet.parse_side(data, "prompts.txt")
@@ -83,37 +137,55 @@ def _counted(text: str | None) -> tuple[int, tuple[str, ...]]:
 
 
 def aims(model: str) -> list[str]:
-    """What a set about one thing can be for, with a model."""
+    """Return the aims that a set about one concept can have with a model."""
     return [*_AIMS[kind_of(model)]]
 
 
-def _filled(prompts: PromptSet, model: str) -> tuple[Any, ...]:
-    """Held-out prompts stand at the end of the boxes, where `PromptSet.holdout` takes them.
+def aim_of(model: str, name: str) -> tuple[str, bool]:
+    """Return the template of an aim, and whether the concept is to be removed.
 
-    A picture on the way is to show what is taken out or brought in, so it is one of the source
-    side; a text may begin anyhow.
+    Raises:
+        UserError: the aim does not exist for this kind of model.
     """
-    held = min(len(prompts.heldout_source), len(prompts.heldout_target))
-    source, target = (
-        prompts.source + prompts.heldout_source,
-        prompts.target + prompts.heldout_target,
-    )
-    boxes = [_lines(source), _lines(target)]
+    possible = _AIMS[kind_of(model)]
+    if name not in possible:
+        remedy = f"Choose one of {', '.join(possible)}."
+        raise UserError("E_AIM", f"aim is {name!r:.60}", remedy=remedy)
+    return possible[name]
+
+
+def fill(prompts: PromptSet, model: str) -> FilledForm:
+    """Fill the form with a prompt set.
+
+    Held-out prompts come last, where `PromptSet.holdout` takes them. For pictures the preview
+    prompt is a source prompt, so that the previews show the concept disappear.
+    """
+    source = lines(prompts.source + prompts.heldout_source)
+    target = lines(prompts.target + prompts.heldout_target)
     known = {
-        "boxes": boxes,
+        "boxes": [source, target],
         "description": prompts.description,
         "kind": prompts.kind,
         "keywords": [*prompts.keywords],
     }
     kind = kind_of(model)
-    painted = (*prompts.heldout_source, *prompts.source)[0] if kind == "text-to-image" else ""
-    suited = (prompts.settings[name] for name in OF_THE_SET)
-    return prompts.name, *boxes, held, painted or PREVIEWS[kind], known, *suited
+    scene = (*prompts.heldout_source, *prompts.source)[0] if kind == "text-to-image" else ""
+    return FilledForm(
+        prompts.name,
+        source,
+        target,
+        heldout=min(len(prompts.heldout_source), len(prompts.heldout_target)),
+        preview_prompt=scene or PREVIEWS[kind],
+        known=known,
+        **{name: prompts.settings[name] for name in PROMPT_SETTINGS},
+    )
 
 
-def _lines(prompts: Sequence[str]) -> str:
+def lines(prompts: Sequence[str]) -> str:
+    """Join prompts to the content of a box, one per line."""
     return "\n".join(" ".join(prompt.splitlines()) for prompt in prompts)
 
 
-def _title(text: str | None) -> str:
+def title_of(text: str | None) -> str:
+    """Return a title of valid length; an empty one becomes Untitled."""
     return tidy(text)[:LONGEST_TITLE] or "Untitled"

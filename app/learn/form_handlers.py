@@ -1,15 +1,14 @@
-"""What the form of the Learn tab does: prompts and settings in, jobs out."""
+"""Event handlers of the form in the Learn tab."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
-from lineas_core import BUDGETS, PromptSet, UserError
+from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
 from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 
@@ -20,117 +19,128 @@ from ..jobs.job import JobRequest
 from ..studio.studio import Studio
 from . import html as learn_html
 from .form import (
-    _AIMS,
-    _FILLED,
     ENOUGH,
-    OF_THE_SET,
     PREVIEWS,
+    PROMPT_SETTINGS,
     SETTINGS,
-    _config,
-    _counted,
-    _filled,
-    _lines,
-    _method,
-    _shown,
-    _title,
+    FilledForm,
+    aim_of,
     aims,
     budgets,
+    config_of,
+    count_prompts,
+    fill,
     kind_of,
+    lines,
+    method_of,
+    title_of,
+    values_of,
 )
 from .job_handlers import job_menu
 
-__all__ = ["LearnHandlers"]
+__all__ = ["FormHandlers"]
 
 
-class LearnHandlers:
-    """The events of the form, and its typed endpoint for programs."""
+class ModelView(NamedTuple):
+    """The parts of the form, besides the settings, that depend on the model."""
+
+    sets: object
+    aim: object
+    preview_prompt: object
+    budget: object
+
+
+class FormHandlers:
+    """The event handlers of the form, and its typed endpoint for programs."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
 
     @user_errors
     def count(self, model: str, text: str) -> str:
-        """How many prompts a box holds, what is wrong with them, words new to the model."""
-        found, problems = _counted(text)
+        """Show the number of prompts in a box, their problems, and words unknown to the model."""
+        found, problems = count_prompts(text)
         unknown = self._studio.models.unknown_words(model, text or "")
         return learn_html.counter(found, (*problems, *map_html.not_learnt(unknown)), ENOUGH)
 
     def sets(self, model: str) -> list[tuple[str, str]]:
-        """The shipped sets for a model, as (title, stem)."""
+        """List the shipped sets for a model as pairs of title and file stem."""
         return [(title, stem) for stem, title in self._studio.prompts.sets(kind_of(model)).items()]
 
-    def starts_with(self) -> str:
-        """The model in the form at first: one for what the page opens on."""
+    def initial_model(self) -> str:
+        """Return the model of the form at first: one of the kind that the page opens on."""
         kind = self._studio.opens_on()
         return next(name for name, entry in MODELS.items() if entry.kind == kind)
 
     @user_errors
-    def fit(self, model: str, preview_prompt: str, method: str, budget: str) -> tuple[Any, ...]:
-        """What depends on the model: shipped sets, aims, preview prompt, budgets, settings.
+    def choose_model(
+        self, model: str, preview_prompt: str, method: str, budget: str
+    ) -> tuple[Any, ...]:
+        """Adapt the form to a model.
 
-        A budget that does not fit the model gives way to the first one, with its settings.
-        """
-        ours = (preview_prompt or "") in ("", *PREVIEWS.values())
-        names = [name for _, name in budgets(model)]
-        stays = budget in names or not _method(method).iterative
-        return (
-            gr.Dropdown(self.sets(model), value=None),
-            gr.Dropdown(aims(model), value=aims(model)[0]),
-            PREVIEWS[kind_of(model)] if ours else gr.skip(),
-            gr.Radio(budgets(model), value=budget if budget in names else names[0]),
-            *((gr.skip(),) * len(SETTINGS) if stays else self.budget(names[0])),
-        )
-
-    @user_errors
-    def load_set(self, model: str, stem: str | None) -> tuple[Any, ...]:
-        """A shipped set.
+        A budget that does not suit the model is replaced by the first one and its settings, and
+        an unchanged preview prompt by the default one.
 
         Returns:
-            Title, both boxes, held-out prompts, preview, what is known of it, and the settings
-            that suit it.
+            The fields of `ModelView`, then a value for each of `SETTINGS`.
         """
-        return (
-            _filled(self._studio.prompts.set_of(stem), model) if stem else (gr.skip(),) * _FILLED
+        replaceable = (preview_prompt or "") in ("", *PREVIEWS.values())
+        names = [name for _, name in budgets(model)]
+        keep = budget in names or not method_of(method).iterative
+        view = ModelView(
+            sets=gr.Dropdown(self.sets(model), value=None),
+            aim=gr.Dropdown(aims(model), value=aims(model)[0]),
+            preview_prompt=PREVIEWS[kind_of(model)] if replaceable else gr.skip(),
+            budget=gr.Radio(budgets(model), value=budget if budget in names else names[0]),
         )
+        return *view, *([gr.skip()] * len(SETTINGS) if keep else self.budget(names[0]))
 
     @user_errors
-    def write_set(self, model: str, word: str, aim: str) -> tuple[Any, ...]:
-        """A set about one thing, from templates; likewise."""
+    def load_set(self, model: str, stem: str | None) -> FilledForm:
+        """Fill the form with a shipped set; without a choice it stays as it is."""
+        if not stem:
+            return FilledForm(*[gr.skip()] * len(FilledForm._fields))
+        return fill(self._studio.prompts.set_of(stem), model)
+
+    @user_errors
+    def write_set(self, model: str, word: str, aim: str) -> FilledForm:
+        """Fill the form with a set about one concept, written from templates."""
+        template, remove = aim_of(model, aim)
         kind = kind_of(model)
-        if aim not in _AIMS[kind]:
-            remedy = f"Choose one of {', '.join(_AIMS[kind])}."
-            raise UserError("E_AIM", f"{aim!r} is nothing to aim at", remedy=remedy)
-        template, remove = _AIMS[kind][aim]
-        prompts = self._studio.prompts.about(word or "", template, kind, remove=remove)
-        return _filled(prompts, model)
+        return fill(self._studio.prompts.about(word or "", template, kind, remove=remove), model)
 
     @user_errors
-    def read_set(self, model: str, path: str) -> tuple[Any, ...]:
-        """A file with both sides, likewise."""
-        return _filled(PromptSet.load(path), model)
+    def read_set(self, model: str, path: str) -> FilledForm:
+        """Fill the form with an uploaded file that has both sides."""
+        return fill(PromptSet.load(path), model)
 
     @user_errors
     def read_side(self, path: str) -> str:
-        """A file with one side."""
+        """Read an uploaded file that has one side, one prompt per line."""
         file = Path(path)
         prompts, _ = PromptSet.parse_side(file.read_bytes(), file.name)
-        return _lines(prompts)
+        return lines(prompts)
 
     @user_errors
     def budget(self, name: str) -> tuple[Any, ...]:
-        """The settings of a named budget, in the order of `SETTINGS`; the others stay."""
-        shown = _shown(BUDGETS[name])
+        """Return a value for each of `SETTINGS`: the one of the budget, or no change."""
+        values = values_of(BUDGETS[name])
         return tuple(
-            gr.skip() if each in OF_THE_SET else shown.get(each, gr.skip()) for each in SETTINGS
+            gr.skip() if each in PROMPT_SETTINGS else values.get(each, gr.skip())
+            for each in SETTINGS
         )
 
     @user_errors
-    def suit(self, method: str) -> tuple[Any, ...]:
-        """What depends on the method: budgets, then the settings; those of others are hidden."""
-        shown = _shown(_method(method).config)
-        return gr.Radio(visible=_method(method).iterative, value=next(iter(BUDGETS))), *(
-            gr.update(visible=True, **({} if name in OF_THE_SET else {"value": shown[name]}))
-            if name in shown
+    def choose_method(self, method: str) -> tuple[Any, ...]:
+        """Show the settings of a method and hide those of the others.
+
+        Returns:
+            The budget, then an update for each of `SETTINGS`.
+        """
+        values = values_of(method_of(method).config)
+        return gr.Radio(visible=method_of(method).iterative, value=next(iter(BUDGETS))), *(
+            gr.update(visible=True, **({} if name in PROMPT_SETTINGS else {"value": values[name]}))
+            if name in values
             else gr.update(visible=False)
             for name in SETTINGS
         )
@@ -145,16 +155,19 @@ class LearnHandlers:
         iterations: int | None,
         batch: int | None,
     ) -> str:
-        """About how long learning takes."""
-        prompts = max(_counted(source)[0] - (heldout or 0), 0) or ENOUGH
-        if not _method(method).iterative:  # a pass or two of either side, and as many to measure
+        """Estimate how long learning takes."""
+        prompts = max(count_prompts(source)[0] - (heldout or 0), 0) or ENOUGH
+        if not method_of(
+            method
+        ).iterative:  # one or two passes over both sides, and as many to measure
             iterations, batch = 1, None
-        prompts = min(prompts, batch or inf)
-        each = self._studio.jobs.pace(model) * prompts
-        spent = basics.clock(max(each * (iterations or 0), 1))
-        how = f", {heldout} more held out" if heldout else ""
-        how += "" if _method(method).iterative else ", without iterations"
-        return basics.hint(f"About {spent} with {prompts} prompts a side{how}.")
+        prompts = min(prompts, batch or prompts)
+        seconds = self._studio.jobs.pace(model) * prompts * (iterations or 0)
+        details = f", {heldout} more held out" if heldout else ""
+        details += "" if method_of(method).iterative else ", without iterations"
+        return basics.hint(
+            f"About {basics.clock(max(seconds, 1))} with {prompts} prompts a side{details}."
+        )
 
     @user_errors
     def start(
@@ -173,29 +186,29 @@ class LearnHandlers:
         """Queue a job.
 
         Args:
-            title: what to call the map.
-            model: what to learn on.
-            method: what learns.
+            title: name of the map.
+            model: name of the model.
+            method: name of the method.
             source: prompts to steer away from, one per line.
             target: prompts to steer towards, one per line.
-            heldout: how many of the last ones on each side are only measured on.
-            preset: layer preset or module pattern; empty for the model's own.
-            preview_prompt: continued now and then; empty: never.
-            known: what is known of the set that the boxes were filled from, if any.
-            *settings: those of all methods, in the order of `SETTINGS`.
+            heldout: number of prompts at the end of each side that are only measured on.
+            preset: layer preset or module pattern; empty for the default of the model.
+            preview_prompt: prompt of the previews during learning; empty for none.
+            known: facts about the set that filled the boxes, see `FilledForm`.
+            *settings: a value for each of `SETTINGS`.
 
         Returns:
-            The menu of jobs, the new one chosen.
+            The menu of jobs with the new job chosen.
         """
         prompts = PromptSet.from_texts(source or "", target or "").holdout(heldout or 0)
-        if known and known["boxes"] == [source, target]:  # nobody has changed them since
+        if known and known["boxes"] == [source, target]:  # still unchanged
             about = {k: known[k] for k in ("description", "kind")}
             prompts = replace(prompts, **about, keywords=tuple(known["keywords"]))
         request = JobRequest(
-            title=_title(title),
+            title=title_of(title),
             model=model,
             prompts=prompts,
-            config=_config(_method(method), settings),
+            config=config_of(method_of(method), settings),
             method=method,
             preset=preset or None,
             preview_prompt=(preview_prompt or "").strip(),
@@ -222,42 +235,31 @@ class LearnHandlers:
         """Learn a map in the background.
 
         Args:
-            title: what to call the map.
-            source: prompts to steer away from, 2 or more, better 32.
-            target: prompts to steer towards, 2 or more, better 32.
+            title: name of the map.
+            source: prompts to steer away from, 2 or more, preferably 32.
+            target: prompts to steer towards, 2 or more, preferably 32.
             model: an installed model of the catalog.
             budget: quick, normal, thorough, paper (language) or paper (DMD2).
-            heldout: number of prompts a side that are kept for measuring.
+            heldout: number of prompts per side that are only measured on.
             method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid or aura, which have no
-                iterations and so no budget.
-            both_ways: of lineas, whether what negative strengths do is learnt, too; for styles
-                of pictures.
-            identity_loss: of lineas, whether target prompts are to stay as they are; for manners
-                of speech such as toxicity.
-            shift_only: of lineas, whether maps do not scale; for the same.
+                iterations and take no budget.
+            both_ways: lineas only: also learn the direction for λ < 0; recommended for styles of
+                pictures.
+            identity_loss: lineas only: keep target prompts where they are; recommended for tone,
+                such as toxicity.
+            shift_only: lineas only: learn shifts without scales; recommended for tone.
 
         Returns:
-            The id of the job, for `job`; when it is done also the id of the map.
+            The id of the job, for `job`; once it is done, also the id of the map.
         """
-        if budget not in BUDGETS:
-            remedy = f"Give one of {', '.join(BUDGETS)}."
-            raise UserError("E_BUDGET", f"budget is {budget!r}", remedy=remedy)
-        suited = (both_ways, identity_loss, shift_only)
-        if not _method(method).iterative and (any(suited) or budget != next(iter(BUDGETS))):
-            named = ", no ".join(OF_THE_SET)
-            what = f"{_method(method).label} has no iterations, so no budget, no {named}"
-            raise UserError("E_BUDGET", what, remedy=f"Leave these out, or take {LINEAS}.")
-        config = (
-            replace(BUDGETS[budget], **dict(zip(OF_THE_SET, suited, strict=True)))
-            if _method(method).iterative
-            else _method(method).config
-        )
+        suited = dict(zip(PROMPT_SETTINGS, (both_ways, identity_loss, shift_only), strict=True))
+        config = _learn_config(method, budget, suited)
         for name, side in (("source", source), ("target", target)):
             if not isinstance(side, list) or not all(isinstance(text, str) for text in side):
                 what = f"{name} is {side!r:.60}"
                 raise UserError("E_PROMPTS", what, remedy="Give a list of texts.")
-        prompts = PromptSet.from_texts(_lines(source), _lines(target)).holdout(heldout)
-        return self._submit(JobRequest(_title(title), model, prompts, config, method=method))
+        prompts = PromptSet.from_texts(lines(source), lines(target)).holdout(heldout)
+        return self._submit(JobRequest(title_of(title), model, prompts, config, method=method))
 
     def _submit(self, request: JobRequest) -> str:
         known = {*MODELS, *(entry.model for entry in self._studio.maps())}
@@ -266,3 +268,18 @@ class LearnHandlers:
             raise UserError("E_MODEL", f"model is {request.model!r:.60}", remedy=remedy)
         self._studio.models.require(request.model)
         return self._studio.jobs.submit(request)
+
+
+def _learn_config(method: str, budget: str, suited: dict[str, bool]) -> FitConfig:
+    """Return the settings that a program asks for; `suited` are those of `PROMPT_SETTINGS`."""
+    if budget not in BUDGETS:
+        remedy = f"Give one of {', '.join(BUDGETS)}."
+        raise UserError("E_BUDGET", f"budget is {budget!r:.60}", remedy=remedy)
+    if method_of(method).iterative:
+        return replace(BUDGETS[budget], **suited)  # type: ignore[arg-type]
+    if any(suited.values()) or budget != next(iter(BUDGETS)):
+        named = ", no ".join(PROMPT_SETTINGS)
+        what = f"{method_of(method).label} has no iterations and takes no budget, no {named}"
+        remedy = f"Leave these out, or choose {LINEAS}."
+        raise UserError("E_BUDGET", what, remedy=remedy)
+    return method_of(method).config

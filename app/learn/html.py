@@ -1,4 +1,4 @@
-"""A job while it runs and when it is over, as HTML."""
+"""State, previews and report of a job as HTML."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["counter", "job_state", "previews", "report", "stage", "strips"]
 
 
 def strips(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """What the maps painted on the way, newest first: a strip over λ for each record.
+    """Return the preview pictures, newest first: one strip over λ per record.
 
     Args:
-        prompt: what was painted.
-        records: as `Jobs.previews` gives them.
+        prompt: prompt of the pictures.
+        records: records from `Jobs.previews`.
     """
     items = "".join(
         f'<li><small>{stage(r)}</small><div class="painted">'
@@ -49,22 +49,23 @@ _STATES = {
     "done": "Done",
     "stopped": "Stopped",
     "failed": "Failed",
-    "hung": "No sign of life; Stop ends the worker, then Resume goes on from the last checkpoint",
-    "interrupted": "Interrupted; Resume goes on from the last checkpoint",
+    "hung": "The worker does not respond. Stop it, then press Resume to continue from the last "
+    "checkpoint",
+    "interrupted": "Interrupted. Press Resume to continue from the last checkpoint",
 }
 
 
 def job_state(job: Job) -> str:
-    """Where a job stands: state, method or iteration, time spent and left, place in the queue."""
+    """Return the state of a job: progress, time spent and left, position in the queue."""
     state = _STATES[job.state]
     if job.state == "stopped" and job.map_folder:
         state += ", the best map is kept"
     if job.position:
         state += f", number {job.position} in the queue"
-    far = f"iteration {job.iteration} of {job.iterations}"
+    progress = f"iteration {job.iteration} of {job.iterations}"
     if not job.request.iterations:
-        far = f"{METHODS[job.request.method].label}, in one pass"
-    facts = [far, f"{clock(job.elapsed)} spent"]
+        progress = f"{METHODS[job.request.method].label}, in one pass"
+    facts = [progress, f"{clock(job.elapsed)} spent"]
     if job.eta is not None:
         facts.append(f"about {clock(job.eta)} left")
     message = f'<p class="note">{safe(job.message)}</p>' if job.message else ""
@@ -77,7 +78,12 @@ def job_state(job: Job) -> str:
 
 
 def previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """What the maps wrote on the way, newest first."""
+    """Return the preview texts, newest first.
+
+    Args:
+        prompt: text before the continuations.
+        records: records from `Jobs.previews`.
+    """
     items = "".join(
         f'<li><small>{stage(r)}, λ = {r["strength"]:g}</small><p class="text">'
         f'<span class="prompt">{safe(prompt)}</span>{safe(r["text"])}</p></li>'
@@ -87,19 +93,19 @@ def previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def report(lines: Sequence[str]) -> str:
-    """What came of a job, in plain sentences."""
+    """Return the sentences of a report as a list."""
     return f'<ul class="report">{"".join(f"<li>{safe(line)}</li>" for line in lines)}</ul>'
 
 
 def stage(record: Mapping[str, Any]) -> str:
-    """When a record was made; one of a pass without iterations has no loss."""
+    """Return when a record was made; without iterations its loss is None."""
     if record.get("loss", 0) is None:
         return "after the pass"
     return f"after {record['iteration']} iterations"
 
 
 def counter(found: int, problems: Sequence[str], enough: int) -> str:
-    """How many prompts there are, of how many there should be."""
+    """Return the number of prompts, the recommended number, and the problems."""
     remarks = "".join(f'<span class="problem">{safe(problem)}</span>' for problem in problems)
     kind = "enough" if found >= enough else "few"
     return f'<p class="counter"><b class="{kind}">{found} / {enough}</b> prompts{remarks}</p>'

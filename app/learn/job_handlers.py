@@ -1,9 +1,9 @@
-"""What the Learn tab shows of a job, and what can be done with it."""
+"""Event handlers of the job in the Learn tab."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -14,7 +14,7 @@ from ..html import basics, charts
 from ..jobs.job import PENDING, Job
 from ..studio.studio import Studio
 from . import html as learn_html
-from .report import advice
+from .report import report
 
 __all__ = ["JobHandlers", "job_menu"]
 
@@ -22,82 +22,125 @@ _RESUMABLE = ("stopped", "failed", "interrupted")
 _NO_JOB = "Nothing learnt yet. Fill in the form and press Start; the page may be closed meanwhile."
 
 
+class JobView(NamedTuple):
+    """The parts of the Learn tab that show a job; by default they do not change."""
+
+    menu: object = gr.skip()
+    state: object = gr.skip()
+    report: object = gr.skip()
+    stop: object = gr.skip()
+    resume: object = gr.skip()
+    try_it: object = gr.skip()
+    delete: object = gr.skip()
+    curve: object = gr.skip()
+    previews: object = gr.skip()
+    modules: object = gr.skip()
+    seen: object = gr.skip()
+
+
+class Buttons(NamedTuple):
+    """The buttons below a job."""
+
+    stop: gr.Button
+    resume: gr.Button
+    try_it: gr.Button
+    delete: gr.Button
+
+
 class JobHandlers:
-    """The events of a job, and the typed endpoint that asks about one."""
+    """The event handlers of a job, and its typed endpoints for programs."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
 
     @user_errors
     def stop(self, job_id: str | None) -> None:
-        """End the job after this iteration, its best map is kept; a pass without any ends now."""
+        """Stop a job after the current iteration and keep its best map.
+
+        A method without iterations stops at once and keeps no map.
+        """
         self._studio.jobs.stop(job_id or "")
 
     @user_errors
     def resume(self, job_id: str | None) -> None:
-        """Go on with a job that ended early."""
+        """Continue a job that ended early."""
         self._studio.jobs.resume(job_id or "")
 
     @user_errors
     def delete(self, job_id: str | None) -> None:
-        """Remove a job that is over and left no map."""
+        """Delete a job that is over and has no map."""
         self._studio.jobs.delete(job_id or "")
 
     @user_errors
-    def watch(self, job_id: str | None, seen: str) -> tuple[Any, ...]:
-        """What there is to see of a job, if it changed since `seen`.
+    def watch(self, job_id: str | None, seen: str) -> JobView:
+        """Show a job if it has changed.
 
-        Without a choice (the page was just opened) the job that runs is shown, else the newest.
-
-        Returns:
-            Menu, state, report, four buttons, curve, previews, modules, what is seen now.
+        Args:
+            job_id: id of the chosen job; None shows the running job, else the newest one.
+            seen: identifies the state that the page shows.
         """
         jobs = self._studio.jobs.list()
         job = _pick(jobs, job_id)
         menu = [(each.request.title, each.state) for each in jobs]
         now = f"{job and (job.id, job.state, job.position, job.iteration)} of {menu}"
         if now == seen:
-            return (gr.skip(),) * 11
+            return JobView()
         if job is None:
-            return gr.skip(), basics.hint(_NO_JOB), "", *_buttons(None), "", "", "", now
+            empty = JobView(state=basics.hint(_NO_JOB), report="", curve="", previews="")
+            return empty._replace(modules="", seen=now, **_buttons(None)._asdict())
         records = self._studio.jobs.records(job.id)
         maps, damage = _maps_of(job)
-        over = maps is not None and job.state not in PENDING
-        return (
-            job_menu(jobs, job.id),
-            learn_html.job_state(job) + basics.warning(damage),
-            learn_html.report(advice(_learnt_by(job, records), maps)) if over else "",
-            *_buttons(job),
-            charts.curve(records, job.iterations) if job.request.iterations else "",
-            _previews(job.request.preview_prompt, self._studio.jobs.previews(job.id)),
-            charts.modules(maps) if maps else "",
-            now,
+        previews = self._studio.jobs.previews(job.id)
+        return JobView(
+            menu=job_menu(jobs, job.id),
+            state=learn_html.job_state(job) + basics.warning(damage),
+            report=_report(job, records, maps),
+            curve=charts.curve(records, job.iterations) if job.request.iterations else "",
+            previews=_previews(job.request.preview_prompt, previews),
+            modules=charts.modules(maps) if maps else "",
+            seen=now,
+            **_buttons(job)._asdict(),
         )
 
     @user_errors
     def job(self, job_id: str) -> dict:
-        """How far a job is: state, message, iteration, iterations, elapsed, eta, position."""
+        """Return the progress of a job.
+
+        Args:
+            job_id: an id from `learn`.
+
+        Returns:
+            state; message (of a failed job); iteration and iterations; elapsed and eta in
+            seconds; position in the queue. The last two are None if they do not apply.
+        """
         job = self._studio.jobs.get(job_id)
         keys = ("state", "message", "iteration", "iterations", "elapsed", "eta", "position")
         return {key: getattr(job, key) for key in keys}
 
 
-def _learnt_by(job: Job, records: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """The records up to the map that was kept: of a run that ended early, the best one."""
+def _report(job: Job, records: Sequence[Mapping[str, Any]], maps: SteeringMaps | None) -> str:
+    """Return the report of a job that is over.
+
+    A job that ended early keeps its best map, so that its later records do not count.
+    """
+    if maps is None or job.state in PENDING:
+        return ""
     best = [place for place, record in enumerate(records) if record["best"]]
-    return records if job.state == "done" or not best else records[: best[-1] + 1]
+    if job.state != "done" and best:
+        records = records[: best[-1] + 1]
+    return learn_html.report(report(records, maps))
 
 
 def _maps_of(job: Job) -> tuple[SteeringMaps | None, str]:
-    """What a job has learnt so far, or why that cannot be read."""
+    """Return the maps of a job so far, and a sentence if they cannot be read."""
     try:
         return load_maps(job.map_folder) if job.map_folder else None, ""
-    except UserError as error:  # the page asks again and again; one answer is enough
+    except UserError as error:  # shown once instead of at every tick of the timer
         return None, str(error)
 
 
 def _previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """The figure for what the job made of its prompt."""
+    """Return the preview pictures or texts as HTML."""
     painted = any(record.get("pictures") for record in records)
     return learn_html.strips(prompt, records) if painted else learn_html.previews(prompt, records)
 
@@ -108,17 +151,17 @@ def _pick(jobs: Sequence[Job], job_id: str | None) -> Job | None:
     return next(iter([*chosen, *reversed(active), *jobs]), None)
 
 
-def _buttons(job: Job | None) -> tuple[Any, ...]:
-    """Stop, resume, try it and delete, each where it makes sense.
+def _buttons(job: Job | None) -> Buttons:
+    """Show the buttons that apply to a job.
 
-    What has a map is deleted in the library, which can bring it back.
+    A job with a map is deleted in the Library tab, where it can be restored.
     """
-    state = job and job.state
-    over, kept = job is not None and state not in PENDING, job is not None and job.map_folder
-    fitting = (state in PENDING, state in _RESUMABLE, over and kept, over and not kept)
-    return tuple(gr.Button(visible=bool(visible)) for visible in fitting)
+    pending, over = job and job.state in PENDING, job and job.state not in PENDING
+    resumable, has_map = job and job.state in _RESUMABLE, job and job.map_folder
+    visible = (pending, resumable, over and has_map, over and not has_map)
+    return Buttons(*(gr.Button(visible=bool(each)) for each in visible))
 
 
 def job_menu(jobs: Sequence[Job], job_id: str) -> Any:
-    """The menu of jobs, one of them chosen."""
+    """Return the menu of jobs, with one of them chosen."""
     return gr.Dropdown([(f"{j.request.title} · {j.state}", j.id) for j in jobs], value=job_id)

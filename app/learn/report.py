@@ -1,4 +1,4 @@
-"""What came of a run, told in plain sentences."""
+"""Report on a finished run in sentences."""
 
 from __future__ import annotations
 
@@ -8,79 +8,91 @@ from typing import Any
 
 from lineas_core import SteeringMaps
 
-__all__ = ["advice"]
+__all__ = ["report"]
 
-_SMALL_EFFECT = 0.8  # less than a fifth of the distance gone
-_OVERFITTED = 1.05
-_ALIKE = 0.05  # in units of spread²; no set that taught anything began below 0.13
+_SMALL_EFFECT = 0.8  # remaining share of the distance from which an effect counts as small
+_OVERFITTED = 1.05  # last distance relative to the smallest one
+_ALIKE = 0.05  # distance in units of spread²; useful sets started at 0.13 or more
 
 
-def advice(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str]:
-    """What came of a run and what to do next, in plain sentences.
+def report(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str]:
+    """Report the outcome of a run, and what to do next.
 
     Args:
-        records: as `Jobs.records` gives them.
-        maps: what was learnt.
+        records: records from `Jobs.records`.
+        maps: the learnt maps.
+
+    Returns:
+        Whole sentences.
     """
-    lines = _outcome(records, maps)
+    sentences = _outcome(records, maps)
     if cut := maps.metadata.get("truncated"):
-        lines.append(
-            f"{cut} {'prompt was' if cut == 1 else 'prompts were'} longer than the model reads: "
-            "what stands at their end did not count."
-        )
+        subject = "1 prompt was" if cut == 1 else f"{cut} prompts were"
+        sentences.append(f"{subject} truncated to the model's context length.")
     if all(r["heldout"] is None for r in records):
-        lines.append("Hold some prompts out to see whether the map works on new sentences.")
-    lines.append(f"{maps.support:.0%} of the coordinates are moved.")
-    if kept := maps.not_invertible:
-        lines.append(f"{kept} coordinates cannot be inverted and stay as they are for λ < 0.")
-    return lines
+        sentences.append("Hold some prompts out to see whether the map works on unseen prompts.")
+    sentences.append(f"{maps.support:.0%} of the coordinates are moved.")
+    if count := maps.not_invertible:
+        sentences.append(f"{count} coordinates cannot be inverted and do not change for λ < 0.")
+    return sentences
 
 
 def _outcome(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str]:
-    """The distance before and after, and what it asks for."""
+    """Report the distances before and after, and what follows from them."""
     heldout = [(r["iteration"], r["heldout"]) for r in records if r["heldout"] is not None]
     points = heldout or [(r["iteration"], r["loss"]) for r in records if r["loss"] is not None]
-    if not points:  # a method without iterations has no loss either
+    if not points:  # neither held-out prompts nor iterations
         return []
     (_, start), (_, end) = points[0], points[-1]
-    strength = maps.metadata.get("strength", 1.0)
-    at = f" at λ = {strength:g}" if strength != 1 else ""
-    name = "Held-out distance" if heldout else "Training loss"
-    change = f"{end / (start or 1) - 1:+.0%}"
-    lines = [f"{name}{at}: {start:.3g} before, {end:.3g} after ({change})."]
+    sentences = [_distances(start, end, maps.metadata.get("strength", 1.0), heldout=bool(heldout))]
     if heldout and start < _ALIKE:
-        return [
-            *lines,
-            "To this model both sides are nearly alike: does it know what they are about?",
-        ]
-    if all(r["loss"] is None for r in records):
-        return lines + _of_a_pass(start, end, maps)
-    return lines + _of_steps(start, end, maps) + _of_overfitting(heldout)
+        sentences.append(
+            "The model barely distinguishes the two sides. It may not know the concept."
+        )
+    elif all(r["loss"] is None for r in records):
+        sentences += _after_one_pass(start, end, maps)
+    else:
+        sentences += _after_iterations(start, end, maps) + _overfitting(heldout)
+    return sentences
 
 
-def _of_steps(start: float, end: float, maps: SteeringMaps) -> list[str]:
+def _distances(start: float, end: float, strength: float, *, heldout: bool) -> str:
+    """Report how far the map moves the source prompts towards the target."""
+    share = 1 - end / (start or 1)
+    way = f"{share:.0%} of the way to the target" if share >= 0 else "Away from the target"
+    at = f" at λ = {strength:g}" if strength != 1 else ""
+    if heldout:
+        name, prompts = "held-out distance", "prompts that the map has not seen"
+    else:
+        name, prompts = "training loss", "the training prompts"
+    return f"{way}{at}, on {prompts} ({name} {start:.3g} → {end:.3g})."
+
+
+def _after_iterations(start: float, end: float, maps: SteeringMaps) -> list[str]:
     if maps.support == 0:
-        return ["The map changes nothing: lower γ."]
+        return ["The map changes nothing. Use a lower γ."]
     if end > _SMALL_EFFECT * start:
-        return ["The effect is small: more iterations, or prompts that differ more."]
+        return ["The effect is small. Use more iterations, or prompts that differ more."]
     return []
 
 
-def _of_overfitting(heldout: Sequence[tuple[int, float]]) -> list[str]:
+def _overfitting(heldout: Sequence[tuple[int, float]]) -> list[str]:
     iteration, best = min(heldout, key=lambda point: point[1], default=(0, inf))
     if not heldout or heldout[-1][1] <= _OVERFITTED * best:
         return []
     return [
-        f"Overfitted: the held-out distance rises since iteration {iteration}. "
+        f"The map is overfitted: the held-out distance has risen since iteration {iteration}. "
         "Use fewer iterations or more prompts."
     ]
 
 
-def _of_a_pass(start: float, end: float, maps: SteeringMaps) -> list[str]:
+def _after_one_pass(start: float, end: float, maps: SteeringMaps) -> list[str]:
     if maps.support == 0:
-        return ["The map changes nothing: give prompts that differ."]
+        return ["The map changes nothing. Use prompts that differ."]
     if end > start:
-        return ["New sentences end up further from the target: take a smaller λ, or LinEAS."]
+        return [
+            "On unseen prompts the map moves away from the target. Use a smaller λ, or LinEAS."
+        ]
     if end > _SMALL_EFFECT * start:
-        return ["The effect is small: give prompts that differ more, or take LinEAS."]
+        return ["The effect is small. Use prompts that differ more, or LinEAS."]
     return []

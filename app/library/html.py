@@ -1,4 +1,4 @@
-"""The maps of the library as HTML: a card for each, and heading and sheet of the chosen one."""
+"""Maps as HTML: cards, and the heading and the data sheet of one map."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _QUOTES = 2  # prompts on a card
 
 
 def cards(
-    shown: Sequence[tuple[MapEntry, Sequence[Path], PromptSet | None]], chosen: str | None
+    rows: Sequence[tuple[MapEntry, Sequence[Path], PromptSet | None]], chosen: str | None
 ) -> str:
-    """The maps side by side, one of them marked.
+    """Return one card per map, with the chosen map marked.
 
     Args:
-        shown: each map with its preview pictures and its prompts.
-        chosen: id of the marked one.
+        rows: each map with its preview pictures and its prompts.
+        chosen: id of the chosen map.
     """
-    items = "".join(f"<li>{_card(*row, pressed=row[0].id == chosen)}</li>" for row in shown)
+    items = "".join(f"<li>{_card(*row, pressed=row[0].id == chosen)}</li>" for row in rows)
     return f'<ul class="cards">{items}</ul>'
 
 
 def heading(entry: MapEntry, pictures: Sequence[Path]) -> str:
-    """What a map is about: title, description and previews."""
+    """Return the title, description and preview pictures of a map."""
     shots = "".join(map(_shot, pictures))
     return (
         f'<header class="sheet"><h2>{safe(entry.title)}{_origin(entry)}</h2>'
@@ -48,7 +48,7 @@ def heading(entry: MapEntry, pictures: Sequence[Path]) -> str:
 
 
 def sheet(entry: MapEntry, maps: SteeringMaps, prompts: PromptSet | None) -> str:
-    """All there is to know about a map: facts, settings and prompts."""
+    """Return the data sheet of a map: facts, settings and prompts."""
     return (
         f'<article class="sheet">{about(entry, maps)}{_settings(entry.metadata, maps)}'
         f"{_prompts(entry, prompts)}</article>"
@@ -56,10 +56,10 @@ def sheet(entry: MapEntry, maps: SteeringMaps, prompts: PromptSet | None) -> str
 
 
 def published(address: str) -> str:
-    """Where a map can be found on the hub."""
+    """Return a sentence with a link to a published map."""
     return (
         f'<p class="hint">Uploaded to {link(address, address)}; '
-        "a new repository is private until you open it.</p>"
+        "a new repository is private until you make it public.</p>"
     )
 
 
@@ -72,12 +72,12 @@ def _card(
         f'<button type="button" class="card" data-map="{safe(entry.id)}" '
         f'aria-pressed="{str(pressed).lower()}">{_preview(entry, pictures, prompts)}'
         f"<b>{safe(entry.title)}</b><small>{safe(model)}</small>"
-        f"<small>{safe(_figures(entry.metadata))}{yours}</small></button>"
+        f"<small>{safe(_effect(entry.metadata))}{yours}</small></button>"
     )
 
 
 def _preview(entry: MapEntry, pictures: Sequence[Path], prompts: PromptSet | None) -> str:
-    """Pictures from the least to the fullest strength, else words, else prompts."""
+    """Return previews from the lowest to the highest strength, else keywords or prompts."""
     if pictures:
         last = len(pictures) - 1
         shown = dict.fromkeys(pictures[last * k // (_SHOTS - 1)] for k in range(_SHOTS))
@@ -93,7 +93,7 @@ def _preview(entry: MapEntry, pictures: Sequence[Path], prompts: PromptSet | Non
 def _shot(file: Path) -> str:
     try:
         data = thumbnail(file)
-    except UNREADABLE:  # whoever put the file there sees the others
+    except UNREADABLE:  # a damaged picture is skipped
         return ""
     return f'<img src="data:image/jpeg;base64,{data}" alt="Preview {safe(file.stem)}">'
 
@@ -102,22 +102,22 @@ def _origin(entry: MapEntry) -> str:
     return f'<em class="{"yours" if entry.origin == "yours" else "made"}">{entry.origin}</em>'
 
 
-def _figures(made: Mapping[str, Any]) -> str:
-    """The line of figures on a card."""
-    start, end = made.get("heldout_start"), made.get("heldout")
+def _effect(metadata: Mapping[str, Any]) -> str:
+    """Return the held-out distance of a map before and after, else its number of modules."""
+    start, end = metadata.get("heldout_start"), metadata.get("heldout")
     if isinstance(start, float) and isinstance(end, float):
         return f"held-out {start:.2f} → {end:.2f}"
-    return f"{len(made['modules'])} modules"
+    return f"{len(metadata['modules'])} modules"
 
 
-def _settings(made: Mapping[str, Any], maps: SteeringMaps) -> str:
-    """What the map was learnt with, folded away."""
-    config = made["config"] if isinstance(made.get("config"), dict) else {}
+def _settings(metadata: Mapping[str, Any], maps: SteeringMaps) -> str:
+    """Return the settings that the map was learnt with, collapsed."""
+    config = metadata["config"] if isinstance(metadata.get("config"), dict) else {}
     names = list(maps)
     facts = {
         "modules": f"{len(names)} ({_preset(names)}): {names[0]} to {names[-1]}",
-        **_training_loss(made),
-        "learnt on": made.get("date", "?"),
+        **_training_loss(metadata),
+        "learnt on": metadata.get("date", "?"),
         **{str(name).replace("_", " "): value for name, value in config.items()},
     }
     items = "".join(f"<dt>{safe(k)}</dt><dd>{_value(value)}</dd>" for k, value in facts.items())
@@ -125,14 +125,14 @@ def _settings(made: Mapping[str, Any], maps: SteeringMaps) -> str:
 
 
 def _preset(names: Sequence[str]) -> str:
-    """The preset that selects these modules; an all-… also selects those of narrower ones."""
+    """Return the preset that selects these modules, preferably a narrower one than all-…."""
     fitting = [k for k, p in PRESETS.items() if all(re.fullmatch(p, name) for name in names)]
     return min(fitting, key=lambda name: name.startswith("all-"), default="no preset")
 
 
-def _training_loss(made: Mapping[str, Any]) -> dict[str, str]:
-    """The fact, where there is one: a method without iterations has no loss."""
-    start, end = made.get("loss_start"), made.get("loss")
+def _training_loss(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the training loss; empty for a method without iterations, which has none."""
+    start, end = metadata.get("loss_start"), metadata.get("loss")
     if not isinstance(start, float) or not isinstance(end, float):
         return {}
     return {"training loss": f"{start:.3g} before, {end:.3g} after"}
@@ -144,7 +144,7 @@ def _value(value: object) -> str:
 
 def _prompts(entry: MapEntry, prompts: PromptSet | None) -> str:
     if prompts is None:
-        return hint("The prompts were not handed on with this map.")
+        return hint("This map was shared without its prompts.")
     return "".join(
         _folded(side, texts, offensive=entry.harmful == sign)
         for side, texts, sign in (

@@ -1,47 +1,94 @@
-"""The Library tab: cards of all maps on the left, the chosen one in full on the right."""
+"""The layout of the Library tab: cards on the left, the chosen map on the right."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from ..events import MODEL, QUIET
 from ..html import basics
+from ..scripts import script
 from ..studio.user_maps import LONGEST_TITLE
-from .handlers import KINDS, NO_TOKEN, READY_MADE, LibraryHandlers
+from .handlers import KINDS, NO_TOKEN, READY_MADE, LibraryHandlers, MapView
 
 __all__ = ["LibraryTab", "library_tab"]
-
-# The card that was clicked is marked at once, and stays: drawn anew, it would lose the focus.
-_CHOOSE = """element.addEventListener('click', event => {
-    const card = event.target.closest('.card');
-    if (!card) return;
-    const cards = [...element.querySelectorAll('.card')];
-    cards.forEach(other => other.setAttribute('aria-pressed', other === card));
-    trigger('select', {index: cards.indexOf(card), value: card.dataset.map});
-});"""
 
 
 @dataclass(frozen=True)
 class LibraryTab:
-    """What other parts of the page wire.
+    """The components that ui.py wires.
 
     Attributes:
-        chosen: id of the map that is shown in full.
-        use: opens it in the tab of its kind.
-        look: arguments of the event that brings the cards up to date.
+        chosen: id of the chosen map.
+        use: button that opens the chosen map in the tab for its kind.
+        refresh: arguments of an event that updates the cards.
     """
 
     chosen: gr.State
     use: gr.Button
-    look: dict
+    refresh: dict[str, Any]
+
+
+class _Tools(NamedTuple):
+    """The components above the cards."""
+
+    kind: gr.Radio
+    upload: gr.UploadButton
+    undo_row: gr.Row
+    deleted_note: gr.HTML
+    undo: gr.Button
+
+
+class _Sheet(NamedTuple):
+    """The components that show the chosen map."""
+
+    frame: gr.Column
+    heading: gr.HTML
+    use: gr.Button
+    duplicate: gr.Button
+    delete: gr.Button
+    name: gr.Textbox
+    hint: gr.HTML
+    sheet: gr.HTML
+    modules: gr.HTML
+    pack: gr.Button
+    norms: gr.Button
+    files: gr.File
+    repository: gr.Textbox
 
 
 def library_tab(handlers: LibraryHandlers) -> LibraryTab:
     """Declare the tab inside the current `gr.Tab`."""
     chosen, deleted = gr.State(""), gr.State("")
-    with gr.Row(elem_classes="shelf"):
+    tools = _tools()
+    with gr.Row(elem_classes="library"):
+        with gr.Column(scale=3, min_width=320):
+            cards = gr.HTML(js_on_load=script("choose_card"), apply_default_css=False)
+        sheet = _sheet(handlers, chosen)
+    refresh: dict[str, Any] = {
+        "fn": handlers.library,
+        "inputs": [tools.kind, chosen],
+        "outputs": [cards, chosen],
+        **QUIET,
+    }
+    tools.kind.input(**refresh)
+    cards.select(handlers.pick, None, [chosen], **QUIET)
+    _wire_sheet(handlers, sheet, chosen, refresh)
+    listed = [tools.kind, chosen]
+    imported = tools.upload.upload(handlers.import_map, [tools.upload], listed, **QUIET)
+    removed = sheet.delete.click(
+        handlers.delete, [chosen], [tools.undo_row, tools.deleted_note, deleted], **QUIET
+    )
+    restored = tools.undo.click(handlers.undo, [deleted], [tools.undo_row, *listed], **QUIET)
+    for event in (imported, removed, restored):
+        event.success(**refresh)
+    return LibraryTab(chosen, sheet.use, refresh)
+
+
+def _tools() -> _Tools:
+    with gr.Row(elem_classes="library-tools"):
         kind = gr.Radio(
             list(KINDS.items()),
             value="",
@@ -58,64 +105,57 @@ def library_tab(handlers: LibraryHandlers) -> LibraryTab:
             min_width=130,
         )
     with gr.Row(visible=False, elem_classes="undo") as undo_row:
-        gone = gr.HTML(apply_default_css=False)
+        note = gr.HTML(apply_default_css=False)
         undo = gr.Button("Undo", size="sm", scale=0, min_width=100)
-    with gr.Row(elem_classes="library"):
-        with gr.Column(scale=3, min_width=320):
-            cards = gr.HTML(js_on_load=_CHOOSE, apply_default_css=False)
-        with gr.Column(scale=2, min_width=340, visible=False, elem_classes="chosen") as frame:
-            heading = gr.HTML(apply_default_css=False)
-            with gr.Row(elem_classes="deeds"):
-                use = gr.Button("Use", variant="primary", size="md", min_width=130)
-                duplicate = gr.Button("Duplicate", size="md", min_width=90)
-                delete = gr.Button("Delete", variant="stop", size="md", min_width=90)
-            name = gr.Textbox(
-                label="Name", max_length=LONGEST_TITLE, max_lines=1, submit_btn="Rename"
-            )
-            hint = gr.HTML(basics.hint(READY_MADE), visible=False, apply_default_css=False)
-            sheet = gr.HTML(apply_default_css=False)
-            with gr.Accordion("Where in the network it steers", open=True):
-                layers = gr.HTML(apply_default_css=False)
-            with gr.Accordion("Export and publish", open=False):
-                with gr.Row(elem_classes="deeds"):
-                    pack = gr.Button("As a zip", size="md", min_width=120)
-                    norms = gr.Button("For ComfyUI and A1111", size="md", min_width=160)
-                files = gr.File(label="Ready to download", visible=False, interactive=False)
-                repository = _publish(handlers, chosen)
+    return _Tools(kind, upload, undo_row, note, undo)
 
-    look = {
-        "fn": handlers.library,
-        "inputs": [kind, chosen],
-        "outputs": [cards, chosen],
-        **QUIET,
-    }
-    show = {
+
+def _sheet(handlers: LibraryHandlers, chosen: gr.State) -> _Sheet:
+    with gr.Column(scale=2, min_width=340, visible=False, elem_classes="chosen") as frame:
+        heading = gr.HTML(apply_default_css=False)
+        with gr.Row(elem_classes="deeds"):
+            use = gr.Button("Use", variant="primary", size="md", min_width=130)
+            duplicate = gr.Button("Duplicate", size="md", min_width=90)
+            delete = gr.Button("Delete", variant="stop", size="md", min_width=90)
+        name = gr.Textbox(label="Name", max_length=LONGEST_TITLE, max_lines=1, submit_btn="Rename")
+        hint = gr.HTML(basics.hint(READY_MADE), visible=False, apply_default_css=False)
+        sheet = gr.HTML(apply_default_css=False)
+        with gr.Accordion("Where in the network it steers", open=True):
+            modules = gr.HTML(apply_default_css=False)
+        with gr.Accordion("Export and publish", open=False):
+            with gr.Row(elem_classes="deeds"):
+                pack = gr.Button("As a zip", size="md", min_width=120)
+                norms = gr.Button("For ComfyUI and A1111", size="md", min_width=160)
+            files = gr.File(label="Ready to download", visible=False, interactive=False)
+            repository = _publish(handlers, chosen)
+    return _Sheet(
+        *(frame, heading, use, duplicate, delete, name, hint),
+        *(sheet, modules, pack, norms, files, repository),
+    )
+
+
+def _wire_sheet(
+    handlers: LibraryHandlers, sheet: _Sheet, chosen: gr.State, refresh: dict[str, Any]
+) -> None:
+    show: dict[str, Any] = {
         "fn": handlers.details,
         "inputs": [chosen],
-        "outputs": [
-            *(heading, sheet, layers, frame, use),
-            *(name, delete, hint, norms, repository, files),
-        ],
+        "outputs": [getattr(sheet, field) for field in MapView._fields],
         **QUIET,
     }
-    kind.input(**look)
-    cards.select(handlers.pick, None, [chosen], **QUIET)
     chosen.change(**show)
-    name.submit(handlers.rename, [chosen, name], None, **QUIET).success(**look).success(**show)
-    duplicate.click(handlers.duplicate, [chosen], [chosen], **QUIET).success(**look)
-    upload.upload(handlers.take_in, [upload], [kind, chosen], **QUIET).success(**look)
-    delete.click(handlers.delete, [chosen], [undo_row, gone, deleted], **QUIET).success(**look)
-    undo.click(handlers.undo, [deleted], [undo_row, kind, chosen], **QUIET).success(**look)
-    pack.click(handlers.pack, [chosen], [files], **QUIET)
-    norms.click(handlers.norms, [chosen], [files], **MODEL)
-    return LibraryTab(chosen, use, look)
+    renamed = sheet.name.submit(handlers.rename, [chosen, sheet.name], None, **QUIET)
+    renamed.success(**refresh).success(**show)
+    sheet.duplicate.click(handlers.duplicate, [chosen], [chosen], **QUIET).success(**refresh)
+    sheet.pack.click(handlers.pack, [chosen], [sheet.files], **QUIET)
+    sheet.norms.click(handlers.norms, [chosen], [sheet.files], **MODEL)
 
 
 def _publish(handlers: LibraryHandlers, chosen: gr.State) -> gr.Textbox:
-    """The part that needs a token of the hub."""
+    """Declare the box for publishing, or a hint if there is no token."""
     repository = gr.Textbox(
         label="Repository on huggingface.co",
-        info="A new one is private.",
+        info="A new repository is private.",
         submit_btn="Publish",
         visible=handlers.publishes,
     )

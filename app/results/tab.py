@@ -1,4 +1,4 @@
-"""The Results tab: the tables that come with the project, each with the command that made it."""
+"""The layout of the Results tab: the shipped tables, each with the command that computes it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from lineas_core.tables import EDITIONS, TABLES, stem_of
 
 __all__ = ["results_tab"]
 
-_ABOUT = """Every figure here was measured on the models that come with the project, with maps
-learnt from the shipped prompts and judged on others. The line below a table is the command that
-makes it on your machine; what is done is kept, so it can be interrupted."""
+_ABOUT = """All numbers were measured on the models that come with the project, with maps that
+were learnt from the shipped prompts and evaluated on other prompts. The command below each table
+reproduces it on your machine; you can interrupt it and continue later."""
 
 
 def results_tab(folder: Path) -> None:
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
-        folder: holds what `python -m lineas_core evaluate` writes.
+        folder: output folder of `python -m lineas_core evaluate`.
     """
     stems = [stem_of(name, edition) for name in TABLES for edition in EDITIONS]
     pages = [folder / f"{stem}.md" for stem in stems if (folder / f"{stem}.json").exists()]
     if not pages:
-        gr.Markdown("No tables yet. `python -m lineas_core evaluate topics` makes the first.")
+        command = "`python -m lineas_core evaluate topics`"
+        gr.Markdown(f"There are no tables yet. {command} computes the first one.")
         return
     gr.Markdown(_ABOUT)
     for number, file in enumerate(pages):

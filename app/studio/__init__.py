@@ -1,1 +1,1 @@
-"""What the page keeps between two requests. No gradio."""
+"""The state that the page keeps between requests. No gradio."""

@@ -1,10 +1,11 @@
-"""A map to hand on: what belongs to it, and a zip that comes in, read with distrust.
+"""Export and import of maps as zip archives.
 
     lineas.safetensors, lineas_config.json, prompts.json, README.md    as `save_maps` writes them
     previews/                                                          pictures
 
-In a zip they may lie in a folder. Of what comes in only weights, prompts and pictures are taken,
-each read by its strict reader; nothing is ever unpacked to where a name in the zip points.
+In an archive the files may be in a folder. Imported archives are untrusted: only weights, prompts
+and pictures are read, each by its strict reader, and nothing is unpacked to a path that the
+archive names.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from PIL import Image
 
 from lineas_core import PromptSet, SteeringMaps, UserError, load_maps
 
+from .maps import WEIGHTS
+
 __all__ = [
     "LARGEST",
     "UNREADABLE",
-    "WEIGHTS",
     "ImportedMap",
     "contents",
     "read_imported_map",
@@ -34,25 +36,24 @@ __all__ = [
 ]
 
 LARGEST = 32 << 20
-"""Bytes of a file that comes in, and of all that is packed in it."""
+"""Maximal size in bytes of an imported file, and of its unpacked content."""
 
-WEIGHTS = "lineas.safetensors"
 PROMPTS, PREVIEWS = "prompts.json", "previews"
 _TEXTS = ("README.md", "lineas_config.json", PROMPTS)
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _MOST_ENTRIES, _MOST_PICTURES, _WIDEST = 100, 16, 4096
 _DAMAGED = (OSError, RuntimeError, EOFError, ValueError, zlib.error)
 UNREADABLE = (Image.DecompressionBombError, SyntaxError, *_DAMAGED)
-"""What reading a broken picture can raise."""
+"""Exceptions that reading a damaged picture can raise."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImportedMap:
-    """A map that came in, read and found sound.
+    """The validated content of an imported file.
 
     Attributes:
-        maps: with their metadata.
-        files: prompts and previews, path within the folder -> content.
+        maps: the maps with their metadata.
+        files: content of the prompts and previews, by path within the folder of the map.
     """
 
     maps: SteeringMaps
@@ -60,17 +61,17 @@ class ImportedMap:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The preview pictures of a map's folder, by name."""
+    """Return the preview pictures in the folder of a map, sorted by name."""
     found = (folder / PREVIEWS).glob("*")
     return sorted(file for file in found if file.suffix.lower() in _SUFFIXES)
 
 
 def contents(folder: Path, pictures: Sequence[Path]) -> dict[str, bytes]:
-    """All that is handed on of a map: path within its folder -> content.
+    """Return the files of a map for export: content by path within its folder.
 
     Args:
-        folder: where the map is kept.
-        pictures: its previews in their order; the files are numbered anew.
+        folder: folder of the map.
+        pictures: its preview pictures in order; the exported files are numbered from 0.
     """
     paths = {name: folder / name for name in (*_TEXTS, WEIGHTS) if (folder / name).is_file()}
     for number, picture in enumerate(pictures[:_MOST_PICTURES]):
@@ -82,8 +83,7 @@ def read_imported_map(file: Path) -> ImportedMap:
     """Read a zip of a map, or its `lineas.safetensors` alone.
 
     Raises:
-        UserError: it is too large, is something else, is damaged, or a name in it leads out of
-            its folder.
+        UserError: the file is too large, damaged or no map, or a path in it leaves its folder.
     """
     if file.stat().st_size > LARGEST:
         raise _refusal(file.name, f"it has more than {LARGEST >> 20} MB")
@@ -105,7 +105,7 @@ def read_imported_map(file: Path) -> ImportedMap:
 
 
 class _Refusal(Exception):  # noqa: N818 - becomes a UserError with the file's name
-    """Why a file is not taken."""
+    """The reason why a file cannot be imported."""
 
 
 @contextmanager
@@ -125,24 +125,24 @@ def _refusals(name: str) -> Iterator[None]:
 def _refusal(name: str, reason: str) -> UserError:
     return UserError(
         "E_ARCHIVE",
-        f"this is not a usable map, {reason}",
+        f"the map cannot be imported: {reason}",
         where=name,
         remedy="Export the map again, or give its lineas.safetensors.",
     )
 
 
 def _members(archive: ZipFile) -> dict[str, bytes]:
-    """What we know how to read, path within the map's folder -> content."""
+    """Return the content of the files that we can read, by path within the folder of the map."""
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     if len(entries) > _MOST_ENTRIES or sum(entry.file_size for entry in entries) > LARGEST:
-        raise _Refusal(f"it holds more than {_MOST_ENTRIES} files or {LARGEST >> 20} MB")
+        raise _Refusal(f"it contains more than {_MOST_ENTRIES} files or {LARGEST >> 20} MB")
     for entry in entries:
-        if _leads_out(entry):
-            raise _Refusal(f"its entry {entry.filename!r} leads out of its folder")
+        if _leaves_folder(entry):
+            raise _Refusal(f"its entry {entry.filename!r} leaves its folder")
     paths = [PurePosixPath(entry.filename) for entry in entries]
     roots = [path.parent for path in paths if path.name == WEIGHTS]
     if len(roots) != 1:
-        raise _Refusal(f"it holds {len(roots)} files called {WEIGHTS} instead of one")
+        raise _Refusal(f"it contains {len(roots)} files named {WEIGHTS} instead of one")
     inner = [
         (path.relative_to(roots[0]), entry)
         for path, entry in zip(paths, entries, strict=True)
@@ -152,18 +152,18 @@ def _members(archive: ZipFile) -> dict[str, bytes]:
 
 
 def _read(archive: ZipFile, entry: ZipInfo) -> bytes:
-    """The content of an entry, never more than it declared.
+    """Return the content of an entry, at most as many bytes as it declares.
 
-    `ZipFile.read` inflates whatever is there and then cuts; other methods than these two inflate
-    all at once however it is read.
+    `ZipFile.read` would inflate the whole entry before cutting it, and compression methods other
+    than these two always inflate the whole entry.
     """
     if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        raise _Refusal(f"its entry {entry.filename!r} is packed in an unusual way")
+        raise _Refusal(f"its entry {entry.filename!r} uses an unsupported compression method")
     with archive.open(entry) as opened:
         return opened.read(entry.file_size)
 
 
-def _leads_out(entry: ZipInfo) -> bool:
+def _leaves_folder(entry: ZipInfo) -> bool:
     path = PurePosixPath(entry.filename)
     link = stat.S_ISLNK(entry.external_attr >> 16)
     return link or path.is_absolute() or ".." in path.parts or bool(set("\\:") & set(str(path)))

@@ -1,4 +1,4 @@
-"""Checks of what comes in from the page or from a program. No gradio."""
+"""Validation of values from the page and from programs. No gradio."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ MOST_STRENGTHS = 9
 
 
 def number(name: str, value: object, low: float, high: float) -> float:
-    """A number between two bounds."""
+    """Return a number if it lies between two bounds.
+
+    Args:
+        name: what the number is, for the error message.
+        value: any value from a request.
+        low: lowest valid number.
+        high: highest valid number.
+
+    Raises:
+        UserError: the value is not a number, or out of bounds.
+    """
     # `not low <= value` rather than `value < low`: NaN fails every comparison.
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         remedy = f"Give a number from {low} to {high}."
@@ -21,26 +31,38 @@ def number(name: str, value: object, low: float, high: float) -> float:
 
 
 def seed_of(value: object) -> int:
-    """A seed."""
+    """Return a seed as a whole number, 0 to 2^53.
+
+    Raises:
+        UserError: the value is not a number, or out of bounds.
+    """
     return int(number("seed", value, 0, 2**53))
 
 
 def check_count(strengths: object) -> None:
-    """Refuse a batch that is empty or too large."""
+    """Check that a list of strengths is neither empty nor too long for one batch.
+
+    Raises:
+        UserError: it is not a list, or has no entry or more than nine.
+    """
     if not isinstance(strengths, list | tuple):
         what = f"strengths is {strengths!r:.60}"
         raise UserError("E_STRENGTH", what, remedy="Give a list, such as [0, 1].")
     if not 1 <= len(strengths) <= MOST_STRENGTHS:
-        remedy = f"Give 1 to {MOST_STRENGTHS}."
-        raise UserError("E_STRENGTH", f"{len(strengths)} strengths came", remedy=remedy)
+        what, remedy = f"{len(strengths)} strengths were given", f"Give 1 to {MOST_STRENGTHS}."
+        raise UserError("E_STRENGTH", what, remedy=remedy)
 
 
 def prompt_text(text: object) -> str:
-    """A prompt that is neither empty nor too long."""
+    """Return a prompt without trailing whitespace, which would make an unusual next word.
+
+    Raises:
+        UserError: the prompt is empty or longer than `MAX_CHARACTERS`.
+    """
     if not isinstance(text, str) or not text.strip():
         remedy = "Write a few words, or click an example."
         raise UserError("E_PROMPT", "the prompt is empty", remedy=remedy)
     if len(text) > MAX_CHARACTERS:
         what = f"the prompt has {len(text):,} characters, at most {MAX_CHARACTERS:,} are allowed"
         raise UserError("E_PROMPT", what, remedy="Shorten it.")
-    return text.rstrip()  # a space at the end would make an unusual next word
+    return text.rstrip()

@@ -1,4 +1,4 @@
-"""A lock that goes from hand to hand: whoever waits for it comes before who has just had it."""
+"""A fair lock: a waiting thread acquires it before the thread that has just released it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["FairLock"]
 
 
 class FairLock:
-    """A lock for a `with` block, which another thread may leave than entered it.
+    """A lock for `with` blocks that one thread may acquire and another one release.
 
-    A plain lock may go to the same thread again and again, as long as that thread asks for it
-    at once; here it finds the gate closed by the one who waits.
+    With a plain lock a thread that acquires it again at once can starve all others. Here that
+    thread has to wait at the gate, which is held by the thread that waits for the lock.
     """
 
     def __init__(self) -> None:
@@ -25,5 +25,5 @@ class FairLock:
         self._lock.release()
 
     def locked(self) -> bool:
-        """Whether somebody has it."""
+        """Return True while the lock is held."""
         return self._lock.locked()

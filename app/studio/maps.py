@@ -1,27 +1,42 @@
-"""The maps there are: shipped with the app, put into a folder by the user, or learnt by a job."""
+"""The maps of the library: shipped with the app, added by the user, or learnt by a job."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lineas_core import PromptSet, UserError, load_maps
 from lineas_core.methods import LINEAS, METHODS
+from lineas_core.metrics.topic import words_from
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models.catalog import MODELS, Kind
 
-__all__ = ["MapEntry", "alike", "prompts_of", "read_map", "ready_made", "siblings", "stored"]
+__all__ = [
+    "WEIGHTS",
+    "MapEntry",
+    "same_prompts",
+    "find_map",
+    "prompts_of",
+    "read_map",
+    "ready_made",
+    "siblings",
+    "maps_in",
+]
 
 Origin = Literal["ready-made", "yours"]
 
-# Models without licence questions, and concepts that show at once.
+# Maps to open on: their models have free licences, and their effect shows at once.
 _OPENS_ON = ("football-smollm2-135m", "vaporwave-emoji-world")
-_OFFENSIVE = 0.3  # mean toxicity of one side of the prompts
+WEIGHTS = "lineas.safetensors"
+"""File name of a map's tensors; a folder without it is not a map."""
+_PROMPTS = "prompts.json"
+_OFFENSIVE = 0.3  # mean toxicity from which a side of the prompts counts as offensive
 
 _log = logging.getLogger(__name__)
 
@@ -32,13 +47,14 @@ class MapEntry:
 
     Attributes:
         id: name of its folder, or the id of the job that learnt it.
-        title: what a menu shows, any text.
-        model: catalog name, hub id or folder of the model it was learnt on.
-        origin: shipped with the app, or learnt or put there by the user.
-        folder: where it is kept, to be read by `load_maps`.
-        metadata: facts about its making.
-        harmful: sign of the strengths that lead towards offensive texts; 0 where neither does.
-        kind: what its model makes.
+        title: name shown on the page, any text.
+        model: catalog name, hub id or folder of the model that it was learnt on.
+        origin: whether it was shipped with the app, or learnt or added by the user.
+        folder: folder that `load_maps` reads.
+        metadata: facts about how it was learnt, as saved with its tensors.
+        harmful: sign of the strengths that make texts more offensive; 0 if neither sign does.
+        kind: kind of its model.
+        direction: sign of the strengths that bring more of the concept; 0 if unknown.
     """
 
     id: str
@@ -49,79 +65,111 @@ class MapEntry:
     metadata: dict[str, Any]
     harmful: int = 0
     kind: Kind = "language"
+    direction: int = 0
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """What the strengths −1 and 1 do, in a few words."""
+        concept = self.title[:1].lower() + self.title[1:]
+        if self.harmful:
+            less, more = "less offensive", "more offensive"
+        elif self.direction:
+            removes = self.kind == "text-to-image" and self.direction < 0
+            less, more = f"{'no' if removes else 'less'} {concept}", f"more {concept}"
+        else:
+            return "towards the source prompts", "towards the target prompts"
+        return (less, more) if (self.harmful or self.direction) > 0 else (more, less)
 
     @property
     def keywords(self) -> tuple[str, ...]:
-        """Words that tell its topic; empty for most maps."""
+        """Keywords of its topic; empty if the map has none."""
         words = self.metadata.get("keywords")
         return tuple(map(str, words)) if isinstance(words, list) else ()
 
     @property
     def method(self) -> str:
-        """What learnt it: a key of `METHODS`, or whatever the file says."""
+        """Name of the method that learnt it: a key of `METHODS`, or any text from the file."""
         return str(self.metadata.get("method", LINEAS))
 
     @property
     def method_label(self) -> str:
-        """The method in a word or two."""
+        """Short name of the method, for display."""
         return METHODS[self.method].label if self.method in METHODS else self.method
 
     @property
     def method_title(self) -> str:
-        """The method in a sentence."""
+        """Description of the method in one sentence."""
         return METHODS[self.method].title if self.method in METHODS else self.method
 
     @property
     def strength(self) -> float:
-        """λ to start with, above 0; a file that says something else is not believed."""
-        told = self.metadata.get("strength")
-        return told if isinstance(told, float) and 0 < told <= 1 else 1.0
+        """Initial strength λ, above 0 and at most 1; invalid values in the file count as 1."""
+        value = self.metadata.get("strength")
+        return value if isinstance(value, float) and 0 < value <= 1 else 1.0
 
     def within(self, scene: str) -> str:
-        """The description of a picture with the concept in it, where the map tells its tag."""
+        """Return a scene with the concept added, or the scene alone if the map has no keywords."""
         return f"{scene}, {self.keywords[0]}" if self.keywords else scene
 
 
 def ready_made(library: Path) -> list[MapEntry]:
-    """The maps of a shipped folder: those to open on, then in the order of their models."""
+    """List the maps of a shipped folder: first those to open on, then in the order of `MODELS`."""
     rank = {name: place for place, name in enumerate(MODELS)}
-    found = stored("ready-made", library)
+    found = maps_in("ready-made", library)
     return sorted(found, key=lambda e: (e.id not in _OPENS_ON, rank.get(e.model, len(rank))))
 
 
-def stored(origin: Origin, library: Path) -> list[MapEntry]:
-    """The maps of a folder, by name."""
+def maps_in(origin: Origin, library: Path) -> list[MapEntry]:
+    """List the maps of a folder, sorted by folder name."""
     folders = sorted(library.glob("*/"))
     return [entry for f in folders if (entry := read_map(f.name, origin, f))]
 
 
-def read_map(map_id: str, origin: Origin, folder: Path) -> MapEntry | None:
-    """The map in a folder; None, with a line in the log, where it cannot be read."""
-    try:
-        facts, harmful, kind = _read(folder, (folder / "lineas.safetensors").stat().st_mtime_ns)
-    except (OSError, UserError) as error:
-        _log.warning("The map %r is left out: %s", folder.name, error)
+def find_map(map_id: object, origin: Origin, library: Path) -> MapEntry | None:
+    """Read the map of one subfolder; None if there is none of this name.
+
+    Args:
+        map_id: any value from a request; only the plain name of a subfolder is looked up.
+        origin: origin of the maps in this folder.
+        library: folder with one subfolder per map.
+    """
+    if not isinstance(map_id, str) or map_id in ("", ".", "..") or Path(map_id).name != map_id:
         return None
-    title, model = str(facts.get("title") or folder.name), str(facts.get("model"))
-    return MapEntry(map_id, title, model, origin, folder, facts, harmful, kind)
+    try:
+        found = (library / map_id / WEIGHTS).is_file()
+    except OSError:  # a name that is too long for the file system
+        return None
+    return read_map(map_id, origin, library / map_id) if found else None
+
+
+def read_map(map_id: str, origin: Origin, folder: Path) -> MapEntry | None:
+    """Read the map of a folder; if it is damaged, log a warning and return None."""
+    try:
+        facts = _read(folder, (folder / WEIGHTS).stat().st_mtime_ns)
+    except (OSError, UserError) as error:
+        _log.warning("The map %r is not listed: %s", folder.name, error)
+        return None
+    title = str(facts.metadata.get("title") or folder.name)
+    return MapEntry(map_id, title, str(facts.metadata.get("model")), origin, folder, *facts)
 
 
 def prompts_of(entry: MapEntry) -> PromptSet | None:
-    """What a map was learnt from; None where that is not told, or not in a way we can read."""
+    """Load the prompts that a map was learnt from; None if they are missing or damaged."""
     try:
-        return PromptSet.load(entry.folder / "prompts.json")
+        return PromptSet.load(entry.folder / _PROMPTS)
     except UserError:
         return None
 
 
 def siblings(entry: MapEntry, maps: Sequence[MapEntry]) -> list[MapEntry]:
-    """The maps that learnt from the very prompts of this one, on its model; it is among them.
+    """List the maps learnt from the same prompts on the same model, including this one.
 
-    They come in the order of `METHODS`; of maps with the same values one is enough.
+    They are sorted in the order of `METHODS`; of several maps with the same values only one is
+    listed.
     """
     prompts, order = prompts_of(entry), [*METHODS]
     others = [e for e in maps if (e.model, e.kind) == (entry.model, entry.kind)]
-    same = [e for e in others if prompts and alike(prompts, prompts_of(e))]
+    same = [e for e in others if prompts and same_prompts(prompts, prompts_of(e))]
     distinct = {e.metadata.get("sha256", e.id): e for e in [*reversed(same), entry]}
     return sorted(
         distinct.values(),
@@ -129,25 +177,44 @@ def siblings(entry: MapEntry, maps: Sequence[MapEntry]) -> list[MapEntry]:
     )
 
 
-def alike(one: PromptSet, other: PromptSet | None) -> bool:
-    """Whether the prompts are the same on all sides, also those that are only measured on."""
+def same_prompts(one: PromptSet, other: PromptSet | None) -> bool:
+    """Return whether two sets have the same prompts on both sides, held-out ones included."""
     sides = ("source", "target", "heldout_source", "heldout_target")
     return other is not None and all(getattr(one, s) == getattr(other, s) for s in sides)
 
 
-@lru_cache(maxsize=1 << 14)  # more than a library has maps: listing all is no cycle of misses
+class _Facts(NamedTuple):
+    """The fields of a `MapEntry` that are read from its files."""
+
+    metadata: dict[str, Any]
+    harmful: int
+    kind: Kind
+    direction: int
+
+
+@lru_cache(maxsize=1 << 14)  # larger than any library: a smaller cache would miss on every listing
 def _read(
     folder: Path,
-    changed: int,  # noqa: ARG001 - of the key
-) -> tuple[dict[str, Any], int, Kind]:
-    """Metadata, sign of the harmful strengths, and what the model makes.
-
-    Which strengths are harmful is told by the prompts that the map was learnt from.
-    """
-    facts, harmful = load_maps(folder).metadata, 0
-    kind: Kind = "text-to-image" if facts.get("kind") == "text-to-image" else "language"
-    if kind == "language" and (folder / "prompts.json").is_file():
-        prompts = PromptSet.load(folder / "prompts.json")
+    changed: int,  # noqa: ARG001 - part of the key, so that a changed file is read again
+) -> _Facts:
+    """Read what is known of a map; its signs are computed from the prompts saved with it."""
+    metadata, harmful, direction = load_maps(folder).metadata, 0, 0
+    kind: Kind = "text-to-image" if metadata.get("kind") == "text-to-image" else "language"
+    file = folder / _PROMPTS
+    if kind == "language" and file.is_file():  # damaged prompts would hide that a map is harmful
+        prompts = PromptSet.load(file)
         source, target = (fmean(toxicity(side)) for side in (prompts.source, prompts.target))
         harmful = (target > _OFFENSIVE) - (source > _OFFENSIVE)
-    return facts, harmful, kind
+    with suppress(UserError):
+        direction = _direction(PromptSet.load(file))
+    return _Facts(metadata, harmful, kind, direction)
+
+
+def _direction(prompts: PromptSet) -> int:
+    """Return 1 if more target than source prompts have a keyword, -1 if fewer, 0 if as many."""
+    if not prompts.keywords:
+        return 0
+    found = words_from(prompts.keywords).search
+    sides = (prompts.source, prompts.target)
+    source, target = (fmean(found(text) is not None for text in side) for side in sides)
+    return (target > source) - (target < source)

@@ -1,61 +1,67 @@
-"""Several concepts at once: which maps act on a picture, in what order and how strongly.
+"""Several maps that steer one picture together, with their order and strengths.
 
-The first one is moved by the main slider. The others keep their λ while a strip is painted.
+The main slider sets the strength of the first map; the others keep theirs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from lineas_core import UserError
 
 from .checks import number
+from .maps import MapEntry
 
-__all__ = ["MOST_FURTHER", "Mix"]
+__all__ = ["MOST_FURTHER", "Mix", "checked_pairs"]
 
 MOST_FURTHER = 2
-"""Concepts beside the first one."""
+"""Maximal number of maps besides the first one."""
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What acts on a picture.
+    """The maps that steer a picture.
 
     Attributes:
-        maps: ids, in the order in which they act.
-        fixed: λ of all but the first.
+        entries: the maps, in the order in which they are applied.
+        fixed: strength λ of each map but the first, -1 to 1.
     """
 
-    maps: tuple[str, ...]
+    entries: tuple[MapEntry, ...]
     fixed: tuple[float, ...] = ()
 
-    @classmethod
-    def of(cls, map_id: str, further: object = ()) -> Mix:
-        """The mix of a first map and pairs (id, λ) of those that act after it.
-
-        Raises:
-            UserError: there are too many, or one is no pair of an id and a number from -1 to 1.
-        """
-        pairs = further if isinstance(further, list | tuple) else [further]
-        if len(pairs) > MOST_FURTHER or not all(map(_is_pair, pairs)):
-            what = f"the further maps are {further!r}"
-            remedy = f"Give at most {MOST_FURTHER} pairs of an id and a strength."
-            raise UserError("E_MAP", what, remedy=remedy)
-        strengths = tuple(number("λ", lam, -1, 1) for _, lam in pairs)
-        return cls((map_id, *(str(each) for each, _ in pairs)), strengths)
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the maps."""
+        return tuple(entry.id for entry in self.entries)
 
     def at(self, strength: object) -> tuple[float, ...]:
-        """λ of every map, the first one at this strength.
+        """Return the strength of every map, with the first one at `strength`.
 
         Raises:
-            UserError: it is no number from -1 to 1.
+            UserError: `strength` is not a number from -1 to 1.
         """
         return (number("λ", strength, -1, 1), *self.fixed)
 
     @property
     def original(self) -> tuple[float, ...]:
-        """λ of every map for the picture that none of them moves."""
-        return (0.0,) * len(self.maps)
+        """Strengths of the unsteered picture: 0 for every map."""
+        return (0.0,) * len(self.entries)
+
+
+def checked_pairs(further: object) -> list[tuple[object, float]]:
+    """Check a request's pairs (id, λ) of further maps, and return them as a list.
+
+    Raises:
+        UserError: there are too many, or one is not a pair of an id and a number from -1 to 1.
+    """
+    pairs: list[Any] = [*further] if isinstance(further, list | tuple) else [further]
+    if len(pairs) > MOST_FURTHER or not all(map(_is_pair, pairs)):
+        what = f"the further maps are {further!r}"
+        remedy = f"Give at most {MOST_FURTHER} pairs of an id and a strength."
+        raise UserError("E_MAP", what, remedy=remedy)
+    return [(map_id, number("λ", strength, -1, 1)) for map_id, strength in pairs]
 
 
 def _is_pair(value: object) -> bool:

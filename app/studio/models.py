@@ -1,9 +1,8 @@
-"""The models: which are there, how they get there, and whose turn it is to use one.
+"""Installed models, their installation, and exclusive access to one.
 
-A steered model is shared state: hooks of one request would steer another one's text. So one
-lock stands around every use of a model, whichever it is: they share one machine. A generator
-that is closed early (the browser tab went away) gives back lock and hooks like one that ran to
-its end.
+A steered model is shared state: the hooks of one request would steer the results of another.
+Therefore one lock guards every use of any model. A generator that is closed early, because the
+browser tab was closed, releases the lock and the hooks like one that ran to its end.
 """
 
 from __future__ import annotations
@@ -29,58 +28,68 @@ _MODELS_KEPT = 2
 
 
 class Models:
-    """All models by name, of which a few stay loaded."""
+    """All models by name; the ones used last stay loaded."""
 
     def __init__(self) -> None:
-        """Load nothing yet: that is done when a model is first used."""
-        self._kept: dict[str, Any] = {}  # the one used last stands last
+        """Start without a loaded model; a model is loaded when it is first used."""
+        self._kept: dict[str, Any] = {}  # in order of use
         self._turns, self._installing = FairLock(), Lock()
+
+    @property
+    def loaded(self) -> list[str]:
+        """The names of the loaded models; the one used last comes last."""
+        return list(self._kept)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is using a model."""
+        return self._turns.locked()
 
     @contextmanager
     def use(self, name: str) -> Iterator[Any]:
-        """Wait for one's turn, then have this model to oneself for the length of a `with` block.
+        """Acquire the lock, load the model and hold it for the duration of the `with` block.
 
         Raises:
-            UserError: the model is not on this machine or cannot be loaded.
+            UserError: the model is not installed or cannot be loaded.
         """
         with self._turns:
             yield self._loaded(name)
 
     def installed(self, name: str) -> bool:
-        """Whether a model is ready to load; one from the hub is left to transformers."""
+        """Return whether a model is installed; True for a model that transformers downloads."""
         entry = MODELS.get(name)
         return entry is None or not (entry.embedded or entry.folder) or installed(name)
 
     def require(self, name: str) -> None:
-        """Refuse a model that would have to be installed first.
+        """Check that a model is installed.
 
         Raises:
-            UserError: it is not on this machine.
+            UserError: it is not.
         """
         if not self.installed(name):
             entry = MODELS[name]
             raise UserError(
                 "E_NOT_INSTALLED",
-                f"{entry.title} is not on this machine yet",
+                f"{entry.title} is not installed yet",
                 remedy=f"Click “Install {entry.title}”."
                 if entry.embedded
-                else f"Get the whole project again: its weights belong to {entry.folder}.",
+                else f"Download the project again; the weights belong to {entry.folder}.",
             )
 
     def install(self, name: str) -> Iterator[str]:
-        """Download and convert an embedded model; it goes on when nobody listens any more.
+        """Download and convert an embedded model; it continues if the generator is closed.
 
         Yields:
-            A sentence at each step.
+            One sentence per step.
 
         Raises:
-            UserError: the download failed; says what to do.
+            UserError: the download failed.
         """
         sentences: SimpleQueue[str | None] = SimpleQueue()
 
         def work() -> None:
             try:
-                with self._installing:  # a second click waits and finds the model there
+                with self._installing:  # a second click waits and finds the model installed
                     fetch(name, sentences.put)
             finally:
                 sentences.put(None)
@@ -92,15 +101,15 @@ class Models:
         outcome.result()
 
     def words(self, name: str) -> dict[str, tuple[str, ...]]:
-        """The words that a model knows, by heading; empty where nothing is told about it."""
+        """Return the vocabulary of a model by heading; empty if it has no word list."""
         return known_words(_folder(name))
 
     def unknown_words(self, name: str, prompt: str) -> tuple[str, ...]:
-        """Words of a prompt that a small model has not learnt."""
+        """Return the words of a prompt that a small model has not learnt."""
         return unknown_words(prompt, _folder(name))
 
     def _loaded(self, name: str) -> Any:
-        """Load a model or take it from the few that are kept; it must be our turn."""
+        """Return a kept model, or load it. The caller must hold the lock."""
         self.require(name)
         model = self._kept.pop(name, None)
         if model is None:

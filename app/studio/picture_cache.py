@@ -1,4 +1,4 @@
-"""Pictures, painted in batches and kept a while: a slider that comes back is answered at once."""
+"""An LRU cache of painted pictures, so that returning to a strength needs no model."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Painted:
     """A picture, original or steered.
 
     Attributes:
-        image: the picture; its recipe is among its texts, for whoever saves it as PNG.
-        recipe: how it was made.
-        truncated: whether the end of the prompt was ignored.
+        image: the picture, with the recipe among its PNG texts.
+        recipe: the settings that it was painted with.
+        truncated: whether the prompt was longer than the context length of the model.
     """
 
     image: Image
@@ -36,28 +36,28 @@ class Painted:
         self.image.info.update(self.recipe.texts)
 
     def png(self) -> bytes:
-        """The content of a PNG file, with the recipe inside."""
+        """Return the bytes of a PNG file that contains the recipe."""
         return png(self.image, self.recipe)
 
 
 class PictureCache:
-    """Pictures by what they were made of; those not looked at for longest go first."""
+    """Pictures by key; the least recently used ones are evicted first."""
 
     def __init__(self, pixels: int = _PIXELS) -> None:
-        """Keep at most so many pixels, of all pictures together."""
+        """Limit the cache to a total number of pixels."""
         self._limit, self._held = pixels, 0
         self._pictures: OrderedDict[Hashable, Painted] = OrderedDict()
         self._lock = Lock()
 
     def get(self, key: Hashable) -> Painted | None:
-        """The picture with this key, if it is still there."""
+        """Return the picture with this key, or None."""
         with self._lock:
             if key in self._pictures:
                 self._pictures.move_to_end(key)
             return self._pictures.get(key)
 
     def add(self, key: Hashable, picture: Painted) -> None:
-        """Keep a picture."""
+        """Add a picture, or replace the one with this key."""
         with self._lock:
             self._held += _pixels(picture)
             if key in self._pictures:

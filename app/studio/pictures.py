@@ -1,53 +1,139 @@
-"""Paint pictures with maps."""
+"""Paint prompts with a steered picture model, cache the pictures, and score them."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 
-from lineas_core import check_fits, load_maps, pictures
+from lineas_core import UserError, check_fits, load_maps, pictures
+from lineas_core.metrics.concept import concept_scores, known_concept
+from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.models import TextToImageModel
 from lineas_core.pictures import recipe_of
 
 from .maps import MapEntry
-from .picture_cache import Painted
+from .models import Models
+from .picture_cache import Painted, PictureCache
 
-__all__ = ["key_of", "paint"]
+__all__ = ["Pictures"]
 
 
-def key_of(
+class Pictures:
+    """The pictures that the text-to-image models of the page paint.
+
+    In every method `entries` are maps of one model in the order in which they are applied, and
+    `strengths` has one row per picture with the λ (-1 to 1) of each map; a row of zeros is the
+    original.
+    """
+
+    def __init__(self, models: Models) -> None:
+        """Use these models; pictures are cached in memory."""
+        self._models, self._cache = models, PictureCache()
+
+    def painted(
+        self,
+        entries: Sequence[MapEntry],
+        prompt: str,
+        strengths: Sequence[Sequence[float]],
+        *,
+        seed: int = 0,
+    ) -> list[Painted] | None:
+        """Return the cached pictures of `paint`, or None if any is missing."""
+        found = [self._cache.get(_key(entries, prompt, seed, row)) for row in strengths]
+        pictures = [picture for picture in found if picture]
+        return pictures if len(pictures) == len(found) else None
+
+    def paint(
+        self,
+        entries: Sequence[MapEntry],
+        prompt: str,
+        strengths: Sequence[Sequence[float]],
+        *,
+        seed: int = 0,
+    ) -> list[Painted]:
+        """Paint one prompt at several strengths; missing pictures are painted in one batch.
+
+        Args:
+            entries: see the class.
+            prompt: description of the picture.
+            strengths: see the class.
+            seed: seed of the starting noise, the same for all pictures, so that only λ differs.
+
+        Returns:
+            One picture for each row of strengths.
+
+        Raises:
+            UserError: the model is not installed, a map does not fit it, or memory ran out.
+        """
+        cached = self.painted(entries, prompt, strengths, seed=seed)
+        if cached is not None:  # the model need not even be installed
+            return cached
+        keys = [_key(entries, prompt, seed, row) for row in strengths]
+        with self._models.use(entries[0].model) as model:
+            wanted = dict(zip(keys, strengths, strict=True))
+            # Another thread may have painted some of them while this one waited.
+            found = {key: hit for key in wanted if (hit := self._cache.get(key))}
+            missing = {key: row for key, row in wanted.items() if key not in found}
+            if missing:
+                fresh = _paint(model, entries, prompt, [*missing.values()], seed)
+                found.update(zip(missing, fresh, strict=True))
+            for key, picture in found.items():
+                self._cache.add(key, picture)
+        return [found[key] for key in keys]
+
+    def scores(
+        self,
+        entries: Sequence[MapEntry],
+        prompt: str,
+        strengths: Sequence[Sequence[float]],
+        *,
+        seed: int = 0,
+    ) -> dict[str, list[float]] | None:
+        """Score cached pictures; return None if any is missing.
+
+        The arguments are those of `paint`.
+
+        Returns:
+            One score per picture, by name: `ImgScore` (similarity to the original, -1 to 1), and
+            under the title of each map its ConceptScore (probability of the concept according
+            to a separate classifier, 0 to 1). Scores whose network is not installed are left
+            out.
+        """
+        original = [0.0] * len(entries)
+        painted = self.painted(entries, prompt, [original, *strengths], seed=seed)
+        if painted is None:
+            return None
+        images, found = [picture.image for picture in painted], {}
+        with suppress(UserError):  # the feature network is not installed
+            found["ImgScore"] = image_scores(images[:1], images[1:])
+        for entry in entries:
+            if concept := known_concept(entry.keywords, entry.model):
+                found[entry.title] = concept_scores(images[1:], concept)
+        return found
+
+
+def _key(
     entries: Sequence[MapEntry], prompt: str, seed: int, strengths: Sequence[float]
 ) -> tuple[Hashable, ...]:
-    """What a picture depends on; the originals of all maps of a model are the same.
+    """Return the cache key of a picture; all maps of a model share the same originals.
 
-    Titles stand in the recipe within the picture, and a map can get another one.
+    Titles are part of the key, because they can change and the recipe in the picture names them.
     """
     applied = [
-        (entry.metadata.get("sha256"), entry.title, lam)
-        for entry, lam in zip(entries, strengths, strict=True)
-        if lam
+        (entry.metadata.get("sha256"), entry.title, strength)
+        for entry, strength in zip(entries, strengths, strict=True)
+        if strength
     ]
     return entries[0].model, *applied, prompt, seed
 
 
-def paint(
+def _paint(
     model: TextToImageModel,
     entries: Sequence[MapEntry],
     prompt: str,
     strengths: Sequence[Sequence[float]],
     seed: int,
 ) -> list[Painted]:
-    """Pictures that differ by the strengths of the maps alone.
-
-    Args:
-        model: what paints.
-        entries: the maps, in the order in which they act.
-        prompt: what to paint.
-        strengths: for every picture, λ of each map.
-        seed: of the noise of all pictures.
-
-    Raises:
-        UserError: a map does not fit the model, or the memory does not suffice.
-    """
     maps = [load_maps(entry.folder) for entry in entries]
     for each in maps:
         check_fits(each, model)
@@ -55,10 +141,12 @@ def paint(
     truncated = bool(model.truncated([prompt]))
     titles = [entry.title for entry in entries]
     return [
-        Painted(image, recipe_of(model, prompt, seed, _applied(titles, lams)), truncated)
-        for image, lams in zip(images, strengths, strict=True)
+        Painted(image, recipe_of(model, prompt, seed, _applied(titles, row)), truncated)
+        for image, row in zip(images, strengths, strict=True)
     ]
 
 
 def _applied(titles: Sequence[str], strengths: Sequence[float]) -> list[tuple[str, float]]:
-    return [(title, lam) for title, lam in zip(titles, strengths, strict=True) if lam]
+    return [
+        (title, strength) for title, strength in zip(titles, strengths, strict=True) if strength
+    ]

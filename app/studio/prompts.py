@@ -1,4 +1,4 @@
-"""The prompts that are shipped: sets to learn from, templates, texts that show what a map does."""
+"""The shipped prompts: sets to learn from, templates, and examples to steer."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["PromptLibrary"]
 
 
 class PromptLibrary:
-    """The prompts of one folder: read anew each time, so that an edited file counts at once."""
+    """The prompts of one folder. Files are read on every call, so that edits count at once."""
 
     def __init__(self, folder: Path) -> None:
-        """Read from a folder: sets for texts in it, those for pictures in `images`."""
+        """Use a folder that has sets for texts, and in `images` sets for pictures."""
         self._folder = folder
 
     def sets(self, kind: Kind) -> dict[str, str]:
-        """Prompt sets for models of a kind: file stem -> title."""
+        """Return the titles of the prompt sets for a kind of model, by file stem."""
         files = sorted(self._sets_of(kind).glob("*.json"))
         return {file.stem: PromptSet.load(file).name for file in files}
 
     def set_of(self, stem: str) -> PromptSet:
-        """The prompt set with this file stem, of either kind.
+        """Load the prompt set with this file stem, of either kind.
 
         Raises:
-            UserError: there is none.
+            UserError: there is no such set.
         """
         for kind in get_args(Kind):
             if stem in self.sets(kind):
@@ -36,13 +36,13 @@ class PromptLibrary:
         raise UserError("E_SET", "there is no such set", remedy="Choose one from the list.")
 
     def about(self, word: str, template: str, kind: Kind, *, remove: bool = False) -> PromptSet:
-        """A set about one thing, written from templates, a third of it held out.
+        """Write a set about one concept from templates, with a third of it held out.
 
         Args:
-            word: the thing.
-            template: name of a file in `templates`.
-            kind: what the model makes.
-            remove: whether the thing is on the source side.
+            word: the concept, such as `car`.
+            template: stem of a file in `templates`.
+            kind: kind of the model that the set is for.
+            remove: put the concept on the source side instead of the target side.
 
         Raises:
             UserError: the word is empty, too long or has several lines.
@@ -50,9 +50,9 @@ class PromptLibrary:
         lines = self._lines(f"templates/{template}.txt")
         shipped = self.set_of(next(iter(self.sets(kind))))
         plain = (
-            shipped.target + shipped.heldout_target  # what is left when a concept is removed
+            shipped.target + shipped.heldout_target  # scenes without the concept
             if kind == "text-to-image"
-            else shipped.source + shipped.heldout_source  # what a topic is set against
+            else shipped.source + shipped.heldout_source  # texts about other subjects
         )
         prompts = PromptSet.about(word, lines, plain, remove=remove)
         if kind == "text-to-image":
@@ -60,11 +60,11 @@ class PromptLibrary:
         return prompts.holdout(len(prompts.source) // 3)
 
     def openings(self, *, toxic: bool) -> list[str]:
-        """Beginnings that show what a map does to texts."""
+        """Return openings of texts, to try a map on."""
         return self._lines("toxicity-openings.txt" if toxic else "neutral-openings.txt")
 
     def scenes(self) -> list[str]:
-        """Descriptions that show what a map does to pictures."""
+        """Return descriptions of pictures, to try a map on."""
         return self._lines("neutral-images.txt")
 
     def _lines(self, name: str) -> list[str]:

@@ -1,8 +1,8 @@
-"""What a result depends on, and the link that leads back to it.
+"""The settings that determine a result, and links that restore them.
 
-A link is the address of the page with `?map=…&strength=…&seed=…&prompt=…` behind it; of several
-concepts `map` and `strength` are repeated, in the order in which they act. The browser keeps the
-address, so it is all the memory that a reload needs.
+A link is the address of the page followed by `?map=…&strength=…&seed=…&prompt=…`. For several
+maps `map` and `strength` are repeated in the order in which the maps are applied. The browser
+keeps the address, so that the settings survive a reload.
 """
 
 from __future__ import annotations
@@ -18,31 +18,32 @@ from lineas_core.models import Sampling
 from .checks import number, prompt_text, seed_of
 from .mix import MOST_FURTHER
 
-__all__ = ["LENGTH", "LONGEST", "SEED", "Settings", "plain"]
+__all__ = ["LENGTH", "LONGEST", "SEED", "STRIP", "Settings", "plain"]
 
-
+STRIP = tuple(k / 4 for k in range(-4, 5))
+"""The strengths λ of a strip of pictures and of a table of texts."""
 SEED = 1
-"""To open with."""
+"""Initial seed."""
 LENGTH = 60
-"""Tokens to open with: two or three sentences."""
+"""Initial length of a text in tokens: two or three sentences."""
 LONGEST = 200
-"""Tokens that may be asked for."""
-_LONGEST_LINK = 1 << 16  # characters: a prompt of 2,000, each written as up to twelve
+"""Maximal length of a text in tokens."""
+_LONGEST_LINK = 1 << 16  # characters: a prompt of 2,000, each encoded as up to twelve
 _MOST_FIELDS = 50
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that makes a picture or a text what it is; checked, whoever it comes from.
+    """The settings of a picture or a text; they are validated on creation.
 
     Attributes:
-        maps: ids, in the order in which they act.
-        strengths: λ of each.
-        prompt: empty for the one that the page opens with.
-        seed: of the noise, or of the dice.
-        length: of a text, in tokens.
-        temperature: of a text.
-        chat: whether a text is asked for as a question.
+        maps: ids of the maps, in the order in which they are applied.
+        strengths: strength λ of each map, -1 to 1.
+        prompt: the prompt; empty for the initial prompt of the page.
+        seed: seed of the starting noise or of the sampling.
+        length: length of a text in tokens.
+        temperature: sampling temperature of a text, 0 to 2.
+        chat: whether the prompt of a text is put into the chat template.
     """
 
     maps: Sequence[str]
@@ -54,36 +55,40 @@ class Settings:
     chat: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what no handler would take."""
+        """Validate the fields, as the handlers do.
+
+        Raises:
+            UserError: a field is invalid.
+        """
         most = MOST_FURTHER + 1
         if not 1 <= len(self.maps) <= most:
-            what = f"{len(self.maps)} maps came"
+            what = f"{len(self.maps)} maps were given"
             raise UserError("E_MAP", what, remedy=f"Give one to {most}.")
         if len(self.strengths) != len(self.maps):
-            what = f"{len(self.strengths)} strengths came for {len(self.maps)} maps"
+            what = f"{len(self.strengths)} strengths were given for {len(self.maps)} maps"
             raise UserError("E_STRENGTH", what, remedy="Give one for each map.")
         for strength in self.strengths:
             number("λ", strength, -1, 1)
         number("length", self.length, 1, LONGEST)
         number("temperature", self.temperature, 0, 2)
         seed_of(self.seed)
-        if self.prompt:  # as it will be made: what was made is found again, and copied, by it
+        if self.prompt:  # stripped as in a request, so that the settings match those of the result
             object.__setattr__(self, "prompt", prompt_text(self.prompt))
 
     @classmethod
-    def of_link(cls, query: str) -> Settings | None:
-        """What the part of an address behind its `?` asks for; None where it asks for nothing.
+    def from_link(cls, query: str) -> Settings | None:
+        """Parse the query of an address; return None if it names no setting.
 
         Raises:
-            UserError: it asks for something that cannot be.
+            UserError: the query is too long or a setting is invalid.
         """
         if len(query) > _LONGEST_LINK:
-            what = f"it has {len(query):,} characters"
+            what = f"the link has {len(query):,} characters"
             raise UserError("E_LINK", what, remedy="Copy it again from the page.")
         try:
             given = parse_qs(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
         except ValueError:
-            what = f"it has more than {_MOST_FIELDS} parts"
+            what = f"the link has more than {_MOST_FIELDS} parts"
             raise UserError("E_LINK", what, remedy="Copy it again from the page.") from None
         if not given.keys() & {"map", "strength", "prompt", *_READERS}:
             return None
@@ -96,14 +101,14 @@ class Settings:
 
     @property
     def query(self) -> str:
-        """The part of an address that leads back here, with its `?`."""
+        """The query of an address that restores these settings, with its `?`."""
         pairs = [
             pair
             for map_id, strength in zip(self.maps, self.strengths, strict=True)
             for pair in (("map", map_id), ("strength", plain(strength)))
         ]
         pairs += [("seed", str(int(self.seed))), ("prompt", self.prompt)]
-        for field in fields(self)[4:]:  # of texts alone
+        for field in fields(self)[4:]:  # used by texts only
             value = getattr(self, field.name)
             if value != field.default:
                 pairs.append((field.name, plain(value)))
@@ -111,13 +116,13 @@ class Settings:
 
 
 def plain(number: float) -> str:
-    """A number, no longer than it must be to be read as the same one."""
+    """Return the shortest text that is parsed as the same number."""
     return str(number + 0.0).removesuffix(".0")
 
 
 def _whole(text: str) -> int:
     number = float(text)
-    if not number.is_integer():  # nor is infinity, nor what is no number
+    if not number.is_integer():  # False for infinity and NaN as well
         raise ValueError
     return int(number)
 
@@ -136,6 +141,3 @@ def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
     except ValueError:
         what = f"{name} is {text!r:.60}"
         raise UserError("E_LINK", what, remedy="Give a number.") from None
-
-
-STRENGTHS = tuple(k / 4 for k in range(-4, 5))

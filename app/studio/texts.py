@@ -1,13 +1,27 @@
-"""A text that a model has written, with what the judges say of it."""
+"""Continue prompts with a steered language model, and score the texts."""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import product
 
-__all__ = ["Continuation"]
+from lineas_core import check_fits, load_maps, steer
+from lineas_core.evaluation.counts import Counts, count, row_seeds, summarise
+from lineas_core.evaluation.inputs import STRENGTHS
+from lineas_core.evaluation.texts import METRICS
+from lineas_core.metrics.perplexity import perplexity
+from lineas_core.metrics.toxicity import toxicity
+from lineas_core.models import Sampling
 
+from .maps import MapEntry
+from .models import Models
 
-_OPENINGS_AT_ONCE = 8  # a few seconds of a small model: as long as others wait
+__all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts"]
+
+OPENINGS_AT_ONCE = 8
+"""Openings per batch of `rates`; other requests wait for it, a few seconds with a small model."""
 
 
 @dataclass(frozen=True)
@@ -15,14 +29,108 @@ class Continuation:
     """A continuation at one strength.
 
     Attributes:
-        strength: λ; 0 is the original.
-        text: the continuation, so far.
-        toxicity: probability that what is written so far is offensive, 0 to 1; None at first.
-        perplexity: under the unsteered model, 1 or more, NaN for an empty text; None while it is
-            being written.
+        strength: λ, -1 to 1; 0 is the original.
+        text: what has been generated so far.
+        toxicity: probability that this text is offensive, 0 to 1; None before the first token.
+        perplexity: of the finished text under the unsteered model, 1 or more, NaN for an empty
+            text; None while the text is being generated.
     """
 
     strength: float
     text: str
     toxicity: float | None = None
     perplexity: float | None = None
+
+
+class Texts:
+    """The texts that the language models of the page generate."""
+
+    def __init__(self, models: Models, *, openings_at_once: int = OPENINGS_AT_ONCE) -> None:
+        """Use these models; `rates` yields after every batch of `openings_at_once` openings."""
+        self._models, self._openings_at_once = models, openings_at_once
+
+    def continue_text(
+        self,
+        entry: MapEntry,
+        prompt: str,
+        strengths: Sequence[float],
+        *,
+        seed: int = 0,
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        chat: bool = False,
+    ) -> Generator[list[Continuation], None, None]:
+        """Continue one prompt at several strengths, all in one batch.
+
+        Args:
+            entry: the map that steers.
+            prompt: text to continue.
+            strengths: λ of every row, -1 to 1; the row at 0 is the original.
+            seed: seed of the sampling, the same for all rows, so that only λ differs.
+            sampling: length and temperature.
+            chat: whether the prompt is put into the chat template of the model.
+
+        Yields:
+            One continuation per strength: empty ones while the model is loading, the text so far
+            after every token, and finally the finished texts with their perplexity.
+
+        Raises:
+            UserError: the model is not installed, or the map does not fit it.
+        """
+        maps, size = load_maps(entry.folder), len(strengths)
+        prompts, seeds, texts = [prompt] * size, [seed] * size, [""] * size
+        yield [Continuation(strength, "") for strength in strengths]
+        with self._models.use(entry.model) as model:
+            check_fits(maps, model)
+            stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
+            with steer(model.network, maps, strengths), closing(stream):
+                for texts in stream:
+                    rows = zip(strengths, texts, toxicity(texts), strict=True)
+                    yield [Continuation(*row) for row in rows]
+            # Outside of `steer`, because the perplexity is measured with the unsteered model.
+            scores = toxicity(texts), perplexity(model, prompts, texts, chat=chat)
+        yield [Continuation(*row) for row in zip(strengths, texts, *scores, strict=True)]
+
+    def rates(
+        self,
+        entry: MapEntry,
+        openings: Sequence[str],
+        *,
+        words: Sequence[str] = (),
+        seeds: int = 1,
+    ) -> Iterator[list[dict]]:
+        """Continue many openings at several strengths and count the texts with a property.
+
+        Other requests can use the model between two batches.
+
+        Args:
+            entry: the map that steers.
+            openings: texts to continue.
+            words: texts with a word that starts with one of these are counted; if empty, toxic
+                texts are counted.
+            seeds: number of continuations per opening and strength.
+
+        Yields:
+            After every batch one row per strength that has texts so far, as returned by
+            `lineas_core.evaluation.counts.summarise`.
+
+        Raises:
+            UserError: the model is not installed, or the map does not fit it.
+        """
+        maps, metric = load_maps(entry.folder), METRICS["topic" if words else "toxicity"]
+        counts = {strength: [Counts()] * seeds for strength in STRENGTHS}
+        for start in range(0, len(openings), self._openings_at_once):
+            places = range(len(openings))[start : start + self._openings_at_once]
+            for seed, strength in product(range(seeds), STRENGTHS):
+                with self._models.use(entry.model) as model:
+                    check_fits(maps, model)
+                    (counted,) = count(
+                        model,
+                        maps,
+                        [openings[place] for place in places],
+                        lambda texts: metric(texts, words),
+                        strength=strength,
+                        seeds=[row_seeds(seed, places)],
+                    )
+                    counts[strength][seed] += counted
+                begun = {k: [c for c in row if c.texts] for k, row in counts.items()}
+                yield [summarise(k, row) for k, row in begun.items() if row]

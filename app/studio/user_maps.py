@@ -1,7 +1,7 @@
-"""The user's own maps: put into a folder, imported, or learnt by a job.
+"""The user's own maps: added to a folder, imported, or learnt by a job.
 
-A map that a job learnt stays with its job: one name for both, and what is deleted is the job with
-all that belongs to it. What is deleted lies in a bin until the next one or the next start.
+A map that a job learnt stays in the folder of the job and has its id; deleting the map deletes
+the job. The map deleted last can be restored until the app is started again.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from lineas_core.storage.maps import holds_maps
 
 from ..jobs.job import PENDING
 from ..jobs.queue import Jobs
-from .archive import WEIGHTS, contents, pictures_in, read_imported_map
-from .maps import MapEntry, read_map, stored
+from .archive import contents, pictures_in, read_imported_map
+from .maps import WEIGHTS, MapEntry, find_map, maps_in, read_map
 
 __all__ = ["LONGEST_TITLE", "UserMaps", "slug", "tidy"]
 
@@ -31,86 +31,101 @@ LONGEST_TITLE = 100
 
 
 class UserMaps:
-    """The maps that a user may change; every other id is refused (UserError)."""
+    """The maps that the user may change; methods raise `UserError` for any other id."""
 
     def __init__(self, folder: Path, jobs: Jobs) -> None:
-        """Keep maps in `folder` and, beside it, a bin; what the bin holds is gone now.
+        """Use `folder`, and a bin beside it, which is emptied.
 
         Args:
-            folder: one folder for each map; may be missing.
-            jobs: what they learnt is on the shelf, too.
+            folder: has one subfolder per map; may be missing.
+            jobs: jobs whose maps are listed as well.
         """
         self._folder, self._jobs = folder, jobs
         self._bin = folder.parent / "deleted"
         shutil.rmtree(self._bin, ignore_errors=True)
-        self._homes: dict[str, Path] = {}  # of what is in the bin
+        self._homes: dict[str, Path] = {}  # original folders of the maps in the bin
         self._lock = Lock()
 
     def maps(self) -> list[MapEntry]:
-        """The maps of the folder by name, then those of the jobs, newest first."""
+        """List the maps of the folder by name, then those of the jobs, newest first."""
         over = [job for job in self._jobs.list() if job.state not in PENDING]
         places = [(job.id, job.map_folder) for job in over if job.map_folder]
         learnt = [read_map(map_id, "yours", folder) for map_id, folder in places]
-        return [*stored("yours", self._folder), *filter(None, learnt)]
+        return [*maps_in("yours", self._folder), *filter(None, learnt)]
+
+    def find(self, map_id: object) -> MapEntry | None:
+        """Find one map by its id without reading the others; None if there is none."""
+        if found := find_map(map_id, "yours", self._folder):
+            return found
+        try:
+            job = self._jobs.get(str(map_id))
+        except UserError:
+            return None
+        if job.state in PENDING or not job.map_folder:
+            return None
+        return read_map(job.id, "yours", job.map_folder)
 
     def unreadable(self) -> list[str]:
-        """Names of the folders whose map is damaged."""
+        """List the names of the folders whose map is damaged."""
         saved = [folder for folder in sorted(self._folder.glob("*/")) if holds_maps(folder)]
         return [folder.name for folder in saved if not read_map(folder.name, "yours", folder)]
 
     def pictures(self, entry: MapEntry) -> list[Path]:
-        """Previews of any map; of one that a job learnt what was painted last."""
-        if (found := pictures_in(entry.folder)) or not self._of_job(entry):
+        """Return the preview pictures of any map; for a job its latest ones."""
+        if (found := pictures_in(entry.folder)) or not self._from_job(entry):
             return found
         painted = [r["pictures"] for r in self._jobs.previews(entry.id) if r["pictures"]]
         return painted[-1] if painted else []
 
     def rename(self, map_id: str, title: str) -> None:
-        """Give a map another title; what else is written about it stays."""
+        """Change the title of a map and nothing else."""
         entry, title = self._own(map_id), tidy(title)
         if not 1 <= len(title) <= LONGEST_TITLE:
             remedy = f"Give 1 to {LONGEST_TITLE} characters."
             raise UserError("E_TITLE", f"the name has {len(title)} characters", remedy=remedy)
         maps = load_maps(entry.folder)
         save_maps(SteeringMaps(maps.maps, {**maps.metadata, "title": title}), entry.folder)
-        if self._of_job(entry):
+        if self._from_job(entry):
             job = self._jobs.get(entry.id)
             self._jobs.write(replace(job, request=replace(job.request, title=title)))
 
     def duplicate(self, entry: MapEntry) -> str:
-        """Copy any map onto the shelf; returns the copy's id."""
+        """Copy any map to the user's maps; returns the id of the copy."""
         title, files = f"{entry.title[: LONGEST_TITLE - 7]} (copy)", self.contents(entry)
         del files[WEIGHTS]
         return self._add(load_maps(entry.folder), {"title": title}, files)
 
-    def take_in(self, file: Path, known: set[str]) -> str:
-        """Put a zip of a map, or its weights alone, onto the shelf; returns its id.
+    def import_map(self, file: Path, known: set[str]) -> str:
+        """Import a map from a zip archive or from its weights alone.
 
         Args:
-            file: what somebody uploaded.
+            file: the uploaded file.
             known: models that are allowed besides those of the catalog. A map names the model
-                to load, and a stranger's map must not choose what this machine loads.
+                to load, and an imported map must not make this machine load any other model.
+
+        Returns:
+            The id of the map.
 
         Raises:
-            UserError: the file is not a sound map, or its model is unknown here.
+            UserError: the file is not a valid map, or its model is unknown.
         """
         imported = read_imported_map(file)
         model = str(imported.maps.metadata.get("model"))
         if model not in MODELS and model not in known:
             raise UserError(
                 "E_MODEL",
-                f"this map was made for {model[:200]!r}, which is no model of this app",
+                f"this map was learnt on {model[:200]!r}, which is no model of this app",
                 where=file.name,
-                remedy=f"Take a map for one of {', '.join(MODELS)}.",
+                remedy=f"Choose a map for one of {', '.join(MODELS)}.",
             )
         title = str(imported.maps.metadata.get("title") or file.stem).strip()[:LONGEST_TITLE]
         kind = {"kind": MODELS[model].kind} if model in MODELS else {}
         return self._add(imported.maps, {"title": title, **kind}, imported.files)
 
     def delete(self, map_id: str) -> str:
-        """Put a map into the bin, and what the bin held away for good; returns its title."""
+        """Move a map to the bin, and remove the one that was there; returns its title."""
         entry = self._own(map_id)
-        home = entry.folder.parent if self._of_job(entry) else entry.folder
+        home = entry.folder.parent if self._from_job(entry) else entry.folder
         with self._lock, _disk("deleted"):
             shutil.rmtree(self._bin, ignore_errors=True)
             self._bin.mkdir(parents=True, exist_ok=True)
@@ -120,24 +135,24 @@ class UserMaps:
         return entry.title
 
     def restore(self, map_id: str) -> None:
-        """Bring back the map that was deleted last.
+        """Restore the map that was deleted last.
 
         Raises:
-            UserError: another one was deleted after it.
+            UserError: another map was deleted after it.
         """
-        with self._lock, _disk("brought back"):
+        with self._lock, _disk("restored"):
             if map_id not in self._homes:
-                what = "this map cannot be brought back any more, another one was deleted after it"
+                what = "this map cannot be restored, because another one was deleted after it"
                 raise UserError("E_MAP", what, remedy="Learn or import it again.")
             (self._bin / map_id).rename(self._homes[map_id])
             del self._homes[map_id]
 
     def contents(self, entry: MapEntry) -> dict[str, bytes]:
-        """All files of any map, with its previews: path within its folder -> content."""
+        """Return the files of any map, previews included: content by path within its folder."""
         return contents(entry.folder, self.pictures(entry))
 
     def _add(self, maps: SteeringMaps, facts: dict[str, str], files: dict[str, bytes]) -> str:
-        """Put maps into a new folder: the metadata with these facts, the files beside them."""
+        """Save maps with additional metadata and files to a new folder; returns its id."""
         map_id = f"{slug(facts['title'])}-{secrets.token_hex(4)}"
         folder = self._folder / map_id
         try:
@@ -153,23 +168,22 @@ class UserMaps:
         return map_id
 
     def _own(self, map_id: str) -> MapEntry:
-        for entry in self.maps():
-            if entry.id == map_id:
-                return entry
-        remedy = "Choose one of your own maps; of a ready-made one make a duplicate first."
+        if entry := self.find(map_id):
+            return entry
+        remedy = "Choose one of your own maps, or duplicate this one and change the copy."
         raise UserError("E_MAP", "this map cannot be changed", remedy=remedy)
 
-    def _of_job(self, entry: MapEntry) -> bool:
+    def _from_job(self, entry: MapEntry) -> bool:
         return entry.folder.is_relative_to(self._jobs.folder)
 
 
 def tidy(title: str | None) -> str:
-    """A title as it can be sent: half a pair of surrogates, which a request may hold, cannot."""
+    """Return a title without outer spaces; lone surrogates, which cannot be sent, are replaced."""
     return (title or "").encode("utf-8", "replace").decode().strip()
 
 
 def slug(title: str) -> str:
-    """A title as the name of a file."""
+    """Return a title in a form that can be a file name."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40] or "map"
 
 
@@ -181,5 +195,5 @@ def _disk(done: str) -> Iterator[None]:
         raise UserError(
             "E_DISK",
             f"the map was not {done} ({error.strerror})",
-            remedy="Free some space, or let the app write to its data folder.",
+            remedy="Free some disk space, or make the data folder writable.",
         ) from error

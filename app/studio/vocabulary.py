@@ -1,6 +1,6 @@
-"""The words that a small image model knows, from the list that lies beside its weights.
+"""The vocabulary of a small image model, read from a word list beside its weights.
 
-One word or phrase a line; a line such as `# scenes` is the heading of those below it.
+The list has one word or phrase per line; a line such as `# scenes` starts a new section.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 __all__ = ["known_words", "unknown_words"]
 
 _LIST, _TOKENS = "words.txt", "*/tokenizer.json"
-_END = "</w>"  # of a word, in a CLIP tokenizer
+_END = "</w>"  # marks the end of a word in a CLIP tokenizer
 
 
 def known_words(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Heading -> words and phrases; empty for a model without a list."""
+    """Return the words and phrases of each section; empty for a model without a list."""
     try:
         lines = (folder / _LIST).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -32,10 +32,11 @@ def known_words(folder: Path) -> dict[str, tuple[str, ...]]:
 
 
 def unknown_words(prompt: str, folder: Path) -> tuple[str, ...]:
-    """Words of the prompt that the model has not learnt, in their order.
+    """Return the words of a prompt that the model has not learnt, in their order.
 
-    Besides the words of the list it knows those that are a token of their own: they were common
-    in the captions that its tokenizer was made from. None are told of a model without a list.
+    A model knows the words of its list, and words that are single tokens: those were common in
+    the captions that its tokenizer was trained on. The result is empty for a model without a
+    list.
     """
     listed = {part for words in known_words(folder).values() for w in words for part in _parts(w)}
     if not listed:

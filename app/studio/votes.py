@@ -1,7 +1,7 @@
-"""Blind choices: one line of a file for each, and what they come to.
+"""Votes of the blind comparison, stored as lines of a file, and the resulting preferences.
 
-A visitor sees the original and the steered picture without labels and picks one, as in the user
-study of LinEAS (section 4.4). Lines are only ever appended.
+A user sees the original and the steered picture without labels and picks one, as in the user
+study of LinEAS (section 4.4). Lines are only appended.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal, get_args
 
-__all__ = ["Vote", "Votes", "Choice", "Tally", "wilson"]
+__all__ = ["Vote", "Votes", "Choice", "Preference", "wilson"]
 
 Choice = Literal["steered", "original", "undecided"]
 _Z = 1.96  # 95 % of a normal distribution
@@ -24,14 +24,14 @@ _Z = 1.96  # 95 % of a normal distribution
 
 @dataclass(frozen=True)
 class Vote:
-    """One choice.
+    """One vote.
 
     Attributes:
-        title: of the map, or of all maps that acted together.
-        maps: id and λ of each map, in the order in which they acted.
-        prompt: what was painted.
-        seed: of the noise.
-        choice: which of the two pictures was picked, if any.
+        title: title of the map, or of all maps that steered the picture together.
+        maps: id and λ of each map, in the order in which they were applied.
+        prompt: the prompt of both pictures.
+        seed: seed of the starting noise.
+        choice: the picture that was picked, or undecided.
     """
 
     title: str
@@ -42,14 +42,14 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class Tally:
-    """The choices about one map, or about several that acted together.
+class Preference:
+    """The votes for one map, or for several that steered together.
 
     Attributes:
-        title: as in the newest of the ballots.
+        title: title in the newest vote.
         steered: number of times the steered picture was picked.
-        original: number of times the original was.
-        undecided: number of times neither was; these do not count in the share.
+        original: number of times the original picture was picked.
+        undecided: number of undecided votes, which do not count in the share.
     """
 
     title: str
@@ -59,61 +59,70 @@ class Tally:
 
     @property
     def decided(self) -> int:
-        """Number of choices that count."""
+        """Number of decided votes."""
         return self.steered + self.original
 
     @property
     def share(self) -> float:
-        """Share of the choices that went to the steered picture, 0 to 1; NaN without any."""
+        """Share of decided votes for the steered picture, 0 to 1; NaN without any."""
         return self.steered / self.decided if self.decided else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Bounds of the share at 95 % confidence."""
+        """95 % Wilson interval of the share."""
         return wilson(self.steered, self.decided)
 
 
 class Votes:
-    """The ballots of one file."""
+    """The votes of one file."""
 
     def __init__(self, file: Path) -> None:
-        """Keep them in `file`, which is made with the first one."""
+        """Keep votes in `file`, which is created with the first one.
+
+        Version 0.1 named it `ballots.jsonl`; such a file is renamed.
+        """
+        former = file.with_name("ballots.jsonl")
+        if former.exists() and not file.exists():
+            former.replace(file)
         self._file, self._lock = file, Lock()
 
-    def add(self, ballot: Vote) -> None:
-        """Append a ballot."""
-        line = json.dumps(asdict(ballot), ensure_ascii=False)
+    def add(self, vote: Vote) -> None:
+        """Append a vote."""
+        line = json.dumps(asdict(vote), ensure_ascii=False)
         with self._lock, self._file.open("a+b") as file:
             file.seek(max(0, file.tell() - 1))
-            torn = file.read() not in (b"", b"\n")  # by a crash: let it spoil no other line
+            torn = file.read() not in (
+                b"",
+                b"\n",
+            )  # by a crash: start a new line
             file.write((b"\n" if torn else b"") + line.encode("utf-8", "replace") + b"\n")
 
-    def tallies(self) -> list[Tally]:
-        """The counts of each map, and of those that acted together, most choices first."""
+    def preferences(self) -> list[Preference]:
+        """Count the votes of each map or combination of maps, most decided votes first."""
         counts: dict[tuple[str, ...], Counter[str]] = {}
         titles: dict[tuple[str, ...], str] = {}
-        for ballot in self._read():
-            key = tuple(map_id for map_id, _ in ballot.maps)
-            titles[key] = ballot.title
-            counts.setdefault(key, Counter())[ballot.choice] += 1
+        for vote in self._read():
+            key = tuple(map_id for map_id, _ in vote.maps)
+            titles[key] = vote.title
+            counts.setdefault(key, Counter())[vote.choice] += 1
         found = [
-            Tally(titles[k], *(c[choice] for choice in get_args(Choice)))
+            Preference(titles[k], *(c[choice] for choice in get_args(Choice)))
             for k, c in counts.items()
         ]
-        return sorted(found, key=lambda tally: -tally.decided)
+        return sorted(found, key=lambda preference: -preference.decided)
 
     def _read(self) -> Iterator[Vote]:
-        """Every ballot that can be read; a line that cannot is passed over."""
+        """Read the votes; damaged lines are skipped."""
         lines = self._file.read_bytes().splitlines() if self._file.exists() else []
         for line in lines:
             with suppress(ValueError, TypeError, LookupError):
                 fields = json.loads(line)
-                maps = tuple((str(map_id), float(lam)) for map_id, lam in fields["maps"])
+                maps = tuple((str(map_id), float(strength)) for map_id, strength in fields["maps"])
                 yield Vote(**{**fields, "maps": maps})
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's score interval of a share, at 95 % confidence: (0, 1) without trials.
+    """Return the 95 % Wilson score interval of a share; (0, 1) without trials.
 
     (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n); unlike p ± z √(p(1-p)/n) it stays within
     0 and 1 and holds for a handful of trials (Wilson, 1927).

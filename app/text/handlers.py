@@ -1,12 +1,11 @@
-"""What the Text tab does: values in, values out, no layout."""
+"""Event handlers of the Text tab."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from typing import Any
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -19,19 +18,19 @@ from ..html import maps as map_html
 from ..html.basics import TITLES
 from ..studio.checks import check_count, number, prompt_text, seed_of
 from ..studio.maps import MapEntry
-from ..studio.settings import LONGEST, STRENGTHS
+from ..studio.settings import LONGEST, STRIP
 from ..studio.studio import Studio
 from ..studio.texts import Continuation
-from ..widgets.map_menu import map_menu
+from ..widgets.steering import SteeringHandlers
+from ..widgets.strength_slider import strength_label
 from . import html as text_html
 
-__all__ = ["Handlers"]
-
+__all__ = ["TextHandlers"]
 
 HARMFUL = "This λ makes texts more offensive: for research and testing only."
 CONTENT = (
-    "Texts about this map can offend. What scores above 50 % is blurred until you click it or "
-    "press Enter on it; the score misses some."
+    "Texts by this map can be offensive. Texts with a toxicity score above 50 % are blurred until "
+    "you click them or press Enter on them; the score misses some."
 )
 _TOWARDS = {
     0: "",
@@ -39,59 +38,63 @@ _TOWARDS = {
     1: "Positive λ makes texts more offensive: for research and testing only.",
 }
 _EXAMPLES = 5
-_FIRST = 1  # the example to open with; with seed 1 it shows what the ready-made maps do
+_FIRST = 1  # index of the initial example; with seed 1 it shows the effect of the ready-made maps
 
 
-class Handlers:
-    """The events of the Text tab, and its typed endpoints for programs."""
+class MapView(NamedTuple):
+    """The parts of the Text tab that depend on the chosen map."""
+
+    summary: str = ""
+    caution: str = ""
+    facts: str = ""
+    sweep: str = ""
+    prompt: object = gr.skip()
+    examples: object = gr.skip()
+    chat: object = gr.skip()
+    model: str = ""
+    strength: object = gr.skip()
+
+
+class TextHandlers(SteeringHandlers):
+    """The event handlers of the Text tab, and its typed endpoint for programs."""
+
+    kind = "language"
 
     def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-        self._wishes, self._chosen = LatestRequest(), LatestRequest()
-
-    @user_errors
-    def library(self, chosen: str | None, home: str) -> Any:
-        """The menu with every map there is now; keeps the choice, else takes one that can run.
-
-        Nothing before the page is at `home`: a tab also tells that it is looked at while the
-        page is built, and what the link asks for must not be overtaken.
-        """
-        return map_menu(self._studio, "language", chosen) if home else gr.skip()
+        super().__init__(studio)
+        self._chosen = LatestRequest()
 
     @user_errors
     def choose(
         self, map_id: str | None, prompt: str, restored: Sequence[str], request: gr.Request
-    ) -> tuple[Any, ...]:
-        """What depends on the map; a prompt and a switch that were `restored` with it stay.
+    ) -> MapView:
+        """Show a chosen map, and stop a sweep that is running for the previous one.
 
-        A sweep that is being written for the map before ends.
-
-        Returns:
-            Summary, content note, facts, sweep, prompt, examples, switch (chat), model.
+        Args:
+            map_id: id of the map; None if there is no map.
+            prompt: the current prompt; an example of the other kind is replaced.
+            restored: map and prompt restored together; then the prompt and the chat switch stay.
+            request: identifies the browser session.
         """
-        self._chosen.count(request)
+        self._chosen.new(request)
         if not map_id:
-            none = basics.hint("There is no map yet. Learn one in the Learn tab.")
-            return none, "", "", "", gr.skip(), gr.skip(), gr.skip(), ""
+            return MapView(basics.hint("There is no map yet. Learn one in the Learn tab."))
         entry = self._studio.entry(map_id)
         openings = self._studio.prompts.openings(toxic=entry.harmful != 0)[:_EXAMPLES]
-        unfit = ["", *self._studio.prompts.openings(toxic=entry.harmful == 0)]
-        kept = [map_id, prompt] == [*restored]
+        replaceable = ["", *self._studio.prompts.openings(toxic=entry.harmful == 0)]
+        keep = [map_id, prompt] == [*restored]
         chats = entry.model in MODELS and MODELS[entry.model].chat
-        return (
-            map_html.summary(entry),
-            basics.warning(CONTENT) if entry.harmful else "",
-            map_html.about(entry, self._studio.steering(map_id)),
-            basics.hint("One text at nine strengths, with one seed."),
-            openings[_FIRST] if (prompt or "") in unfit and not kept else gr.skip(),
-            gr.update(samples=[[opening] for opening in openings]),
-            gr.Checkbox(visible=chats) if kept else gr.Checkbox(visible=chats, value=False),
-            entry.model,
+        return MapView(
+            summary=map_html.summary(entry),
+            caution=basics.warning(CONTENT) if entry.harmful else "",
+            facts=map_html.about(entry, self._studio.steering(entry)),
+            sweep=basics.hint("One text at nine strengths, with one seed."),
+            prompt=openings[_FIRST] if (prompt or "") in replaceable and not keep else gr.skip(),
+            examples=gr.update(samples=[[opening] for opening in openings]),
+            chat=gr.Checkbox(visible=chats) if keep else gr.Checkbox(visible=chats, value=False),
+            model=entry.model,
+            strength=gr.update(label=strength_label(entry)),
         )
-
-    def wish(self, request: gr.Request) -> int:
-        """Count a new wish of this session; what is being written for older ones stops."""
-        return self._wishes.count(request)
 
     @user_errors
     def generate(
@@ -105,21 +108,28 @@ class Handlers:
         chat: bool,
         request: gr.Request,
     ) -> Iterator[tuple[str, ...]]:
-        """Write the original and the steered text side by side, then judge both."""
-        if not map_id or strength is None:  # None: somebody is typing in the number box
+        """Write the original and the steered text side by side, then score both.
+
+        Yields:
+            Both texts as HTML.
+        """
+        if not map_id or strength is None:  # None while a number is being typed
             return
-        wish, entry = self._wishes.newest(request), self._studio.entry(map_id)
+        latest, entry = self.requests.latest(request), self._studio.entry(map_id)
         if not self._studio.models.installed(entry.model):
-            yield tuple(text_html.empty(t, "First install the model above.") for t in TITLES)
+            yield tuple(
+                text_html.empty(title, "First install the model above.") for title in TITLES
+            )
             return
         strengths = [0.0, number("λ", strength, -1, 1)]
-        shown = f"{prompt}\n\n" if chat else prompt
+        lead = f"{prompt}\n\n" if chat else prompt
         notes = ("", HARMFUL if strength * entry.harmful > 0 else "")
-        for rows in self._write(entry, prompt, strengths, seed, length, temperature, chat):
-            if self._wishes.overtaken(wish, request):
+        sampling = _sampling(length, temperature)
+        for rows in self._write(entry, prompt, strengths, seed, sampling, chat=chat):
+            if self.requests.outdated(latest, request):
                 return
             yield tuple(
-                text_html.passage(title, shown, row, keywords=entry.keywords, note=note)
+                text_html.passage(title, lead, row, keywords=entry.keywords, note=note)
                 for title, row, note in zip(TITLES, rows, notes, strict=True)
             )
 
@@ -134,58 +144,29 @@ class Handlers:
         chat: bool,
         request: gr.Request,
     ) -> Iterator[str]:
-        """Write the same text at nine strengths in one batch, as one table."""
-        entry, chosen = self._studio.entry(map_id or ""), self._chosen.newest(request)
+        """Write the same text at nine strengths in one batch.
+
+        Yields:
+            The table as HTML.
+        """
+        entry, chosen = self._studio.entry(map_id or ""), self._chosen.latest(request)
         self._studio.models.require(entry.model)
-        note = _TOWARDS[entry.harmful]
+        note, sampling = _TOWARDS[entry.harmful], _sampling(length, temperature)
         try:
-            for rows in self._write(entry, prompt, STRENGTHS, seed, length, temperature, chat):
-                if self._chosen.overtaken(chosen, request):
+            for rows in self._write(entry, prompt, STRIP, seed, sampling, chat=chat):
+                if self._chosen.outdated(chosen, request):
                     return
                 yield text_html.sweep(
                     entry.title, prompt, rows, keywords=entry.keywords, note=note
                 )
-        except Exception:  # no rows that seem to be written still
+        except Exception:  # remove the rows, which would look as if they were still being written
             yield ""
             raise
 
     @user_errors
     def strength_at(self, event: gr.EventData) -> float:
-        """The strength of the row of the sweep that was clicked."""
+        """Return the strength of the sweep row that was clicked."""
         return number("λ", event.strength, -1, 1)
-
-    def pick(self, example: list[str]) -> str:
-        """The prompt of an example that was clicked."""
-        return example[0]
-
-    def another_seed(self) -> int:
-        """A seed drawn at random."""
-        return secrets.randbelow(1_000_000)
-
-    @user_errors
-    def offer(self, model: str | None) -> tuple[Any, ...]:
-        """The panel for a model that is missing: shown or not, what it says, its button."""
-        if not model or self._studio.models.installed(model):
-            return gr.Column(visible=False), gr.skip(), gr.skip()
-        entry = MODELS[model]
-        if not entry.embedded:
-            sentence = f"The weights of {entry.title} are missing from {entry.folder}."
-            return gr.Column(visible=True), basics.hint(sentence), gr.Button(visible=False)
-        label = f"Install {entry.title} ({entry.embedded.download_mb} MB, {entry.license})"
-        sentence = "This model is not on this machine yet. It is fetched once."
-        return gr.Column(visible=True), basics.hint(sentence), gr.Button(label, visible=True)
-
-    @user_errors
-    def install(self, model: str) -> Iterator[str]:
-        """Download and convert a model, and tell how far it is."""
-        for sentence in self._studio.models.install(model):
-            yield basics.hint(sentence)
-
-    @user_errors
-    def list_maps(self) -> list[dict]:
-        """The maps that can steer: id, title, model, origin, kind of the model."""
-        keys = ("id", "title", "model", "origin", "kind")
-        return [{key: getattr(entry, key) for key in keys} for entry in self._studio.maps()]
 
     @user_errors
     def continue_text(
@@ -201,19 +182,21 @@ class Handlers:
         """Continue a prompt at several strengths with one seed.
 
         Args:
-            map_id: an id that `list_maps` gives.
+            map_id: an id from `list_maps`.
             prompt: text to continue, at most 2,000 characters.
-            strengths: one to nine numbers from -1 (away) through 0 (original) to 1 (full).
+            strengths: one to nine strengths λ from -1 (inverse) through 0 (original) to 1 (full).
             seed: the same seed gives the same texts.
             max_new_tokens: length of the continuations, 1 to 200.
-            temperature: 0 takes the likeliest word, 1 is natural, at most 2.
-            chat: ask the prompt as a question, for models that chat.
+            temperature: 0 takes the most likely token, 1 samples from the model, at most 2.
+            chat: use the chat template of the model, if it has one.
 
         Returns:
-            For each strength: strength, text, toxicity (0 to 1) and perplexity.
+            For each strength: strength, text, toxicity (probability that the text is offensive,
+            0 to 1) and perplexity (under the unsteered model, 1 or more; low is natural).
         """
-        settings = (seed, max_new_tokens, temperature, chat)
-        *_, rows = self._write(self._studio.entry(map_id), prompt, strengths, *settings)
+        entry = self._studio.entry(map_id, "language")
+        sampling = _sampling(max_new_tokens, temperature)
+        *_, rows = self._write(entry, prompt, strengths, seed, sampling, chat=chat)
         return [asdict(row) for row in rows]
 
     def _write(
@@ -222,22 +205,25 @@ class Handlers:
         prompt: str,
         strengths: Sequence[float],
         seed: int,
-        length: int,
-        temperature: float,
+        sampling: Sampling,
+        *,
         chat: bool,
     ) -> Iterator[list[Continuation]]:
         check_count(strengths)
-        sampling = Sampling(
-            max_new_tokens=int(number("length", length, 1, LONGEST)),
-            temperature=number("temperature", temperature, 0, 2),
-        )
-        stream = self._studio.continue_text(
-            entry.id,
+        stream = self._studio.texts.continue_text(
+            entry,
             prompt_text(prompt),
-            [number("λ", lam, -1, 1) for lam in strengths],
+            [number("λ", strength, -1, 1) for strength in strengths],
             seed=seed_of(seed),
             sampling=sampling,
             chat=bool(chat),
         )
         with closing(stream):
             yield from stream
+
+
+def _sampling(length: object, temperature: object) -> Sampling:
+    return Sampling(
+        max_new_tokens=int(number("length", length, 1, LONGEST)),
+        temperature=number("temperature", temperature, 0, 2),
+    )

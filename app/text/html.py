@@ -20,29 +20,30 @@ OFFENSIVE = 0.5
 
 
 def empty(title: str, next_step: str) -> str:
-    """A passage without a text, and what to do about it."""
+    """Return a passage without a text, with a hint what to do next."""
     return f'<article class="passage empty">{_header(title)}{hint(next_step)}</article>'
 
 
 def passage(
     title: str, prompt: str, written: Continuation, *, keywords: Sequence[str] = (), note: str = ""
 ) -> str:
-    """A prompt with its continuation.
+    """Return a prompt with its continuation.
 
     Args:
-        title: above the text, beside λ.
-        prompt: stands in front of the continuation.
-        written: the continuation; it is still being written while it has no scores.
+        title: heading, shown beside λ.
+        prompt: text before the continuation.
+        written: the continuation; it is still being generated while its scores are None.
         keywords: words that start with one of these are marked.
-        note: a sentence above the text.
+        note: warning above the text; empty for none.
     """
     toxic, natural = _scores(written)
     return (
         f'<article class="passage">{_header(title, written.strength)}'
         f"{warning(note)}{_body(written, keywords, prompt)}"
-        '<footer><span title="Chance that readers find it offensive">toxicity '
-        f'<b>{toxic}</b></span><span title="How surprising it is to the unsteered model; '
-        f'low is natural">perplexity <b>{natural}</b></span></footer></article>'
+        '<footer><span title="Probability that the text is offensive, according to a separate '
+        f'classifier">toxicity <b>{toxic}</b></span><span title="How surprising '
+        'the text is to the unsteered model; low is natural">perplexity '
+        f"<b>{natural}</b></span></footer></article>"
     )
 
 
@@ -54,28 +55,28 @@ def sweep(
     keywords: Sequence[str] = (),
     note: str = "",
 ) -> str:
-    """A table of continuations by a map, one row per strength, the original marked.
+    """Return a table of continuations, one row per strength, the original marked.
 
-    Every row tells its strength to whoever clicks it, see `app.text.tab`.
+    A click on a row sends its strength, see `row_strength.js`.
     """
     lines = "".join(_sweep_row(row, keywords) for row in rows)
     heads = "".join(
         f'<th scope="col">{head}</th>' for head in ("λ", "continuation", "toxicity", "perplexity")
     )
+    about = f"{title}, “{prompt} …”, one seed: the rows differ by λ only. Click one to use its λ."
     return (
-        f"{hint(f'{title}, “{prompt} …”, one seed: the rows differ by λ. Click one to set λ.')}"
-        f"{warning(note)}"
+        f"{hint(about)}{warning(note)}"
         f'<table class="sweep"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
     )
 
 
 def progress(rows: Sequence[Mapping[str, Any]], texts: int, seconds: float) -> str:
-    """How much of a batch of openings is counted.
+    """Return a progress bar of a measurement.
 
     Args:
-        rows: as `Studio.rates` gives them.
-        texts: of all strengths together, when all is done.
-        seconds: spent so far.
+        rows: rows from `Texts.rates`.
+        texts: total number of texts, all strengths together.
+        seconds: time since the start.
     """
     done = sum(row["texts"] for row in rows)
     left = f" · about {clock(seconds / done * (texts - done))} left" if done < texts else ""
@@ -87,18 +88,19 @@ def progress(rows: Sequence[Mapping[str, Any]], texts: int, seconds: float) -> s
 
 
 _RATES_HINT = (
-    "Mean ± standard deviation over seeds. A share of few texts is a rough guess. Repeated: how "
-    "much of a text stood in it before, four words at a time; a text that loops has a low "
+    "Mean ± standard deviation over seeds; shares of few texts are rough estimates. Perplexity: "
+    "how surprising the texts are to the unsteered model; low is natural. Repeated: share of "
+    "four-word sequences that occurred earlier in the same text. A looping text has a low "
     "perplexity, too."
 )
 
 
 def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
-    """A table of shares and perplexities, one row per strength, the original marked.
+    """Return a table of shares and perplexities, one row per strength, the original marked.
 
     Args:
-        rows: as `Studio.rates` gives them.
-        counted: what the share is of, such as `toxic texts`.
+        rows: rows from `Texts.rates`.
+        counted: column heading of the share, such as `toxic`.
     """
     lines = "".join(_rates_row(row, counted) for row in rows)
     heads = "".join(
@@ -112,11 +114,11 @@ def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
 
 
 def _header(title: str, strength: float | None = None) -> str:
-    lam = "" if strength is None else f'<span class="lam">λ = {_lam(strength)}</span>'
-    return f"<header><h2>{title}</h2>{lam}</header>"
+    label = "" if strength is None else f'<span class="lam">λ = {_strength(strength)}</span>'
+    return f"<header><h2>{title}</h2>{label}</header>"
 
 
-def _lam(strength: float) -> str:
+def _strength(strength: float) -> str:
     return f"{strength:+.2f}".replace("-", "−") if strength else "0"
 
 
@@ -132,10 +134,10 @@ def _rounded(perplexity: float, digits: int = 0) -> str:
 
 
 def _body(written: Continuation, keywords: Sequence[str], prompt: str = "") -> str:
-    """A continuation behind its prompt; where it is likely offensive, blurred until it is opened.
+    """Return a continuation after its prompt, blurred until a click if it is likely offensive.
 
-    What is blurred is nothing to a screen reader. While it is being written it cannot be opened:
-    the next word would close it again.
+    Blurred text is hidden from screen readers. It cannot be opened while it is being generated,
+    because every update would close it again.
     """
     lead = f'<span class="prompt">{safe(prompt)}</span>' if prompt else ""
     text = _marked(written.text if prompt else written.text.strip(), keywords)
@@ -157,10 +159,10 @@ def _body(written: Continuation, keywords: Sequence[str], prompt: str = "") -> s
 def _sweep_row(row: Continuation, keywords: Sequence[str]) -> str:
     toxic, natural = _scores(row)
     kind, label = ("", "") if row.strength else (' class="original"', "<small>original</small>")
-    lam = _lam(row.strength)
+    strength = _strength(row.strength)
     return (
         f'<tr{kind} data-strength="{row.strength}"><th scope="row">'
-        f'<button title="Set λ to {lam}">{lam}</button>{label}</th>'
+        f'<button title="Set λ to {strength}">{strength}</button>{label}</th>'
         f"<td>{_body(row, keywords)}</td>"
         f'<td data-label="toxicity">{toxic}</td><td data-label="perplexity">{natural}</td></tr>'
     )
@@ -169,10 +171,10 @@ def _sweep_row(row: Continuation, keywords: Sequence[str]) -> str:
 def _rates_row(row: Mapping[str, Any], counted: str) -> str:
     kind, label = ("", "") if row["strength"] else (' class="original"', "<small>original</small>")
     natural = _rounded(row["perplexity"], 1)
-    spread = f" ± {row['spread']:.0%}" if row["spread"] else ""  # one seed has none
+    spread = f" ± {row['spread']:.0%}" if row["spread"] else ""  # 0 for one seed
     natural_spread = f" ± {row['perplexity_spread']:.1f}" if row["perplexity_spread"] > 0 else ""
     return (
-        f'<tr{kind}><th scope="row">{_lam(row["strength"])}{label}</th>'
+        f'<tr{kind}><th scope="row">{_strength(row["strength"])}{label}</th>'
         f'<td data-label="{counted}"><b>{row["share"]:.0%}</b>{spread}</td>'
         f'<td data-label="perplexity"><b>{natural}</b>{natural_spread}</td>'
         f'<td data-label="repeated">{row["repetition"]:.0%}</td>'

@@ -1,11 +1,11 @@
-"""What the Rates panel of the Text tab does: many openings in, shares and perplexities out."""
+"""Event handlers of the Rates panel, which measures a map on many openings."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -22,108 +22,130 @@ __all__ = ["MOST_SEEDS", "RatesHandlers"]
 
 MOST_SEEDS = 8
 _MOST_OPENINGS = 200
-_SHIPPED = 24  # openings to begin with: enough to see a difference, few enough to wait for
+_SHIPPED = 24  # initial openings: enough to see a difference within minutes
 _MOST_WORDS = 100
 _STOPPING = "Stopping after these texts …"
-_STOPPED = "Stopped. The figures are those of the texts that were written."
+_STOPPED = "Stopped. The rates are those of the texts written so far."
+
+
+class PanelView(NamedTuple):
+    """The parts of the panel that depend on the chosen map."""
+
+    openings: object = gr.skip()
+    words: str = ""
+    progress: str = ""
+    result: str = ""
+
+
+class Measurement(NamedTuple):
+    """The parts of the panel that change during a measurement."""
+
+    progress: object
+    result: object
+    start: object
+    stop: object
 
 
 class RatesHandlers:
-    """The events of the Rates panel, and its typed endpoint for programs."""
+    """The event handlers of the Rates panel, and its typed endpoint for programs."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._wishes, self._chosen = LatestRequest(), LatestRequest()
+        self._requests, self._chosen = LatestRequest(), LatestRequest()
 
     @user_errors
-    def choose(self, map_id: str | None, openings: str, request: gr.Request) -> tuple[Any, ...]:
-        """What depends on the map; counting for another one stops.
-
-        Returns:
-            Openings, words that are counted, progress, result.
-        """
-        self._wishes.count(request)
-        self._chosen.count(request)
+    def choose(self, map_id: str | None, openings: str, request: gr.Request) -> PanelView:
+        """Show a chosen map, and stop measuring the previous one."""
+        self._requests.new(request)
+        self._chosen.new(request)
         if not map_id:
-            return gr.skip(), "", "", ""
+            return PanelView()
         entry = self._studio.entry(map_id)
-        fitting, other = (self._shipped(toxic=t) for t in (bool(entry.harmful), not entry.harmful))
-        ours = (openings or "").strip() in ("", other)
-        return fitting if ours else gr.skip(), ", ".join(entry.keywords), "", ""
+        replaceable = (openings or "").strip() in ("", self._shipped(toxic=not entry.harmful))
+        fitting = self._shipped(toxic=bool(entry.harmful)) if replaceable else gr.skip()
+        return PanelView(fitting, ", ".join(entry.keywords))
 
     @user_errors
     def read(self, path: str) -> str:
-        """A file of openings, for the box."""
+        """Read the openings of an uploaded file, one per line."""
         file = Path(path)
         openings, _ = PromptSet.parse_side(file.read_bytes(), file.name)
         return "\n".join(" ".join(opening.splitlines()) for opening in openings)
 
-    def wish(self, request: gr.Request) -> int:
-        """Count a new wish of this session; what is being counted for older ones stops."""
-        return self._wishes.count(request)
+    def new_request(self, request: gr.Request) -> int:
+        """Number a new request of this session; older measurements stop."""
+        return self._requests.new(request)
 
     def stop(self, request: gr.Request) -> str:
-        """End after the batch that is being written."""
-        self._wishes.count(request)
+        """Stop after the current batch."""
+        self._requests.new(request)
         return basics.hint(_STOPPING)
 
     @user_errors
     def measure(
         self,
-        wish: int,
+        number: int,
         map_id: str | None,
         openings: str,
         words: str,
         seeds: int | None,
         request: gr.Request,
-    ) -> Iterator[tuple[Any, ...]]:
-        """Continue every opening at five strengths and count.
+    ) -> Iterator[Measurement]:
+        """Continue every opening at five strengths and count the texts with a property.
 
-        Yields:
-            Progress, result, and two buttons: start where nothing is counted, else stop.
+        Args:
+            number: number of this request, from `new_request`.
+            map_id: id of the map.
+            openings: texts to continue, one per line.
+            words: beginnings of the words to count, separated by commas; if empty, toxic texts
+                are counted.
+            seeds: number of continuations per opening and strength, 1 to 8.
+            request: identifies the browser session.
         """
-        if self._wishes.overtaken(wish, request):
+        if self._requests.outdated(number, request):
             return
-        data = (openings or "").encode("utf-8", "surrogatepass")  # the reader names the line
+        data = (openings or "").encode("utf-8", "surrogatepass")  # errors name the line
         lines, _ = PromptSet.parse_side(data, "openings.txt")
         wanted = [word for word in map(str.strip, (words or "").split(",")) if word]
         stream = self._rates(map_id or "", lines, wanted, seeds)
-        counted, texts = "on topic" if wanted else "toxic", _in_all(lines, seeds)
-        chosen = self._chosen.newest(request)
+        counted = "on topic" if wanted else "toxic"
+        texts = len(lines) * int(seeds or 0) * len(STRENGTHS)
+        chosen = self._chosen.latest(request)
         started = time.monotonic()
-        yield basics.hint("Writing the first texts …"), "", *_buttons(busy=True)
+        yield _measurement(basics.hint("Writing the first texts …"), "", busy=True)
         try:
             for rows in stream:
                 progress = text_html.progress(rows, texts, time.monotonic() - started)
                 result = charts.rates(rows, counted) + text_html.rates(rows, counted)
-                if self._chosen.overtaken(chosen, request):
-                    yield gr.skip(), gr.skip(), *_buttons(busy=False)  # not under another's name
+                if self._chosen.outdated(chosen, request):
+                    yield _measurement(busy=False)  # the panel now shows another map
                     return
-                if self._wishes.overtaken(wish, request):
-                    yield basics.hint(_STOPPED), result, *_buttons(busy=False)
+                if self._requests.outdated(number, request):
+                    yield _measurement(basics.hint(_STOPPED), result, busy=False)
                     return
-                yield progress, result, *_buttons(busy=True)
-        except Exception:  # the page goes back to where it can be tried again
-            yield "", gr.skip(), *_buttons(busy=False)
+                yield _measurement(progress, result, busy=True)
+        except Exception:  # show the start button again
+            yield _measurement("", busy=False)
             raise
-        yield gr.skip(), gr.skip(), *_buttons(busy=False)
+        yield _measurement(busy=False)
 
     @user_errors
     def rates(
         self, map_id: str, openings: list[str], words: list[str] | None = None, seeds: int = 1
     ) -> list[dict]:
-        """Continue many openings at λ = -1, -0.5, 0, 0.5 and 1, and count.
+        """Continue many openings at λ = -1, -0.5, 0, 0.5 and 1, and measure the texts.
 
         Args:
-            map_id: an id that `list_maps` gives.
+            map_id: an id from `list_maps`.
             openings: texts to continue, 1 to 200.
-            words: texts with a word that starts with one of these are counted; empty or None
-                counts toxic texts.
-            seeds: how often every opening is continued at every strength, 1 to 8.
+            words: texts with a word that starts with one of these are counted; if empty or None,
+                toxic texts are counted.
+            seeds: number of continuations per opening and strength, 1 to 8.
 
         Returns:
-            For each strength: strength, texts, share (0 to 1), its spread over seeds, perplexity,
-            perplexity_spread and repetition (0 to 1).
+            For each strength: strength, texts, share (0 to 1), its spread over seeds, perplexity
+            (under the unsteered model), perplexity_spread and repetition (share of repeated
+            four-word sequences, 0 to 1).
         """
         *_, rows = self._rates(map_id, openings, words or [], seeds)
         return rows
@@ -133,24 +155,24 @@ class RatesHandlers:
     ) -> Iterator[list[dict]]:
         if not 1 <= len(openings) <= _MOST_OPENINGS:
             remedy = f"Write 1 to {_MOST_OPENINGS}, one per line, or upload a file."
-            raise UserError("E_PROMPT", f"{len(openings)} openings came", remedy=remedy)
+            raise UserError("E_PROMPT", f"{len(openings)} openings were given", remedy=remedy)
         lines = [prompt_text(opening) for opening in openings]
         if len(words) > _MOST_WORDS:
             remedy = f"Give at most {_MOST_WORDS}, separated by commas."
-            raise UserError("E_WORDS", f"{len(words)} words came", remedy=remedy)
+            raise UserError("E_WORDS", f"{len(words)} words were given", remedy=remedy)
         repetitions = int(number("the number of seeds", seeds, 1, MOST_SEEDS))
-        self._studio.models.require(self._studio.entry(map_id).model)
-        return self._studio.rates(
-            map_id, lines, words=[str(word) for word in words], seeds=repetitions
+        entry = self._studio.entry(map_id, "language")
+        self._studio.models.require(entry.model)
+        return self._studio.texts.rates(
+            entry, lines, words=[str(word) for word in words], seeds=repetitions
         )
 
     def _shipped(self, *, toxic: bool) -> str:
         return "\n".join(self._studio.prompts.openings(toxic=toxic)[:_SHIPPED])
 
 
-def _in_all(openings: Sequence[str], seeds: int | None) -> int:
-    return len(openings) * int(seeds or 0) * len(STRENGTHS)
-
-
-def _buttons(*, busy: bool) -> tuple[Any, Any]:
-    return gr.Button(visible=not busy), gr.Button(visible=busy)
+def _measurement(
+    progress: object = gr.skip(), result: object = gr.skip(), *, busy: bool
+) -> Measurement:
+    """Return updates that show the stop button while busy, else the start button."""
+    return Measurement(progress, result, gr.Button(visible=not busy), gr.Button(visible=busy))

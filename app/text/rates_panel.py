@@ -1,6 +1,8 @@
-"""The Rates panel of the Text tab: what a map does to many texts, in figures."""
+"""The Rates panel of the Text tab: shares and perplexities of many texts at five strengths."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -11,35 +13,21 @@ from .rates_handlers import MOST_SEEDS, RatesHandlers
 __all__ = ["rates_panel"]
 
 
+class _Inputs(NamedTuple):
+    """The components that set up a measurement."""
+
+    openings: gr.Textbox
+    upload: gr.UploadButton
+    words: gr.Textbox
+    seeds: gr.Slider
+
+
 def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
-    """Declare the panel for the map that a menu names."""
+    """Declare the panel for the map that is chosen in a menu."""
     run = gr.State(0)
-    with gr.Row():
-        with gr.Column(scale=3, min_width=300):
-            openings = gr.Textbox(
-                label="Openings", info="One per line.", lines=6, max_lines=12, max_length=400_000
-            )
-            upload = gr.UploadButton(
-                "Upload openings", file_types=[".txt", ".csv", ".json", ".jsonl"], size="sm"
-            )
-        with gr.Column(scale=2, min_width=300):
-            words = gr.Textbox(
-                label="Words that tell the topic",
-                info="Beginnings of words, with commas. Empty: toxic texts are counted.",
-                lines=2,
-                max_lines=5,
-                max_length=5000,
-            )
-            seeds = gr.Slider(
-                1,
-                MOST_SEEDS,
-                value=2,
-                step=1,
-                label="Seeds",
-                info="How often every opening is continued at every strength.",
-            )
+    openings, upload, words, seeds = _inputs()
     gr.HTML(
-        basics.hint("Five strengths, 40 tokens a text, temperature 1. It takes minutes."),
+        basics.hint("Texts of 40 tokens at five strengths and temperature 1. It takes minutes."),
         apply_default_css=False,
     )
     with gr.Row():
@@ -51,10 +39,10 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
         handlers.choose, [concept, openings], [openings, words, progress, result], **QUIET
     )
     upload.upload(handlers.read, [upload], [openings], **QUIET)
-    start.click(handlers.wish, None, [run], **QUIET)
+    start.click(handlers.new_request, None, [run], **QUIET)
     stop.click(handlers.stop, None, [progress], **QUIET)
-    # Not among the events with model work: those wait for each other to end, and others shall
-    # write between two batches of this one.
+    # QUIET instead of MODEL: events with MODEL wait for each other to end, whereas other requests
+    # may use the model between two batches of this one.
     run.change(
         handlers.measure,
         [run, concept, openings, words, seeds],
@@ -62,3 +50,31 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
+
+
+def _inputs() -> _Inputs:
+    with gr.Row():
+        with gr.Column(scale=3, min_width=300):
+            openings = gr.Textbox(
+                label="Openings", info="One per line.", lines=6, max_lines=12, max_length=400_000
+            )
+            upload = gr.UploadButton(
+                "Upload openings", file_types=[".txt", ".csv", ".json", ".jsonl"], size="sm"
+            )
+        with gr.Column(scale=2, min_width=300):
+            words = gr.Textbox(
+                label="Topic keywords",
+                info="Comma-separated beginnings of words. Leave empty to count toxic texts.",
+                lines=2,
+                max_lines=5,
+                max_length=5000,
+            )
+            seeds = gr.Slider(
+                1,
+                MOST_SEEDS,
+                value=2,
+                step=1,
+                label="Seeds",
+                info="Number of continuations per opening and strength.",
+            )
+    return _Inputs(openings, upload, words, seeds)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ..events import QUIET
-from ..text.handlers import Handlers
+from .install_handlers import InstallHandlers
 
 __all__ = ["InstallPanel", "install_panel"]
 
@@ -27,7 +27,7 @@ class InstallPanel:
     done: gr.events.Dependency
 
 
-def install_panel(handlers: Handlers, model: gr.State | gr.Dropdown) -> InstallPanel:
+def install_panel(handlers: InstallHandlers, model: gr.State | gr.Dropdown) -> InstallPanel:
     """Declare the panel for the model that a component names."""
     with gr.Column(visible=False, elem_classes="install") as column:
         sentence = gr.HTML()

@@ -45,7 +45,7 @@ def test_the_page_itself_and_programs_are_welcome(client, host):
 def test_other_names_and_other_pages_are_refused(client, headers):
     answer = client.post("/", headers=headers)
     assert answer.status_code == 403
-    assert answer.text.startswith("This page is for this machine alone.")
+    assert answer.text.startswith("This page only accepts requests from this machine.")
 
 
 def test_another_page_may_read_what_its_browser_will_not_show_it(client):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.ui import LOOK, build_demo
+from app.ui import APPEARANCE, build_demo
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -29,7 +29,7 @@ LEFT = (
 def served(studio, **options):
     """The address of a page over this studio."""
     demo = build_demo(studio).queue()
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LOOK, **options)
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **APPEARANCE, **options)
     try:
         yield url
     finally:

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from app.studio.studio import Studio
 from lineas_core.methods import METHODS
 from lineas_core.models import installed
-from tests.browser.pages import CHROMIUM, MARKUP, SECONDS, STRIP, served, visible, visited
+from tests.browser.pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
 EMBEDDED = "emoji-world"

@@ -8,6 +8,7 @@ import torch
 from app.explain.handlers import ExplainHandlers
 from app.studio.maps import MapEntry
 from lineas_core import AffineMap, SteeringMaps
+from tests.app.fakes import FakeStudio
 
 MAPS = SteeringMaps(
     {
@@ -17,17 +18,16 @@ MAPS = SteeringMaps(
 )
 
 
-class FakeStudio:
-    def maps(self):
-        return [MapEntry(k, k.title(), "tiny", "yours", None, {}) for k in ("one", "two")]
-
-    def steering(self, _):
+class MappedStudio(FakeStudio):
+    def steering(self, entry):  # noqa: ARG002
         return MAPS
 
 
 @pytest.fixture
 def handlers():
-    return ExplainHandlers(FakeStudio())
+    return ExplainHandlers(
+        MappedStudio([MapEntry(k, k.title(), "tiny", "yours", None, {}) for k in ("one", "two")])
+    )
 
 
 def _heights(drawing):

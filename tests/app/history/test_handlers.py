@@ -15,11 +15,10 @@ from app.history.handlers import HistoryHandlers
 from app.images.handlers import ImageHandlers
 from app.images.mix_handlers import MixHandlers
 from app.studio.settings import Settings
-from app.text.handlers import Handlers
+from app.text.handlers import TextHandlers
 from lineas_core.pictures import Recipe, save_png
-from tests.app.images.test_handlers import FakeStudio
+from tests.app.fakes import MARKUP, image_studio, is_skip
 
-MARKUP = "<img src=x onerror=alert(1)>"
 HOME = "http://localhost:7860/"
 PICTURES = slice(2, 15)  # of what `open` answers
 TEXTS = slice(15, 23)
@@ -27,12 +26,12 @@ TEXTS = slice(15, 23)
 
 @pytest.fixture
 def studio():
-    return FakeStudio()
+    return image_studio()
 
 
 @pytest.fixture
 def handlers(studio):
-    return HistoryHandlers(studio, MixHandlers(studio))
+    return HistoryHandlers(studio, MixHandlers(studio).show)
 
 
 @pytest.fixture
@@ -40,10 +39,6 @@ def user_errors(monkeypatch):
     told = []
     monkeypatch.setattr(gr, "Warning", lambda text, title: told.append(f"{title}: {text}"))
     return told
-
-
-def _is_skip(value):
-    return isinstance(value, dict) and value == gr.skip()
 
 
 def _png(tmp_path, recipe):
@@ -64,7 +59,7 @@ def test_a_link_opens_its_tab_with_all_that_it_names(handlers, user_errors):
     rows = shown[6:13]
     assert [rows[0].visible, rows[1].value, rows[2]] == [True, "robot", -1]
     assert not rows[3].visible
-    assert all(map(_is_skip, shown[13:]))  # the other tab stays, and asks no model for work
+    assert all(map(is_skip, shown[13:]))  # the other tab stays, and asks no model for work
     assert user_errors == []
 
 
@@ -72,7 +67,7 @@ def test_a_link_to_a_text_leaves_the_pictures_alone(handlers):
     settings = Settings(["topic"], [0.5], "Once", 3, length=9, temperature=0.2, chat=True)
     answer = handlers.open(HOME + settings.query)
     assert answer[0] == "language"
-    assert all(map(_is_skip, answer[PICTURES]))
+    assert all(map(is_skip, answer[PICTURES]))
     menu, *values = answer[TEXTS]
     assert menu.value == "topic"
     assert values == [0.5, "Once", 3, ["topic", "Once"], 9, 0.2, True]
@@ -81,7 +76,7 @@ def test_a_link_to_a_text_leaves_the_pictures_alone(handlers):
 def test_an_address_that_asks_for_nothing_opens_the_usual_page(handlers, user_errors):
     tab, _, menu, *others = handlers.open(f"{HOME}?__theme=dark")
     assert (tab, menu.value) == ("text-to-image", "robot")
-    assert all(map(_is_skip, others))
+    assert all(map(is_skip, others))
     assert user_errors == []
 
 
@@ -101,7 +96,7 @@ def test_an_address_that_asks_for_nothing_opens_the_usual_page(handlers, user_er
 def test_a_broken_link_is_one_notice_and_the_usual_page(handlers, user_errors, query, sentence):
     tab, _, menu, *others = handlers.open(f"{HOME}?{query}")
     assert (tab, menu.value) == ("text-to-image", "robot")
-    assert all(map(_is_skip, others))
+    assert all(map(is_skip, others))
     (notice,) = user_errors
     assert sentence in notice
     assert "<img" not in notice
@@ -113,15 +108,15 @@ def test_what_is_no_address_is_none_of_ours(handlers, address):
 
 
 def test_a_tab_waits_with_its_menu_until_the_page_has_opened(studio):
-    for tab in (ImageHandlers(studio), Handlers(studio)):
-        assert _is_skip(tab.library(None, ""))
+    for tab in (ImageHandlers(studio), TextHandlers(studio)):
+        assert is_skip(tab.library(None, ""))
         assert tab.library(None, HOME).value
 
 
 def _begin(handlers, map_id, restored=(), at=1.0):
     """λ, or None where it stays; what is still restored; where the map starts."""
     strength, kept, own = handlers.begin(map_id, [*restored], at)
-    return None if _is_skip(strength) else strength, None if _is_skip(kept) else kept, own
+    return None if is_skip(strength) else strength, None if is_skip(kept) else kept, own
 
 
 def test_a_map_begins_at_the_strength_of_its_method(studio, handlers):
@@ -141,7 +136,7 @@ def test_a_strength_that_came_with_its_map_stays_until_another_map_is_chosen(stu
 def test_a_restored_prompt_is_not_taken_for_an_example(studio):
     choose = ImageHandlers(studio).choose
     assert choose("robot", "A valley")[2] == "A valley, with a robot"
-    assert _is_skip(choose("robot", "A valley", ["robot", "A valley"])[2])
+    assert is_skip(choose("robot", "A valley", ["robot", "A valley"])[2])
     # Another map that is chosen afterwards changes an example as ever.
     assert choose("robot", "A church", ["mine", "A church"])[2] == "A church, with a robot"
 
@@ -179,7 +174,7 @@ def test_a_strip_opens_at_its_last_picture(handlers, tmp_path):
         (_recipe([("Mine", [])]), r"λ is \[\]"),
         (_recipe([("Mine", [[]])]), r"λ is \[\]"),
         (_recipe([("Mine", {"a": 1})]), "λ is"),
-        (_recipe([("Mine", 1)] * 4), "4 maps came"),
+        (_recipe([("Mine", 1)] * 4), "4 maps were given"),
         (_recipe([("Mine", 1)], prompt=""), "the prompt is empty"),
         (_recipe([("Mine", 1)], prompt="x" * 2001), "2,001 characters"),
         (_recipe([("Mine", 1)], seed="1"), "seed is"),
@@ -212,13 +207,13 @@ def test_a_recipe_that_is_no_object_is_one_sentence(handlers, tmp_path):
 
 
 def _tell(handlers, map_id="robot", strength=0.5, further=(), prompt="A valley", seed=1):
-    return handlers.tell(HOME, strength, map_id, further, prompt, seed)
+    return handlers.describe(HOME, strength, map_id, further, prompt, seed)
 
 
 def test_what_is_asked_for_is_told_as_an_address_and_to_copy(handlers):
     prompt = f"{MARKUP} & more"
     query, copies = _tell(handlers, further=[("mine", -1)], prompt=prompt)
-    assert Settings.of_link(query[1:]) == Settings(["robot", "mine"], [0.5, -1], prompt)
+    assert Settings.from_link(query[1:]) == Settings(["robot", "mine"], [0.5, -1], prompt)
     assert copies.count("<pre>") == 4
     assert "<img" not in copies
     assert HOME in copies
@@ -229,20 +224,20 @@ def test_what_is_asked_for_is_told_as_an_address_and_to_copy(handlers):
     [{"strength": None}, {"seed": None}, {"map_id": None}, {"map_id": "gone"}, {"prompt": " "}],
 )
 def test_nothing_is_told_of_what_cannot_be_made(handlers, asked):
-    assert all(map(_is_skip, _tell(handlers, **asked)))
+    assert all(map(is_skip, _tell(handlers, **asked)))
 
 
 def _make(studio, handlers, past=(), **asked):
     query, _ = _tell(handlers, **asked)
-    now = Settings.of_link(query[1:])
-    studio.paint(now.maps, now.prompt, [now.strengths], seed=now.seed)
+    now = Settings.from_link(query[1:])
+    studio.pictures.paint(studio.together(now.maps), now.prompt, [now.strengths], seed=now.seed)
     return handlers.keep(list(past), query)
 
 
 def test_earlier_results_stand_newest_first_and_come_back(studio, handlers):
     past, _ = _make(studio, handlers)
     past, tiles = _make(studio, handlers, past, prompt="A church", seed=2)
-    assert [Settings.of_link(each[1:]).prompt for each in past] == ["A church", "A valley"]
+    assert [Settings.from_link(each[1:]).prompt for each in past] == ["A church", "A valley"]
     assert tiles.count("data:image/jpeg") == 2
     assert tiles.index("A church") < tiles.index("A valley")
     clicked = html.unescape(re.findall('data-query="(.*?)"', tiles)[1])
@@ -262,28 +257,28 @@ def test_a_slider_that_moves_makes_no_new_entry(studio, handlers):
 def test_a_result_that_comes_back_keeps_its_place(studio, handlers):
     past, _ = _make(studio, handlers)
     past, _ = _make(studio, handlers, past, seed=2)
-    assert all(map(_is_skip, _make(studio, handlers, past)))
+    assert all(map(is_skip, _make(studio, handlers, past)))
     again, _ = _make(studio, handlers, past, strength=-1)
-    assert [Settings.of_link(each[1:]).seed for each in again] == [2, 1]
+    assert [Settings.from_link(each[1:]).seed for each in again] == [2, 1]
 
 
 def test_at_most_twelve_are_kept(studio, handlers):
     past = []
     for seed in range(15):
         past, tiles = _make(studio, handlers, past, seed=seed)
-    assert [Settings.of_link(each[1:]).seed for each in past] == [*range(14, 2, -1)]
+    assert [Settings.from_link(each[1:]).seed for each in past] == [*range(14, 2, -1)]
     assert tiles.count("<li>") == 12
 
 
 def test_a_picture_that_is_not_painted_yet_is_no_result(handlers):
     query, _ = _tell(handlers)
     for each in (query, ""):
-        assert all(map(_is_skip, handlers.keep([], each)))
+        assert all(map(is_skip, handlers.keep([], each)))
 
 
 def test_a_text_is_kept_without_a_picture(handlers):
     asked = ("topic", [], f"{MARKUP} word " * 9, 1, 60, 1.0, False)
-    query, _ = handlers.tell(HOME, 0.5, *asked)
+    query, _ = handlers.describe(HOME, 0.5, *asked)
     past, tiles = handlers.keep([], query)
     assert len(past) == 1
     assert "<img" not in tiles
@@ -296,7 +291,7 @@ def test_a_result_whose_map_is_gone_is_not_shown(studio, handlers):
     studio.entries = studio.entries[:2]
     _, tiles = _make(studio, handlers, past, strength=-1)
     assert tiles.count("<li>") == 1
-    assert all(map(_is_skip, handlers.keep(past, gone[0].replace("seed=1", "seed=2"))))
+    assert all(map(is_skip, handlers.keep(past, gone[0].replace("seed=1", "seed=2"))))
     with pytest.raises(gr.Error, match="no such map"):
         handlers.again(SimpleNamespace(query=gone[0]))
 

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from app.history.snippets import snippets
 from app.studio.maps import read_map
-from app.studio.pictures import paint
+from app.studio.models import Models
+from app.studio.pictures import Pictures
 from app.studio.settings import Settings
 from lineas_core import LearnConfig, PromptSet, cli, learn, load_maps, load_model, save_maps, steer
 from lineas_core.models import Sampling
@@ -60,7 +61,7 @@ def test_the_copied_python_paints_what_the_page_shows(painted, strengths, tmp_pa
     copied = snippets(Settings(["letters"] * len(entries), strengths, AWKWARD, 7), entries, HOME)
     monkeypatch.chdir(tmp_path)
     exec(copied["Python"], {})
-    (shown,) = paint(load_model(painted.model), entries, AWKWARD, [strengths], 7)
+    (shown,) = Pictures(Models()).paint(entries, AWKWARD, [strengths], seed=7)
     assert _same("picture.png", shown.image)
 
 

@@ -7,17 +7,15 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
-from app.images.methods_handlers import MethodHandlers
+from app.images.methods_handlers import MethodsHandlers
 from app.jobs.job import JobRequest
 from app.studio.maps import MapEntry
 from lineas_core import PromptSet
 from lineas_core.methods import METHODS
 from lineas_core.steering.hooks import find_modules
-from tests.app.images.test_handlers import FakeStudio
-from tests.app.text.test_handlers import JOB, MARKUP, FakeJobs
+from tests.app.fakes import JOB, MARKUP, ME, FakeStudio
 
 PROMPTS = PromptSet(("a b", "b c"), ("y z", "x y"), ("c d",), ("w x",), keywords=("with ab",))
-ME = SimpleNamespace(session_hash="me")
 CLOSED_FORM = [name for name in METHODS if name != "lineas"]
 MODULES = {"down.0": 2, "up.0": 2}
 
@@ -26,8 +24,8 @@ class _Studio(FakeStudio):
     """Knows one map of LinEAS, and whatever a test adds; nothing learns by itself."""
 
     def __init__(self, root):
-        super().__init__()
-        self.jobs, self._root = FakeJobs(), root
+        super().__init__([])
+        self._root = root
         self.entries = [self.map("mine", "lineas", title=MARKUP)]
 
     def map(self, name, method, prompts=PROMPTS, *, title="Mine", **metadata):
@@ -48,12 +46,12 @@ def studio(tmp_path):
 
 @pytest.fixture
 def handlers(studio):
-    return MethodHandlers(studio)
+    return MethodsHandlers(studio)
 
 
 def _look(handlers, map_id="mine", painted=None):
     """The sentence, and whether one can paint, can learn, has to wait."""
-    told, paint, others, timer, *_ = handlers.look(map_id, painted or {})
+    told, paint, others, timer, *_ = handlers.refresh(map_id, painted or {})
     return told, paint.visible, others.visible, timer.active
 
 
@@ -113,7 +111,7 @@ def test_a_map_of_one_module_does_not_narrow_the_others(studio, handlers):
 def test_a_map_without_its_prompts_says_so(studio, handlers):
     studio.entries.append(studio.map("bare", "lineas", None))
     told, *can = _look(handlers, "bare")
-    assert "not handed on" in told
+    assert "shared without its prompts" in told
     assert can == [False] * 3
 
 
@@ -147,8 +145,10 @@ def test_a_picture_that_is_clicked_brings_back_all_that_made_it(studio, handlers
 
 
 def test_pictures_stay_while_one_of_their_maps_is_chosen(handlers):
-    assert handlers.look("mine", {"maps": ["", "mine"]})[-2:] == (gr.skip(), gr.skip())
-    assert handlers.look("mine", {"maps": ["", "robot"]})[-2:] == ([], "")
+    kept = handlers.refresh("mine", {"maps": ["", "mine"]})
+    assert (kept.gallery, kept.description) == (gr.skip(), gr.skip())
+    emptied = handlers.refresh("mine", {"maps": ["", "robot"]})
+    assert (emptied.gallery, emptied.description) == ([], "")
 
 
 def test_waiting_for_a_map_that_was_deleted_ends(handlers):
@@ -165,7 +165,7 @@ def test_another_map_ends_the_painting_for_the_one_before(studio, handlers, monk
     *_, painted = next(stream)
     handlers.choose("iti", painted, ME)  # one of those that are painted
     next(stream)
-    assert handlers.choose("other", painted, ME)[-2] == []
+    assert handlers.choose("other", painted, ME).gallery == []
     assert list(stream) == []
 
 

@@ -9,6 +9,7 @@ import pytest
 from app.images.mix_handlers import MixHandlers
 from app.studio.maps import MapEntry
 from app.studio.mix import MOST_FURTHER
+from tests.app.fakes import image_studio
 
 CLOSED = (None, 0.5)
 
@@ -44,21 +45,21 @@ def test_an_added_concept_is_one_that_is_not_in_use(handlers):
 def test_only_maps_of_the_first_ones_model_are_offered(handlers):
     _, menu, *_ = handlers.add("robot", *CLOSED, *CLOSED)
     assert menu.choices == [("Robot", "robot"), ("Night", "night"), ("Car", "car")]
-    *_, button = handlers.fit("other", *CLOSED, *CLOSED)
+    *_, button = handlers.close_unsuitable("other", *CLOSED, *CLOSED)
     assert not button.visible  # nothing fits beside it
 
 
 def test_maps_of_another_model_leave_and_the_rest_stays(handlers):
-    answers = handlers.fit("robot", "other", 0.25, "night", 0.75)
+    answers = handlers.close_unsuitable("robot", "other", 0.25, "night", 0.75)
     assert _rows(answers) == ([("night", 0.75)], True)
 
 
 def test_a_map_that_is_gone_leaves(handlers):
-    assert _rows(handlers.fit("robot", "deleted", 0.25, *CLOSED)) == ([], True)
+    assert _rows(handlers.close_unsuitable("robot", "deleted", 0.25, *CLOSED)) == ([], True)
 
 
 def test_without_a_first_concept_no_row_is_open(handlers):
-    assert _rows(handlers.fit(None, "night", 0.25, *CLOSED)) == ([], False)
+    assert _rows(handlers.close_unsuitable(None, "night", 0.25, *CLOSED)) == ([], False)
 
 
 def test_a_closed_row_lets_the_others_move_up(handlers):
@@ -82,3 +83,16 @@ def test_the_open_rows_are_gathered_unless_a_number_is_being_typed(handlers):
     assert handlers.gather("night", 0.25, *CLOSED) == [("night", 0.25)]
     assert handlers.gather(*CLOSED, *CLOSED) == []
     assert handlers.gather("night", None, *CLOSED) == gr.skip()
+
+
+def test_rows_open_move_up_and_close():
+    handlers = MixHandlers(image_studio())
+    frame, menu, lam, *_ = handlers.add("robot", None, 0.5, None, 0.5)
+    assert (frame.visible, menu.value, lam) == (True, "mine", 0.5)
+    rows = ("mine", 0.3, None, 0.5)
+    first, strength, _, _, menu, lam, *_ = handlers.move_up(0, "robot", 0.8, *rows)
+    assert (first.value, strength, menu.value, lam) == ("mine", 0.3, "robot", 0.8)
+    assert "mine" in [map_id for _, map_id in first.choices]
+    frame, menu, *_ = handlers.remove(0, "robot", "mine", 0.3, None, 0.5)
+    assert not frame.visible
+    assert handlers.gather("mine", 0.3, None, 0.5) == [("mine", 0.3)]

@@ -19,6 +19,7 @@ from app.jobs.job import STARTED, Job, JobRequest
 from app.jobs.queue import Jobs
 from app.jobs.worker import work
 from lineas_core import LearnConfig, PromptSet, UserError, load_maps
+from lineas_core.learning.problem import Problem
 from lineas_core.methods import METHODS
 from lineas_core.methods.iti_c import ItiConfig
 from tests.fakes import ask_for_a_petabyte, save_model, tiny_language_model
@@ -237,7 +238,7 @@ def test_a_worker_that_hangs_is_recognised_and_replaced(request_, tmp_path):
     jobs.stop(hangs)
     job = jobs.get(hangs)
     assert job.state == "interrupted"
-    assert re.fullmatch(r"The worker gave no sign of life for \d+ s and was ended.", job.message)
+    assert re.fullmatch(r"The worker did not respond for \d+ s and was stopped.", job.message)
     wait_until(lambda: jobs.get(after).state == "done")
     jobs.resume(hangs)
     wait_until(lambda: jobs.get(hangs).iteration > job.iteration)
@@ -295,8 +296,14 @@ def faults(monkeypatch):
         for iterate in learn_iter(*sides, config=config, **settings):
             if iterate.iteration == 3 and config.seed in raised:
                 raise raised[config.seed]
-            yield replace(iterate, best=iterate.iteration <= 1)
+            yield iterate
 
+    def worse_after_one(problem, parameters, iteration):
+        cost, gradient = cost_and_gradient(problem, parameters, iteration)
+        return cost * (10 if iteration > 1 else 1), gradient
+
+    cost_and_gradient = Problem.cost_and_gradient
+    monkeypatch.setattr(Problem, "cost_and_gradient", worse_after_one)
     monkeypatch.setattr(app.jobs.worker, "learn_iter", faulty)
 
 

@@ -9,19 +9,20 @@ import pytest
 from app.html import maps as map_html
 from app.learn import html as learn_html
 from app.learn.form import SETTINGS
-from app.learn.form_handlers import LearnHandlers
+from app.learn.form_handlers import FormHandlers
 from app.learn.job_handlers import JobHandlers
-from app.learn.report import advice
+from app.learn.report import report
 from app.studio.maps import MapEntry
 from lineas_core import FitConfig, LearnConfig, SteeringMaps
 from lineas_core.methods import METHODS
 from lineas_core.methods.iti_c import ItiConfig
-from tests.app.text.test_handlers import JOB, MAPS, MARKUP, FakeStudio, _start
+from tests.app.fakes import JOB, MAPS, MARKUP, text_studio
+from tests.app.learn.forms import start
 
 
 @pytest.fixture
 def studio():
-    return FakeStudio()
+    return text_studio()
 
 
 def _passed(start, end):
@@ -31,24 +32,24 @@ def _passed(start, end):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_only_the_settings_that_a_method_has_are_shown(studio, method):
-    budget, *updates = LearnHandlers(studio).suit(method)
+    budget, *updates = FormHandlers(studio).choose_method(method)
     shown = [name for name, update in zip(SETTINGS, updates, strict=True) if update["visible"]]
     assert set(shown) == {field.name for field in fields(METHODS[method].config)}
     assert budget.visible == (method == "lineas")
 
 
 def test_a_method_brings_its_own_settings_along(studio):
-    _, *updates = LearnHandlers(studio).suit("iti-c")
+    _, *updates = FormHandlers(studio).choose_method("iti-c")
     values = {name: u.get("value") for name, u in zip(SETTINGS, updates, strict=True)}
     assert (values["precision"], values["micro_batch_size"]) == ("float32", 0)
     assert values["penalty"] == ItiConfig.penalty
 
 
 def test_the_form_asks_a_method_for_what_it_takes(studio):
-    handlers = LearnHandlers(studio)
-    _start(handlers, method="mean-act", pooling="last", iterations=7)
-    _start(handlers, method="iti-c", penalty=2.0)
-    _start(handlers, iterations=7)
+    handlers = FormHandlers(studio)
+    start(handlers, method="mean-act", pooling="last", iterations=7)
+    start(handlers, method="iti-c", penalty=2.0)
+    start(handlers, iterations=7)
     mean, iti, lineas = studio.jobs.submitted
     assert (mean.method, mean.config, mean.iterations) == (
         "mean-act",
@@ -60,7 +61,7 @@ def test_the_form_asks_a_method_for_what_it_takes(studio):
 
 
 def test_the_endpoint_learns_with_every_method(studio):
-    handlers = LearnHandlers(studio)
+    handlers = FormHandlers(studio)
     for name, method in METHODS.items():
         handlers.learn("t", ["a", "b"], ["c", "d"], method=name)
         assert studio.jobs.submitted[-1].method == name
@@ -82,13 +83,13 @@ def test_the_endpoint_learns_with_every_method(studio):
 )
 def test_the_endpoint_refuses_what_no_method_can(studio, changes, sentence):
     with pytest.raises(gr.Error, match=sentence) as caught:
-        LearnHandlers(studio).learn("t", ["a", "b"], ["c", "d"], **changes)
+        FormHandlers(studio).learn("t", ["a", "b"], ["c", "d"], **changes)
     assert "<img" not in str(caught.value)
     assert studio.jobs.submitted == []
 
 
 def test_a_pass_is_told_to_be_short_and_without_iterations(studio):
-    estimate = LearnHandlers(studio).estimate
+    estimate = FormHandlers(studio).estimate
     assert "About 2 min" in estimate("lineas", "tiny", "a\nb\nc", 0, 80, 0)
     assert "About 2 s with 3 prompts a side, without iterations" in estimate(
         "caa", "tiny", "a\nb\nc", 0, None, None
@@ -117,14 +118,18 @@ def test_what_a_pass_wrote_stands_at_its_own_strength():
 @pytest.mark.parametrize(
     ("records", "words"),
     [
-        (_passed(1.0, 0.4), "Held-out distance at λ = 0.5: 1 before, 0.4 after (-60%)"),
-        (_passed(1.0, 0.9), "or take LinEAS"),
-        (_passed(1.0, 1.3), "further from the target"),
+        (
+            _passed(1.0, 0.4),
+            "60% of the way to the target at λ = 0.5, on prompts that the map has not seen "
+            "(held-out distance 1 → 0.4)",
+        ),
+        (_passed(1.0, 0.9), "or LinEAS"),
+        (_passed(1.0, 1.3), "away from the target"),
         (_passed(None, None), "Hold some prompts out"),
     ],
 )
 def test_the_report_of_a_pass_speaks_of_no_iterations(records, words):
-    lines = " ".join(advice(records, SteeringMaps(MAPS.maps, {"strength": 0.5})))
+    lines = " ".join(report(records, SteeringMaps(MAPS.maps, {"strength": 0.5})))
     assert words in lines
     assert "iteration" not in lines
 

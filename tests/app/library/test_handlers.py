@@ -59,7 +59,7 @@ def test_a_map_that_cannot_be_read_is_told_of_and_the_others_are_there(handlers,
     weights = folder / "lineas.safetensors"
     weights.write_bytes(weights.read_bytes()[:-3])
     cards, _ = handlers.library("", "")
-    assert "“torn” cannot be read" in cards
+    assert "“torn” is damaged" in cards
     assert str(tmp_path) not in cards
     assert _order(cards) == ["mine", "pictures", "texts"]
 
@@ -145,7 +145,7 @@ def test_a_map_of_the_user_is_renamed(handlers, studio):
     assert "<img" not in cards
     with pytest.raises(gr.Error, match="Give 1 to 100 characters"):
         handlers.rename("mine", " ")
-    with pytest.raises(gr.Error, match="make a duplicate first"):
+    with pytest.raises(gr.Error, match="duplicate this one"):
         handlers.rename("texts", "Mine")
 
 
@@ -171,7 +171,7 @@ def test_a_deleted_map_leaves_every_menu_and_comes_back(handlers, studio):
 def test_a_packed_map_can_be_taken_in_and_leaves_no_file_behind(handlers, studio, scratch):
     (path,) = _downloads(handlers.pack("texts"), scratch)
     assert path.name == "letters.zip"
-    kind, map_id = handlers.take_in(str(path))
+    kind, map_id = handlers.import_map(str(path))
     assert kind == ""
     assert studio.entry(map_id).title == "Letters"
 
@@ -179,14 +179,14 @@ def test_a_packed_map_can_be_taken_in_and_leaves_no_file_behind(handlers, studio
 def test_an_upload_that_is_no_map_is_one_sentence(handlers, studio, tmp_path):
     (tmp_path / "page.zip").write_bytes(b"<html>")
     with pytest.raises(gr.Error, match="not a usable steering map") as caught:
-        handlers.take_in(str(tmp_path / "page.zip"))
+        handlers.import_map(str(tmp_path / "page.zip"))
     assert str(tmp_path) not in str(caught.value)
     assert len(studio.maps()) == 3
 
 
 def test_files_for_other_tools_are_offered(handlers, studio, scratch, monkeypatch):
-    def export(map_id, folder):
-        files = [folder / f"{map_id}{ending}.safetensors" for ending in ("", "-inverse")]
+    def export(entry, folder):
+        files = [folder / f"{entry.id}{ending}.safetensors" for ending in ("", "-inverse")]
         for file in files:
             file.write_bytes(b"x")
         return files
@@ -198,7 +198,7 @@ def test_files_for_other_tools_are_offered(handlers, studio, scratch, monkeypatc
 
 
 def test_a_published_map_is_linked(handlers, studio, monkeypatch):
-    monkeypatch.setattr(studio, "publish", lambda *asked: "https://hub/" + "/".join(asked))
+    monkeypatch.setattr(studio, "publish", lambda entry, name: f"https://hub/{entry.id}/{name}")
     assert 'href="https://hub/mine/me/letters"' in handlers.publish("mine", " me/letters ")
 
 

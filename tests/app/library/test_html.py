@@ -108,5 +108,5 @@ def test_a_sheet_tells_preset_settings_and_that_prompts_are_missing():
     drawn = library_html.sheet(_entry(), SteeringMaps(dict.fromkeys(names, STEP)), None)
     assert "2 (post-layernorms)" in drawn
     assert "<dt>batch size</dt><dd>all</dd>" in drawn
-    assert "not handed on" in drawn
+    assert "shared without its prompts" in drawn
     assert "(no preset)" in library_html.sheet(_entry(), MAPS, None)

@@ -68,7 +68,7 @@ def test_what_is_unknown_in_a_zip_stays_outside(folder, parts):
     "name", ["../a.txt", "/etc/a.txt", "x/../../a.txt", "C:\\a.txt", "x\\..\\a.txt", "C:a.txt"]
 )
 def test_a_name_that_leads_out_of_the_folder_is_refused(folder, parts, name):
-    with pytest.raises(UserError, match="leads out of its folder"):
+    with pytest.raises(UserError, match="leaves its folder"):
         read_imported_map(_zip(folder, {**parts, name: b"x"}))
 
 
@@ -78,7 +78,7 @@ def test_a_link_is_refused(folder, parts):
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with ZipFile(file, "a") as opened:
         opened.writestr(link, "/etc/passwd")
-    with pytest.raises(UserError, match="leads out of its folder"):
+    with pytest.raises(UserError, match="leaves its folder"):
         read_imported_map(file)
 
 
@@ -111,15 +111,15 @@ def test_an_entry_that_lies_about_its_size_is_not_inflated(folder, parts):
 
 
 def test_a_method_that_inflates_at_once_is_refused(folder, parts):
-    with pytest.raises(UserError, match="packed in an unusual way"):
+    with pytest.raises(UserError, match="unsupported compression method"):
         read_imported_map(_zip(folder, parts, ZIP_BZIP2))
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"lineas.safetensors": None}, "0 files called lineas.safetensors"),
-        ({"other/lineas.safetensors": b""}, "2 files called lineas.safetensors"),
+        ({"lineas.safetensors": None}, "0 files named lineas.safetensors"),
+        ({"other/lineas.safetensors": b""}, "2 files named lineas.safetensors"),
         ({"lineas.safetensors": b"<html>"}, "not in safetensors format"),
         ({"prompts.json": b'{"source": ["a"'}, "prompts.json, line 1"),
         ({"previews/00.png": b"\x89PNG\r\n\x1a\n"}, "previews/00.png cannot be read"),

@@ -29,7 +29,7 @@ def test_at_most_two_models_stay_loaded(monkeypatch):
     for name in ("one", "two", "one", "three"):
         with models.use(name) as model:
             assert model == name
-    assert list(models._kept) == ["one", "three"]
+    assert models.loaded == ["one", "three"]
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_turn_to_others(monkeypatch):
@@ -40,4 +40,4 @@ def test_a_model_that_cannot_be_loaded_leaves_the_turn_to_others(monkeypatch):
     models = Models()
     with pytest.raises(UserError, match="no model one"), models.use("one"):
         pass
-    assert not models._turns.locked()
+    assert not models.busy

@@ -19,7 +19,7 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_a_link_leads_back_to_the_same_settings(settings):
-    back = Settings.of_link(settings.query[1:])
+    back = Settings.from_link(settings.query[1:])
     assert back.strengths == pytest.approx(settings.strengths)
     for name in ("maps", "prompt", "seed", "length", "temperature", "chat"):
         assert getattr(back, name) == getattr(settings, name)
@@ -30,12 +30,12 @@ def test_a_link_says_no_more_than_it_must():
 
 
 def test_half_a_surrogate_pair_does_not_break_a_link():
-    assert Settings.of_link(Settings(["a"], [1], "x\ud83e").query[1:]).prompt == "x?"
+    assert Settings.from_link(Settings(["a"], [1], "x\ud83e").query[1:]).prompt == "x?"
 
 
 @pytest.mark.parametrize("query", ["", "__theme=dark", "view=api&&=", "%%%", "&" * 9])
 def test_an_address_that_asks_for_nothing_is_none(query):
-    assert Settings.of_link(query) is None
+    assert Settings.from_link(query) is None
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_an_address_that_asks_for_nothing_is_none(query):
         ("map=a&strength=1e999", "λ is inf"),
         ("map=a&strength=-1.01", "λ is -1.01"),
         ("map=a&strength=0x1", "strength is '0x1'"),
-        ("map=a", "0 strengths came for 1 maps"),
-        ("map=a&strength=1&strength=1", "2 strengths came for 1 maps"),
-        ("strength=1", "0 maps came"),
-        ("prompt=a", "0 maps came"),
+        ("map=a", "0 strengths were given for 1 maps"),
+        ("map=a&strength=1&strength=1", "2 strengths were given for 1 maps"),
+        ("strength=1", "0 maps were given"),
+        ("prompt=a", "0 maps were given"),
         ("map=a&strength=1" * 4, "3 strengths|maps|strength is"),
-        ("&".join(["map=a&strength=1"] * 4), "4 maps came"),
+        ("&".join(["map=a&strength=1"] * 4), "4 maps were given"),
         ("map=a&strength=1&seed=1.5", "seed is '1.5'"),
         ("map=a&strength=1&seed=-1", "seed is -1"),
         ("map=a&strength=1&seed=" + "9" * 9999, "seed is '999"),
@@ -66,7 +66,7 @@ def test_an_address_that_asks_for_nothing_is_none(query):
 )
 def test_a_broken_link_is_one_short_sentence(query, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
-        Settings.of_link(query)
+        Settings.from_link(query)
     assert len(str(caught.value)) < 200
 
 
@@ -78,7 +78,7 @@ def test_settings_are_checked_whoever_they_come_from(strength):
 
 def test_a_long_prompt_in_any_script_still_fits_into_a_link():
     settings = Settings(["a"], [1], "🦊" * 2000)
-    assert Settings.of_link(settings.query[1:]) == settings
+    assert Settings.from_link(settings.query[1:]) == settings
     assert quote("🦊") in settings.query
 
 

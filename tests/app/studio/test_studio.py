@@ -4,13 +4,23 @@ import json
 import gradio as gr
 import pytest
 
-from app.studio.pictures import paint
+from app.images.handlers import ImageHandlers
+from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
-from app.text.handlers import Handlers
+from app.studio.texts import Texts
+from app.text.handlers import TextHandlers
+from app.widgets.install_handlers import InstallHandlers
 from lineas_core import LearnConfig, PromptSet, UserError, learn, save_maps
 from lineas_core.models import Sampling
 from lineas_core.models.catalog import MODELS
-from tests.fakes import ask_for_a_petabyte, save_model, tiny_image_model, tiny_language_model
+from lineas_core.pictures import paint
+from tests.fakes import (
+    ask_for_a_petabyte,
+    hooks_of,
+    save_model,
+    tiny_image_model,
+    tiny_language_model,
+)
 
 SHORT = Sampling(max_new_tokens=6)
 
@@ -27,9 +37,9 @@ def studio(tmp_path_factory):
     return Studio(root / "data", assets=root / "assets")
 
 
-def _hooks(studio):
-    return [m for model in studio.models._kept.values() for m in model.network.modules()
-            if m._forward_hooks]  # fmt: skip
+def _hooks(studio, map_id="letters"):
+    with studio.models.use(studio.entry(map_id).model) as model:
+        return hooks_of(model.network)
 
 
 def test_a_broken_map_is_left_out_of_the_library(studio):
@@ -37,8 +47,8 @@ def test_a_broken_map_is_left_out_of_the_library(studio):
 
 
 def test_strength_zero_writes_the_original(studio):
-    *_, (original, same, other) = studio.continue_text(
-        "letters", "hello", [0.0, 0.0, 1.0], seed=3, sampling=SHORT
+    *_, (original, same, other) = studio.texts.continue_text(
+        studio.entry("letters"), "hello", [0.0, 0.0, 1.0], seed=3, sampling=SHORT
     )
     assert original == same
     assert other.text != original.text
@@ -47,18 +57,19 @@ def test_strength_zero_writes_the_original(studio):
 
 
 def test_a_closed_tab_gives_back_lock_and_hooks(studio):
-    stream = studio.continue_text("letters", "hello", [0.0, 1.0], sampling=SHORT)
+    stream = studio.texts.continue_text(
+        studio.entry("letters"), "hello", [0.0, 1.0], sampling=SHORT
+    )
     next(stream), next(stream), next(stream)
-    assert studio.models._turns.locked()
+    assert studio.models.busy
     stream.close()
-    assert not studio.models._turns.locked()
+    assert not studio.models.busy
     assert not _hooks(studio)
 
 
-def test_rates_count_the_same_number_of_texts_at_every_strength(studio, monkeypatch):
-    monkeypatch.setattr("app.studio.studio._OPENINGS_AT_ONCE", 2)
-    openings = ["hello", "once", "then"]
-    steps = list(studio.rates("letters", openings, words=["e"], seeds=2))
+def test_rates_count_the_same_number_of_texts_at_every_strength(studio):
+    texts, openings = Texts(studio.models, openings_at_once=2), ["hello", "once", "then"]
+    steps = list(texts.rates(studio.entry("letters"), openings, words=["e"], seeds=2))
     assert len(steps) == 2 * 2 * 5  # parts, seeds, strengths
     assert [row["texts"] for row in steps[0]] == [2]
     assert [(row["strength"], row["texts"]) for row in steps[-1]] == [
@@ -68,9 +79,11 @@ def test_rates_count_the_same_number_of_texts_at_every_strength(studio, monkeypa
 
 
 def test_others_can_write_between_two_batches_of_rates(studio):
-    stream = studio.rates("letters", ["hello", "once"])
+    stream = studio.texts.rates(studio.entry("letters"), ["hello", "once"])
     next(stream)
-    *_, (text,) = studio.continue_text("letters", "hello", [1.0], sampling=SHORT)
+    *_, (text,) = studio.texts.continue_text(
+        studio.entry("letters"), "hello", [1.0], sampling=SHORT
+    )
     assert text.text
     assert len(list(stream)) == 5 - 1
 
@@ -96,30 +109,30 @@ def test_an_unknown_map_is_one_sentence(studio):
 def test_whatever_is_posted_is_checked_on_the_server(studio, change, sentence):
     request = {"map_id": "letters", "prompt": "hello", "strengths": [0.5], "max_new_tokens": 3}
     with pytest.raises(gr.Error) as caught:
-        Handlers(studio).continue_text(**{**request, **change})
+        TextHandlers(studio).continue_text(**{**request, **change})
     assert sentence in html.unescape(str(caught.value))
 
 
 def test_the_endpoint_answers_one_row_per_strength(studio):
-    rows = Handlers(studio).continue_text("letters", "hello", [0, 1], max_new_tokens=3)
+    rows = TextHandlers(studio).continue_text("letters", "hello", [0, 1], max_new_tokens=3)
     assert [row["strength"] for row in rows] == [0, 1]
 
 
 def test_a_fault_of_ours_shows_a_number_and_no_trace(studio, monkeypatch):
     monkeypatch.setattr(studio, "maps", lambda: 1 / 0)
     with pytest.raises(gr.Error, match=r"Internal error [0-9a-f]{8}"):
-        Handlers(studio).list_maps()
+        LibraryHandlers(studio).list_maps()
 
 
 def test_a_request_without_memory_is_told_what_to_change(studio, monkeypatch):
     monkeypatch.setattr(studio, "maps", ask_for_a_petabyte)
     with pytest.raises(gr.Error, match="memory does not suffice"):
-        Handlers(studio).list_maps()
+        LibraryHandlers(studio).list_maps()
 
 
 def test_the_prompts_of_a_map_tell_which_strengths_may_harm(studio, tmp_path):
     rude, civil = ["you stupid idiot", "shut up, you idiot"], ["you are kind", "please go on"]
-    maps = studio.steering("letters")
+    maps = studio.steering(studio.entry("letters"))
     for name, prompts in (
         ("calm", (rude, civil)),
         ("rude", (civil, rude)),
@@ -163,7 +176,9 @@ def _alone(*strengths):
 
 
 def test_strength_zero_paints_the_original(gallery):
-    same, original, other = gallery.paint(["letters"], "a b", _alone(0.0, 0.0, 1.0), seed=3)
+    same, original, other = gallery.pictures.paint(
+        [gallery.entry("letters")], "a b", _alone(0.0, 0.0, 1.0), seed=3
+    )
     assert same.image.tobytes() == original.image.tobytes() != other.image.tobytes()
     assert original.recipe.maps == []
     assert other.recipe.maps == [("Letters", 1.0)]
@@ -173,42 +188,60 @@ def test_strength_zero_paints_the_original(gallery):
 
 def test_what_was_painted_once_is_at_hand(gallery, monkeypatch):
     strengths = _alone(-0.5, 0.0, 0.5)
-    assert gallery.painted(["letters"], "c d", strengths) is None
-    first = gallery.paint(["letters"], "c d", strengths)
-    monkeypatch.setattr("app.studio.studio.paint", lambda *_: 1 / 0)
-    assert _pixels(gallery.paint(["letters"], "c d", strengths)) == _pixels(first)
-    assert _pixels(gallery.painted(["letters"], "c d", strengths[:2])) == _pixels(first[:2])
+    assert gallery.pictures.painted([gallery.entry("letters")], "c d", strengths) is None
+    first = gallery.pictures.paint([gallery.entry("letters")], "c d", strengths)
+    monkeypatch.setattr("lineas_core.pictures.paint", lambda *_: 1 / 0)
+    assert _pixels(
+        gallery.pictures.paint([gallery.entry("letters")], "c d", strengths)
+    ) == _pixels(first)
+    assert _pixels(
+        gallery.pictures.painted([gallery.entry("letters")], "c d", strengths[:2])
+    ) == _pixels(first[:2])
     for prompt, lam, seed in (("c", 0.5, 0), ("c d", 0.25, 0), ("c d", 0.5, 1)):
-        assert gallery.painted(["letters"], prompt, _alone(lam), seed=seed) is None
+        assert (
+            gallery.pictures.painted([gallery.entry("letters")], prompt, _alone(lam), seed=seed)
+            is None
+        )
 
 
 def test_only_what_is_missing_is_painted(gallery, monkeypatch):
-    gallery.paint(["letters"], "e f", _alone(0.0, 0.5))
+    gallery.pictures.paint([gallery.entry("letters")], "e f", _alone(0.0, 0.5))
     asked = []
-    monkeypatch.setattr("app.studio.studio.paint", lambda *a: asked.append(a[3]) or paint(*a))
-    pictures = gallery.paint(["letters"], "e f", _alone(-1.0, 0.0, 0.5, 1.0))
+    monkeypatch.setattr("lineas_core.pictures.paint", lambda *a: asked.append(a[2]) or paint(*a))
+    pictures = gallery.pictures.paint(
+        [gallery.entry("letters")], "e f", _alone(-1.0, 0.0, 0.5, 1.0)
+    )
     assert asked == [_alone(-1.0, 1.0)]
     applied = [dict(picture.recipe.maps).get("Letters", 0.0) for picture in pictures]
     assert applied == [-1.0, 0.0, 0.5, 1.0]
 
 
 def test_several_maps_act_each_at_its_own_strength(gallery):
-    twice, alone = gallery.paint(["letters", "letters"], "e g", [(0.5, -1.0), (0.0, 0.5)])
+    twice, alone = gallery.pictures.paint(
+        [gallery.entry("letters")] * 2, "e g", [(0.5, -1.0), (0.0, 0.5)]
+    )
     assert twice.recipe.maps == [("Letters", 0.5), ("Letters", -1.0)]
-    assert _pixels([alone]) == _pixels(gallery.paint(["letters"], "e g", _alone(0.5)))
+    assert _pixels([alone]) == _pixels(
+        gallery.pictures.paint([gallery.entry("letters")], "e g", _alone(0.5))
+    )
     assert _pixels([alone]) != _pixels([twice])
 
 
 def test_a_prompt_that_is_cut_is_told(gallery):
-    (short,), (long,) = (gallery.paint(["letters"], p, _alone(1.0)) for p in ("a b", "a b " * 20))
+    (short,), (long,) = (
+        gallery.pictures.paint([gallery.entry("letters")], p, _alone(1.0))
+        for p in ("a b", "a b " * 20)
+    )
     assert (short.truncated, long.truncated) == (False, True)
 
 
 def test_a_map_of_the_other_kind_is_refused(gallery, studio):
-    with pytest.raises(UserError, match="no such map for texts"):
-        next(gallery.continue_text("letters", "hello", [1.0]))
+    with pytest.raises(gr.Error, match="no such map for texts"):
+        TextHandlers(gallery).continue_text("letters", "hello", [1.0])
     with pytest.raises(UserError, match="no such map for pictures"):
-        studio.paint("letters", "hello", [1.0])
+        studio.mix("letters")
+    with pytest.raises(gr.Error, match="no such map for pictures"):
+        ImageHandlers(studio).make_pictures("letters", "hello", [1.0])
 
 
 def test_missing_weights_of_a_shipped_model_are_told(gallery, monkeypatch):
@@ -216,13 +249,13 @@ def test_missing_weights_of_a_shipped_model_are_told(gallery, monkeypatch):
     name = next(name for name, entry in MODELS.items() if entry.folder)
     with pytest.raises(UserError, match="weights belong to"):
         gallery.models.require(name)
-    _, sentence, button = Handlers(gallery).offer(name)
+    _, sentence, button = InstallHandlers(gallery).offer(name)
     assert "are missing from" in sentence
     assert not button.visible
 
 
 def test_the_users_maps_stand_behind_the_shipped_ones(gallery, tmp_path):
-    save_maps(gallery.steering("letters"), tmp_path / "assets" / "maps" / "shipped")
+    save_maps(gallery.steering(gallery.entry("letters")), tmp_path / "assets" / "maps" / "shipped")
     both = Studio(tmp_path / "data", assets=tmp_path / "assets")
     copy_id = both.user_maps.duplicate(both.entry("shipped"))
     assert [entry.id for entry in both.maps()] == ["shipped", copy_id]
@@ -232,11 +265,11 @@ def test_the_users_maps_stand_behind_the_shipped_ones(gallery, tmp_path):
 
 
 def test_a_map_of_norms_is_exported_for_other_tools(gallery, studio, tmp_path):
-    files = gallery.export_norms("letters", tmp_path / "out")
+    files = gallery.export_norms(gallery.entry("letters"), tmp_path / "out")
     assert [file.name for file in files] == ["letters.safetensors", "letters-inverse.safetensors"]
-    assert not gallery.models._turns.locked()
-    with pytest.raises(UserError, match="no such map for pictures"):
-        studio.export_norms("letters", tmp_path / "out")
+    assert not gallery.models.busy
+    with pytest.raises(gr.Error, match="no such map for pictures"):
+        next(LibraryHandlers(studio).norms("letters"))
 
 
 def test_a_map_is_published_with_all_that_belongs_to_it(gallery, monkeypatch):
@@ -248,7 +281,7 @@ def test_a_map_is_published_with_all_that_belongs_to_it(gallery, monkeypatch):
 
     monkeypatch.setattr("app.studio.studio.push_to_hub", push)
     monkeypatch.setattr(gallery, "hub_token", "hf_x")
-    assert gallery.publish("letters", "me/letters") == "https://hub/me/letters?hf_x"
+    assert gallery.publish(gallery.entry("letters"), "me/letters") == "https://hub/me/letters?hf_x"
     assert set(sent) == {
         *("README.md", "lineas_config.json", "prompts.json", "lineas.safetensors")
     }
@@ -257,16 +290,16 @@ def test_a_map_is_published_with_all_that_belongs_to_it(gallery, monkeypatch):
 def test_nothing_is_published_without_a_token_or_a_name(gallery, monkeypatch):
     monkeypatch.setattr("app.studio.studio.push_to_hub", lambda *_, **__: 1 / 0)
     with pytest.raises(UserError, match="Set the environment variable HF_TOKEN"):
-        gallery.publish("letters", "me/letters")
+        gallery.publish(gallery.entry("letters"), "me/letters")
     monkeypatch.setattr(gallery, "hub_token", "hf_x")
     with pytest.raises(UserError, match="has no name"):
-        gallery.publish("letters", "")
+        gallery.publish(gallery.entry("letters"), "")
 
 
 def test_a_renamed_map_is_painted_anew_so_that_its_recipe_tells_the_name(gallery, tmp_path):
-    save_maps(gallery.steering("letters"), tmp_path / "maps" / "mine")
+    save_maps(gallery.steering(gallery.entry("letters")), tmp_path / "maps" / "mine")
     renamed = Studio(tmp_path)
     for title in ("First", "Second"):
         renamed.user_maps.rename("mine", title)
-        (picture,) = renamed.paint(["mine"], "a b", _alone(1.0))
+        (picture,) = renamed.pictures.paint([renamed.entry("mine")], "a b", _alone(1.0))
         assert picture.recipe.maps == [(title, 1.0)]

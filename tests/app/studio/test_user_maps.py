@@ -40,174 +40,176 @@ def jobs(tmp_path):
 
 
 @pytest.fixture
-def shelf(tmp_path, jobs):
+def user_maps(tmp_path, jobs):
     """Besides what the job learnt, one map in the folder."""
     save_maps(SteeringMaps(STEPS, FACTS), tmp_path / "maps" / "letters", prompts=PROMPTS)
     return UserMaps(tmp_path / "maps", jobs)
 
 
-def _titles(shelf):
-    return {entry.id: entry.title for entry in shelf.maps()}
+def _titles(user_maps):
+    return {entry.id: entry.title for entry in user_maps.maps()}
 
 
-def test_maps_of_the_folder_come_before_those_of_jobs(shelf):
-    assert list(_titles(shelf).items()) == [("letters", "Letters"), (JOB, "Learnt")]
-    assert {entry.origin for entry in shelf.maps()} == {"yours"}
+def test_maps_of_the_folder_come_before_those_of_jobs(user_maps):
+    assert list(_titles(user_maps).items()) == [("letters", "Letters"), (JOB, "Learnt")]
+    assert {entry.origin for entry in user_maps.maps()} == {"yours"}
 
 
-def test_a_new_name_changes_nothing_else(shelf, tmp_path):
+def test_a_new_name_changes_nothing_else(user_maps, tmp_path):
     before = load_maps(tmp_path / "maps" / "letters").metadata
-    shelf.rename("letters", f"  {MARKUP} ")
-    assert _titles(shelf)["letters"] == MARKUP
+    user_maps.rename("letters", f"  {MARKUP} ")
+    assert _titles(user_maps)["letters"] == MARKUP
     assert load_maps(tmp_path / "maps" / "letters").metadata == {**before, "title": MARKUP}
-    assert prompts_of(shelf.maps()[0]).source == PROMPTS.source
+    assert prompts_of(user_maps.maps()[0]).source == PROMPTS.source
 
 
-def test_a_job_gets_the_name_of_its_map(shelf, jobs):
-    shelf.rename(JOB, "Another")
-    assert _titles(shelf)[JOB] == "Another"
+def test_a_job_gets_the_name_of_its_map(user_maps, jobs):
+    user_maps.rename(JOB, "Another")
+    assert _titles(user_maps)[JOB] == "Another"
     assert jobs.get(JOB).request.title == "Another"
     assert jobs.get(JOB).state == "done"
 
 
 @pytest.mark.parametrize("title", ["", "   ", None, "x" * (LONGEST_TITLE + 1)])
-def test_a_name_is_neither_empty_nor_endless(shelf, title):
+def test_a_name_is_neither_empty_nor_endless(user_maps, title):
     with pytest.raises(UserError, match="the name has"):
-        shelf.rename("letters", title)
-    assert _titles(shelf)["letters"] == "Letters"
+        user_maps.rename("letters", title)
+    assert _titles(user_maps)["letters"] == "Letters"
 
 
-def test_a_copy_has_all_but_the_name(shelf):
-    learnt = shelf.maps()[1]
-    copy_id = shelf.duplicate(learnt)
-    (copy,) = [entry for entry in shelf.maps() if entry.id == copy_id]
+def test_a_copy_has_all_but_the_name(user_maps):
+    learnt = user_maps.maps()[1]
+    copy_id = user_maps.duplicate(learnt)
+    (copy,) = [entry for entry in user_maps.maps() if entry.id == copy_id]
     assert copy.title == "Learnt (copy)"
     assert prompts_of(copy) == prompts_of(learnt)
     assert copy.metadata["sha256"] == learnt.metadata["sha256"]
-    assert [p.read_bytes() for p in shelf.pictures(copy)] == [
-        p.read_bytes() for p in shelf.pictures(learnt)
+    assert [p.read_bytes() for p in user_maps.pictures(copy)] == [
+        p.read_bytes() for p in user_maps.pictures(learnt)
     ]
 
 
-def test_a_copy_of_the_longest_name_has_a_name_that_fits(shelf):
-    shelf.rename("letters", "x" * LONGEST_TITLE)
-    copy_id = shelf.duplicate(shelf.maps()[0])
-    assert len(_titles(shelf)[copy_id]) == LONGEST_TITLE
-    assert _titles(shelf)[copy_id].endswith("(copy)")
+def test_a_copy_of_the_longest_name_has_a_name_that_fits(user_maps):
+    user_maps.rename("letters", "x" * LONGEST_TITLE)
+    copy_id = user_maps.duplicate(user_maps.maps()[0])
+    assert len(_titles(user_maps)[copy_id]) == LONGEST_TITLE
+    assert _titles(user_maps)[copy_id].endswith("(copy)")
 
 
-def test_a_ready_made_map_becomes_the_users_by_a_copy(shelf, tmp_path):
+def test_a_ready_made_map_becomes_the_users_by_a_copy(user_maps, tmp_path):
     save_maps(SteeringMaps(STEPS, FACTS), tmp_path / "assets" / "shipped", prompts=PROMPTS)
     shipped = read_map("shipped", "ready-made", tmp_path / "assets" / "shipped")
-    copy_id = shelf.duplicate(shipped)
-    shelf.rename(copy_id, "Mine")
+    copy_id = user_maps.duplicate(shipped)
+    user_maps.rename(copy_id, "Mine")
     assert load_maps(shipped.folder).metadata["title"] == "Letters"
 
 
-def test_the_last_previews_of_a_job_are_its_maps(shelf):
-    letters, learnt = shelf.maps()
-    assert shelf.pictures(letters) == []
-    assert [picture.name for picture in shelf.pictures(learnt)] == ["preview-4.png"]
-    assert "previews/00.png" in shelf.contents(learnt)
+def test_the_last_previews_of_a_job_are_its_maps(user_maps):
+    letters, learnt = user_maps.maps()
+    assert user_maps.pictures(letters) == []
+    assert [picture.name for picture in user_maps.pictures(learnt)] == ["preview-4.png"]
+    assert "previews/00.png" in user_maps.contents(learnt)
 
 
-def _pack(shelf, entry, folder):
-    for name, data in shelf.contents(entry).items():
+def _pack(user_maps, entry, folder):
+    for name, data in user_maps.contents(entry).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return Path(shutil.make_archive(str(folder), "zip", folder))
 
 
-def test_an_exported_map_can_be_imported(shelf, tmp_path):
-    learnt = shelf.maps()[1]
-    map_id = shelf.take_in(_pack(shelf, learnt, tmp_path / "out"), set())
-    (entry,) = [entry for entry in shelf.maps() if entry.id == map_id]
+def test_an_exported_map_can_be_imported(user_maps, tmp_path):
+    learnt = user_maps.maps()[1]
+    map_id = user_maps.import_map(_pack(user_maps, learnt, tmp_path / "out"), set())
+    (entry,) = [entry for entry in user_maps.maps() if entry.id == map_id]
     assert (entry.title, entry.model) == ("Learnt", "smollm2-135m")
     assert prompts_of(entry) == prompts_of(learnt)
-    assert len(shelf.pictures(entry)) == 1
+    assert len(user_maps.pictures(entry)) == 1
 
 
-def test_an_imported_map_lies_in_a_folder_that_its_title_does_not_choose(shelf, tmp_path):
+def test_an_imported_map_lies_in_a_folder_that_its_title_does_not_choose(user_maps, tmp_path):
     save_maps(SteeringMaps(STEPS, {**FACTS, "title": "../../out"}), tmp_path / "out")
-    map_id = shelf.take_in(tmp_path / "out" / WEIGHTS, set())
-    assert _titles(shelf)[map_id] == "../../out"
+    map_id = user_maps.import_map(tmp_path / "out" / WEIGHTS, set())
+    assert _titles(user_maps)[map_id] == "../../out"
     assert (tmp_path / "maps" / map_id).is_dir()
     assert map_id.startswith("out-")
 
 
-def test_a_stranger_does_not_choose_what_this_machine_loads(shelf, tmp_path):
+def test_a_stranger_does_not_choose_what_this_machine_loads(user_maps, tmp_path):
     save_maps(SteeringMaps(STEPS, {**FACTS, "model": "some/where"}), tmp_path / "out")
     with pytest.raises(UserError, match="no model of this app"):
-        shelf.take_in(tmp_path / "out" / WEIGHTS, set())
-    assert len(shelf.maps()) == 2
-    shelf.take_in(tmp_path / "out" / WEIGHTS, {"some/where"})
-    assert len(shelf.maps()) == 3
+        user_maps.import_map(tmp_path / "out" / WEIGHTS, set())
+    assert len(user_maps.maps()) == 2
+    user_maps.import_map(tmp_path / "out" / WEIGHTS, {"some/where"})
+    assert len(user_maps.maps()) == 3
 
 
-def test_the_catalog_tells_what_an_imported_map_is_for(shelf, tmp_path):
+def test_the_catalog_tells_what_an_imported_map_is_for(user_maps, tmp_path):
     facts = {**FACTS, "kind": "text-to-image"}
     save_maps(SteeringMaps(STEPS, facts), tmp_path / "out")
-    map_id = shelf.take_in(tmp_path / "out" / WEIGHTS, set())
-    assert [entry.kind for entry in shelf.maps() if entry.id == map_id] == ["language"]
+    map_id = user_maps.import_map(tmp_path / "out" / WEIGHTS, set())
+    assert [entry.kind for entry in user_maps.maps() if entry.id == map_id] == ["language"]
 
 
-def test_what_is_deleted_is_gone_until_it_is_brought_back(shelf):
-    assert shelf.delete("letters") == "Letters"
-    assert list(_titles(shelf)) == [JOB]
-    shelf.restore("letters")
-    assert list(_titles(shelf)) == ["letters", JOB]
+def test_what_is_deleted_is_gone_until_it_is_brought_back(user_maps):
+    assert user_maps.delete("letters") == "Letters"
+    assert list(_titles(user_maps)) == [JOB]
+    user_maps.restore("letters")
+    assert list(_titles(user_maps)) == ["letters", JOB]
 
 
-def test_a_job_is_deleted_and_brought_back_with_its_map(shelf, jobs):
-    shelf.delete(JOB)
+def test_a_job_is_deleted_and_brought_back_with_its_map(user_maps, jobs):
+    user_maps.delete(JOB)
     assert jobs.list() == []
-    assert list(_titles(shelf)) == ["letters"]
-    shelf.restore(JOB)
+    assert list(_titles(user_maps)) == ["letters"]
+    user_maps.restore(JOB)
     assert [job.id for job in jobs.list()] == [JOB]
-    assert list(_titles(shelf)) == ["letters", JOB]
-    assert [picture.name for picture in shelf.pictures(shelf.maps()[1])] == ["preview-4.png"]
+    assert list(_titles(user_maps)) == ["letters", JOB]
+    assert [picture.name for picture in user_maps.pictures(user_maps.maps()[1])] == [
+        "preview-4.png"
+    ]
 
 
-def test_only_what_was_deleted_last_can_be_brought_back(shelf):
-    shelf.delete("letters")
-    shelf.delete(JOB)
-    with pytest.raises(UserError, match="cannot be brought back any more"):
-        shelf.restore("letters")
-    shelf.restore(JOB)
-    with pytest.raises(UserError, match="cannot be brought back any more"):
-        shelf.restore(JOB)
+def test_only_what_was_deleted_last_can_be_brought_back(user_maps):
+    user_maps.delete("letters")
+    user_maps.delete(JOB)
+    with pytest.raises(UserError, match="cannot be restored, because another"):
+        user_maps.restore("letters")
+    user_maps.restore(JOB)
+    with pytest.raises(UserError, match="cannot be restored, because another"):
+        user_maps.restore(JOB)
 
 
-def test_the_bin_is_empty_after_a_start(shelf, tmp_path, jobs):
-    shelf.delete("letters")
+def test_the_bin_is_empty_after_a_start(user_maps, tmp_path, jobs):
+    user_maps.delete("letters")
     again = UserMaps(tmp_path / "maps", jobs)
     assert not (tmp_path / "deleted").exists()
-    with pytest.raises(UserError, match="cannot be brought back"):
+    with pytest.raises(UserError, match="cannot be restored"):
         again.restore("letters")
 
 
 @pytest.mark.parametrize("map_id", ["shipped", "../jobs", "..", "", None, "/etc", "letters/"])
-def test_an_id_that_is_not_the_users_is_refused(shelf, map_id):
-    for change in (lambda: shelf.rename(map_id, "Mine"), lambda: shelf.delete(map_id)):
+def test_an_id_that_is_not_the_users_is_refused(user_maps, map_id):
+    for change in (lambda: user_maps.rename(map_id, "Mine"), lambda: user_maps.delete(map_id)):
         with pytest.raises(UserError, match="cannot be changed"):
             change()
-    with pytest.raises(UserError, match="cannot be brought back"):
-        shelf.restore(map_id)
+    with pytest.raises(UserError, match="cannot be restored"):
+        user_maps.restore(map_id)
 
 
-def test_a_job_that_is_not_over_stays(shelf, jobs):
+def test_a_job_that_is_not_over_stays(user_maps, jobs):
     jobs.write(Job(JOB, JobRequest("Learnt", "smollm2-135m", PROMPTS), "running", created=1.0))
     with jobs.lock.hold(), pytest.raises(UserError, match="cannot be changed"):
-        shelf.delete(JOB)
+        user_maps.delete(JOB)
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(shelf, monkeypatch, tmp_path):
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(user_maps, monkeypatch, tmp_path):
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("app.studio.user_maps.write_atomically", refuse)
     with pytest.raises(UserError, match=r"not saved \(No space left on device\)"):
-        shelf.duplicate(shelf.maps()[0])
+        user_maps.duplicate(user_maps.maps()[0])
     assert [folder.name for folder in (tmp_path / "maps").iterdir()] == ["letters"]
 
 
@@ -220,11 +222,11 @@ def test_a_title_becomes_the_name_of_a_file(title, name):
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed"])
-def test_the_best_map_of_a_job_that_ended_early_is_there(shelf, jobs, state):
+def test_the_best_map_of_a_job_that_ended_early_is_there(user_maps, jobs, state):
     jobs.write(replace(jobs.get(JOB), state=state))
-    assert JOB in _titles(shelf)
+    assert JOB in _titles(user_maps)
 
 
-def test_half_a_character_in_a_name_does_not_break_the_library(shelf):
-    shelf.rename("letters", "x\ud83e")
-    assert _titles(shelf)["letters"] == "x?"
+def test_half_a_character_in_a_name_does_not_break_the_library(user_maps):
+    user_maps.rename("letters", "x\ud83e")
+    assert _titles(user_maps)["letters"] == "x?"

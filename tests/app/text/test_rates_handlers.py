@@ -10,7 +10,7 @@ from app.html import charts
 from app.text import html as text_html
 from app.text.rates_handlers import RatesHandlers
 from lineas_core import UserError
-from tests.app.text.test_handlers import FakeStudio
+from tests.app.fakes import ME, text_studio
 
 ROW = {
     "strength": 0.0,
@@ -22,34 +22,22 @@ ROW = {
     "repetition": 0.25,
 }
 STEERED = {**ROW, "strength": 1.0, "perplexity": math.nan, "perplexity_spread": math.nan}
-ME = SimpleNamespace(session_hash="me")
-
-
-class CountingStudio(FakeStudio):
-    """Gives two batches, and remembers what it was asked."""
-
-    def __init__(self):
-        super().__init__()
-        self.asked = None
-
-    def rates(self, map_id, openings, *, words, seeds):
-        self.asked = (map_id, list(openings), list(words), seeds)
-        yield [ROW]
-        yield [ROW, STEERED]
 
 
 @pytest.fixture
 def studio():
-    return CountingStudio()
+    studio = text_studio()
+    studio.texts.rows = [[ROW], [ROW, STEERED]]
+    return studio
 
 
 def _measure(handlers, openings="Once\nThe man", words="", seeds=1, map_id="topic"):
-    return handlers.measure(handlers.wish(ME), map_id, openings, words, seeds, ME)
+    return handlers.measure(handlers.new_request(ME), map_id, openings, words, seeds, ME)
 
 
 def test_figures_grow_with_every_batch_and_the_buttons_follow(studio):
     steps = list(_measure(RatesHandlers(studio), words="goal, , ball "))
-    assert studio.asked == ("topic", ["Once", "The man"], ["goal", "ball"], 1)
+    assert studio.texts.asked == ("topic", ["Once", "The man"], ["goal", "ball"], 1)
     _, first, second, last = steps
     assert "<b>2 of 10 texts</b>" in first[0]
     assert "about" in first[0]
@@ -65,7 +53,7 @@ def test_what_goes_wrong_on_the_way_leaves_a_page_to_try_again_on(studio, monkey
         yield [ROW]
         raise UserError("E_MODEL", "it does not fit", remedy="Learn it again.")
 
-    monkeypatch.setattr(studio, "rates", fail)
+    monkeypatch.setattr(studio.texts, "rates", fail)
     stream, steps = _measure(RatesHandlers(studio)), []
     with pytest.raises(gr.Error, match="it does not fit"):
         steps.extend(stream)
@@ -76,7 +64,7 @@ def test_what_goes_wrong_on_the_way_leaves_a_page_to_try_again_on(studio, monkey
 
 def test_without_words_toxic_texts_are_counted(studio):
     *_, (_, result, *_), _ = _measure(RatesHandlers(studio))
-    assert studio.asked[2] == []
+    assert studio.texts.asked[2] == []
     assert "toxic" in result
     assert "on topic" not in result
 
@@ -117,10 +105,10 @@ def test_a_file_of_openings_fills_the_box(studio, tmp_path):
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [
-        ({"openings": " \n"}, "0 openings came. Write 1 to 200"),
-        ({"openings": "\n".join(map(str, range(201)))}, "201 openings came"),
+        ({"openings": " \n"}, "0 openings were given. Write 1 to 200"),
+        ({"openings": "\n".join(map(str, range(201)))}, "201 openings were given"),
         ({"openings": "x" * 2001}, "openings.txt, line 1: 2,001 characters"),
-        ({"words": ",".join("a" * 101)}, "101 words came"),
+        ({"words": ",".join("a" * 101)}, "101 words were given"),
         ({"seeds": math.nan}, "the number of seeds is nan"),
         ({"seeds": None}, "the number of seeds is None"),
         ({"seeds": 9}, "from 1 to 8"),
@@ -130,7 +118,7 @@ def test_a_file_of_openings_fills_the_box(studio, tmp_path):
 def test_what_cannot_be_counted_is_refused_in_one_sentence(studio, form, sentence):
     with pytest.raises(gr.Error, match=sentence):
         next(_measure(RatesHandlers(studio), **form))
-    assert studio.asked is None
+    assert studio.texts.asked is None
 
 
 def test_a_model_that_is_missing_is_told_before_anything_is_counted(studio):
@@ -141,7 +129,7 @@ def test_a_model_that_is_missing_is_told_before_anything_is_counted(studio):
 
 def test_the_endpoint_answers_the_last_figures(studio):
     rows = RatesHandlers(studio).rates("topic", ["Once "], ["goal"], seeds=2)
-    assert studio.asked == ("topic", ["Once"], ["goal"], 2)
+    assert studio.texts.asked == ("topic", ["Once"], ["goal"], 2)
     assert [row["strength"] for row in rows] == [0, 1]
     with pytest.raises(gr.Error, match="the prompt is empty"):
         RatesHandlers(studio).rates("topic", ["Once", " "])

@@ -9,7 +9,8 @@ import torch
 from typer.testing import CliRunner
 
 from lineas_core import BUDGETS, AffineMap, PromptSet, SteeringMaps, UserError, cli
-from lineas_core.evaluation import texts as evaluate
+from lineas_core.evaluation import counts
+from lineas_core.evaluation import pictures as picture_sweeps
 from lineas_core.learning.lineas import learn
 from lineas_core.steering.hooks import find_modules
 from lineas_core.tables import (
@@ -327,7 +328,7 @@ def test_a_line_is_learnt_and_measured_as_its_key_says(
 
     monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny())
     monkeypatch.setattr(workbench.Workbench, "maps", maps)
-    for module in (evaluate, prose, truth):
+    for module in (counts, picture_sweeps, prose, truth):
         monkeypatch.setattr(module, "fold", fold)
     for module in (text, prose, pictures):
         monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
@@ -352,11 +353,10 @@ def test_a_row_that_two_cells_share_is_counted_once(tmp_path, monkeypatch):
     monkeypatch.setattr(text, "lines_of", lambda name: workbench.lines_of(name)[:2])
     counted = []
 
-    def sweep(model, maps, openings, *, strengths, instruction, **settings):
+    def sweep(model, maps, openings, *, strengths, **settings):
+        instruction = getattr(model, "instruction", "")
         counted.append((maps.metadata.get("method"), *strengths, instruction))
-        return real(
-            model, maps, openings, strengths=strengths, instruction=instruction, **settings
-        )
+        return real(model, maps, openings, strengths=strengths, **settings)
 
     real = text.sweep
     monkeypatch.setattr(text, "sweep", sweep)

@@ -1,0 +1,105 @@
+"""The blind comparison: an original and a steered picture without labels, and a vote."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import gradio as gr
+from PIL.Image import Image
+
+from ..events import user_errors
+from ..studio.studio import Studio
+from ..studio.votes import Choice, Vote
+from ..widgets.steering import random_seed
+from . import html as images_html
+
+__all__ = ["SIDES", "BlindHandlers"]
+
+SIDES = ("A", "B")
+_STRENGTHS = (0.5, 1.0)
+
+
+class Pair(NamedTuple):
+    """A new pair: what `answer` needs, both pictures, and the updates that ask the question."""
+
+    pair: dict[str, Any]
+    a: Image
+    b: Image
+    question: str
+    frame: gr.Column
+    answers: gr.Row
+    verdict: str = ""
+
+
+class Answer(NamedTuple):
+    """Updates after a vote: the pair (now None), the answers, the verdict, all votes."""
+
+    pair: Any = gr.skip()
+    answers: Any = gr.skip()
+    verdict: Any = gr.skip()
+    preferences: Any = gr.skip()
+
+
+class BlindHandlers:
+    """The event handlers of the blind comparison."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    @user_errors
+    def draw(self, map_id: str | None, further: list[tuple[str, float]]) -> Pair:
+        """Paint a new pair with a random scene, seed, strength and order.
+
+        Args:
+            map_id: id of the first map.
+            further: pairs (id, λ) of the maps that are applied after it.
+        """
+        mix = self._studio.mix(map_id, further)
+        entry = mix.entries[0]
+        self._studio.models.require(entry.model)
+        prompt, seed = entry.within(secrets.choice(self._studio.prompts.scenes())), random_seed()
+        strengths = mix.at(secrets.choice(_STRENGTHS))
+        rows = [mix.original, strengths]
+        painted = self._studio.pictures.paint(mix.entries, prompt, rows, seed=seed)
+        steered = secrets.randbelow(2)
+        a, b = (_anonymous(painted[side == steered].image) for side in range(2))
+        pair = {
+            "title": " + ".join(each.title for each in mix.entries),
+            "maps": [*zip(mix.ids, strengths, strict=True)],
+            "prompt": prompt,
+            "seed": seed,
+            "steered": SIDES[steered],
+        }
+        question = images_html.question(prompt, mix.entries)
+        return Pair(pair, a, b, question, gr.Column(visible=True), gr.Row(visible=True))
+
+    @user_errors
+    def answer(self, side: str, pair: Mapping[str, Any] | None) -> Answer:
+        """Store a vote and report which picture was steered.
+
+        Args:
+            side: label of the picture that was chosen; empty for an undecided vote.
+            pair: the pair as drawn; None after a vote.
+        """
+        if not pair:  # a second click
+            return Answer()
+        facts = {key: pair[key] for key in ("title", "prompt", "seed")}
+        maps = tuple((map_id, strength) for map_id, strength in pair["maps"])
+        choice: Choice = "steered" if side == pair["steered"] else "original"
+        self._studio.votes.add(Vote(**facts, maps=maps, choice=choice if side else "undecided"))
+        verdict = images_html.verdict(pair["steered"], maps)
+        return Answer(None, gr.Row(visible=False), verdict, self.preferences())
+
+    @user_errors
+    def preferences(self) -> str:
+        """Show all votes so far, for each map."""
+        return images_html.preferences(self._studio.votes.preferences())
+
+
+def _anonymous(image: Image) -> Image:
+    """Copy a picture without the recipe in its metadata."""
+    bare = image.copy()
+    bare.info.clear()
+    return bare

@@ -1,0 +1,3 @@
+(view) => {
+  document.querySelector(".pictures").dataset.view = view;
+}

@@ -1,0 +1,21 @@
+"""The blind choice, without a page."""
+
+from app.images.blind_handlers import BlindHandlers
+from app.studio.votes import Votes
+from tests.app.fakes import image_studio
+
+
+def test_a_blind_choice_tells_nothing_before_and_is_counted_after(tmp_path):
+    studio = image_studio()
+    studio.votes = Votes(tmp_path / "votes.jsonl")
+    handlers = BlindHandlers(studio)
+    pair, *images, _question, _, _, verdict = handlers.draw("robot", [])
+    assert verdict == ""
+    assert all(not image.info for image in images)
+    steered = images["AB".index(pair["steered"])]
+    assert steered.getpixel((0, 0)) > 100
+    handlers.answer(pair["steered"], pair)
+    (preference,) = studio.votes.preferences()
+    assert (preference.steered, preference.original) == (1, 0)
+    handlers.answer("A", None)  # a second click
+    assert studio.votes.preferences()[0].decided == 1

@@ -1,0 +1,189 @@
+"""The form of the Learn tab as plain functions: prompts and settings in, jobs out."""
+
+import math
+from functools import partial
+
+import gradio as gr
+import pytest
+
+from app.learn.form import PROMPT_SETTINGS, SETTINGS
+from app.learn.form_handlers import FormHandlers
+from lineas_core import LearnConfig
+from tests.app.fakes import JOB, text_studio
+from tests.app.learn.forms import start
+
+
+@pytest.fixture
+def studio():
+    return text_studio()
+
+
+def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
+    filled = list(FormHandlers(studio).load_set("smollm2-135m", "letters"))
+    assert [filled.pop() for _ in PROMPT_SETTINGS] == [False, False, False]
+    known = filled.pop()
+    assert filled == ["Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1, "Once upon a time"]
+    assert known["boxes"] == filled[1:3]
+
+
+def test_one_thing_fills_the_form_from_templates(studio):
+    handlers = FormHandlers(studio)
+    title, source, target, held, painted, _, *suited = handlers.write_set(
+        "emoji-world", "owl", "take a thing out"
+    )
+    assert (title, held, *suited) == ("Owl", 1, False, False, False)
+    assert painted == source.splitlines()[-1]  # held out, with an owl to take out
+    assert all("an owl" in line for line in source.splitlines())
+    assert "owl" not in target
+    _, source, target, *_ = handlers.write_set("smollm2-135m", "chess", "write about it")
+    assert all("chess" in line.lower() for line in target.splitlines())
+    assert "chess" not in source
+    _, *suited = handlers.write_set("emoji-world", "pop art", "bring a style in")[5:]
+    assert suited == [True, False, False]
+
+
+@pytest.mark.parametrize("setting", PROMPT_SETTINGS)
+def test_what_suits_a_set_is_not_for_a_budget_or_a_method_to_say(studio, setting):
+    handlers, skipped = FormHandlers(studio), gr.skip()
+    assert dict(zip(SETTINGS, handlers.budget("normal"), strict=True))[setting] == skipped
+    _, *updates = handlers.choose_method("lineas")
+    assert "value" not in dict(zip(SETTINGS, updates, strict=True))[setting]
+
+
+def test_an_aim_of_another_kind_of_model_is_refused(studio):
+    with pytest.raises(gr.Error, match="aim is 'take a thing out'"):
+        FormHandlers(studio).write_set("smollm2-135m", "owl", "take a thing out")
+
+
+@pytest.mark.parametrize(
+    ("model", "stem", "paper", "preview"),
+    [
+        ("smollm2-135m", "letters", "paper (language)", "Once upon a time"),
+        ("emoji-world", "robot", "paper (DMD2)", "A castle by a lake"),
+    ],
+)
+def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview):
+    fit = partial(FormHandlers(studio).choose_model, model)
+    sets, aim, prompt, names, *settings = fit("A castle by a lake", "lineas", "thorough")
+    assert aim.value == aim.choices[0][1]
+    assert [value for _, value in sets.choices] == [stem]
+    assert [value for _, value in names.choices] == ["quick", "normal", "thorough", paper]
+    assert prompt == preview
+    assert names.value == "thorough"  # and its settings stay as they are
+    assert {str(each) for each in settings} == {str(gr.skip())}
+    _, _, kept, *_ = fit("My own words", "lineas", "quick")
+    assert not isinstance(kept, str)
+
+
+def test_a_budget_of_another_kind_of_model_gives_way_with_its_settings(studio):
+    *_, names, settings = _split(
+        FormHandlers(studio).choose_model("emoji-world", "", "lineas", "normal")
+    )
+    assert names.value == "normal"
+    given = ("smollm2-135m", "", "lineas", "paper (DMD2)")
+    *_, names, settings = _split(FormHandlers(studio).choose_model(*given))
+    assert names.value == "quick"
+    assert dict(zip(SETTINGS, settings, strict=True))["learning_rate"] == 0.02
+
+
+def _split(answers):
+    return *answers[:4], answers[4:]
+
+
+def test_a_counter_shows_problems_at_once(studio):
+    counter = FormHandlers(studio).count("tiny", "one\none\n\ntwo")
+    assert "2 / 32" in counter
+    assert "problem" in counter
+
+
+def test_words_that_a_small_model_has_not_learnt_are_told_before_it_learns(studio):
+    handlers = FormHandlers(studio)
+    assert "“lighthouse”" in handlers.count("tiny", "a lake\na lighthouse")
+    assert "learnt" not in handlers.count("tiny", "a lake")
+
+
+def test_the_form_becomes_a_request(studio):
+    menu = start(FormHandlers(studio))
+    (request,) = studio.jobs.submitted
+    assert menu.value == JOB.id
+    assert request.title == "Mine"
+    assert request.prompts.source == ("a", "b", "c")
+    assert request.prompts.heldout_source == ("d",)
+    assert request.preset is None
+    assert request.config == LearnConfig()
+
+
+def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
+    handlers = FormHandlers(studio)
+    title, source, target, heldout, _, known, *_ = handlers.write_set(
+        "smollm2-135m", "chess", "write about it"
+    )
+    form = {"title": title, "source": source, "target": target, "heldout": heldout}
+    start(handlers, **form, known=known)
+    start(handlers, **{**form, "source": f"{source}\nmore"}, known=known)
+    same, changed = (request.prompts.keywords for request in studio.jobs.submitted)
+    assert (same, changed) == (("chess",), ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"source": "only one"}, "source"),
+        ({"heldout": 3}, "0 to 2 possible"),
+        ({"model": "gemma-3-270m"}, "Click Install"),
+        ({"model": "owner/any"}, "Give one of smollm2-135m"),
+        ({"source": ""}, "0 prompts found"),
+        ({"target": "\udcff\nb"}, "target.txt, line 1"),
+        ({"learning_rate": math.nan}, "learning_rate is nan"),
+        ({"sparsity": math.inf}, "sparsity is inf"),
+        ({"iterations": 10**9}, "from 1 to 100000"),
+        ({"batch_size": -1}, "batch_size is -1"),
+    ],
+)
+def test_a_form_that_cannot_work_is_refused_in_one_sentence(studio, changes, sentence):
+    studio.models.missing = {"gemma-3-270m"}
+    with pytest.raises(gr.Error, match=sentence):
+        start(FormHandlers(studio), **changes)
+    assert studio.jobs.submitted == []
+
+
+def test_equal_sides_are_learnt_with_a_word_of_warning(studio):
+    with pytest.warns(UserWarning, match="equal: the map will be the identity"):
+        start(FormHandlers(studio), target="a\nb\nc\nd")
+    assert len(studio.jobs.submitted) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("empty.csv", b"", "nothing found"),
+        ("one.csv", b"source,target\na,b\n", "1 prompt found"),
+        ("binary.csv", b"\x89PNG\r\n\x1a\n\0\0", "binary"),
+        ("columns.csv", b"before,after\na,b\nc,d\n", "column"),
+        ("large.csv", b"source,target\n" + b"a" * 10_000_000, "larger than 1,000,000 bytes"),
+        ("broken.json", b'{"source": ["a"', "line 1"),
+        ("picture.png", b"a", "png"),
+    ],
+)
+def test_an_upload_that_cannot_be_read_is_one_sentence(studio, tmp_path, name, content, sentence):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(gr.Error, match=sentence) as caught:
+        FormHandlers(studio).read_set("tiny", str(tmp_path / name))
+    assert "Internal error" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_the_endpoint_refuses_an_unknown_budget(studio):
+    with pytest.raises(gr.Error, match="quick, normal"):
+        FormHandlers(studio).learn("t", ["a", "b"], ["c", "d"], budget="huge")
+
+
+def test_a_program_does_not_choose_what_this_machine_downloads(studio):
+    with pytest.raises(gr.Error, match="model is 'owner/any'. Give one of smollm2-135m"):
+        FormHandlers(studio).learn("t", ["a", "b"], ["c", "d"], model="owner/any")
+    assert studio.jobs.submitted == []
+
+
+def test_half_a_character_in_a_title_does_not_break_the_list_of_jobs(studio):
+    FormHandlers(studio).learn("x\ud83e", ["a", "b"], ["c", "d"], model="tiny")
+    assert [request.title for request in studio.jobs.submitted] == ["x?"]

@@ -1,0 +1,57 @@
+"""What the Learn tab shows of a job."""
+
+from dataclasses import replace
+
+import gradio as gr
+import pytest
+
+from app.learn.job_handlers import JobHandlers
+from tests.app.fakes import JOB, text_studio
+
+
+@pytest.fixture
+def studio():
+    return text_studio()
+
+
+def test_watching_redraws_only_what_changed(studio):
+    handlers = JobHandlers(studio)
+    studio.jobs.jobs = [JOB]
+    menu, state, report, *buttons, curve, previews, _, seen = handlers.watch(None, "")
+    assert menu.value == JOB.id
+    assert "iteration 2 of 4" in state
+    assert "about 4 s left" in state
+    assert [button.visible for button in buttons] == [True, False, False, False]
+    assert "held-out distance <b>50%</b>" in curve
+    assert report == ""
+    assert "<img" not in state + previews
+    assert set(map(str, handlers.watch(JOB.id, seen))) == {str(gr.skip())}
+
+
+def test_a_damaged_map_of_a_job_is_told_once(studio, tmp_path):
+    (tmp_path / "lineas.safetensors").write_bytes(b"not one")
+    studio.jobs.jobs = [replace(JOB, state="done", map_folder=tmp_path)]
+    handlers = JobHandlers(studio)
+    _, state, report, *_, seen = handlers.watch(None, "")
+    assert "lineas.safetensors" in state or "is damaged" in state or tmp_path.name in state
+    assert report == ""
+    assert set(map(str, handlers.watch(JOB.id, seen))) == {str(gr.skip())}
+
+
+def test_a_job_that_left_no_map_can_be_deleted(studio):
+    studio.jobs.jobs = [replace(JOB, state="failed")]
+    *_, try_it, delete, _, _, _, _ = JobHandlers(studio).watch(None, "")
+    assert (try_it.visible, delete.visible) == (False, True)
+    JobHandlers(studio).delete(JOB.id)
+    assert studio.jobs.deleted == [JOB.id]
+
+
+def test_a_job_that_hangs_says_what_to_do_and_offers_it(studio):
+    studio.jobs.jobs = [replace(JOB, state="hung")]
+    _, state, _, stop, resume, *_ = JobHandlers(studio).watch(None, "")
+    assert "Stop it, then press Resume to continue" in state
+    assert (stop.visible, resume.visible) == (True, False)
+
+
+def test_an_empty_list_of_jobs_names_the_next_step(studio):
+    assert "press Start" in JobHandlers(studio).watch(None, "")[1]
