@@ -6,7 +6,7 @@ import gradio as gr
 from gradio.components import Component
 
 from lineas_core import LearnConfig
-from lineas_core.learning.config import OPTIMIZERS, POOLING_CHOICES, PRECISIONS
+from lineas_core.learning.config import COMPARISONS, OPTIMIZERS, POOLING_CHOICES, PRECISIONS
 from lineas_core.methods.iti_c import ItiConfig
 
 from .form import SETTINGS
@@ -23,7 +23,7 @@ def settings_panel() -> dict[str, Component]:
         The components by name of the setting, in the order of `SETTINGS`.
     """
     components: dict[str, Component] = {}
-    for declare in (_steps, _sampling, _objective, _execution):
+    for declare in (_steps, _sampling, _objective, _of_pictures, _execution):
         with gr.Row(elem_classes="settings"):
             components |= declare()
     return {name: components[name] for name in SETTINGS}
@@ -82,6 +82,27 @@ def _objective() -> dict[str, Component]:
             _DEFAULT.shift_only,
             label="Shifts only",
             info="Learn shifts without scales; recommended for tone.",
+        ),
+    }
+
+
+def _of_pictures() -> dict[str, Component]:
+    return {
+        "compare": gr.Dropdown(
+            COMPARISONS,
+            value=_DEFAULT.compare,
+            label="Compare",
+            info="Pictures: the output removes an object without a ghost.",
+        ),
+        "fresh_noise": gr.Checkbox(
+            _DEFAULT.fresh_noise,
+            label="Fresh noise",
+            info="Pictures: draw the noise anew at each iteration.",
+        ),
+        "matched": gr.Checkbox(
+            _DEFAULT.matched,
+            label="Matched pairs",
+            info="Line k of both sides is the same scene, with and without the concept.",
         ),
     }
 
