@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def index(folder):
-    """The folder's table of contents; changes are undone after the test."""
+    """The index file of the folder, restored after the test."""
     file = folder / "model_index.json"
     before = file.read_text()
     yield file

@@ -37,7 +37,7 @@ def model():
 
 @pytest.fixture(autouse=True)
 def exact_decoder(monkeypatch):
-    """Whatever processor runs the tests."""
+    """Decode in float32 on every processor."""
     monkeypatch.setattr(text_to_image, "native_bfloat16", lambda _: False)
 
 
@@ -71,7 +71,7 @@ def _pixels(images):
 
 
 def _same(images, others):
-    """Equal but for rounding: another batch size may take another order of summation."""
+    """Equal up to rounding: the order of summation can depend on the batch size."""
     return np.abs(_pixels(images) - _pixels(others)).max() <= 1
 
 
