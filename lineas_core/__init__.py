@@ -1,12 +1,15 @@
 """LinEAS: end-to-end learning of activation steering with a distributional loss.
 
+Learn a map from two sets of prompts, then generate with the map at any strength from -1 to 1:
+
     model = load_model("smollm2-135m")
     data = PromptSet.load("prompts/football.json")
     maps = learn(model, data.source, data.target)
     with steer(model.network, maps, strength=0.8):
         texts = model.generate(["Once upon a time"], seeds=[0])
 
-Shapes: n, m prompts; t tokens; d coordinates of one module, D of all; h w space; v vocabulary.
+Shapes in docstrings: n and m prompts, t tokens, d coordinates of one module, D of all modules,
+h and w height and width, v words of the vocabulary.
 """
 
 from lineas_core.errors import UserError

@@ -1,7 +1,7 @@
-"""Pictures for people: a labelled strip, and PNG files that say how they were made.
+"""Paint pictures at several strengths, and save them with the recipe that reproduces them.
 
-A file carries two texts: `parameters` in the form of A1111's web UI, which other tools show,
-and `lineas`, the same facts as JSON.
+A PNG file contains the recipe as two texts: `parameters` in the format of A1111's web UI, which
+other tools show, and `lineas`, the same as JSON.
 """
 
 from __future__ import annotations
@@ -39,26 +39,29 @@ def paint(
     prompt: str,
     seed: int,
 ) -> list[Image.Image]:
-    """The same picture at many strengths, in one batch; in two where the memory is short.
+    """Paint one prompt at n combinations of strengths, in one batch or, to save memory, several.
 
     Args:
-        model: what paints.
-        maps: the concepts, in the order in which they act.
-        strengths: for every picture, λ of each map.
-        prompt: what to paint.
-        seed: of the noise of all pictures.
+        model: the model.
+        maps: k maps, in the order in which they act.
+        strengths: for each of the n pictures, λ of each of the k maps.
+        prompt: the text.
+        seed: seed of the noise, the same for all pictures.
+
+    Returns:
+        n pictures.
 
     Raises:
-        UserError: the prompt is empty, a map is of another model, or the memory does not suffice.
+        UserError: the prompt is empty, a map was learnt on another model, or memory runs out.
     """
     plan = MemoryPlan()
 
     def batches() -> list[Image.Image]:
         images = []
         for rows in plan.chunks(len(strengths)):
-            lams = [strengths[row] for row in rows.tolist()]
-            with steer(model.network, compose(maps, [*zip(*lams, strict=True)])):
-                images += model.generate([prompt] * len(lams), seeds=[seed] * len(lams))
+            batch = [strengths[row] for row in rows.tolist()]
+            with steer(model.network, compose(maps, [*zip(*batch, strict=True)])):
+                images += model.generate([prompt] * len(batch), seeds=[seed] * len(batch))
         return images
 
     return plan.run(len(strengths), batches)
@@ -66,15 +69,16 @@ def paint(
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a picture, or every picture of a strip, was made.
+    """The settings that reproduce a picture, or every picture of a strip.
 
     Attributes:
         prompt: the text.
-        seed: of the noise.
+        seed: seed of the noise.
         model: catalog name, hub id or folder.
         size: width and height of one picture in pixels.
         scheduler: class name of the scheduler.
-        maps: title and strength of each map in their order; for a strip a strength per picture.
+        maps: title and strength of each map, in the order in which they act; for a strip the
+            strength is a list with one per picture.
     """
 
     prompt: str
@@ -86,7 +90,7 @@ class Recipe:
 
     @property
     def parameters(self) -> str:
-        """The facts in A1111's form: the prompt, then a line of `key: value` pairs."""
+        """The recipe in A1111's format: the prompt, then a line of `key: value` pairs."""
         facts = {
             "Steps": 1,
             "Sampler": _SAMPLERS.get(self.scheduler, self.scheduler),
@@ -102,7 +106,7 @@ class Recipe:
 
     @property
     def texts(self) -> dict[str, str]:
-        """The texts of a PNG file, by their keywords."""
+        """The texts of the PNG file, keyword -> text."""
         return {
             "parameters": _printable(self.parameters),
             "lineas": json.dumps(asdict(self)),
@@ -112,19 +116,19 @@ class Recipe:
 def recipe_of(
     model: TextToImageModel, prompt: str, seed: int, maps: Sequence[tuple[str, Strength]] = ()
 ) -> Recipe:
-    """The recipe of what a model is asked for; arguments as in `Recipe`."""
+    """Return the recipe of a picture by this model; arguments as in `Recipe`."""
     scheduler = type(model.pipeline.scheduler).__name__
     return Recipe(prompt, seed, model.name, model.size, scheduler, maps)
 
 
 def read_recipe(file: Path) -> Recipe:
-    """The recipe inside a PNG file from anywhere; its values may be of any size.
+    """Read the recipe in an untrusted PNG file. Its values are not checked for their range.
 
     Args:
-        file: a picture or a strip as `save_png` or the page's download button wrote it.
+        file: a picture or strip saved by `save_png` or the page's download button.
 
     Raises:
-        UserError: it is no PNG file, carries no recipe, or one that is not in our form.
+        UserError: the file is not a PNG file, or has no recipe or an invalid one.
     """
     text = png_texts(file).get("lineas")
     if text is None:
@@ -135,17 +139,20 @@ def read_recipe(file: Path) -> Recipe:
         maps = [(_text(title), strength) for title, strength in facts["maps"]]
         names = {name: _text(facts[name]) for name in ("prompt", "model", "scheduler")}
         return Recipe(**names, seed=facts["seed"], size=facts["size"], maps=maps)
-    except (ValueError, TypeError, KeyError, RecursionError):  # whatever JSON can be
+    except (ValueError, TypeError, KeyError, RecursionError):  # any other JSON
         what, remedy = "the recipe of this picture cannot be read", "Choose another picture."
         raise UserError("E_RECIPE", what, remedy=remedy) from None
 
 
 def strip(images: Sequence[Image.Image], strengths: Sequence[float]) -> Image.Image:
-    """Pictures side by side, each under its strength; the one at 0 is marked as the original.
+    """Put pictures side by side, each labelled with its strength or, at 0, as the original.
 
     Args:
-        images: n pictures of one size.
+        images: n pictures of equal size.
         strengths: their n strengths λ.
+
+    Returns:
+        One picture, higher by the labels.
     """
     width, height = images[0].size
     gap, band = max(2, width // 64), max(16, width // 8)
@@ -168,12 +175,12 @@ def strip(images: Sequence[Image.Image], strengths: Sequence[float]) -> Image.Im
 
 
 def label_of(strength: float) -> str:
-    """What to write over a picture: its strength with a sign, or that it is the original."""
+    """Return the label of a strength: the signed number, or `original` at 0."""
     return f"{strength:+g}" if strength else "original"
 
 
 def png(image: Image.Image, recipe: Recipe) -> bytes:
-    """A picture with its recipe inside, as the content of a PNG file."""
+    """Encode a picture and its recipe as a PNG file."""
     texts, data = PngInfo(), BytesIO()
     for keyword, text in recipe.texts.items():
         texts.add_text(keyword, text)
@@ -182,13 +189,18 @@ def png(image: Image.Image, recipe: Recipe) -> bytes:
 
 
 def save_png(image: Image.Image, path: Path, recipe: Recipe) -> Path:
-    """Write a picture with its recipe inside.
+    """Save a picture with its recipe. Existing files are not overwritten.
+
+    Args:
+        image: the picture.
+        path: the PNG file; its folder is created if missing.
+        recipe: how the picture was made.
 
     Returns:
-        The path; with a number added where a file of this name was there already.
+        The path of the file; with a number added if `path` exists.
 
     Raises:
-        UserError: the disk refuses.
+        UserError: the file cannot be written.
     """
     free, number = path, 2
     while free.exists():
@@ -206,9 +218,9 @@ def _text(value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    """In quotes where it would end its pair: A1111 parses them like this."""
+    """Quote a value that contains a separator, as A1111 parses it."""
     return json.dumps(text, ensure_ascii=False) if set(text) & set(',:\n"') else text
 
 
 def _printable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair has no bytes
+    return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate has no encoding

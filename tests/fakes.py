@@ -1,4 +1,4 @@
-"""Tiny models with random weights: real architectures, nothing to download."""
+"""Tiny models with random weights: real architectures without downloads."""
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -48,7 +48,7 @@ SDXL_UNET = {
 
 
 def tiny_language_model(seed=0):
-    """A two-layer Llama of width 32 that reads and writes bytes."""
+    """Build a two-layer Llama of width 32 whose tokens are bytes."""
     tokenizer = _byte_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -61,7 +61,7 @@ def tiny_language_model(seed=0):
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        initializer_range=0.2,  # the usual 0.02 leaves a tiny network nearly linear
+        initializer_range=0.2,  # with the usual 0.02 a tiny network is nearly linear
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -70,11 +70,14 @@ def tiny_language_model(seed=0):
 
 
 def tiny_pipeline(seed=0, *, encoders=1, **scheduler):
-    """SDXL's architecture at a ten-thousandth of its size: pictures of 64 x 64 pixels.
+    """Build a pipeline with SDXL's architecture at a ten-thousandth of its size, 64 x 64 pixels.
 
-    Two text encoders are what SDXL has, one what a small model has.
+    Args:
+        seed: seed of the weights.
+        encoders: number of text encoders: 2 as in SDXL, or 1 as in the shipped model.
+        **scheduler: settings of the scheduler.
     """
-    # Imported here: diffusers takes seconds, and tests of texts do without.
+    # Imported lazily: diffusers takes seconds to import, and tests of texts do not need it.
     from diffusers import (
         AutoencoderTiny,
         LCMScheduler,
@@ -136,12 +139,12 @@ def tiny_pipeline(seed=0, *, encoders=1, **scheduler):
 
 
 def tiny_image_model(seed=0, **settings):
-    """A one-step model around `tiny_pipeline`."""
+    """Build a one-step model from `tiny_pipeline`; arguments as there."""
     return TextToImageModel(tiny_pipeline(seed, **settings), name="tiny image")
 
 
 def save_model(model, folder):
-    """Write a model so that `load_model(str(folder))` finds it; returns that name."""
+    """Save a model to a folder; returns the name under which `load_model` loads it."""
     if isinstance(model, TextToImageModel):
         model.pipeline.save_pretrained(folder)
     else:
@@ -166,7 +169,7 @@ def _byte_tokenizer():
 
 
 def _letter_tokenizer():
-    """A CLIP tokenizer without merges: every letter is a token."""
+    """Build a CLIP tokenizer without merges, so that every letter is a token."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = ["<|startoftext|>", "<|endoftext|>", *alphabet, *(f"{a}</w>" for a in alphabet)]
     vocabulary = {token: number for number, token in enumerate(tokens)}
@@ -174,7 +177,7 @@ def _letter_tokenizer():
 
 
 def ask_for_a_petabyte(*_, **__):
-    """Torch's own refusal: more than any machine can give."""
+    """Raise torch's out-of-memory error: no machine has this much memory."""
     return torch.empty(1 << 50, dtype=torch.uint8)
 
 

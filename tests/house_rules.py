@@ -50,7 +50,7 @@ LARGE = {
     "lineas_core.learning.lineas.learn_iter": ARGUMENTS,
 }
 # The functions that a test replaces although they are private; private limits may be replaced.
-REPLACED = {"_begin_anew", "_free", "_learn", "_pairs", "_peak", "_wheel"}
+REPLACED = {"_begin_anew", "_free", "_learn", "_pairs", "_peak"}
 # Torch has no public way to ask whether a module has hooks, and named tuples no other names.
 PUBLIC = {"_forward_hooks", "_asdict", "_fields", "_make", "_replace"}
 

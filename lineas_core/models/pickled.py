@@ -1,4 +1,4 @@
-"""Weights that come as a pickle, rewritten before anything reads them."""
+"""Conversion of pickled weights to safetensors, before anything else reads them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ __all__ = ["convert_pickle"]
 
 
 def convert_pickle(pickle: Path, target: Path) -> Path:
-    """Rewrite a pickled state dict as safetensors, once, in a process of its own.
+    """Convert a pickled state dict to safetensors in a separate process.
 
     Args:
-        pickle: the file as it was downloaded.
-        target: the safetensors file; its folder is made if missing.
+        pickle: the downloaded file.
+        target: the safetensors file; kept if it exists. Its folder is created if missing.
 
     Returns:
         The target.
 
     Raises:
-        UserError: the file holds code or anything but named tensors. No target is left then.
+        UserError: the file is damaged, or holds code or anything else than named tensors. No
+            target is left behind.
     """
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    # One for each caller: two may find at the same time that there is no target yet.
+    # A folder per call: two processes may convert the same file at the same time.
     with TemporaryDirectory(dir=target.parent) as folder:
         unfinished = Path(folder) / target.name
-        # -P: the script's own folder is no place to import from.
+        # -P: modules must not be imported from the script's folder.
         command = [sys.executable, "-P", unpickle.__file__, str(pickle), str(unfinished)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             raise UserError(
                 "E_PICKLE",
-                "the weights are not taken: the file is damaged or holds more than tensors",
+                "the weights were rejected: the file is damaged or holds more than tensors",
                 where=pickle.name,
-                remedy="Delete it and download it again from its author's repository.",
+                remedy="Delete it and download it again from the author's repository.",
             )
         unfinished.replace(target)
     return target

@@ -1,8 +1,8 @@
-"""Loads diffusers pipelines of SDXL's shape, from a folder or the hub, and nothing that is code.
+"""Load diffusers pipelines with SDXL's architecture from a folder or the hub, never their code.
 
-What a pipeline lacks is taken from its catalog entry: other weights for the UNet, another
-scheduler. How its one step is taken is kept in the scheduler's configuration, under
-`_one_step`, which diffusers saves and loads like the rest; so a folder can say it by itself.
+A catalog entry can replace the UNet's weights and the scheduler. Timestep and noise of the single
+step are stored in the scheduler's configuration under `_one_step`, which diffusers saves and
+loads with the rest, so that a saved pipeline needs no catalog entry.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from lineas_core.errors import UserError
+from lineas_core.errors import UserError, first_line
 from lineas_core.models.catalog import OneStep
 from lineas_core.models.hub import INDEX
 from lineas_core.models.pickled import convert_pickle
@@ -30,7 +30,7 @@ from lineas_core.models.pickled import convert_pickle
 __all__ = ["load_pipeline"]
 
 _CLASS = "StableDiffusionXLPipeline"
-_TRUSTED = {"diffusers", "transformers", None}  # libraries that components may come from
+_TRUSTED = {"diffusers", "transformers", None}  # libraries whose classes may be components
 
 
 def load_pipeline(
@@ -41,21 +41,21 @@ def load_pipeline(
     one_step: OneStep | None = None,
     local_files_only: bool = False,
 ) -> StableDiffusionXLPipeline:
-    """Load a pipeline; weights are read as safetensors only.
+    """Load a pipeline. Weights are read as safetensors only.
 
     Args:
         source: folder or hub id.
-        device: where to put it.
-        dtype: of the weights, but for the decoder's, which stay in float32 for the sake of the
+        device: torch device.
+        dtype: of the weights, except those of the decoder, which stay in float32 for exact
             colours.
-        one_step: how it makes a picture; None leaves that to the pipeline itself.
-        local_files_only: do not ask the hub.
+        one_step: UNet weights, scheduler and single step; None keeps those of the pipeline.
+        local_files_only: use the hub's cache only.
 
     Raises:
-        UserError: the pipeline is of another kind, comes with code of its own, or is neither on
-            this machine nor to be had from the hub.
+        UserError: the pipeline is of another kind, contains code, is damaged, or is neither on
+            this machine nor available from the hub.
     """
-    try:
+    with _loading_errors(source, local_files_only):
         _check(source, local_files_only)
         parts: dict[str, Any] = {}
         if one_step and one_step.unet:
@@ -70,10 +70,20 @@ def load_pipeline(
                 local_files_only=local_files_only,
                 **parts,
             )
+    if one_step:
+        pipeline.scheduler = _scheduler(pipeline.scheduler, one_step)
+    return pipeline.to(device)
+
+
+@contextmanager
+def _loading_errors(source: str | Path, local_files_only: bool) -> Iterator[None]:
+    """Raise errors of the libraries as one `UserError`."""
+    try:
+        yield
     except (OSError, ValueError, LookupError, TypeError, SafetensorError, RuntimeError) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):
             raise
-        reason = str(error).strip().split("\n")[0]
+        reason = first_line(error)
         if local_files_only and isinstance(error, FileNotFoundError):
             reason = "it is not on this machine, and huggingface.co does not answer"
         raise UserError(
@@ -83,13 +93,10 @@ def load_pipeline(
             "that you accepted its terms and ran `hf auth login`. A folder that holds the "
             "pipeline can be given instead; emoji-world needs no connection.",
         ) from error
-    if one_step:
-        pipeline.scheduler = _scheduler(pipeline.scheduler, one_step)
-    return pipeline.to(device)
 
 
 def _check(source: str | Path, local_files_only: bool) -> None:
-    """Refuse a pipeline of another kind, and one whose parts are not from the libraries."""
+    """Reject a pipeline of another class, and one with components from unknown libraries."""
     folder = Path(source)
     if not folder.is_dir():
         index = hf_hub_download(str(source), INDEX, local_files_only=local_files_only)
@@ -106,12 +113,13 @@ def _check(source: str | Path, local_files_only: bool) -> None:
         if isinstance(origin, list) and origin[0] not in _TRUSTED:
             raise UserError(
                 "E_MODEL",
-                f"the pipeline {str(source)!r} comes with code of its own for its {name}",
+                f"the pipeline {str(source)!r} contains code of its own for its {name}",
                 remedy="Code from a model is never run; choose another pipeline.",
             )
 
 
 def _variant(source: str | Path, one_step: OneStep | None) -> str | None:
+    """Return the file variant to load; a folder is searched for half-precision files."""
     if Path(source).is_dir():
         files = [file.name for file in Path(source).glob("unet/*.safetensors")]
         return "fp16" if files and all(".fp16." in name for name in files) else None
@@ -124,7 +132,7 @@ def _unet(
     dtype: torch.dtype,
     local_files_only: bool,
 ) -> Any:
-    """The base's UNet with weights from another repository."""
+    """Build the base model's UNet with weights from another repository."""
     repository, revision, file = origin
     offline: Any = {"local_files_only": local_files_only}
     weights = Path(hf_hub_download(repository, file, revision=revision, **offline))
@@ -141,6 +149,7 @@ def _unet(
 
 
 def _scheduler(scheduler: Any, one_step: OneStep) -> Any:
+    """Return the scheduler of the catalog entry, configured like the pipeline's."""
     kind = getattr(diffusers, one_step.scheduler) if one_step.scheduler else type(scheduler)
     changed = kind.from_config(scheduler.config, **dict(one_step.scheduler_config))
     facts = {"timestep": one_step.timestep, "noise": one_step.noise}
@@ -150,7 +159,7 @@ def _scheduler(scheduler: Any, one_step: OneStep) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without bars, and without warnings that a small model's decoder is not SDXL's."""
+    """Hide progress bars, and the warnings about a decoder other than SDXL's."""
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

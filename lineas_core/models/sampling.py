@@ -1,27 +1,35 @@
-"""How the next token is drawn, so that rows with one seed share their luck.
+"""Token sampling with noise that depends on seed, step and token only.
 
-n rows, v words of the vocabulary.
+Rows with the same seed therefore differ by the steering alone.
+
+n rows, t tokens, v words of the vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+from transformers import DynamicCache
+from transformers.modeling_utils import PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lineas_core.errors import UserError
+from lineas_core.models.likelihood import last_positions
 
-__all__ = ["Sampling", "choose"]
+__all__ = ["Sampling", "choose", "sample_tokens"]
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen.
+    """Settings of text generation.
 
     Attributes:
-        max_new_tokens: at most this many tokens are added, 1 or more.
-        temperature: logits are divided by it; 0 takes the likeliest token.
-        top_k: only this many likeliest tokens are considered, 1 or more.
+        max_new_tokens: maximum number of generated tokens, 1 to 4096.
+        temperature: divisor of the logits, 0 to 10; 0 always takes the most likely token.
+        top_k: number of most likely tokens to sample from, 1 to 100,000.
     """
 
     max_new_tokens: int = 40
@@ -29,7 +37,11 @@ class Sampling:
     top_k: int = 50
 
     def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
+        """Validate the settings.
+
+        Raises:
+            UserError: a value is of another type, or out of its range.
+        """
         for name, value, low, high, kind in (
             ("max_new_tokens", self.max_new_tokens, 1, 4096, int),
             ("temperature", self.temperature, 0, 10, int | float),
@@ -44,26 +56,87 @@ class Sampling:
                 )
 
 
-def choose(logits: Tensor, seed: Tensor, step: int, sampling: Sampling) -> Tensor:
-    """Next token of every row, (n,), from logits (n, v).
+@torch.no_grad()
+def sample_tokens(
+    network: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tokens: Mapping[str, Tensor],
+    seeds: Sequence[int],
+    sampling: Sampling,
+) -> Iterator[Tensor]:
+    """Continue every row, one token per step, until all rows have ended.
 
-    Gumbel-max: the likeliest token after adding Gumbel noise is a sample of the softmax. The
-    noise is a hash of (seed, step, token), not a stream, so two rows with one seed that consider
-    the same token give it the same luck, whatever else happened to them, on every device.
+    Args:
+        network: a causal language model.
+        tokenizer: its tokenizer, which defines end and padding tokens.
+        tokens: `input_ids` and `attention_mask`, (n, t) each, padded on the left.
+        seeds: n integers.
+        sampling: temperature, top k and maximum length.
+
+    Yields:
+        After step s the new tokens so far, (n, s); rows that have ended are padded.
+    """
+    ids, mask = tokens["input_ids"], tokens["attention_mask"]
+    seed = torch.tensor(seeds, dtype=torch.int64, device=ids.device)
+    ends = torch.tensor(_end_tokens(network, tokenizer), device=ids.device)
+    done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+    cache, new = DynamicCache(config=network.config), ids[:, :0]
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    last = last_positions(1, ids)
+    for step in range(sampling.max_new_tokens):
+        logits = network(
+            ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            logits_to_keep=last,
+        ).logits[:, -1]
+        choice = choose(logits, seed, step, sampling)
+        choice = choice.masked_fill(done, tokenizer.pad_token_id)
+        done |= torch.isin(choice, ends)
+        new = torch.cat([new, choice[:, None]], dim=1)
+        yield new
+        if done.all():
+            return
+        ids, positions = choice[:, None], positions[:, -1:] + 1
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+
+
+def choose(logits: Tensor, seed: Tensor, step: int, sampling: Sampling) -> Tensor:
+    """Sample the next token of every row by the Gumbel-max trick.
+
+    The most likely token after adding Gumbel noise is a sample of the softmax. The noise is a
+    hash of (seed, step, token) and not a random stream, so two rows with the same seed add the
+    same noise to the same token, on every device and whatever they have generated before.
+
+    Args:
+        logits: (n, v).
+        seed: int64 (n,).
+        step: number of tokens generated before this one.
+        sampling: temperature and top k.
+
+    Returns:
+        Token ids, int64 (n,).
     """
     if sampling.temperature == 0:
         return logits.argmax(dim=-1)
     value, token = logits.topk(min(sampling.top_k, logits.shape[-1]), dim=-1)
     bits = _mix(_mix(_mix(seed)[:, None] + step) + token) >> 11 & ((1 << 52) - 1)
-    uniform = (bits.double() + 0.5) / (1 << 52)
+    uniform = (bits.double() + 0.5) / (1 << 52)  # never 0 or 1, so the logarithms are finite
     gumbel = -(-uniform.log()).log()
     best = (value.double() / sampling.temperature + gumbel).argmax(dim=-1, keepdim=True)
     return token.gather(1, best).squeeze(1)
 
 
 def _mix(x: Tensor) -> Tensor:
-    """The finaliser of splitmix64 on int64, which wraps around as needed."""
+    """Hash int64 values by the finaliser of splitmix64, which relies on integer overflow."""
     x = x + -7046029254386353131
     for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
         x = (x ^ (x >> shift & ((1 << (64 - shift)) - 1))) * factor
     return x ^ (x >> 31 & ((1 << 33) - 1))
+
+
+def _end_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    ends = network.generation_config.eos_token_id if network.generation_config else None
+    ends = ends if isinstance(ends, list) else [ends]
+    return [end for end in {*ends, tokenizer.eos_token_id} if end is not None]

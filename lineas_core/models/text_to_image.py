@@ -1,12 +1,11 @@
-"""One-step text-to-image models from diffusers: encoding, one training pass, seeded pictures.
+"""One-step text-to-image models from diffusers: encoding, forward pass, generation.
 
-n prompts or rows; c h w channels and space of the latents.
+n prompts or rows; c h w channels, height and width of the latents.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
@@ -19,41 +18,26 @@ from torch import Tensor, nn
 
 from lineas_core.errors import UserError
 from lineas_core.models.base import Inputs
+from lineas_core.models.layout import LAYOUT_NUMBERS, layout_noise
 from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.steering.hooks import find_modules
 
-if TYPE_CHECKING:  # diffusers takes seconds to import; only who loads a pipeline needs it
+if TYPE_CHECKING:  # imported lazily: diffusers takes seconds to import
     from diffusers import StableDiffusionXLPipeline
 
-__all__ = ["LAYOUT_NUMBERS", "TextToImageModel", "layout_noise"]
+__all__ = ["MAX_PIXELS", "TextToImageModel"]
+
+MAX_PIXELS = 1 << 20
+"""Pixels decoded in one batch; at 1024 x 1024 the decoder needs gigabytes for one picture."""
 
 _NOISES = ("per-pixel", "layout")
-LAYOUT_NUMBERS = 4
-_NOISES_APART = 1 << 20  # between the first noises of two seeds: more than there are prompts
-_FIRST_SEED = 1 << 32  # of the noise to learn from: not what pictures are usually drawn with
+_NOISES_APART = 1 << 20  # between the seeds of two calls: more than there are prompts
+_FIRST_SEED = 1 << 32  # seed of the noise for learning, unlikely to be used for pictures
 _TALKATIVE = (
     "diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl",
     "diffusers.schedulers.scheduling_lcm",
     "transformers.tokenization_utils_base",
 )
-_PIXELS_AT_ONCE = 1 << 20  # decoded together; at 1024 pixels the decoder needs gigabytes a row
-
-
-def layout_noise(numbers: Tensor, channels: int, side: int) -> Tensor:
-    """Latents of the noise `layout`, (n, channels, side, side), from numbers (n, 4).
-
-    A small convolutional network sees its place only through the padding at the borders; told
-    where a pixel lies, ours learnt to draw twice as fast.
-    """
-    at = math.pi * (torch.arange(side) + 0.5) / side
-    waves = []
-    for i in range(channels - LAYOUT_NUMBERS):
-        wave = (i // 4 + 1) * at - math.pi / 2 * (i // 2 % 2)  # a sine and a cosine per axis
-        across = i % 2 == 0
-        waves.append((wave[None, :] if across else wave[:, None]).sin().expand(side, side))
-    places = math.sqrt(2) * torch.stack(waves)
-    constant = numbers[:, :, None, None].expand(-1, -1, side, side)
-    return torch.cat([constant, places.expand(len(numbers), -1, -1, -1)], dim=1)
 
 
 class TextToImageModel:
@@ -63,12 +47,12 @@ class TextToImageModel:
         kind: `text-to-image`.
         name: catalog name, hub id or folder.
         network: the UNet, frozen.
-        pipeline: text encoders, UNet, scheduler and decoder, as diffusers loads them.
+        pipeline: the diffusers pipeline of text encoders, UNet, scheduler and decoder.
         default_modules: the module names of its preset.
-        default_pooling: the maximum over space, which objects change more than the mean.
+        default_pooling: `max`, over space, which objects change more than the mean.
         size: width and height of the pictures, in pixels.
         noise: `per-pixel` or `layout`, see `catalog.OneStep`.
-        timestep: what the network is asked at, a scalar tensor.
+        timestep: timestep of the single step, a scalar tensor.
     """
 
     kind = "text-to-image"
@@ -79,42 +63,55 @@ class TextToImageModel:
     ) -> None:
         """Freeze the pipeline and set its scheduler to one step.
 
+        Args:
+            pipeline: a pipeline with SDXL's architecture; its scheduler's configuration can
+                define timestep and noise under `_one_step`.
+            name: catalog name, hub id or folder.
+            preset: layer preset or pattern for `default_modules`.
+
         Raises:
-            UserError: the preset matches nothing, or the scheduler's configuration asks for a
-                timestep or a noise that does not exist.
+            UserError: the preset matches nothing, or the scheduler's configuration has an
+                invalid timestep or noise.
         """
         self.name = name
-        self.pipeline = cast(Any, pipeline)  # type checkers see none of its parts
+        self.pipeline = cast(Any, pipeline)  # its components are untyped
         for part in self.pipeline.components.values():
             if isinstance(part, nn.Module):
                 part.eval().requires_grad_(False)
-        # A third quicker on a CPU, with or without bfloat16; the UNet gains nothing by it.
+        # A third faster on a CPU, with or without bfloat16; the UNet does not gain from it.
         self.pipeline.vae.to(memory_format=torch.channels_last)
         self.network: Any = self.pipeline.unet
         self.default_modules = find_modules(self.network, preset)
         self.size: int = self.pipeline.default_sample_size * self.pipeline.vae_scale_factor
         facts = self.pipeline.scheduler.config.get("_one_step") or {}
         if not isinstance(facts, dict):
-            raise _wrong(name, f"_one_step is {facts!r}", "a table")
+            raise _config_error(name, f"_one_step is {facts!r}", "a table")
         self.noise: str = facts.get("noise", "per-pixel")
         if self.noise not in _NOISES:
-            raise _wrong(name, f"noise is {self.noise!r}", f"one of {_NOISES}")
-        # Of our own: whoever runs the pipeline by hand moves the scheduler it has.
+            raise _config_error(name, f"noise is {self.noise!r}", f"one of {_NOISES}")
+        # A copy, because a call of the pipeline changes the state of its scheduler.
         self._scheduler = deepcopy(self.pipeline.scheduler)
         self.timestep = self._set_to_one_step(facts.get("timestep"))
-        for tokenizer, encoder in self._texts():
+        for tokenizer, encoder in self._text_encoders():
             limit = encoder.config.max_position_embeddings
             tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
-        """Text embeddings and noise of every prompt; every row has noise of its own.
+        """Compute the text embeddings of the prompts, and different noise for each.
 
-        The text encoders leave the GPU afterwards, learning needs their memory.
+        The text encoders are moved to the CPU afterwards, because learning needs GPU memory.
+
+        Args:
+            prompts: n texts.
+
+        Returns:
+            Latents `sample` (n, c, h, w), `encoder_hidden_states` (n, t, d), `text_embeds` and
+            `time_ids`, in the network's dtype.
 
         Raises:
             UserError: there is no prompt, or one is empty.
         """
-        _check(prompts)
+        _check_prompts(prompts)
         seeds = range(_FIRST_SEED, _FIRST_SEED + len(prompts))
         arguments = self._arguments(prompts, self._latents(seeds))
         self.free_text_encoders()
@@ -125,8 +122,8 @@ class TextToImageModel:
 
         Args:
             inputs: n encoded prompts.
-            seed: row k gets the noise of a number that is a function of `seed` and k alone, so
-                that two sides of prompts with one seed have the same noise, row by row.
+            seed: a whole number. The noise of row k depends on `seed` and k alone, so both sides
+                of a prompt set get the same noise, row by row.
         """
         first = _FIRST_SEED + (seed % 2**40 + 1) * _NOISES_APART
         latents = self._latents(range(first, first + len(inputs)))
@@ -135,20 +132,21 @@ class TextToImageModel:
         return replace(inputs, arguments={**inputs.arguments, "sample": sample.to(kept)})
 
     def truncated(self, prompts: Sequence[str]) -> int:
-        """Number of prompts that are longer than the text encoders read, and will be cut."""
+        """Count the prompts that exceed the text encoders' context length and are truncated."""
+        tokenizers = [tokenizer for tokenizer, _ in self._text_encoders()]
         with _silent():
             return sum(
-                any(len(t(text)["input_ids"]) > t.model_max_length for t, _ in self._texts())
+                any(len(t(text)["input_ids"]) > t.model_max_length for t in tokenizers)
                 for text in prompts
             )
 
     def free_text_encoders(self) -> None:
-        """Move the text encoders to the CPU's memory; they come back when they are needed."""
-        for _, encoder in self._texts():
+        """Move the text encoders to the CPU; they return to the device for the next prompt."""
+        for _, encoder in self._text_encoders():
             encoder.to("cpu")
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """One pass at the one timestep: the network's output, (n, c, h, w), not decoded."""
+        """Run one differentiable pass at the single timestep; returns latents (n, c, h, w)."""
         text = inputs.arguments
         return self.network(
             text["sample"],
@@ -160,19 +158,20 @@ class TextToImageModel:
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], *, seeds: Sequence[int]) -> list[Image]:
-        """One picture per prompt, all rows in one batch.
+        """Generate one picture per prompt, all rows in one batch.
 
-        The same seed gives the same picture, whatever else is in the batch, up to rounding.
+        A seed gives the same picture, up to rounding, whatever else is in the batch.
 
         Args:
-            prompts: n texts; a text that comes more than once is encoded once.
-            seeds: n whole numbers, for the noise.
+            prompts: n texts; repeated texts are encoded once.
+            seeds: n integers, for the noise.
 
         Returns:
             n pictures, `size` pixels wide and high.
 
         Raises:
-            UserError: lengths differ, there is no prompt, or one is empty.
+            UserError: the numbers of prompts and seeds differ, there is no prompt, or one is
+                empty.
         """
         if len(seeds) != len(prompts):
             raise UserError(
@@ -180,11 +179,11 @@ class TextToImageModel:
                 f"{len(prompts)} prompts came with {len(seeds)} seeds",
                 remedy="Give one seed for each prompt.",
             )
-        _check(prompts)
+        _check_prompts(prompts)
         latents = self._latents(seeds)
         output = self.forward(Inputs(self._arguments(prompts, latents)))
-        scheduler = copy(self._scheduler)  # it counts its steps, and this is always the first
-        generator = torch.Generator(latents.device)  # no step may draw from the global one
+        scheduler = copy(self._scheduler)  # a copy, because it counts its steps
+        generator = torch.Generator(latents.device)  # keeps the global one unchanged
         (denoised, *_) = scheduler.step(
             output.float(), self.timestep, latents, generator=generator, return_dict=False
         )
@@ -197,24 +196,25 @@ class TextToImageModel:
         else:
             steps = scheduler.config.num_train_timesteps
             if not isinstance(timestep, int) or not 0 <= timestep < steps:
-                raise _wrong(self.name, f"timestep is {timestep!r}", f"a number below {steps}")
+                allowed = f"a number below {steps}"
+                raise _config_error(self.name, f"timestep is {timestep!r}", allowed)
             try:
                 with _silent():
                     scheduler.set_timesteps(timesteps=[timestep], device=device)
-            except (TypeError, ValueError) as error:  # many a class chooses its own
-                raise _wrong(self.name, f"timestep is {timestep}", "none") from error
-        # Schedulers of the Euler family find their place in the schedule by this call.
+            except (TypeError, ValueError) as error:  # some classes accept no timesteps
+                raise _config_error(self.name, f"timestep is {timestep}", "none") from error
+        # Schedulers of the Euler family find their position in the schedule by this call.
         scheduler.scale_model_input(torch.zeros(1), scheduler.timesteps[0])
         return scheduler.timesteps[0]
 
-    def _texts(self) -> list[tuple[Any, Any]]:
-        """Tokenizers and text encoders: SDXL has two, a small model only the second."""
+    def _text_encoders(self) -> list[tuple[Any, Any]]:
+        """Pairs of tokenizer and text encoder: SDXL has two, a small model only the second."""
         p = self.pipeline
         both = [(p.tokenizer, p.text_encoder), (p.tokenizer_2, p.text_encoder_2)]
         return [pair for pair in both if None not in pair]
 
     def _latents(self, seeds: Sequence[int]) -> Tensor:
-        """Starting noise, (n, c, h, w) in float32; a row is a function of its seed alone."""
+        """Draw initial noise, (n, c, h, w) in float32; each row depends on its seed only."""
         channels, side = self.network.config.in_channels, self.pipeline.default_sample_size
         layout = self.noise == "layout"
         drawn = (LAYOUT_NUMBERS,) if layout else (channels, side, side)
@@ -229,28 +229,29 @@ class TextToImageModel:
     def _arguments(self, prompts: Sequence[str], latents: Tensor) -> dict[str, Tensor]:
         texts = list(dict.fromkeys(prompts))
         device, dtype = self.network.device, self.network.dtype
-        for _, encoder in self._texts():
+        for _, encoder in self._text_encoders():
             encoder.to(device)
         with _silent():
             hidden, _, pooled, _ = self.pipeline.encode_prompt(
                 texts, device=device, do_classifier_free_guidance=False
             )
         rows = torch.tensor([texts.index(prompt) for prompt in prompts], device=device)
-        place = [self.size, self.size, 0, 0, self.size, self.size]  # original, crop, target
+        sizes = [self.size, self.size, 0, 0, self.size, self.size]  # original, crop, target
         sample = self._scheduler.scale_model_input(latents, self.timestep)
         return {
             "sample": sample.to(dtype),
             "encoder_hidden_states": hidden[rows].to(dtype),
             "text_embeds": pooled[rows].to(dtype),
-            "time_ids": torch.tensor(place, device=device, dtype=dtype).expand(len(rows), -1),
+            "time_ids": torch.tensor(sizes, device=device, dtype=dtype).expand(len(rows), -1),
         }
 
     def _decode(self, latents: Tensor) -> list[Image]:
+        """Decode latents (n, c, h, w) into n pictures, a few at a time."""
         vae, images = self.pipeline.vae, []
-        # On a GPU the decoder keeps to float32, as its loader says; there it is quick enough.
+        # On a GPU the decoder stays in float32, where it is fast enough.
         kind = latents.device.type
         lower = kind == "cpu" and native_bfloat16(latents.device)
-        for rows in latents.split(max(1, _PIXELS_AT_ONCE // self.size**2)):
+        for rows in latents.split(max(1, MAX_PIXELS // self.size**2)):
             rows = rows.to(vae.dtype, memory_format=torch.channels_last)
             with torch.autocast(kind, torch.bfloat16, enabled=lower):
                 pixels = vae.decode(rows / vae.config.scaling_factor).sample
@@ -258,14 +259,14 @@ class TextToImageModel:
         return images
 
 
-def _check(prompts: Sequence[str]) -> None:
+def _check_prompts(prompts: Sequence[str]) -> None:
     if not prompts or not all(text.strip() for text in prompts):
         raise UserError("E_PROMPT", "a prompt is empty", remedy="Write a few words.")
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Hide warnings of what is meant (timestep 399 is not 999) or counted (long prompts)."""
+    """Suppress warnings about intended settings (timestep 399) and truncated prompts."""
     logs = [logging.getLogger(name) for name in _TALKATIVE]
     before = [log.disabled for log in logs]
     try:
@@ -277,5 +278,5 @@ def _silent() -> Iterator[None]:
             log.disabled = disabled
 
 
-def _wrong(name: str, what: str, allowed: str) -> UserError:
+def _config_error(name: str, what: str, allowed: str) -> UserError:
     return UserError("E_MODEL", f"{what}, in the scheduler of {name}", remedy=f"Give {allowed}.")

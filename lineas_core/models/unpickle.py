@@ -1,9 +1,9 @@
-"""Convert a pickled state dict to safetensors, in a process of its own.
+"""Convert a pickled state dict to safetensors; run as a script in a separate process.
 
     python unpickle.py model.bin model.safetensors
 
-A pickle can run code when it is read. This one is read by torch's restricted unpickler, which
-knows tensors and plain containers only, and in a process that does nothing else and ends.
+Reading a pickle can run code. This script therefore uses torch's restricted unpickler, which
+only accepts tensors and plain containers, and its process does nothing else.
 """
 
 import sys
@@ -17,5 +17,5 @@ if __name__ == "__main__":
         isinstance(name, str) and isinstance(tensor, torch.Tensor)
         for name, tensor in state.items()
     ):
-        raise SystemExit("it holds something else than named tensors")
+        raise SystemExit("the file holds something other than named tensors")
     safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, sys.argv[2])

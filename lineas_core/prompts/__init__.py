@@ -1,1 +1,1 @@
-"""Prompt sets and the files that hold them."""
+"""Prompt sets and their file formats."""

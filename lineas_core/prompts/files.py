@@ -1,4 +1,4 @@
-"""Prompt files: bytes in, rows (field, text, line) out, every refusal with its place.
+"""Read prompt files into rows (field, text, line); every error names the file and line.
 
 Files with both sides:
     csv     columns `source` and `target`, or `text` and `label` (`source` or `target`),
@@ -10,9 +10,9 @@ Files with both sides:
 Files with one side: txt (one prompt per line), csv (the column `text`), json (a list of texts),
 jsonl (a text or {"text": ...} on every line).
 
-One reader per format yields rows (field, text, line); all that follows is shared. Lines count
-from 1, bytes from 0. Empty lines between csv or jsonl records are skipped. A text stays as it
-is, apart from the white space around it.
+Each format has a reader that yields rows; all further checks are shared. Lines are numbered from
+1, bytes from 0. Empty lines between csv or jsonl records are skipped. Surrounding white space is
+removed from every text.
 """
 
 from __future__ import annotations
@@ -27,47 +27,36 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from lineas_core.errors import UserError
+from lineas_core.prompts.errors import plural, prompt_error
 
 __all__ = [
     "MAX_BYTES",
     "MAX_CHARACTERS",
     "MAX_PROMPTS",
     "Row",
-    "fault",
-    "plural",
     "read_file",
     "read_rows",
     "tidy",
 ]
 
-MAX_BYTES = 1_000_000  # of a file
-MAX_CHARACTERS = 2_000  # of a prompt
-MAX_PROMPTS = 4_096  # of a side, before blanks and duplicates are dropped
+MAX_BYTES = 1_000_000  # per file
+MAX_CHARACTERS = 2_000  # per prompt
+MAX_PROMPTS = 4_096  # per side, before blanks and duplicates are dropped
 
 SIDES = ("source", "target", "heldout_source", "heldout_target")
 LISTS = (*SIDES, "keywords")
 TEXTS = ("name", "description", "license", "kind")
 _LAYOUTS = (["source", "target"], ["label", "text"], ["text"])  # of csv and jsonl records, sorted
-_REMEDIES = {
-    "E_BINARY": "Save the prompts as UTF-8 text.",
-    "E_COUNT": "Choose a number in this range.",
-    "E_WORD": "Name one thing in a few words, such as: car, or: the sea.",
-    "E_CSV": "Correct this line; a text with the separator in it stands in double quotes.",
-    "E_ENCODING": "Save the prompts as UTF-8 text.",
-    "E_FILE": "Check the path.",
-    "E_FORMAT": "Use a txt, csv, json or jsonl file.",
-    "E_JSON": "Correct this line.",
-    "E_KIND": "Choose one of them, or leave it out.",
-    "E_SIDES": "Give one file with both sides, or two files with one side each.",
-    "E_TOO_FEW": "Add prompts to this side.",
-    "E_TOO_LARGE": "Keep fewer prompts.",
-    "E_TOO_LONG": "Shorten this text.",
-    "E_TOO_MANY": "Keep fewer prompts.",
-}
 
 
 class Row(NamedTuple):
-    """One text of a file; `field` is "" in a file that holds one side."""
+    """One text of a prompt file.
+
+    Attributes:
+        field: side or key, such as `source` or `name`; empty in a file with one side.
+        text: the text, without surrounding white space.
+        line: its line in the file, from 1.
+    """
 
     field: str
     text: str
@@ -75,64 +64,82 @@ class Row(NamedTuple):
 
 
 def read_file(path: Path) -> tuple[bytes, str]:
-    """Reads the content of a file, no further than the limit, and its name."""
+    """Read a file, one byte beyond the limit at most.
+
+    Returns:
+        Its content and its name.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
     try:
         if not path.is_file():  # a pipe would never end
-            raise fault("E_FILE", "no such file", str(path))
+            raise prompt_error("E_FILE", "no such file", str(path))
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1), path.name
     except OSError as error:
-        raise fault("E_FILE", f"cannot be read ({error.strerror})", str(path)) from error
+        raise prompt_error("E_FILE", f"cannot be read ({error.strerror})", str(path)) from error
 
 
 def read_rows(data: bytes, filename: str, side: str = "") -> list[Row]:
-    """Reads a file that holds this one side, or, without one, both; errors name the file."""
+    """Parse the content of a prompt file.
+
+    Args:
+        data: the bytes of the file.
+        filename: its name; the suffix selects the format.
+        side: the side that the file holds, such as `source`; empty for a file with both.
+
+    Raises:
+        UserError: the content breaks a rule of this module; the message names file and line.
+    """
     rows: list[Row] = []
     counts = Counter[str]()
     try:
         reader = _READERS.get(PurePath(filename).suffix.lower())
         if reader is None:
-            raise fault("E_FORMAT", "unknown kind of file")
+            raise prompt_error("E_FORMAT", "unknown kind of file")
         for field, content, line in reader(_decode(data)):
             text = _check_text(content, line)
             if bool(field) == bool(side):
                 what = f"holds {'both sides' if side else 'one side only'}"
-                raise fault("E_SIDES", what, line if rows else "")
+                raise prompt_error("E_SIDES", what, line if rows else "")
             counts[field] += 1
             if counts[field] > MAX_PROMPTS:
-                raise fault("E_TOO_MANY", f"more than {MAX_PROMPTS:,} prompts on a side", line)
+                raise prompt_error(
+                    "E_TOO_MANY", f"more than {MAX_PROMPTS:,} prompts on a side", line
+                )
             rows.append(Row(field or side, text, line))
     except UserError as error:
         where = f"{filename}, {error.where}" if error.where else filename
-        raise fault(error.code, error.what, where) from error
+        raise prompt_error(error.code, error.what, where) from error
     return rows
 
 
 def _decode(data: bytes) -> str:
-    """Decodes bytes as UTF-8 or UTF-16, or raises an error that says why they are not text."""
+    """Decode bytes as UTF-8, or as UTF-16 if they start with its byte order mark."""
     if len(data) > MAX_BYTES:
-        raise fault("E_TOO_LARGE", f"larger than {MAX_BYTES:,} bytes")
+        raise prompt_error("E_TOO_LARGE", f"larger than {MAX_BYTES:,} bytes")
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
-    if encoding == "utf-8" and 0 in data:  # as in every picture, program and archive
-        raise fault("E_BINARY", f"looks binary (NUL at byte {data.index(0)})")
+    if encoding == "utf-8" and 0 in data:  # as in pictures, programs and archives
+        raise prompt_error("E_BINARY", f"looks binary (NUL at byte {data.index(0)})")
     try:
         return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = len(_lines(data[: error.start].decode(encoding, "ignore") + "|"))
         what = f"not {encoding.upper()} at byte {error.start} ({error.reason})"
-        raise fault("E_ENCODING", what, line) from error
+        raise prompt_error("E_ENCODING", what, line) from error
 
 
 def _check_text(text: object, line: int) -> str:
-    """Returns the text without the white space around it, if it is fit to be a prompt."""
+    """Check that a value is a valid prompt; returns it without surrounding white space."""
     if not isinstance(text, str):
-        raise fault("E_JSON", "a text expected", line)
+        raise prompt_error("E_JSON", "a text expected", line)
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         what = f"{len(text):,} characters found, at most {MAX_CHARACTERS:,} allowed"
-        raise fault("E_TOO_LONG", what, line)
-    if unfit := re.search("[\0\ud800-\udfff]", text):
-        raise fault("E_ENCODING", f"{unfit[0]!r} is no character of a text", line)
+        raise prompt_error("E_TOO_LONG", what, line)
+    if invalid := re.search("[\0\ud800-\udfff]", text):
+        raise prompt_error("E_ENCODING", f"{invalid[0]!r} is no character of a text", line)
     return text
 
 
@@ -157,12 +164,12 @@ def _read_csv(text: str) -> Iterator[Row]:
         for cells in table:
             if len(cells) not in (0, len(names)):
                 what = f"{plural(len(cells), 'cell')} found, {len(names)} expected"
-                raise fault("E_CSV", what, line)
+                raise prompt_error("E_CSV", what, line)
             if cells:
                 yield from _split(dict(zip(names, cells, strict=True)), "E_CSV", line)
             line = table.line_num + 1  # a quoted cell may span several lines
     except csv.Error as error:
-        raise fault("E_CSV", f"not valid CSV ({error})", line) from error
+        raise prompt_error("E_CSV", f"not valid CSV ({error})", line) from error
 
 
 def _read_jsonl(text: str) -> Iterator[Row]:
@@ -178,18 +185,20 @@ def _check_names(names: list[str], code: str, line: int) -> None:
     if sorted(names) not in _LAYOUTS:
         found = ", ".join(names)[:80] or "nothing"
         expected = "source and target, text and label, or text"
-        raise fault(code, f"{found} found; {expected} expected", line)
+        raise prompt_error(code, f"{found} found; {expected} expected", line)
 
 
 def _split(record: dict[str, Any], code: str, line: int) -> Iterator[Row]:
-    """Yields the texts of one csv or jsonl record."""
+    """Yield the texts of one csv or jsonl record."""
     if "label" not in record:
         for name, text in record.items():
             yield Row("" if name == "text" else name, text, line)
     elif record["label"] in ("source", "target"):
         yield Row(record["label"], record["text"], line)
     else:
-        raise fault(code, f"label {record['label']!r:.40} found; source or target expected", line)
+        raise prompt_error(
+            code, f"label {record['label']!r:.40} found; source or target expected", line
+        )
 
 
 def _read_json(text: str) -> Iterator[Row]:
@@ -200,25 +209,25 @@ def _read_json(text: str) -> Iterator[Row]:
         yield from (Row("", *item) for item in zip(document, lines, strict=False))
         return
     if not isinstance(document, tuple):
-        raise fault("E_JSON", "an object or a list expected", line)
+        raise prompt_error("E_JSON", "an object or a list expected", line)
     seen = set()
     for field, value in document:
         line = next(lines)
         if field in seen or field not in (*LISTS, *TEXTS):
             what = f"key {field[:40]!r} is {'repeated' if field in seen else 'unknown'}"
-            raise fault("E_JSON", what, line)
+            raise prompt_error("E_JSON", what, line)
         seen.add(field)
         line = next(lines)
         if field in TEXTS:
             yield Row(field, value, line)
-        elif isinstance(value, list):  # zip asks for no line after the last item
+        elif isinstance(value, list):  # zip takes no line after the last item
             yield from (Row(field, *item) for item in zip(value, lines, strict=False))
         else:
-            raise fault("E_JSON", "a list expected", line)
+            raise prompt_error("E_JSON", "a list expected", line)
 
 
 def _json_lines(text: str) -> Iterator[int]:
-    """Yields the line of every key and value of a valid JSON text, in the order of the text."""
+    """Yield the line number of every key and value of a valid JSON text, in their order."""
     line, position = 1, 0
     for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[^\s\[\]{},:"]+', text):
         line += text.count("\n", position, token.start())
@@ -227,14 +236,14 @@ def _json_lines(text: str) -> Iterator[int]:
 
 
 def _decode_json(text: str, line: int = 1) -> Any:
-    """Returns the document; an object becomes a tuple of pairs, so that a repeated key shows."""
+    """Parse JSON; an object becomes a tuple of pairs, so that a repeated key is detected."""
     try:
         return json.loads(text, object_pairs_hook=tuple, parse_int=float)
     except json.JSONDecodeError as error:
         what = f"not valid JSON ({error.msg})"
-        raise fault("E_JSON", what, line + error.lineno - 1) from error
+        raise prompt_error("E_JSON", what, line + error.lineno - 1) from error
     except RecursionError as error:
-        raise fault("E_JSON", "nested too deep", line) from error
+        raise prompt_error("E_JSON", "nested too deep", line) from error
 
 
 _READERS: dict[str, Callable[[str], Iterator[Row]]] = {
@@ -246,7 +255,15 @@ _READERS: dict[str, Callable[[str], Iterator[Row]]] = {
 
 
 def tidy(rows: list[Row], label: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Drops blanks and duplicates: the texts kept, and a sentence for each kind dropped."""
+    """Drop blank and duplicate texts.
+
+    Args:
+        rows: the texts of one field.
+        label: name of the field or file for the notes.
+
+    Returns:
+        The remaining texts, and a sentence on the dropped ones of each kind.
+    """
     lines: dict[str, list[int]] = {}
     for row in rows:
         lines.setdefault(row.text, []).append(row.line)
@@ -258,14 +275,3 @@ def tidy(rows: list[Row], label: str) -> tuple[tuple[str, ...], tuple[str, ...]]
             first = ", ".join(map(str, dropped[:5])) + ", ..." * (len(dropped) > 5)
             notes.append(f"{label}: {plural(len(dropped), kind)} dropped (line {first})")
     return tuple(lines), tuple(notes)
-
-
-def plural(count: int, noun: str) -> str:
-    """Returns `1 prompt` or `2 prompts`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def fault(code: str, what: str, where: int | str = "") -> UserError:
-    """Makes the error of this code; `where` is a name, or the number of a line."""
-    place = f"line {where}" if isinstance(where, int) else where
-    return UserError(code, what, where=place, remedy=_REMEDIES[code])

@@ -1,8 +1,8 @@
-"""Prompt sets: the sentences a map is learnt from, read strictly and reported honestly.
+"""Prompt sets: the prompts that a map is learnt from and evaluated on.
 
-A map moves the activations of the `source` prompts onto those of the `target` prompts (LinEAS,
-section 3); held-out prompts of either side are never learnt from, only measured on. The formats
-of the files stand in `lineas_core.prompts.files`.
+A map moves the activations of the `source` prompts to the distribution of the `target` prompts
+(LinEAS, section 3). Held-out prompts are used for evaluation only. The file formats are described
+in `lineas_core.prompts.files`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
 
+from lineas_core.prompts.errors import plural, prompt_error
 from lineas_core.prompts.files import (
     LISTS,
     SIDES,
     TEXTS,
     Row,
-    fault,
-    plural,
     read_file,
     read_rows,
     tidy,
@@ -27,7 +26,7 @@ from lineas_core.prompts.files import (
 
 __all__ = ["MIN_PROMPTS", "PromptSet"]
 
-MIN_PROMPTS = 2  # of a side: one prompt has no spread
+MIN_PROMPTS = 2  # per side: one prompt has no variance
 _KINDS = ("", "style", "thing", "manner")
 _LONGEST_WORD = 60
 _SPOKEN_VOWEL = ("a", "e", "i", "o", "u", "hour", "honest", "heir")
@@ -36,19 +35,19 @@ _SPOKEN_CONSONANT = ("uni", "use", "uku", "eu", "one")
 
 @dataclass(frozen=True)
 class PromptSet:
-    """The two sides a map is learnt between.
+    """Source and target prompts of one concept.
 
     Attributes:
-        source: Prompts whose activations are moved, at least two.
-        target: Prompts onto whose activations they are moved, at least two.
-        heldout_source: Source prompts to measure on; empty: none.
-        heldout_target: Target prompts to measure on; empty exactly if `heldout_source` is.
-        name: Title of the set; where the file gives none, the file's name.
-        description: What the target side has and the source side has not.
-        kind: What the concept is: of a picture a `style`, which fills it, or a `thing` in it; of a
-            text the `manner` in which something is said. Empty for a topic, or what is not known.
-        keywords: Words or stems; a text in which some word starts with one is on topic.
-        dropped: One sentence for each kind of prompt the reader dropped.
+        source: prompts whose activations are moved, at least two.
+        target: prompts that define the target distribution, at least two.
+        heldout_source: source prompts for evaluation; may be empty.
+        heldout_target: target prompts for evaluation; empty if and only if `heldout_source` is.
+        name: title of the set; the name of the file if it contains none.
+        description: how the target prompts differ from the source prompts.
+        kind: kind of concept: `style` (of a whole picture), `thing` (an object in a picture) or
+            `manner` (the tone of a text); empty for a topic or if unknown.
+        keywords: words or stems; a text is on topic if a word in it starts with one of them.
+        dropped: one sentence for each kind of prompt that was dropped while reading.
     """
 
     source: tuple[str, ...]
@@ -67,23 +66,25 @@ class PromptSet:
             found = len(getattr(self, side))
             if found < least:
                 what = f"{plural(found, 'prompt')} found, at least {least} needed"
-                raise fault("E_TOO_FEW", what, f"{self.name}, {side}" if self.name else side)
+                raise prompt_error(
+                    "E_TOO_FEW", what, f"{self.name}, {side}" if self.name else side
+                )
         if self.kind not in _KINDS:
             what = f"kind is {self.kind!r}, possible are {', '.join(map(repr, _KINDS[1:]))}"
-            raise fault("E_KIND", what, self.name)
+            raise prompt_error("E_KIND", what, self.name)
 
     @classmethod
     def load(
         cls, path: str | PathLike[str], target_path: str | PathLike[str] | None = None
     ) -> PromptSet:
-        """Reads one file with both sides, or two files with one side each.
+        """Read one file with both sides, or two files with one side each.
 
         Args:
-            path: The file with both sides, or with the source side.
-            target_path: The file with the target side; None if `path` holds both.
+            path: the file with both sides, or with the source side.
+            target_path: the file with the target side; None if `path` holds both.
 
         Raises:
-            UserError: A file cannot be read, or its content breaks a rule of this module.
+            UserError: a file cannot be read, or its content is invalid.
         """
         if target_path is None:
             return cls.parse(*read_file(Path(path)))
@@ -97,7 +98,7 @@ class PromptSet:
         target_data: bytes | None = None,
         target_filename: str = "",
     ) -> PromptSet:
-        """Does what `load` does, with the content of the files and their names."""
+        """Parse the content of files like `load`, given their bytes and names."""
         if target_data is None:
             return cls._from_rows(read_rows(data, filename), PurePath(filename).stem)
         rows = read_rows(data, filename, side="source")
@@ -106,10 +107,10 @@ class PromptSet:
 
     @classmethod
     def from_texts(cls, source: str, target: str) -> PromptSet:
-        """Reads two texts with one prompt per line, under the rules for files."""
+        """Parse two texts with one prompt per line, by the rules for txt files."""
         rows = []
         for side, text in (("source", source), ("target", target)):
-            data = text.encode("utf-8", "surrogatepass")  # the reader refuses it with its line
+            data = text.encode("utf-8", "surrogatepass")  # rejected by the reader, with its line
             rows += read_rows(data, f"{side}.txt", side=side)
         return cls._from_rows(rows, name="")
 
@@ -117,27 +118,27 @@ class PromptSet:
     def about(
         cls, word: str, templates: Sequence[str], plain: Sequence[str], *, remove: bool = False
     ) -> PromptSet:
-        """Writes a set about one thing: plain prompts against templates filled with its name.
+        """Create a set about one concept from templates and prompts that do not mention it.
 
         Args:
-            word: What the set is about, such as `car`, `ukiyo-e` or `the sea`.
-            templates: Lines with `{word}`, or `{a_word}` for the word with its article; where
-                they hold `{scene}`, each fills itself with the plain prompt of its place, and
-                templates come around again.
-            plain: Prompts without the thing.
-            remove: Whether the prompts about the thing are the source side, not the target.
+            word: name of the concept, such as `car`, `ukiyo-e` or `the sea`.
+            templates: lines with `{word}`, or `{a_word}` for the word with its article. With
+                `{scene}` a template is filled with the plain prompt of its position, and the
+                templates are repeated until all plain prompts are used.
+            plain: prompts without the concept.
+            remove: True if the prompts about the concept are the source, not the target.
 
         Raises:
-            UserError: The word is empty, longer than 60 characters or has several lines.
+            UserError: the word is empty, longer than 60 characters or has several lines.
         """
         word = word.strip()
         if not 1 <= len(word) <= _LONGEST_WORD or len(word.splitlines()) > 1:
             what = f"the name has {len(word)} characters, 1 to {_LONGEST_WORD} on one line needed"
-            raise fault("E_WORD", what)
+            raise prompt_error("E_WORD", what)
         names = {"word": word, "a_word": _with_article(word)}
         count = len(plain) if any("{scene}" in line for line in templates) else len(templates)
         filled = tuple(
-            _sentence(templates[k % len(templates)].format(**names, scene=_begun(plain[k])))
+            _capitalised(templates[k % len(templates)].format(**names, scene=_as_phrase(plain[k])))
             for k in range(min(count, len(plain)))
         )
         others = tuple(plain[: len(filled)])
@@ -147,25 +148,32 @@ class PromptSet:
         return cls(
             source,
             target,
-            name=word[0].upper() + word[1:],
-            description=f"Continuation from templates: from {start} to {end}",
-            keywords=tuple(dict.fromkeys([_tag(templates[0], names), word])),
+            name=_capitalised(word),
+            description=f"Written from templates: from {start} to {end}",
+            keywords=tuple(dict.fromkeys([_keyword(templates[0], names), word])),
         )
 
     @staticmethod
     def parse_side(data: bytes, filename: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Reads a file with one side: its prompts, and a sentence for each kind it dropped."""
+        """Parse a file with one side.
+
+        Returns:
+            Its prompts, and one sentence for each kind of prompt that was dropped.
+
+        Raises:
+            UserError: the content is invalid.
+        """
         return tidy(read_rows(data, filename, side="source"), filename)
 
     @property
     def settings(self) -> dict[str, bool]:
-        """What of `LearnConfig` suits the kind, as measured in `assets/tables/README.md`."""
+        """Settings of `LearnConfig` for this kind, as measured in `assets/tables/README.md`."""
         style, manner = self.kind == "style", self.kind == "manner"
         return {"both_ways": style, "identity_loss": manner, "shift_only": manner}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One sentence for each thing dropped, and for each thing to know about the set."""
+        """One sentence on each kind of dropped prompt and each peculiarity of the set."""
         notes = list(self.dropped)
         n, m = len(self.source), len(self.target)
         if n != m:
@@ -178,7 +186,7 @@ class PromptSet:
         return tuple(notes)
 
     def holdout(self, count: int) -> PromptSet:
-        """Moves the last `count` prompts of each side to the held-out ones, unless it has some.
+        """Hold out the last `count` prompts of each side, unless the set has held-out prompts.
 
         Raises:
             UserError: `count` is negative, or fewer than two prompts would remain on a side.
@@ -196,7 +204,7 @@ class PromptSet:
         )
 
     def take(self, count: int) -> PromptSet:
-        """Keeps the first `count` prompts of each side, and all held-out ones.
+        """Keep the first `count` prompts of each side, and all held-out prompts.
 
         Raises:
             UserError: `count` is below two, or a side has fewer prompts.
@@ -223,17 +231,17 @@ def _with_article(word: str) -> str:
     return f"{'an' if spoken else 'a'} {word}"
 
 
-def _begun(prompt: str) -> str:
-    """A prompt as a part of a longer one."""
+def _as_phrase(prompt: str) -> str:
+    """Lower the first letter and drop the full stop, for use within a longer prompt."""
     return prompt[:1].lower() + prompt[1:].rstrip(" .")
 
 
-def _sentence(text: str) -> str:
+def _capitalised(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}"
 
 
-def _tag(template: str, names: dict[str, str]) -> str:
-    """What a template puts behind a scene; the word alone where it knows no scene."""
+def _keyword(template: str, names: dict[str, str]) -> str:
+    """Return the text that a template adds after the scene, or the word if it has no scene."""
     _, scene, tail = template.partition("{scene}")
     return tail.strip(" ,").format(**names) if scene else names["word"]
 
@@ -241,4 +249,4 @@ def _tag(template: str, names: dict[str, str]) -> str:
 def _check_count(count: int, least: int, most: int) -> None:
     if not least <= count <= most:
         what = f"{plural(count, 'prompt')} a side asked for, {least} to {most} possible"
-        raise fault("E_COUNT", what)
+        raise prompt_error("E_COUNT", what)

@@ -1,1 +1,1 @@
-"""Affine maps, and how a network applies them."""
+"""Affine maps and their application to a network."""

@@ -1,8 +1,9 @@
-"""The map itself: one scale and one shift per coordinate (LinEAS, Eq. 3.5).
+"""Affine maps with one scale and one shift per coordinate (LinEAS, Eq. 3.5).
 
-z        activation, d coordinates
+z        activation with d coordinates
 T(z)     scale * z + shift, coordinate by coordinate
-λ        strength: 0 the untouched network, 1 the full transport, negative the inverse map
+λ        strength: 0 leaves the network unchanged, 1 applies the map in full, negative values
+         apply its inverse
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from lineas_core.errors import UserError
 __all__ = ["SMALLEST_SCALE", "AffineMap", "SteeringMaps", "Strength", "compose"]
 
 SMALLEST_SCALE = 1e-3
-"""Coordinates with |scale| below this have no usable inverse and stay untouched for λ < 0."""
+"""Coordinates with |scale| below this have no usable inverse and are not steered for λ < 0."""
 
 Strength = float | Sequence[float]
-"""One λ for everybody, or one λ per row of the batch."""
+"""One λ for the whole batch, or one λ per row."""
 
 
 @dataclass(frozen=True, eq=False)
 class AffineMap:
-    """T(z) = scale * z + shift.
+    """The map T(z) = scale * z + shift (LinEAS, Eq. 3.5).
 
     Attributes:
-        scale: ω, tensor (d,).
-        shift: b, tensor (d,).
+        scale: ω, (d,); or (n, d) with one map per row of the batch.
+        shift: b, of the same shape and on the same device.
     """
 
     scale: Tensor
@@ -38,7 +39,7 @@ class AffineMap:
 
     @classmethod
     def identity(cls, width: int) -> AffineMap:
-        """The map that changes nothing on `width` coordinates."""
+        """Return the identity map on `width` coordinates, float32 on the CPU."""
         return cls(torch.ones(width), torch.zeros(width))
 
     @property
@@ -48,22 +49,22 @@ class AffineMap:
 
     @property
     def invertible(self) -> Tensor:
-        """Coordinates that the inverse map moves: bool, (d,)."""
+        """Mask of the coordinates that have a usable inverse, bool (d,)."""
         return self.scale.abs() >= SMALLEST_SCALE
 
     @property
     def moved(self) -> Tensor:
-        """Coordinates that are not left exactly as they are: bool, (d,)."""
+        """Mask of the coordinates where the map is not exactly the identity, bool (d,)."""
         return (self.scale != 1) | (self.shift != 0)
 
     def to(self, device: torch.device) -> AffineMap:
-        """The same map on a device."""
+        """Return the map on a device; itself if it is there already."""
         if self.scale.device == self.shift.device == device:
             return self
         return AffineMap(self.scale.to(device), self.shift.to(device))
 
     def at(self, strength: float | Tensor) -> AffineMap:
-        """The affine map that applies this one at strength λ.
+        """Return the affine map that applies this one at strength λ.
 
         λ ≥ 0: z + λ(T(z) - z); λ < 0: z + |λ|(T⁻¹(z) - z) with T⁻¹(z) = (z - shift) / scale
         (LinEAS, sections 3.1 and 4.4). Coordinates without a usable inverse keep the identity
@@ -73,14 +74,14 @@ class AffineMap:
             strength: one number, or a tensor (n,) with one λ per row of the batch.
 
         Returns:
-            scale and shift of shape (d,), or (n, d) for a tensor of strengths.
+            A map of shape (d,), or (n, d) for a tensor of strengths.
         """
         if isinstance(strength, Tensor):
-            lam = strength.to(self.scale).unsqueeze(-1)
-            inverse = self._inverse(lam)
+            rows = strength.to(self.scale).unsqueeze(-1)  # (n, 1)
+            inverse = self._inverse(rows)
             return AffineMap(
-                torch.where(lam < 0, inverse.scale, 1 + lam * (self.scale - 1)),
-                torch.where(lam < 0, inverse.shift, lam * self.shift),
+                torch.where(rows < 0, inverse.scale, 1 + rows * (self.scale - 1)),
+                torch.where(rows < 0, inverse.shift, rows * self.shift),
             )
         if strength == 1:  # exactly T: 1 + (scale - 1) would round
             return self
@@ -89,23 +90,23 @@ class AffineMap:
         return AffineMap(1 + strength * (self.scale - 1), strength * self.shift)
 
     def then(self, other: AffineMap) -> AffineMap:
-        """One map that applies this one first and `other` after it."""
+        """Return one map that applies this one first and `other` second."""
         return AffineMap(other.scale * self.scale, other.scale * self.shift + other.shift)
 
-    def _inverse(self, lam: float | Tensor) -> AffineMap:
-        # The inner where keeps 1/ω finite, so that no NaN hides behind the outer one.
+    def _inverse(self, strength: float | Tensor) -> AffineMap:
+        # This `where` keeps 1/ω finite; without it, the masked coordinates would yield NaN.
         safe = torch.where(self.invertible, self.scale, 1.0)
-        scale = 1 - lam * (1 / safe - 1)
-        return AffineMap(scale, torch.where(self.invertible, lam * self.shift / safe, 0.0))
+        scale = 1 - strength * (1 / safe - 1)
+        return AffineMap(scale, torch.where(self.invertible, strength * self.shift / safe, 0.0))
 
 
 @dataclass(frozen=True, eq=False)
 class SteeringMaps(Mapping[str, AffineMap]):
-    """What a method learnt: one `AffineMap` per module name, and where it comes from.
+    """Learnt maps: one `AffineMap` per module, with metadata.
 
     Attributes:
         maps: module name (dotted path in the network) -> map, in the order of execution.
-        metadata: JSON-like facts about the making: model, prompts, settings, figures.
+        metadata: JSON-like record of model, prompts, settings and measurements.
     """
 
     maps: dict[str, AffineMap]
@@ -128,21 +129,25 @@ class SteeringMaps(Mapping[str, AffineMap]):
 
     @property
     def not_invertible(self) -> int:
-        """Number of coordinates that stay untouched for λ < 0."""
+        """Number of coordinates that are not steered for λ < 0."""
         return sum(int((~m.invertible).sum()) for m in self.values())
 
     @property
     def reflected(self) -> int:
-        """Number of coordinates with scale < 0: not a transport map, order is reversed."""
+        """Number of coordinates with scale < 0, which reverse the order and are no transport."""
         return sum(int((m.scale < 0).sum()) for m in self.values())
 
     def at(self, strength: Strength) -> SteeringMaps:
-        """Every map at strength λ, see `AffineMap.at`."""
-        lam = check_strength(strength)
-        return self._changed(lambda step: step.at(lam))
+        """Return every map at strength λ, see `AffineMap.at`.
+
+        Raises:
+            UserError: the strength is not finite.
+        """
+        checked = check_strength(strength)
+        return self._changed(lambda step: step.at(checked))
 
     def to(self, device: torch.device) -> SteeringMaps:
-        """The same maps on a device."""
+        """Return the maps on a device; themselves if they are there already."""
         if all(m.scale.device == m.shift.device == device for m in self.values()):
             return self
         return self._changed(lambda step: step.to(device))
@@ -150,9 +155,9 @@ class SteeringMaps(Mapping[str, AffineMap]):
     def _changed(self, change: Callable[[AffineMap], AffineMap]) -> SteeringMaps:
         maps = list(self.values())
         if len({(m.scale.shape[:-1], m.scale.device) for m in maps}) != 1:
-            changed = map(change, maps)  # none, or some with rows
+            changed = map(change, maps)  # no maps, or shapes or devices differ
         else:
-            # All coordinates at once: one by one, small tensors take ten times as long.
+            # One concatenated map: many small tensors take ten times as long.
             scale = torch.cat([m.scale for m in maps], -1)
             shift = torch.cat([m.shift for m in maps], -1)
             whole, widths = change(AffineMap(scale, shift)), [m.width for m in maps]
@@ -161,14 +166,17 @@ class SteeringMaps(Mapping[str, AffineMap]):
 
 
 def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> SteeringMaps:
-    """Several concepts at once, as one affine map per module (LinEAS, section F).
+    """Compose the maps of several concepts into one affine map per module (LinEAS, section F).
 
-    T^{c2}(T^{c1}(z)): the first concept acts first, each at its own strength. The result is
-    to be applied at strength 1 and costs the same for any number of concepts.
+    T^{c2}(T^{c1}(z)): the first concept acts first, each at its own strength. Apply the result
+    at strength 1; its cost does not depend on the number of concepts.
 
     Args:
         maps: the concepts, in the order in which they act. Module sets may differ.
-        strengths: one λ (or one λ per row) for each.
+        strengths: one λ, or one λ per row of the batch, for each concept.
+
+    Returns:
+        The composed maps, without metadata.
 
     Raises:
         UserError: the two sequences differ in length, two maps disagree on a width, or two
@@ -180,7 +188,8 @@ def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> Stee
             f"{len(maps)} maps came with {len(strengths)} strengths",
             remedy="Give one strength for each map.",
         )
-    rows = {len(lam) for lam in map(check_strength, strengths) if isinstance(lam, Tensor)}
+    checked = map(check_strength, strengths)
+    rows = {len(strength) for strength in checked if isinstance(strength, Tensor)}
     if len(rows) > 1:
         raise UserError(
             "E_STRENGTH",
@@ -203,19 +212,22 @@ def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> Stee
 
 
 def check_strength(strength: Strength) -> float | Tensor:
-    """A finite float, or a finite tensor (n,) for one λ per row.
+    """Validate a strength.
+
+    Returns:
+        A finite float, or a finite float32 tensor (n,) for one λ per row.
 
     Raises:
-        UserError: not a number, or NaN or infinite.
+        UserError: the strength is not a number, or is NaN or infinite.
     """
     try:
-        lam = torch.as_tensor(strength, dtype=torch.float32)
+        value = torch.as_tensor(strength, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError):
-        lam = torch.tensor(float("nan"))
-    if isinstance(strength, bool | str) or lam.dim() > 1 or not lam.isfinite().all():
+        value = torch.tensor(float("nan"))
+    if isinstance(strength, bool | str) or value.dim() > 1 or not value.isfinite().all():
         raise UserError(
             "E_STRENGTH",
             f"strength is {strength!r}",
             remedy="Give a number, usually from -1 to 1, or one number per prompt.",
         )
-    return lam if lam.dim() else float(strength)  # type: ignore[arg-type]
+    return value if value.dim() else float(strength)  # type: ignore[arg-type]

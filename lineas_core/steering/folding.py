@@ -1,8 +1,9 @@
-"""Maps folded into the parameters of the modules they follow: steering without overhead.
+"""Fold maps into the parameters of the steered modules, so that steering costs nothing.
 
-A map s ⊙ y + c after y = γ ⊙ norm(z) + β is the same norm with γ' = s ⊙ γ, β' = s ⊙ β + c. The
-same holds for Linear and convolutions, whose weight's first axis runs over coordinates. An
-RMSNorm has no bias of its own: its scale folds and the shift is added behind it.
+The map s ⊙ y + c after the norm y = γ ⊙ norm(z) + β equals the same norm with γ' = s ⊙ γ and
+β' = s ⊙ β + c. The same holds for linear layers and convolutions, whose weight has the output
+coordinates on its first axis. An RMSNorm has no bias: its scale is folded, and the shift is added
+to its output.
 """
 
 from __future__ import annotations
@@ -21,31 +22,38 @@ from lineas_core.steering.hooks import path_to, steer
 
 __all__ = ["fold"]
 
-# Of the RMSNorms met so far: asking one takes as long as all the rest of a move of the slider.
+# Cached per RMSNorm, because probing takes as long as the rest of a slider move.
 _GAINS: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
-_Place = tuple[dict[str, Any], str, Any]  # parameters or children of a module, name, value
+_Place = tuple[dict[str, Any], str, Any]  # parameters or children of a module, name, old value
 _WITH_BIAS = (nn.LayerNorm, nn.GroupNorm, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 @contextmanager
 def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> Iterator[nn.Module]:
-    """The same as `steer`, by exchanged parameters instead of hooks while the block runs.
+    """Steer a network like `steer`, by replacing parameters instead of registering hooks.
 
-    Always folded from the pristine parameters, which come back untouched at the end. Rounding
-    folded ones would lose some of the effect, so in a network of reduced precision LayerNorms and
-    GroupNorms compute in float32 meanwhile. What cannot be folded exactly is hooked: one λ per
-    row, modules of other kinds, and other modules in reduced precision.
+    Maps are always folded into the original parameters, which are restored bit for bit when the
+    block ends. Rounding folded parameters would lose some of the effect, so in a network of
+    reduced precision LayerNorms and GroupNorms compute in float32 while the block runs. What
+    cannot be folded exactly is steered by hooks: one λ per row, other kinds of modules, and
+    other modules in reduced precision.
 
     Args:
-        network: where the maps' names resolve.
-        maps: what was learnt.
+        network: the network in which the maps' module names resolve.
+        maps: the learnt maps.
         strength: λ, or one λ per row of the batch.
+
+    Yields:
+        The network.
+
+    Raises:
+        UserError: a module is missing, its width differs, or the strength is not finite.
     """
-    lam = check_strength(strength)
+    checked = check_strength(strength)
     with ExitStack() as stack:
-        if isinstance(lam, float) and lam != 0:
+        if isinstance(checked, float) and checked != 0:
             device = next(network.parameters()).device
-            steps, strength = maps.to(device).at(lam), 1.0
+            steps, strength = maps.to(device).at(checked), 1.0
             before: list[_Place] = []
             stack.callback(_restore, before)
             maps = SteeringMaps(
@@ -56,19 +64,19 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
 
 
 def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) -> bool:
-    """Exchange one module's parameters; False where that would not be exact."""
+    """Replace one module's parameters; False if that would not be exact."""
     path, leaf = path_to(network, name), name.rpartition(".")[2]
     parent, module = path[-2:]
     weight: Any = getattr(module, "weight", None)
     if module._forward_hooks:
-        return False  # another steers or records what comes out, and acts first
+        return False  # the module has a forward hook, which must run before the map
     if weight is None or step.scale.shape != weight.shape[:1]:
-        return False  # of another width, or with a row for each of the batch
+        return False  # the width differs, or the map has one row per row of the batch
     if weight.dtype != torch.float32:
         if not isinstance(module, nn.LayerNorm | nn.GroupNorm):
             return False
         if any(around._compiled_call_impl for around in path):
-            return False  # every move would have the network compiled anew
+            return False  # every change of strength would recompile the network
         module = _widened(module)
         _exchange(parent, leaf, module, before)
     scale, shift = step.scale.to(weight.device), step.shift.to(weight.device)
@@ -87,7 +95,7 @@ def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) 
 
 
 def _widened(norm: nn.Module) -> nn.Module:
-    """The same norm computed in float32, with parameters of its own to exchange."""
+    """Return a copy of the norm that computes in float32, with its own dict of parameters."""
     wide = copy(norm)
     wide._parameters = dict(norm._parameters)
     forward = type(norm).forward
@@ -105,10 +113,10 @@ class _Shifted(nn.Module):
 
 
 def _rms_gain(module: nn.Module, weight: Tensor) -> float | None:
-    """0 for an RMSNorm that multiplies by its weight, 1 for one that multiplies by 1 + weight.
+    """Return g for an RMSNorm that multiplies by g + weight; None for any other module.
 
-    Llama and Gemma differ here and the class names do not say so; on a row of ones, whose root
-    mean square is 1, the output is the factor itself. None: not an RMSNorm.
+    Llama has g = 0 and Gemma g = 1, which the class names do not show. It is probed on a row of
+    ones: its root mean square is 1, so the output is the factor itself.
     """
     if "rmsnorm" not in type(module).__name__.lower():
         return None
@@ -124,7 +132,7 @@ def _rms_gain(module: nn.Module, weight: Tensor) -> float | None:
 def _exchange(
     owner: nn.Module, name: str, value: Tensor | nn.Module, before: list[_Place]
 ) -> None:
-    # Not setattr, which checks and registers anew what has its place: half the time of a move.
+    # setattr would validate and register the value, which takes half the time of a slider move.
     places: dict[str, Any] = owner._modules
     if isinstance(value, Tensor):
         places, value = owner._parameters, nn.Parameter(value, requires_grad=False)

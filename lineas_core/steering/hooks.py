@@ -1,6 +1,6 @@
-"""Every forward hook of the project: find modules, record their activations, steer them.
+"""Select modules, record their activations and steer them; the only file that registers hooks.
 
-Both context managers leave the network exactly as they found it, also after an exception.
+Every context manager removes its hooks when the block ends, also after an exception.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CHANNELS_FIRST = (nn.GroupNorm, nn.modules.batchnorm._NormBase, nn.modules.conv
 
 
 def coordinate_axis(module: nn.Module) -> int:
-    """Axis of the module's output that runs over coordinates: 1 (channels first) or -1."""
+    """Return the axis of the module's output that holds coordinates: 1 (channels first) or -1."""
     return 1 if isinstance(module, _CHANNELS_FIRST) else -1
 
 
@@ -51,25 +51,26 @@ PRESETS = {
 }
 """Layer preset -> regular expression for whole module names.
 
-The first three are for language models (LinEAS, section 4.1, Table 9), the others for UNets
-(Table 3). `ff.net.2` is the last layer of a FeedForward, so its output is the block's.
+The first three are for language models (LinEAS, section 4.1 and Table 9), the others for UNets
+(Table 3). `ff.net.2` is the last layer of a FeedForward block, so its output is that of the block.
 """
 Pool = Callable[[Tensor, int], Tensor]
-"""(activation, coordinate axis) -> (n, d), see `lineas_core.learning.pooling`."""
+"""(activation, coordinate axis) -> activation (n, d), see `lineas_core.learning.pooling`."""
 Fit = Callable[[str, Tensor, int], AffineMap]
 """(module name, activation, coordinate axis) -> the map to apply to it."""
 
 
 def find_modules(network: nn.Module, preset: str) -> list[str]:
-    """Names of the modules that a preset or a pattern selects, in the network's order.
+    """Return the names of the modules that a preset or pattern selects, in the network's order.
 
     Args:
-        network: where names resolve.
+        network: the network to search.
         preset: a name from `PRESETS`, or a regular expression that matches whole dotted names,
-            such as `.*o_proj`; whole blocks are meant only where no module inside them is.
+            such as `.*o_proj`. Modules with children are selected only if no leaf matches.
 
     Raises:
-        UserError: the pattern is broken or matches nothing; names the closest matches.
+        UserError: the pattern is not a regular expression, or matches nothing; the message
+            names the closest matches.
     """
     modules = dict(network.named_modules())
     leaves = [name for name, module in modules.items() if not any(module.children())]
@@ -84,9 +85,9 @@ def find_modules(network: nn.Module, preset: str) -> list[str]:
     names = [name for name in leaves if pattern.fullmatch(name)]
     names = names or [name for name in modules if name and pattern.fullmatch(name)]
     if not names:
-        fitting = [k for k, p in PRESETS.items() if any(re.fullmatch(p, n) for n in leaves)]
-        known = [] if preset in PRESETS else [*fitting, *leaves]
-        close = difflib.get_close_matches(preset, known, n=3, cutoff=0.3) or fitting
+        presets = [k for k, p in PRESETS.items() if any(re.fullmatch(p, n) for n in leaves)]
+        known = [] if preset in PRESETS else [*presets, *leaves]
+        close = difflib.get_close_matches(preset, known, n=3, cutoff=0.3) or presets
         close = close or difflib.get_close_matches(preset, leaves, n=3, cutoff=0.0)
         raise UserError(
             "E_MODULES",
@@ -97,27 +98,30 @@ def find_modules(network: nn.Module, preset: str) -> list[str]:
 
 
 class Complete(Exception):  # noqa: N818 - ends a pass, not an error
-    """Raised inside the forward pass once every recorded module has run."""
+    """Raised inside a forward pass to end it once every named module has run."""
 
 
 @contextmanager
 def record(
     network: nn.Module, names: Iterable[str], *, pool: Pool | None = None, stop: bool = False
 ) -> Iterator[dict[str, Tensor]]:
-    """Keep what the named modules put out.
+    """Record the outputs of the named modules.
 
     Args:
-        network: where names resolve.
-        names: dotted module names, each executed once in a pass.
-        pool: applied to every activation at once, so that only (n, d) is kept; None keeps the
-            activations whole.
-        stop: end the forward pass after the last named module has run, so that nothing behind
-            it (head, decoder) is computed. It ends by raising `Complete`: the rest of the
-            `with` block is skipped, unless the caller suppresses that around the pass.
+        network: the network in which the names resolve.
+        names: dotted module names, each executed once per forward pass.
+        pool: applied to each activation immediately, so that only (n, d) is kept; None keeps
+            the full activations.
+        stop: end the forward pass after the last named module has run, so that later modules
+            (head, decoder) are not computed. This raises `Complete`, which skips the rest of
+            the `with` block unless the caller suppresses it around the pass.
 
     Yields:
-        A dict that fills while the network runs: name -> activation, or -> (n, d). Once every
-        module has run it stays as it is.
+        A dict, module name -> activation or pooled activation (n, d), that fills during the
+        pass and no longer changes once every module has run.
+
+    Raises:
+        UserError: a module is missing or does not return one tensor.
     """
     wanted = dict.fromkeys(names)
     activations: dict[str, Tensor] = {}
@@ -125,7 +129,7 @@ def record(
     def keep(name: str, module: nn.Module, output: Tensor) -> None:
         value = pool(output, coordinate_axis(module)) if pool else output
         if len(activations) == len(wanted):
-            return  # a block is computed again for the backward pass; to keep it would leak
+            return  # a checkpointed block is recomputed; keeping its output would leak memory
         activations[name] = value
         if stop and len(activations) == len(wanted):
             raise Complete
@@ -138,19 +142,22 @@ def record(
 def fit_in_passing(
     network: nn.Module, names: Iterable[str], fit: Fit
 ) -> Iterator[dict[str, AffineMap]]:
-    """Fit a map to what each named module puts out, apply it at once, and let the pass go on.
+    """Fit a map to each named module's output during a forward pass and apply it immediately.
 
-    So every module sees the activations that the maps before it leave, as sequential methods
-    need it, and one pass fits them all.
+    Later modules therefore see steered activations, as sequential methods require, and a single
+    pass fits all maps.
 
     Args:
-        network: where names resolve.
-        names: dotted module names, each executed once in a pass.
-        fit: makes the map of one module.
+        network: the network in which the names resolve.
+        names: dotted module names, each executed once per forward pass.
+        fit: returns the map of one module.
 
     Yields:
-        A dict that fills while the network runs: name -> map. The pass ends by raising
+        A dict, module name -> map, that fills during the pass. The pass ends by raising
         `Complete` once every module has its map, as in `record`.
+
+    Raises:
+        UserError: a module is missing or does not return one tensor.
     """
     wanted = dict.fromkeys(names)
     maps: dict[str, AffineMap] = {}
@@ -170,24 +177,27 @@ def fit_in_passing(
 def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> Iterator[nn.Module]:
     """Apply the maps to every token or pixel of the named modules' outputs (LinEAS, Eq. 3.1).
 
-    Nest two of these to combine concepts: the outer one acts first. At strength 0 nothing is
-    registered, so the network is bit-equal to the untouched one. A network that was compiled runs
-    eagerly meanwhile; `fold` leaves it compiled.
+    Nested blocks combine concepts: the outer one acts first. At strength 0 no hook is registered,
+    so the outputs equal those of the original network bit for bit. A compiled network runs eagerly
+    while the block runs; `fold` keeps it compiled.
 
     Args:
-        network: where the maps' names resolve.
-        maps: what was learnt.
+        network: the network in which the maps' module names resolve.
+        maps: the learnt maps.
         strength: λ, or one λ per row of the batch.
+
+    Yields:
+        The network.
 
     Raises:
         UserError: a module is missing, its width differs, or the strength is not finite.
     """
-    untouched = not torch.as_tensor(check_strength(strength)).any()
-    near = next(network.parameters(), torch.empty(0)).device
-    steps = {} if untouched else dict(maps.to(near).at(strength))
+    unsteered = not torch.as_tensor(check_strength(strength)).any()
+    device = next(network.parameters(), torch.empty(0)).device
+    steps = {} if unsteered else dict(maps.to(device).at(strength))
 
     def apply(name: str, module: nn.Module, output: Tensor) -> Tensor:
-        # Once: where a network is spread over devices, every pass would wait for the way.
+        # Keep the copy: in a network spread over devices, every pass would wait for a transfer.
         step = steps[name] = steps[name].to(output.device)
         return _apply(step, output, coordinate_axis(module), name)
 
@@ -201,11 +211,11 @@ def _hooked(
     names: Iterable[str],
     act: Callable[[str, nn.Module, Tensor], Tensor | None],
 ) -> Iterator[None]:
-    """Call `act` with name, module and output of every named module; its result replaces it."""
+    """Call `act` with name, module and output of each named module; a result replaces it."""
     paths = {name: path_to(network, name) for name in names}
     with ExitStack() as handles:
         if any(module._compiled_call_impl for path in paths.values() for module in path):
-            # What was compiled before the hooks came would go on without them, and not say so.
+            # Code that was compiled before the hooks were registered would silently skip them.
             handles.enter_context(torch.compiler.set_stance("force_eager"))
         for name, path in paths.items():
             handles.enter_context(
@@ -222,7 +232,7 @@ def _tensor(output: object, name: str) -> Tensor:
     if not isinstance(output, Tensor):
         raise UserError(
             "E_MODULES",
-            f"{name} puts out a {type(output).__name__}, not one activation",
+            f"{name} returns a {type(output).__name__}, not one tensor",
             remedy="Choose a module inside it, such as a norm or a linear layer.",
         )
     return output
@@ -251,14 +261,14 @@ def _apply(step: AffineMap, output: Tensor, axis: int, name: str) -> Tensor:
 
 
 def path_to(network: nn.Module, name: str) -> list[nn.Module]:
-    """The network, what lies on the way to a module of it, and the module.
+    """Return the modules on the path to a named module, from the network to the module itself.
 
     Raises:
-        UserError: there is no module of this name; names the closest matches.
+        UserError: there is no module of this name; the message names the closest matches.
     """
     path = [network]
     try:
-        # Not get_submodule: diffusers answers each of its questions through warnings and configs.
+        # get_submodule is slow in diffusers, whose __getattr__ consults the configuration.
         for part in name.split("."):
             path.append(_children(path[-1])[part])
     except KeyError:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ __all__ = ["saving", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that after a crash either the old or the new one is there, whole."""
+    """Write a file so that after a crash either the old or the new content is there in full.
+
+    Args:
+        path: the file; its folder must exist.
+        data: the new content.
+
+    Raises:
+        OSError: the file cannot be written; the old one is kept.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -28,7 +36,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
-    with suppress(OSError):  # not every file system can sync a folder
+    with suppress(OSError):  # not every file system can sync a folder, and Windows cannot
         descriptor = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -38,10 +46,14 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def saving(what: str, where: Path) -> Iterator[None]:
-    """What writes stands inside; `what` begins the sentence, such as `the map was`.
+    """Raise an `OSError` of the block as a `UserError`.
+
+    Args:
+        what: beginning of the message, such as `the map was`, before "not saved".
+        where: the file or folder to name.
 
     Raises:
-        UserError: the disk refuses.
+        UserError: the file cannot be written.
     """
     try:
         yield
@@ -50,5 +62,5 @@ def saving(what: str, where: Path) -> Iterator[None]:
             "E_DISK",
             f"{what} not saved ({error.strerror})",
             where=str(where),
-            remedy="Free some space or choose a folder that can be written to, and save again.",
+            remedy="Free some disk space or choose a writable folder.",
         ) from error

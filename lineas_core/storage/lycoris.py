@@ -1,11 +1,12 @@
-"""Maps as files for other tools: LyCORIS patches of type "norm", exact for every strength.
+"""Export maps to other tools as LyCORIS patches of type "norm", exact for every strength.
 
-A map s ⊙ y + c after the norm y = γ ⊙ z + β is the same norm with γ + w_norm and β + b_norm:
+The map s ⊙ y + c after the norm y = γ ⊙ z + β equals the same norm with γ + w_norm and
+β + b_norm:
 
     w_norm = (s - 1) ⊙ γ,    b_norm = (s - 1) ⊙ β + c
 
-Both are linear in λ from 0 to 1, so the weight of the patch in the other tool *is* λ. The inverse
-map is not the continuation of this line below 0; it is a second file, with λ = -weight.
+Both are linear in λ from 0 to 1, so the weight of the patch in the other tool equals λ. The
+inverse map does not extend this line below 0; it is a second file, with λ = -weight.
 """
 
 from __future__ import annotations
@@ -32,32 +33,24 @@ def export_norms(
 ) -> list[Path]:
     """Write `NAME.safetensors` and `NAME-inverse.safetensors` for ComfyUI, A1111 and the like.
 
-    The keys are `lora_unet_<module>.w_norm` and `.b_norm`, with underscores for the dots of a
-    module's name; tensors are float32, (d,). A file fits only the weights it was made from: the
-    metadata name the model and its fingerprint.
+    The keys are `lora_unet_<module>.w_norm` and `.b_norm`, with the dots of a module's name as
+    underscores; tensors are float32, (d,). A file is only valid for the model's own weights: its
+    metadata contain the model's name and fingerprint.
 
     Args:
-        maps: what was learnt.
-        model: what it was learnt on; its γ and β go into the files.
-        folder: made if missing.
-        name: of the files, without an ending.
+        maps: the learnt maps.
+        model: the model that they were learnt on; its γ and β enter the files.
+        folder: created if missing.
+        name: name of the files, without suffix.
 
     Returns:
-        Both paths, the map's own first.
+        Both paths, that of the map first, that of its inverse second.
 
     Raises:
-        UserError: the map was learnt on another model, steers something else than norms with
-            weight and bias, or the disk refuses.
+        UserError: the map was learnt on another model, steers modules other than norms with
+            weight and bias, or the files cannot be written.
     """
-    check_fits(maps, model)
-    unfit = [k for k, step in maps.items() if not _is_norm(model.network.get_submodule(k), step)]
-    if unfit:
-        raise UserError(
-            "E_EXPORT",
-            f"{len(unfit)} of {len(maps)} modules are no norms with weight and bias, "
-            f"such as {unfit[0]}",
-            remedy="Learn the map on the norms of an image model, such as the preset all-norms.",
-        )
+    _check_exportable(maps, model)
     metadata = {
         "format": "pt",
         "modelspec.title": str(maps.metadata.get("title", name)),
@@ -79,12 +72,28 @@ def export_norms(
 
 
 def exportable(maps: SteeringMaps) -> bool:
-    """Whether these may be maps of norms in a UNet, as far as can be told without the model."""
+    """Return True if the metadata and module names are those of maps on norms of a UNet.
+
+    The model is not needed; `export_norms` checks the modules themselves.
+    """
     names = (name.rpartition(".")[2] for name in maps)
     return maps.metadata.get("kind") == "text-to-image" and all("norm" in name for name in names)
 
 
+def _check_exportable(maps: SteeringMaps, model: SteerableModel) -> None:
+    check_fits(maps, model)
+    others = [k for k, step in maps.items() if not _is_norm(model.network.get_submodule(k), step)]
+    if others:
+        raise UserError(
+            "E_EXPORT",
+            f"{len(others)} of {len(maps)} modules are no norms with weight and bias, "
+            f"such as {others[0]}",
+            remedy="Learn the map on the norms of an image model, such as the preset all-norms.",
+        )
+
+
 def _is_norm(module: nn.Module, step: AffineMap) -> bool:
+    """Return True for a norm whose weight and bias have the width of the map."""
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     return (
         isinstance(module, _NORMS)
@@ -95,7 +104,7 @@ def _is_norm(module: nn.Module, step: AffineMap) -> bool:
 
 
 def _patches(maps: SteeringMaps, network: nn.Module) -> dict[str, Tensor]:
-    """What has to be added to the norms' parameters, under the names other tools know."""
+    """Return the changes of the norms' parameters, under the keys of LyCORIS."""
     tensors = {}
     for name, step in maps.items():
         module, key = network.get_submodule(name), f"lora_unet_{name.replace('.', '_')}"

@@ -1,4 +1,4 @@
-"""On a GPU everything is as on a processor; where there is none, these are skipped."""
+"""Results on a GPU equal those on a CPU. Skipped if there is no GPU."""
 
 import gc
 from contextlib import contextmanager
@@ -200,7 +200,7 @@ def test_text_encoders_leave_the_gpu_before_learning():
 
 @contextmanager
 def _little_left(megabytes):
-    """All of torch's share of the GPU is taken, but for so much."""
+    """Limit torch to this much GPU memory on top of what it has reserved."""
     gc.collect()
     torch.cuda.empty_cache()
     taken = torch.cuda.memory_reserved() + (megabytes << 20)
@@ -243,7 +243,7 @@ def test_the_plan_keeps_within_the_memory_that_is_free(monkeypatch):
 
 
 def _peak_of(work):
-    """Bytes that the work needs at most on top of what is there, and its result."""
+    """Return the peak of additionally allocated bytes during a call, and its result."""
     gc.collect()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()

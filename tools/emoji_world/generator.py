@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTokenizer
 
-from lineas_core.models.text_to_image import layout_noise
+from lineas_core.models.layout import layout_noise
 from tools.emoji_world.captions import caption
 from tools.emoji_world.dataset import Dataset
 from tools.emoji_world.latents import CELL, CHANNELS

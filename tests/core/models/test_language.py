@@ -8,7 +8,7 @@ from lineas_core import LearnConfig, UserError, learn, load_maps, load_model, re
 from lineas_core.metrics.perplexity import perplexity, prose_perplexity
 from lineas_core.metrics.topic import mentions
 from lineas_core.metrics.toxicity import toxicity
-from lineas_core.models import Sampling, folder_of, installed
+from lineas_core.models import Sampling, folder_of, installed, likelihood
 from lineas_core.models.sampling import choose
 from tests.fakes import save_model, tiny_language_model
 from tests.tolerance import TEXT_NETWORK, rounding, tolerance
@@ -79,7 +79,7 @@ def test_likelihood_is_that_of_the_whole_sequence(model):
 @pytest.mark.parametrize("places", [1, 7, 1000])
 def test_texts_judged_together_are_judged_as_each_alone(model, monkeypatch, places):
     width = model.network.config.vocab_size
-    monkeypatch.setattr("lineas_core.models.language._LOGITS_AT_ONCE", places * width)
+    monkeypatch.setattr(likelihood, "MAX_LOGITS", places * width)
     openings = ["abc", "", "a long opening, ", "", "x", "abc", ""]
     texts = ["defg", "h", " of few", "", "", "a", "hello there"]
     alone = [model.log_likelihood([a], [b]) for a, b in zip(openings, texts, strict=True)]

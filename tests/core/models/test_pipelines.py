@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def index(folder):
-    """The folder's table of contents; changes are undone after the test."""
+    """The index file of the folder, restored after the test."""
     file = folder / "model_index.json"
     before = file.read_text()
     yield file
@@ -61,7 +61,7 @@ def test_a_pickle_that_holds_anything_else_is_refused_and_never_run(content, tmp
     if content == "cut":
         file.write_bytes(file.read_bytes()[:1000])
     target = tmp_path / "cache" / "model.safetensors"
-    with pytest.raises(UserError, match=r"model\.bin: the weights are not taken"):
+    with pytest.raises(UserError, match=r"model\.bin: the weights were rejected"):
         convert_pickle(file, target)
     assert not marker.exists()
     assert not list(target.parent.iterdir())

@@ -20,8 +20,7 @@ from lineas_core import (
     steer,
 )
 from lineas_core.models import TextToImageModel, text_to_image
-from lineas_core.models.base import Inputs
-from lineas_core.models.text_to_image import layout_noise
+from lineas_core.models.layout import layout_noise
 from tests.fakes import save_model, tiny_image_model, tiny_pipeline
 from tests.tolerance import TEXT_NETWORK, tolerance
 
@@ -38,7 +37,7 @@ def model():
 
 @pytest.fixture(autouse=True)
 def exact_decoder(monkeypatch):
-    """Whatever processor runs the tests."""
+    """Decode in float32 on every processor."""
     monkeypatch.setattr(text_to_image, "native_bfloat16", lambda _: False)
 
 
@@ -72,7 +71,7 @@ def _pixels(images):
 
 
 def _same(images, others):
-    """Equal but for rounding: another batch size may take another order of summation."""
+    """Equal up to rounding: the order of summation can depend on the batch size."""
     return np.abs(_pixels(images) - _pixels(others)).max() <= 1
 
 
@@ -112,18 +111,20 @@ def test_turbo_and_lightning_s_schedulers_take_their_own_step(scheduler, config)
     assert _same(twice[0], expected)
 
 
-def test_predicting_the_sample_needs_no_noise_taken_off():
+def test_predicting_the_sample_needs_no_noise_taken_off(monkeypatch):
     model = tiny_image_model(prediction_type="sample")
-    decoded = []
-    model._decode = lambda latents: decoded.append(latents)
+    outputs, decoded, vae = [], [], model.pipeline.vae
+    model.network.register_forward_hook(lambda *given: outputs.append(given[-1][0]))
+    decode = vae.decode
+    monkeypatch.setattr(vae, "decode", lambda z: decoded.append(z) or decode(z))
     model.generate(["a"], seeds=[0])
-    output = model.forward(Inputs(model._arguments(["a"], model._latents([0]))))
-    torch.testing.assert_close(decoded[0], output, rtol=1e-4, atol=1e-5)
+    latents = decoded[0] * vae.config.scaling_factor
+    torch.testing.assert_close(latents, outputs[0], rtol=1e-4, atol=1e-5)
 
 
 def test_layout_noise_is_four_constant_numbers_and_the_place_of_every_pixel():
     model = tiny_image_model(_one_step={"timestep": 399, "noise": "layout"})
-    latents = model._latents([0, 1])
+    latents = model.encode(["a", "b"]).arguments["sample"]
     assert latents.shape == (2, 6, 8, 8)
     numbers, places = latents[:, :4], latents[:, 4:]
     assert torch.equal(numbers, numbers[:, :, :1, :1].expand_as(numbers))
@@ -294,7 +295,7 @@ def test_seeds_and_prompts_must_match(model):
 
 def test_pictures_are_decoded_a_few_at_a_time(model, monkeypatch):
     whole = model.generate(["a", "b", "c"], seeds=[0, 1, 2])
-    monkeypatch.setattr("lineas_core.models.text_to_image._PIXELS_AT_ONCE", 64 * 64)
+    monkeypatch.setattr(text_to_image, "MAX_PIXELS", 64 * 64)
     decode, rows = model.pipeline.vae.decode, []
     monkeypatch.setattr(
         model.pipeline.vae, "decode", lambda z, **_: rows.append(len(z)) or decode(z)
@@ -324,5 +325,5 @@ def test_maps_are_saved_loaded_and_tied_to_their_model(model, tmp_path):
         assert np.array_equal(_pixels(model.generate(["a b c"], seeds=[0])), _pixels(before))
     other = tiny_image_model(seed=1)
     other.network.conv_norm_out.weight.data[0] = 2
-    with pytest.raises(UserError, match="this map was made for tiny image"):
+    with pytest.raises(UserError, match="this map was learnt on tiny image"):
         check_fits(loaded, other)

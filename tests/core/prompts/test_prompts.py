@@ -332,7 +332,7 @@ CSV_MISTAKES = {
 
 @pytest.mark.parametrize("text", CSV_MISTAKES)
 def test_a_csv_mistake_is_named_with_its_line_and_remedy(text):
-    remedy = "Correct this line; a text with the separator in it stands in double quotes."
+    remedy = "Correct this line; put a text that contains the separator in double quotes."
     error = refusal(text, "x.csv")
     assert error.code == "E_CSV"
     assert str(error) == f"{CSV_MISTAKES[text]} {remedy}"

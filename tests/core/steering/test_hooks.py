@@ -204,7 +204,7 @@ def test_a_wrong_number_of_strengths_is_refused(model):
 
 def test_a_module_without_one_activation_is_refused(model):
     names = ["model.layers.0.self_attn"]
-    sentence = "self_attn puts out a tuple, not one activation"
+    sentence = "self_attn returns a tuple, not one tensor"
     with pytest.raises(UserError, match=sentence), record(model.network, names):
         model.forward(model.encode(["a b c"]))
 

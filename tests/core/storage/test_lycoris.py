@@ -89,7 +89,7 @@ def test_what_is_no_norm_with_a_bias_is_refused_by_name(tmp_path):
 
 
 def test_maps_of_another_model_are_not_exported(maps, tmp_path):
-    with pytest.raises(UserError, match="this map was made for"):
+    with pytest.raises(UserError, match="this map was learnt on"):
         export_norms(maps, tiny_image_model(seed=1), tmp_path, "a")
 
 

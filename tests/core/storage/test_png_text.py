@@ -1,4 +1,4 @@
-"""Texts of PNG files from anywhere; nothing in them is decoded or unpacked."""
+"""Texts of untrusted PNG files; nothing in them is decoded or decompressed."""
 
 import json
 import struct

@@ -87,7 +87,7 @@ def test_a_map_of_another_model_names_both():
     step = {name: AffineMap.identity(32)}
     facts = {"model": "the first", "fingerprint": fingerprint(model.network, [name])}
     check_fits(SteeringMaps(step, facts), model)
-    with pytest.raises(UserError, match="made for the first, the loaded model is tiny"):
+    with pytest.raises(UserError, match="learnt on the first, the loaded model is tiny"):
         check_fits(SteeringMaps(step, facts), twin)
 
 

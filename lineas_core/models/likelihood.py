@@ -1,0 +1,75 @@
+"""Log-probabilities of token sequences, computed in batches that bound the memory of the logits.
+
+n texts, t tokens, v words of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers.modeling_utils import PreTrainedModel
+
+__all__ = ["MAX_LOGITS", "last_positions", "sum_log_probabilities"]
+
+MAX_LOGITS = 1 << 26
+"""Logits in one batch, unless a single text needs more; 2^26 take 256 MB in float32."""
+
+
+@torch.no_grad()
+def sum_log_probabilities(
+    network: PreTrainedModel, texts: Sequence[Tensor], counts: Sequence[int]
+) -> list[float]:
+    """Sum the log-probabilities of each text's last tokens, given all tokens before them.
+
+    Args:
+        network: a causal language model.
+        texts: n token sequences, int64 (t,) each.
+        counts: number of tokens to score at the end of each text, from 0 to t - 1.
+
+    Returns:
+        n sums of natural log-probabilities; 0 if no token is scored.
+    """
+    sums = [0.0] * len(texts)
+    positions = max(MAX_LOGITS // network.config.get_text_config().vocab_size, 1)
+    # Batch texts of similar length: padding tokens cost as much as real ones.
+    waiting = sorted((k, len(texts[row]), row) for row, k in enumerate(counts) if k)
+    while waiting:
+        longest = waiting[-1][0]
+        size = max(positions // longest, 1)
+        rows = [row for *_, row in waiting[-size:]]
+        del waiting[-size:]
+        log_p = _log_p(network, [texts[row] for row in rows], longest)
+        for row, values in zip(rows, log_p, strict=True):
+            sums[row] = values[longest - counts[row] :].sum().item()
+    return sums
+
+
+def _log_p(network: PreTrainedModel, texts: Sequence[Tensor], count: int) -> Tensor:
+    """Return the log-probability of each text's last tokens, (n, count) on the CPU."""
+    ids, mask = (
+        pad_sequence(rows, batch_first=True, padding_side="left").to(network.device)
+        for rows in ([*texts], [torch.ones_like(text) for text in texts])
+    )
+    # Compute only the requested logits: the vocabulary is large.
+    output = network(
+        ids,
+        attention_mask=mask,
+        position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+        logits_to_keep=last_positions(count + 1, ids),
+        use_cache=False,
+    )
+    logits = output.logits[:, :-1].float()
+    chosen = logits.gather(2, ids[:, -count:, None]).squeeze(2)
+    return (chosen - logits.logsumexp(-1)).cpu()
+
+
+def last_positions(count: int, ids: Tensor) -> Tensor:
+    """Return the indices -count to -1 on the device of `ids`, for `logits_to_keep`.
+
+    With a plain number transformers takes a slice. It is not contiguous, so torch multiplies it
+    row by row, which in bfloat16 on a CPU copies the whole output layer for each row.
+    """
+    return torch.arange(-count, 0, device=ids.device)
