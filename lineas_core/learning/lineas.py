@@ -19,6 +19,7 @@ from torch import Tensor
 from lineas_core.errors import UserError
 from lineas_core.learning.config import BUDGETS, LearnConfig
 from lineas_core.learning.descent import Descent, Measurements
+from lineas_core.learning.facts import describe_run, heldout_distance
 from lineas_core.learning.problem import Problem
 from lineas_core.models.base import SteerableModel
 from lineas_core.steering.affine import SteeringMaps
@@ -137,10 +138,10 @@ def learn_iter(
             times the one at the start. Earlier iterates stay valid.
     """
     problem = Problem(model, source, target, config, modules)
-    evaluate = problem.samples.heldout_distance(heldout)
+    evaluate = heldout_distance(problem.samples, heldout)
     descent = Descent(problem.zeros(), problem.samples.widths, config)
     start = descent.restore(resume) if resume else 0
-    facts = problem.samples.facts("lineas")
+    facts = describe_run(problem.samples, "lineas")
 
     def described(parameters: Tensor, measurements: Measurements) -> SteeringMaps:
         return SteeringMaps(problem.maps(parameters).maps, {**facts, **measurements})

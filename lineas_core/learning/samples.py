@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,12 +20,11 @@ from torch import Tensor
 from lineas_core.errors import UserError
 from lineas_core.learning.config import FitConfig
 from lineas_core.learning.pooling import pool
-from lineas_core.learning.wasserstein import wasserstein_1d
-from lineas_core.models.base import Inputs, SteerableModel, fingerprint
+from lineas_core.learning.spread import floored, moments
+from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.runtime.attention import ShortAttention
 from lineas_core.runtime.memory import MemoryPlan, checkpointed
 from lineas_core.runtime.precision import native_bfloat16
-from lineas_core.runtime.versions import library_versions
 from lineas_core.steering.affine import AffineMap, SteeringMaps
 from lineas_core.steering.hooks import Complete, Pool, find_modules, record, steer
 
@@ -118,8 +117,8 @@ class Samples:
         y = self.target_rows
         if self.compare == "output":  # one spread for a channel, whatever the position
             channels = y.unflatten(1, (self._channels, -1)).transpose(0, 1).flatten(1)
-            return _floored(channels.std(dim=1)).repeat_interleave(y.shape[1] // self._channels)
-        return torch.cat([_floored(s) for s in y.std(dim=0).split(self.widths)])
+            return floored(channels.std(dim=1)).repeat_interleave(y.shape[1] // self._channels)
+        return torch.cat([floored(s) for s in y.std(dim=0).split(self.widths)])
 
     def mean_and_spread(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the steered modules' activations, over all positions.
@@ -132,7 +131,7 @@ class Samples:
         """
         first, second = self.memory.run(len(inputs), lambda: self._moments(inputs)).mean(dim=0)
         variance = (second - first.square()).clamp(min=0)
-        return first, torch.cat([_floored(s) for s in variance.sqrt().split(self.widths)])
+        return first, torch.cat([floored(s) for s in variance.sqrt().split(self.widths)])
 
     def plan_memory(self, one_pass: Callable[[Inputs], object]) -> None:
         """Choose how many prompts pass together, from the memory that one of them needs.
@@ -263,52 +262,6 @@ class Samples:
         scales, shifts = self.split(scale), self.split(shift)
         return SteeringMaps({name: AffineMap(scales[name], shifts[name]) for name in self.names})
 
-    def heldout_distance(
-        self, heldout: tuple[Sequence[str], Sequence[str]] | None
-    ) -> Callable[[SteeringMaps], float] | None:
-        """Build a function that measures maps on prompts they were not learnt from.
-
-        Args:
-            heldout: source and target prompts; None, or an empty side, means no measurement.
-
-        Returns:
-            A function from maps to the distance of Eq. 3.4 in units of spread², averaged over
-            coordinates (0 means equal distributions); None without held-out prompts.
-        """
-        if not heldout or not all(heldout):
-            return None
-        source, target = (self.model.encode(side) for side in heldout)
-        y = self.rows(target)
-
-        def distance(maps: SteeringMaps) -> float:
-            x = self.rows(source, maps)
-            return (wasserstein_1d(x, y) / self.spread**2).mean().item()
-
-        return distance
-
-    def facts(
-        self, method: str, strength: float = 1.0, names: Sequence[str] | None = None
-    ) -> dict[str, Any]:
-        """The metadata of the learnt maps: model, settings, sizes and library versions.
-
-        Args:
-            method: a key of `lineas_core.methods.METHODS`.
-            strength: recommended λ, as in the method's paper.
-            names: the modules that the maps steer; None means all of `self.names`.
-        """
-        return {
-            "method": method,
-            "strength": strength,
-            "kind": self.model.kind,
-            "model": self.model.name,
-            "fingerprint": fingerprint(self.model.network, names or self.names),
-            "config": asdict(self.config),
-            "source_size": len(self.source),
-            "target_size": len(self.target),
-            "truncated": self.source.truncated + self.target.truncated,
-            "versions": library_versions(),
-        }
-
     def _one_row(self) -> Inputs:
         return self.source.rows(torch.tensor([0]))
 
@@ -327,7 +280,7 @@ class Samples:
         """Mean and mean square over positions, (n, 2, D)."""
         parts = []
         for chunk in self.memory.chunks(len(inputs)):
-            with record(self.model.network, self.names, pool=_moments, stop=True) as found:
+            with record(self.model.network, self.names, pool=moments, stop=True) as found:
                 self.run(inputs.rows(chunk))
             parts.append(torch.cat([found[name] for name in self.names], dim=2))
         return torch.cat(parts)
@@ -340,15 +293,3 @@ def not_finite(module: str) -> UserError:
         f"the activations of {module} are not finite before anything is steered",
         remedy="Load the model in float32 or bfloat16, or steer other modules.",
     )
-
-
-def _moments(activation: Tensor, axis: int) -> Tensor:
-    """Mean and mean square of an activation over its positions, (n, 2, d)."""
-    return torch.stack([pool(activation, axis), pool(activation.float().square(), axis)], dim=1)
-
-
-def _floored(spread: Tensor) -> Tensor:
-    varying = spread[spread > 0]
-    if not len(varying):
-        return torch.ones_like(spread)
-    return spread.clamp(min=0.1 * varying.median())

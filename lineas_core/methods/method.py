@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lineas_core.learning.config import FitConfig, LearnConfig, check_settings
+from lineas_core.learning.facts import describe_run, heldout_distance
 from lineas_core.learning.samples import UNTOUCHED, Samples, not_finite
 from lineas_core.models.base import SteerableModel
 from lineas_core.steering.affine import SteeringMaps
@@ -73,8 +74,8 @@ def closed_form(
         samples.plan_memory(samples.rows_in_chunks)
         maps = fit(samples)
         _check_finite(maps)
-        facts = samples.facts(name, strength, list(maps))
-        if distance := samples.heldout_distance(heldout):
+        facts = describe_run(samples, name, strength, list(maps))
+        if distance := heldout_distance(samples, heldout):
             after = distance(maps.at(strength))
             facts |= {"heldout_start": distance(UNTOUCHED), "heldout": after}
         return SteeringMaps(maps.maps, facts)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lineas_core import FitConfig, LearnConfig, UserError, learn, learn_iter
+from lineas_core.learning.facts import heldout_distance
 from lineas_core.learning.problem import Problem
 from lineas_core.learning.wasserstein import wasserstein_1d
 from lineas_core.models.base import Inputs
@@ -167,7 +168,7 @@ def test_both_ways_bring_the_target_closer_to_the_source_by_the_inverse(model):
         own = replace(config, both_ways=both_ways, micro_batch_size=micro_batch_size)
         maps = learn(model, SOURCE, TARGET, config=own).at(-1.0)
         problem = Problem(model, TARGET, SOURCE, config, None)
-        return problem.samples.heldout_distance((TARGET, SOURCE))(maps)
+        return heldout_distance(problem.samples, (TARGET, SOURCE))(maps)
 
     one_way, both = distance_back(False), distance_back(True)
     assert both < 0.8 * one_way

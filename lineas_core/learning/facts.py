@@ -1,0 +1,65 @@
+"""What a run reports beside the maps: their metadata, and the distance on held-out prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lineas_core.learning.samples import Samples
+from lineas_core.learning.wasserstein import wasserstein_1d
+from lineas_core.models.base import fingerprint
+from lineas_core.runtime.versions import library_versions
+from lineas_core.steering.affine import SteeringMaps
+
+__all__ = ["describe_run", "heldout_distance"]
+
+
+def heldout_distance(
+    samples: Samples, heldout: tuple[Sequence[str], Sequence[str]] | None
+) -> Callable[[SteeringMaps], float] | None:
+    """Build a function that measures maps on prompts they were not learnt from.
+
+    Args:
+        samples: the samples that the maps are learnt from.
+        heldout: source and target prompts; None, or an empty side, means no measurement.
+
+    Returns:
+        A function from maps to the distance of Eq. 3.4 in units of spread², averaged over
+        coordinates (0 means equal distributions); None without held-out prompts.
+    """
+    if not heldout or not all(heldout):
+        return None
+    source, target = (samples.model.encode(side) for side in heldout)
+    y = samples.rows(target)
+
+    def distance(maps: SteeringMaps) -> float:
+        x = samples.rows(source, maps)
+        return (wasserstein_1d(x, y) / samples.spread**2).mean().item()
+
+    return distance
+
+
+def describe_run(
+    samples: Samples, method: str, strength: float = 1.0, names: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Describe learnt maps: model, settings, sizes and library versions.
+
+    Args:
+        samples: what they were learnt from.
+        method: a key of `lineas_core.methods.METHODS`.
+        strength: recommended λ, as in the method's paper.
+        names: the modules that the maps steer; None means all of `samples.names`.
+    """
+    return {
+        "method": method,
+        "strength": strength,
+        "kind": samples.model.kind,
+        "model": samples.model.name,
+        "fingerprint": fingerprint(samples.model.network, names or samples.names),
+        "config": asdict(samples.config),
+        "source_size": len(samples.source),
+        "target_size": len(samples.target),
+        "truncated": samples.source.truncated + samples.target.truncated,
+        "versions": library_versions(),
+    }
