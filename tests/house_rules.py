@@ -50,13 +50,13 @@ LARGE = {
     "app.text.rates_panel.rates_panel": LAYOUT,
     "app.text.tab.text_tab": LAYOUT,
     "app.ui.build_demo": LAYOUT,
-    "lineas_core.cli.generate": ARGUMENTS,
-    "lineas_core.cli.learn_command": ARGUMENTS,
+    "lineas_core.cli.generation.generate": ARGUMENTS,
+    "lineas_core.cli.learning.learn": ARGUMENTS,
     "lineas_core.learning.lineas.learn": ARGUMENTS,
     "lineas_core.learning.lineas.learn_iter": ARGUMENTS,
 }
 # The functions that a test replaces although they are private; private limits may be replaced.
-REPLACED = {"_begin_anew", "_free", "_learn", "_pairs", "_peak", "_wheel"}
+REPLACED = {"_begin_anew", "_free", "_learn", "_peak", "_wheel"}
 # Torch has no public way to ask whether a module has hooks, and named tuples no other names.
 PUBLIC = {"_forward_hooks", "_asdict", "_fields", "_make", "_replace"}
 
