@@ -7,7 +7,7 @@ MC1 and MC2 in section M). Its tasks load their questions from the hub.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,20 +52,10 @@ def harness(
         UserError: lm-eval is not installed, a task is not known, or its questions could
             not be downloaded.
     """
-    try:
-        from lm_eval import simple_evaluate
-        from lm_eval.models.huggingface import HFLM
-        from lm_eval.tasks import TaskManager
-    except (ImportError, AttributeError) as error:  # AttributeError: lm-eval is too old
-        raise UserError(
-            "E_NOT_INSTALLED",
-            f"the evaluation harness is not installed or too old ({error})",
-            remedy='Run `pip install "lm-eval>=0.4.12"`.',
-        ) from error
-    known = TaskManager()
+    simple_evaluate, wrap, known = _import_harness()
     _check(tasks, known.all_tasks)
     rows = 1 if model.network.device.type == "cpu" else _ROWS_ON_GPU
-    judged = HFLM(pretrained=model.network, tokenizer=model.tokenizer, batch_size=rows)
+    judged = wrap(pretrained=model.network, tokenizer=model.tokenizer, batch_size=rows)
     try:
         with offline_when_unreachable(), fold(model.network, maps, strength):
             results = simple_evaluate(
@@ -90,6 +80,21 @@ def harness(
             remedy="Run it once with a connection to the hub; the questions are cached.",
         ) from error
     return _values(results["results"])
+
+
+def _import_harness() -> tuple[Callable[..., Any], Callable[..., Any], Any]:
+    """Import lm-eval; return its evaluation, its class for models, and its known tasks."""
+    try:
+        from lm_eval import simple_evaluate
+        from lm_eval.models.huggingface import HFLM
+        from lm_eval.tasks import TaskManager
+    except (ImportError, AttributeError) as error:  # AttributeError: lm-eval is too old
+        raise UserError(
+            "E_NOT_INSTALLED",
+            f"the evaluation harness is not installed or too old ({error})",
+            remedy='Run `pip install "lm-eval>=0.4.12"`.',
+        ) from error
+    return simple_evaluate, HFLM, TaskManager()
 
 
 def _values(results: dict[str, dict[str, Any]]) -> dict[str, float]:
