@@ -109,9 +109,9 @@ TABLES = (
         "Table 14",
         "Each cell shows MC1 (share of questions whose best true answer is likelier than every "
         "false one) and MC2 (probability of all true answers), with the standard deviation over "
-        "seeds. Learnt from 32 questions of one half, each with a false and a true answer, and measured "
-        "on the other half, both ways. Here 64 questions on common errors, in the paper's "
-        "edition the 817 of TruthfulQA.",
+        "seeds. Learnt from 32 questions of one half, each with a false and a true answer, and "
+        "measured on the other half, both ways. Here 64 questions on common errors, in the "
+        "paper's edition the 817 of TruthfulQA.",
         _cells,
         format_row,
         {"MC1": lambda row: row["mc1"], "MC2": lambda row: row["mc2"]},

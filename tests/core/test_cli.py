@@ -77,9 +77,9 @@ def test_other_methods_learn_by_name_and_are_applied_at_their_own_strength(
     assert facts["config"]["micro_batch_size"] == 2
     assert {"heldout", "heldout_start"} <= facts.keys()
     assert "Iterations" not in (folder / "README.md").read_text()
-    told = json.loads(_run("generate", "hello", "--map", f"{folder}:{strength}", "--json").stdout)
+    given = json.loads(_run("generate", "hello", "--map", f"{folder}:{strength}", "--json").stdout)
     own = json.loads(_run("generate", "hello", "--map", folder, "--json").stdout)
-    assert own["text"] == told["text"]
+    assert own["text"] == given["text"]
 
 
 @pytest.mark.parametrize(

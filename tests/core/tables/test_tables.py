@@ -54,12 +54,12 @@ def _format_row(row):
     return f"{row['share']:.0%}"
 
 
-def _figures(share):
+def _result(share):
     return {"facts": {"held-out": 0.12345}, "rows": [{"strength": 1.0, "share": share}]}
 
 
 def test_a_page_has_a_line_for_each_cell_and_a_column_for_each_strength(tmp_path):
-    table = _table(lambda m, t: lambda bench: _figures(0.5))
+    table = _table(lambda m, t: lambda bench: _result(0.5))
     text = make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
     assert "| model | topic | held-out | λ = 1 |" in text
     assert text.count("| 0.123 | 50% |") == 4
@@ -75,7 +75,7 @@ def test_what_is_done_is_not_done_again(tmp_path):
             worked.append((model, topic))
             if len(worked) == 2:
                 raise KeyboardInterrupt
-            return _figures(0.1)
+            return _result(0.1)
 
         return once
 
@@ -88,7 +88,7 @@ def test_what_is_done_is_not_done_again(tmp_path):
 
 
 def test_a_part_can_be_made_alone(tmp_path):
-    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    table = _table(lambda m, t: lambda bench: _result(0.1))
     text = make(table, tmp_path, only={"topic": {"y"}}, report=lambda line: None).read_text()
     assert "2 of 4 lines" in text
     both = {"topic": {"x", "y"}, "model": {"A"}}
@@ -99,9 +99,9 @@ def test_a_part_can_be_made_alone(tmp_path):
 
 def test_a_line_that_another_process_has_made_meanwhile_stands_once(tmp_path):
     def work(_bench):
-        again = _table(lambda m, t: lambda bench: _figures(0.2))
+        again = _table(lambda m, t: lambda bench: _result(0.2))
         make(again, tmp_path, only={"model": {"A"}, "topic": {"x"}}, report=lambda line: None)
-        return _figures(0.1)
+        return _result(0.1)
 
     made = make(
         _table(lambda m, t: work),
@@ -115,7 +115,7 @@ def test_a_line_that_another_process_has_made_meanwhile_stands_once(tmp_path):
 
 def test_results_that_cannot_be_written_are_one_sentence(tmp_path):
     (tmp_path / "results").write_text("a file")
-    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    table = _table(lambda m, t: lambda bench: _result(0.1))
     with pytest.raises(UserError, match=r"results: the results are not saved \(File exists\)"):
         make(table, tmp_path / "results", report=lambda line: None)
 
@@ -123,22 +123,22 @@ def test_results_that_cannot_be_written_are_one_sentence(tmp_path):
 @pytest.mark.parametrize("text", ["{", '{"a": 1}', '[{"key": {}}]', '[{"key": 1, "facts": {}}]'])
 def test_a_damaged_file_of_results_is_left_alone(tmp_path, text):
     (tmp_path / "some.json").write_text(text)
-    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    table = _table(lambda m, t: lambda bench: _result(0.1))
     with pytest.raises(UserError, match="are damaged"):
         make(table, tmp_path, report=lambda line: None)
     assert (tmp_path / "some.json").read_text() == text
 
 
 def test_cells_that_no_longer_belong_to_a_table_are_not_shown_but_kept(tmp_path):
-    table = _table(lambda m, t: lambda bench: _figures(0.1))
-    old = {"key": {"model": "C", "topic": "x"}, "date": "2026-01-01", **_figures(0.9)}
+    table = _table(lambda m, t: lambda bench: _result(0.1))
+    old = {"key": {"model": "C", "topic": "x"}, "date": "2026-01-01", **_result(0.9)}
     (tmp_path / "some.json").write_text(json.dumps([old]))
     assert "90%" not in make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
     assert old in cells_done(tmp_path / "some.json")
 
 
 def test_the_figure_has_a_line_for_each_cell_and_is_the_same_when_made_again(tmp_path):
-    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    table = _table(lambda m, t: lambda bench: _result(0.1))
     drawn = []
     for _ in range(2):
         make(table, tmp_path, report=lambda line: None)
@@ -149,7 +149,7 @@ def test_the_figure_has_a_line_for_each_cell_and_is_the_same_when_made_again(tmp
 
 def test_the_figure_format_rows_methods_by_dashes_and_leaves_out_what_all_lines_share():
     keys = [{"model": "A", "topic": t, "method": m} for t in ("x", "y", "z") for m in "PQ"]
-    cells = [{"key": key, **_figures(0.1)} for key in keys]
+    cells = [{"key": key, **_result(0.1)} for key in keys]
     drawn = draw({"share": lambda row: row["share"]}, cells).decode()
     assert all(f">{name}</text>" in drawn for name in "xyzPQ")
     assert ">A" not in drawn
@@ -159,7 +159,7 @@ def test_the_figure_format_rows_methods_by_dashes_and_leaves_out_what_all_lines_
 
 def test_in_a_crowd_of_lines_the_means_over_what_all_have_stand_out():
     keys = [{"concept": str(n), "budget": b} for b in "PQ" for n in range(15)]
-    cells = [{"key": key, **_figures(0.1)} for key in keys[:-1]]  # one has no partner
+    cells = [{"key": key, **_result(0.1)} for key in keys[:-1]]  # one has no partner
     bold = "stroke: #262626; stroke-width: 2"
     drawn = draw({"share": lambda row: row["share"]}, cells).decode()
     assert len(re.findall(r"opacity: 0\.2\b", drawn)) == 29
@@ -316,10 +316,10 @@ _WRITING = tiny_language_model
 def test_a_line_is_learnt_and_measured_as_its_key_says(
     tmp_path, monkeypatch, name, key, tiny, learnt, strengths
 ):
-    told, steered = [], []
+    settings_used, steered = [], []
 
     def maps(_self, _model, prompts, *, config, method="lineas", preset=None):
-        told.append(
+        settings_used.append(
             {"prompts": len(prompts.source), "method": method, "preset": preset, **vars(config)}
         )
         step = AffineMap(torch.ones(4), torch.ones(4))
@@ -338,7 +338,7 @@ def test_a_line_is_learnt_and_measured_as_its_key_says(
         monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
     cell = next(c for c in TABLES[name].cells("small") if key.items() <= dict(c.key).items())
     rows = cell.work(Workbench(tmp_path, lambda line: None))["rows"]
-    assert learnt.items() <= told[0].items()
+    assert learnt.items() <= settings_used[0].items()
     assert max(row["strength"] for row in rows) == max(steered) == strengths
     assert {row["strength"] for row in rows} <= {0.0, *steered}
 
@@ -495,19 +495,19 @@ def _scored(concept, image=0.8, without=0.0, budget="quick"):
 
 
 def test_the_goals_are_counted_from_the_figures():
-    said = TABLES["concepts"].summarise(
+    summary = TABLES["concepts"].summarise(
         [
             _scored([0.9, 0.8, 0.1]),
             _scored([0.9, 0.95, 0.5], image=0.6, without=0.7),
             _scored([0.9, 0.8, 0.1], budget="thorough"),
         ]
     )
-    assert said.startswith("*quick*: 1 of 2 maps take the concept out")
-    assert "*thorough*: 1 of 1 maps" in said
-    assert "0.70 on average" in said
-    assert "0.60 at the lowest" in said
-    assert "-1.00 or stronger" in said
-    assert "1 of 2 add the concept" in said
+    assert summary.startswith("*quick*: 1 of 2 maps take the concept out")
+    assert "*thorough*: 1 of 1 maps" in summary
+    assert "0.70 on average" in summary
+    assert "0.60 at the lowest" in summary
+    assert "-1.00 or stronger" in summary
+    assert "1 of 2 add the concept" in summary
     for unknown in (_scored([None] * 3), _scored([0.25, 0.24, 0.2])):  # no judge, or CLIP
         assert TABLES["concepts"].summarise([unknown]) == ""
 
@@ -538,11 +538,15 @@ def test_a_share_that_stays_zero_does_not_rise():
 
 def test_prose_format_rows_how_far_a_map_may_go():
     rows = [{"strength": x, "perplexity": y} for x, y in ((0.0, 10), (0.5, 10.3), (1.0, 10.4))]
-    said = TABLES["prose"].summarise([{"key": {"model": "m", "method": "lineas"}, "rows": rows}])
-    assert said.endswith("above λ = 0: m lineas 0.5.")
+    summary = TABLES["prose"].summarise(
+        [{"key": {"model": "m", "method": "lineas"}, "rows": rows}]
+    )
+    assert summary.endswith("above λ = 0: m lineas 0.5.")
     halved = [{**row, "strength": row["strength"] / 2} for row in rows]  # up to 0.5, as ITI-C
-    said = TABLES["prose"].summarise([{"key": {"model": "m", "method": "iti-c"}, "rows": halved}])
-    assert said.endswith("above λ = 0: m iti-c 0.5.")
+    summary = TABLES["prose"].summarise(
+        [{"key": {"model": "m", "method": "iti-c"}, "rows": halved}]
+    )
+    assert summary.endswith("above λ = 0: m iti-c 0.5.")
 
 
 def test_both_editions_have_the_same_columns():
