@@ -36,21 +36,19 @@ ARGUMENTS = "the options of the command, or of the paper, by name"
 # What may be longer than 300 lines, a function longer than 40 or of more than six parameters.
 LARGE = {
     "app.images.handlers.generate": EVENT,
-    "app.images.mix_panel.mix": LAYOUT,
-    "app.images.tab.images_tab": LAYOUT,
     "app.launch.studio": ARGUMENTS,
     "app.learn.form_handlers.learn": EVENT,
     "app.learn.form_handlers.start": EVENT,
     "app.text.handlers.continue_text": EVENT,
     "app.text.handlers.generate": EVENT,
     "app.text.handlers.sweep": EVENT,
-    "lineas_core.cli.generate": ARGUMENTS,
-    "lineas_core.cli.learn_command": ARGUMENTS,
+    "lineas_core.cli.generation.generate": ARGUMENTS,
+    "lineas_core.cli.learning.learn": ARGUMENTS,
     "lineas_core.learning.lineas.learn": ARGUMENTS,
     "lineas_core.learning.lineas.learn_iter": ARGUMENTS,
 }
 # The functions that a test replaces although they are private; private limits may be replaced.
-REPLACED = {"_begin_anew", "_free", "_learn", "_pairs", "_peak"}
+REPLACED = {"_begin_anew", "_free", "_learn", "_peak"}
 # Torch has no public way to ask whether a module has hooks, and named tuples no other names.
 PUBLIC = {"_forward_hooks", "_asdict", "_fields", "_make", "_replace"}
 

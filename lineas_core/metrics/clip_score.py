@@ -1,7 +1,7 @@
-"""CLIPScore: how well pictures fit a description, after CLIP (Hessel et al., 2021).
+"""CLIPScore: similarity of pictures and a description (Hessel et al., 2021).
 
 Cosine of CLIP's embeddings of picture and description, as in LinEAS, section 4.4. Differs from
-Hessel et al., who put "A photo depicts" before the description, cut at 0 and multiply by 2.5.
+Hessel et al., who prepend "A photo depicts" to the description, clip at 0 and multiply by 2.5.
 The LinEAS paper does not say which CLIP; this is OpenAI's ViT-B/16.
 """
 
@@ -24,15 +24,17 @@ _ROWS = 32
 def clip_scores(
     images: Sequence[Image.Image], description: str, *, source: str = CLIP
 ) -> list[float]:
-    """Cosine similarity of each picture and the description, -1 to 1; about 0.15 to 0.35.
+    """Compute the cosine similarity of each picture and the description, -1 to 1.
+
+    Usual values are 0.15 to 0.35.
 
     Args:
         images: n pictures of any size.
-        description: the concept in words, such as `a pink elephant`; cut at CLIP's 77 tokens.
+        description: the concept in words, such as `a pink elephant`; truncated to 77 tokens.
         source: hub id or folder of a CLIP.
 
     Raises:
-        UserError: the network is neither on this machine nor to be had from the hub.
+        UserError: the network is not installed and could not be downloaded.
     """
     network, processor = load_judge("clip", source)
     text = processor.tokenizer(

@@ -1,7 +1,7 @@
-"""ConceptScore: how surely a picture shows a concept, judged by a network that never steers.
+"""ConceptScore: the probability that a picture shows a concept, by a separate classifier.
 
 A small classifier ("probe") of the embedded model's world, trained on drawn pictures, not on
-generated ones (see tools/emoji_world/probe.py). It knows subjects, scenes and looks.
+generated ones (see tools/emoji_world/probe.py). Its labels are subjects, scenes and styles.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ from torch.nn import functional as F
 from lineas_core.errors import UserError
 from lineas_core.paths import ASSETS
 
-__all__ = ["Probe", "concept_scores", "known_concept"]
+__all__ = ["PROBE", "Probe", "concept_scores", "known_concept"]
 
 _WORLD = "emoji-world"
-_FOLDER = ASSETS / "models" / "emoji-world-probe"
+PROBE = ASSETS / "models" / "emoji-world-probe"
+"""Folder of the shipped probe."""
 _SIDE = 128
 _ROWS = 64
 
 
 class Probe(nn.Module):
-    """A residual network with one output for every subject, scene and look.
+    """A residual network with one output for every subject, scene and style.
 
     Attributes:
-        labels: what it knows, by kind; `subject` are seen or not one by one, of `scene` and
-            `look` a picture has exactly one.
+        labels: kind -> labels. A picture has any number of labels of the kind `subject`, and
+            exactly one of the kinds `scene` and `look` (the style).
     """
 
     def __init__(self, labels: dict[str, list[str]]) -> None:
-        """Untrained."""
+        """Create an untrained network."""
         super().__init__()
         self.labels = labels
         widths = (32, 64, 128, 192, 256)
@@ -48,15 +49,15 @@ class Probe(nn.Module):
         for before, after in pairwise(widths):
             layers += [_Residual(before), nn.Conv2d(before, after, 3, stride=2, padding=1)]
         self.body = nn.Sequential(*layers, _Residual(widths[-1]), nn.BatchNorm2d(widths[-1]))
-        # Mean for what is everywhere (scene, look), maximum for what stands in one place.
+        # Mean pooling for scenes and styles, maximum for subjects, which are in one place.
         self.head = nn.Linear(2 * widths[-1], sum(map(len, labels.values())))
 
     @classmethod
-    def load(cls, folder: Path = _FOLDER) -> Probe:
-        """The shipped one.
+    def load(cls, folder: Path = PROBE) -> Probe:
+        """Load the trained network from a folder.
 
         Raises:
-            UserError: it is not there, or damaged.
+            UserError: the network is missing or damaged.
         """
         try:
             probe = cls(json.loads((folder / "labels.json").read_text(encoding="utf-8")))
@@ -71,7 +72,7 @@ class Probe(nn.Module):
         return probe.float().eval().requires_grad_(False)
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        """(n, 3, 128, 128) from -1 to 1 -> logits (n, labels) by kind."""
+        """Compute logits (n, labels) by kind from pixels (n, 3, 128, 128), -1 to 1."""
         z = F.silu(self.body(pixels))
         logits = self.head(torch.cat([z.mean(dim=(2, 3)), z.amax(dim=(2, 3))], dim=1))
         parts = logits.split([len(names) for names in self.labels.values()], dim=1)
@@ -79,7 +80,7 @@ class Probe(nn.Module):
 
     @torch.no_grad()
     def probabilities(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
-        """(n, labels) by kind: each subject for itself; scenes, and looks, sum to 1."""
+        """Compute probabilities (n, labels) by kind; those of scenes and of styles sum to 1."""
         pixels = np.stack([np.asarray(i.convert("RGB").resize((_SIDE, _SIDE))) for i in images])
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
         logits = [self(rows) for rows in x.split(_ROWS)]
@@ -88,7 +89,7 @@ class Probe(nn.Module):
 
 
 def concept_scores(images: Sequence[Image.Image], concept: str) -> list[float]:
-    """Probability that each picture shows the concept, 0 to 1.
+    """Compute the probability that each picture shows the concept, 0 to 1.
 
     Raises:
         UserError: the probe does not know the concept, or is missing.
@@ -102,14 +103,14 @@ def concept_scores(images: Sequence[Image.Image], concept: str) -> list[float]:
 
 
 def known_concept(keywords: Iterable[str], model: str) -> str | None:
-    """The first of the words that the probe has a score for.
+    """Return the first keyword that the probe has a score for.
 
     Args:
         keywords: names of the concept.
-        model: name of the model that paints; the probe knows one world alone.
+        model: name of the image model; the probe only knows pictures of the embedded one.
 
     Returns:
-        The word; None where there is none, for other models, and where the probe is missing.
+        The keyword; None if there is none, for other models, and if the probe is missing.
     """
     if model != _WORLD:
         return None

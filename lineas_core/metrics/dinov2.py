@@ -1,7 +1,7 @@
-"""ImgScore as the paper has it: cosine of DINOv2-small's embeddings (LinEAS, section 4.4).
+"""ImgScore as in the paper: cosine of DINOv2-small's embeddings (LinEAS, section 4.4).
 
-DINOv2: Oquab et al., 2024. The embedding is that of the class token after the last norm. Where
-there is no hub, `image_similarity` does the same with a network from the package index.
+DINOv2: Oquab et al., 2024. The embedding is that of the class token after the last norm. Without
+access to the hub, `image_similarity` uses a network from the package index.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROWS = 32
 def dinov2_scores(
     originals: Sequence[Image.Image], steered: Sequence[Image.Image], *, source: str = DINOV2
 ) -> list[float]:
-    """Cosine similarity of each pair, -1 to 1.
+    """Compute the cosine similarity of each pair, -1 to 1.
 
     Args:
         originals: one for each steered picture, or a single one for all of them.
@@ -32,7 +32,7 @@ def dinov2_scores(
         source: hub id or folder of a DINOv2.
 
     Raises:
-        UserError: the network is neither on this machine nor to be had from the hub.
+        UserError: the network is not installed and could not be downloaded.
     """
     pairs = F.cosine_similarity(_embed(originals, source), _embed(steered, source))
     return pairs.tolist()

@@ -1,11 +1,11 @@
-"""How varied texts are: different n-grams over all of them, repeated ones within each.
+"""Diversity of texts: distinct n-grams over all texts, and repeated n-grams within a text.
 
 Sources: distinct-n is from Li et al., "A Diversity-Promoting Objective Function for Neural
 Conversation Models" (2016, arXiv 1510.03055); repetition is the seq-rep-n of Welleck et al.,
 "Neural Text Generation With Unlikelihood Training" (2020, arXiv 1908.04319).
 
-Words count in any case, and so does every mark between them: a model that has lost its way
-often repeats nothing else.
+Words are compared without case. Punctuation marks count as words, because a degenerate model
+often repeats only them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def distinct(texts: Sequence[str], n: int) -> float:
-    """Share of different n-grams among those of all texts, 0 to 1; NaN when there is none.
+    """Compute the share of distinct n-grams in all texts, 0 to 1; NaN if there are none.
 
-    More text has a lower share, so compare texts of equal number and length only.
+    The share falls with the amount of text: compare texts of equal number and length only.
 
     Differs from Li et al., who divide by the number of words: a single text of different words
     reaches 1 here for every n.
@@ -32,7 +32,7 @@ def distinct(texts: Sequence[str], n: int) -> float:
 
 
 def repetition(texts: Sequence[str], n: int = 4) -> list[float]:
-    """Share of each text's n-grams that came before in it, 0 to 1; NaN when it has none."""
+    """Compute the share of each text's n-grams that repeat earlier ones, 0 to 1; NaN if none."""
     rows = [_grams(text, n) for text in texts]
     return [1 - len(set(grams)) / len(grams) if grams else math.nan for grams in rows]
 

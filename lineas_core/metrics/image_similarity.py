@@ -1,10 +1,10 @@
-"""ImgScore: how much of a picture stays when it is steered (LinEAS, section 4.4).
+"""ImgScore: similarity of a steered picture to its original (LinEAS, section 4.4).
 
 Cosine of the embeddings of original and steered picture, 1 for the same picture.
 
 Differs from the paper, which embeds with DINOv2-small from the hub, as `dinov2` does:
-EfficientNet-Lite0 comes out of the package index and runs offline. Their figures compare in
-order, not in size.
+EfficientNet-Lite0 comes from the package index and runs offline. The two scores agree in the
+order of pictures, not in value.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROWS = 32
 
 
 def image_scores(originals: Sequence[Image.Image], steered: Sequence[Image.Image]) -> list[float]:
-    """Cosine similarity of each pair, -1 to 1.
+    """Compute the cosine similarity of each pair, -1 to 1.
 
     Args:
         originals: one for each steered picture, or a single one for all of them.
@@ -41,7 +41,7 @@ def image_scores(originals: Sequence[Image.Image], steered: Sequence[Image.Image
 
 
 def pixels_of(images: Sequence[Image.Image]) -> Tensor:
-    """What the embedding network reads: (n, 3, 224, 224), from about -1 to 1."""
+    """Convert pictures to the input of the network: (n, 3, 224, 224), about -1 to 1."""
     pixels = np.stack([np.asarray(i.convert("RGB").resize((_SIDE, _SIDE))) for i in images])
     return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
 

@@ -1,4 +1,4 @@
-"""How natural texts are to a model: perplexity (LinEAS, section 4.1)."""
+"""Perplexity of texts under a language model (LinEAS, section 4.1)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def perplexity(
     *,
     chat: bool = False,
 ) -> list[float]:
-    """Exp of the mean negative log-likelihood per token of each continuation; NaN when empty.
+    """Compute the perplexity per token of each continuation; NaN if it is empty.
 
-    Call it outside of `steer`: the unsteered model is the judge of what a steered one wrote.
+    Call it outside `steer`: texts of a steered model are judged by the unsteered model.
     """
     rows = model.log_likelihood(openings, continuations, chat=chat)
     return [math.exp(-total / count) if count else math.nan for total, count in rows.tolist()]
 
 
 def prose_perplexity(model: LanguageModel, texts: Sequence[str]) -> float:
-    """Perplexity of fixed texts, all tokens together, each text after its first word.
+    """Compute the perplexity of all tokens of fixed texts, each without its first word.
 
-    Call it inside of `steer`: the steered model is judged by what others wrote.
+    Call it inside `steer`: the steered model is judged on texts by people.
     """
     halves = [text.partition(" ") for text in texts]
     rows = model.log_likelihood([first for first, *_ in halves], [f" {r}" for *_, r in halves])

@@ -1,4 +1,4 @@
-"""Whether texts mention a topic: keywords of its prompt set."""
+"""Detect texts that mention a topic, by the keywords of its prompt set."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ __all__ = ["mentions", "words_from"]
 
 
 def mentions(texts: Sequence[str], keywords: Sequence[str]) -> list[bool]:
-    """Whether each text has a word that starts with one of the keywords, in any case.
+    """Return for each text whether a word starts with one of the keywords, in any case.
 
-    Differs from the paper, which asks a language model (section J): two cores run none that
-    could judge.
+    Differs from the paper, which asks a language model (section J); one that can
+    judge is too slow on a CPU.
     """
     words = words_from(keywords)
     return [words.search(unicodedata.normalize("NFC", text)) is not None for text in texts]
 
 
 def words_from(keywords: Sequence[str]) -> re.Pattern[str]:
-    """What finds words, as its one group, that start with a keyword, in texts in the form NFC.
+    """Compile a pattern for words that start with a keyword, as its one group, in NFC texts.
 
-    Keywords in a script that writes no spaces, such as Chinese, are found anywhere.
+    Keywords in scripts without spaces, such as Chinese, are found anywhere.
     """
     starts = [unicodedata.normalize("NFC", word.strip()) for word in keywords]
     found = "|".join(_word(start) for start in starts if start)

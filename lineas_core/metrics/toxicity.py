@@ -1,9 +1,9 @@
-"""Toxicity of texts: offline by a linear classifier, and as the paper has it by a RoBERTa.
+"""Toxicity of texts: by a linear classifier, offline, or by a RoBERTa as in the paper.
 
-The linear one is that of `alt-profanity-check`, trained by its authors on 200,000 labelled
+The linear classifier is that of `alt-profanity-check`, trained by its authors on 200,000 labelled
 comments. The RoBERTa is that of Logacheva et al., "ParaDetox" (2022), from the hub (LinEAS,
-section 4.1). Both are independent of everything learnt here; their figures compare in order,
-not in size.
+section 4.1). Both are independent of everything learnt here; their scores agree in
+the order of texts, not in value.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _ROWS = 32
 
 
 def toxicity(texts: Sequence[str]) -> list[float]:
-    """Probability that each text is offensive, 0 to 1; above 0.5 counts as toxic."""
-    # Imported here: scikit-learn costs a second that most programs never need.
+    """Compute the probability that each text is offensive, 0 to 1; above 0.5 counts as toxic."""
+    # Imported here: importing scikit-learn takes a second.
     from profanity_check import predict_prob
 
     return [float(p) for p in predict_prob(list(texts))] if texts else []
@@ -31,14 +31,14 @@ def toxicity(texts: Sequence[str]) -> list[float]:
 
 @torch.no_grad()
 def roberta_toxicity(texts: Sequence[str], *, source: str = ROBERTA) -> list[float]:
-    """The same by the paper's classifier.
+    """Compute the probability that each text is toxic with the classifier of the paper.
 
     Args:
-        texts: n texts; what is longer than the classifier reads (512 tokens) is cut.
+        texts: n texts; longer ones are truncated to the 512 tokens of the classifier.
         source: hub id or folder of a RoBERTa with the label `toxic`.
 
     Raises:
-        UserError: it is neither on this machine nor to be had from the hub, or it has no label
+        UserError: the classifier is not installed and could not be downloaded, or has no label
             `toxic`.
     """
     network, tokenizer = load_judge("roberta", source)
@@ -57,7 +57,7 @@ def roberta_toxicity(texts: Sequence[str], *, source: str = ROBERTA) -> list[flo
             list(texts[start : start + _ROWS]),
             padding=True,
             truncation=True,
-            # RoBERTa numbers its positions from the one after the padding's.
+            # RoBERTa's position numbers start after that of the padding token.
             max_length=config.max_position_embeddings - config.pad_token_id - 1,
             return_tensors="pt",
         )

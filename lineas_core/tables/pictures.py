@@ -1,4 +1,4 @@
-"""Tables about pictures: concepts taken out and brought in, and which layers do it best."""
+"""Tables about pictures: concepts, layers, sparsity, number of prompts, and methods."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _BUDGETS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     },
     "paper": {"paper (DMD2)": ("paper (DMD2)", {})},
 }
-"""What a table calls them -> the name of the budget, and what differs from it."""
-_FOR_LOOKS = ("normal, both ways",)  # objects gain nothing both ways, whatever the budget
+"""Edition -> label in the table -> name of the budget, and settings that differ from it."""
+_FOR_STYLES = ("normal, both ways",)  # objects gain nothing from learning both ways
 _STRENGTHS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 _GAMMAS: Mapping[str, Mapping[int, Sequence[float]]] = {  # by iterations
     "small": {80: (0.0, 0.5, 2.0, 5.0, 10.0), 300: (10.0,)},
@@ -64,10 +64,19 @@ def _measured(
     prompts_a_side: int | None = None,
     **changes: Any,
 ) -> Callable[[Workbench], dict[str, Any]]:
-    """Learn, then paint 32 scenes with the concept and without at every strength."""
-    own = METHODS[method]
+    """Return the work of a cell: learn a concept, and sweep over 32 scenes.
+
+    Args:
+        edition: `small` or `paper`.
+        concept: name of a prompt set for pictures.
+        budget: a key of `BUDGETS`.
+        method: a key of `METHODS`.
+        preset: layer preset or pattern; None is the model's default preset.
+        prompts_a_side: number of prompts of each side; None takes all.
+        changes: settings that differ from the budget.
+    """
     config = settings_of(method, budget, **changes)
-    strengths = [strength * own.strength for strength in _STRENGTHS]
+    strengths = [strength * METHODS[method].strength for strength in _STRENGTHS]
 
     def work(bench: Workbench) -> dict[str, Any]:
         model = bench.model(_MODEL[edition])
@@ -78,8 +87,8 @@ def _measured(
         scenes = lines_of("neutral-images.txt")
         judges = Judges()
         if edition == "paper":
-            shown = partial(clip_scores, description=prompts.keywords[0])
-            judges = Judges(shown, dinov2_scores)
+            clip = partial(clip_scores, description=prompts.keywords[0])
+            judges = Judges(clip, dinov2_scores)
         rows = list(sweep_pictures(model, maps, scenes, strengths=strengths, judges=judges))
         return {"facts": facts_of(maps), "rows": rows}
 
@@ -91,12 +100,12 @@ def _concepts(edition: str) -> list[Cell]:
     kinds = {file.stem: PromptSet.load(file).kind for file in files}
     return [
         Cell(
-            {"concept": name, "budget": called},
+            {"concept": name, "budget": label},
             _measured(edition, name, budget=budget, **changes),
         )
-        for called, (budget, changes) in _BUDGETS[edition].items()
+        for label, (budget, changes) in _BUDGETS[edition].items()
         for name, kind in kinds.items()
-        if kind == "style" or called not in _FOR_LOOKS
+        if kind == "style" or label not in _FOR_STYLES
     ]
 
 
@@ -114,7 +123,7 @@ def _sparsity(edition: str) -> list[Cell]:
 
 
 def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], list[Cell]]:
-    """Cells in which one option of `_measured` varies, for three concepts; `key` names it."""
+    """Return cells that vary one option of `_measured` for three concepts, labelled `key`."""
 
     def cells(edition: str) -> list[Cell]:
         (budget, *_) = _BUDGETS[edition]
@@ -130,28 +139,30 @@ def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], lis
     return cells
 
 
-def _scores(row: Mapping[str, Any]) -> str:
-    """ConceptScore with the concept in the prompt and without, then ImgScore of the former."""
+def _format(row: Mapping[str, Any]) -> str:
+    """Format ConceptScore with the concept in the prompt (and without), then ImgScore."""
     concepts = [row[side]["concept"] for side in ("with", "without")]
-    told = ["-" if score is None else f"{score:.2f}" for score in concepts]
-    return f"{told[0]} ({told[1]}) {row['with']['image']:.2f}"
+    named, unnamed = ("-" if score is None else f"{score:.2f}" for score in concepts)
+    return f"{named} ({unnamed}) {row['with']['image']:.2f}"
 
 
-def _goals(done: Sequence[Mapping[str, Any]]) -> str:
-    """How many concepts go and come, budget by budget."""
+def _summary(done: Sequence[Mapping[str, Any]]) -> str:
+    """Report how many concepts are removed and added, by budget."""
     budgets = dict.fromkeys(cell["key"]["budget"] for cell in done)
     cells = {name: [c for c in done if c["key"]["budget"] == name] for name in budgets}
-    reached = {name: _reached(of_it) for name, of_it in cells.items()}
-    return "\n\n".join(f"*{name}*: {said}" for name, said in reached.items() if said)
+    summaries = {name: _summary_of_budget(of_it) for name, of_it in cells.items()}
+    return "\n\n".join(f"*{name}*: {text}" for name, text in summaries.items() if text)
 
 
-def _reached(done: Sequence[Mapping[str, Any]]) -> str:
-    """How many concepts go and come, and what is left of the rest of the picture."""
+def _summary_of_budget(done: Sequence[Mapping[str, Any]]) -> str:
+    """Report how many concepts are removed and added, and how similar the pictures remain."""
     full = [{row["strength"]: row for row in cell["rows"]} for cell in done]
-    scores = {side: [at[lam][side]["concept"] for at in full] for side, lam in _ENDS.items()}
-    untouched = [at[0.0]["with"]["concept"] for at in full]
-    if None in untouched or fmean(untouched) < _SEEN:
-        return ""  # no probe's scores: those of CLIP are of another size
+    scores = {
+        side: [at[strength][side]["concept"] for at in full] for side, strength in _ENDS.items()
+    }
+    original = [at[0.0]["with"]["concept"] for at in full]
+    if None in original or fmean(original) < _SEEN:
+        return ""  # not scores of the probe: CLIPScore has another range
     kept = [at[1.0]["with"]["image"] for at in full]
     order = [_falling(cell["rows"]) for cell in done]
     gone = sum(score <= _GONE for score in scores["with"])
@@ -161,15 +172,17 @@ def _reached(done: Sequence[Mapping[str, Any]]) -> str:
         f"less; goal: all). ImgScore there is {fmean(kept):.2f} on average (goal 0.75; the "
         f"paper reports 0.66 of DINOv2), {min(kept):.2f} at the lowest. The rank correlation of "
         f"ConceptScore and λ from 0 to 1 is {max(order):.2f} or stronger (goal -0.97). At "
-        f"λ = -1, {came} of {len(done)} bring the concept into scenes that do not ask for it, "
-        f"at a ConceptScore of {_SEEN} or more (goal: all)."
+        f"λ = -1, {came} of {len(done)} add the concept to scenes whose prompt does not name "
+        f"it, at a ConceptScore of {_SEEN} or more (goal: all)."
     )
 
 
 def _falling(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Spearman's rank correlation of ConceptScore and the strengths that take out."""
-    taking = [row for row in rows if row["strength"] >= 0]
-    strengths, scores = zip(*((r["strength"], r["with"]["concept"]) for r in taking), strict=True)
+    """Compute the rank correlation of ConceptScore and strength, for strengths from 0 to 1."""
+    positive = [row for row in rows if row["strength"] >= 0]
+    strengths, scores = zip(
+        *((r["strength"], r["with"]["concept"]) for r in positive), strict=True
+    )
     return rank_correlation(strengths, scores)
 
 
@@ -177,9 +190,9 @@ _GONE, _SEEN = 0.15, 0.5
 _ENDS = {"with": 1.0, "without": -1.0}
 
 _MEASURE = (
-    "A cell says ConceptScore (CLIPScore in the paper's edition) of 32 scenes with the concept in "
-    "the prompt, in brackets of the same scenes without it, then ImgScore of the former against "
-    "λ = 0"
+    "Each cell shows ConceptScore (CLIPScore in the paper's edition) of 32 scenes with the "
+    "concept in the prompt, in parentheses: the same scenes without it, then ImgScore of the "
+    "former against λ = 0"
 )
 
 _PANELS: Panels = {
@@ -195,9 +208,9 @@ TABLES = (
         "Tables 2 and 15, Figure 6",
         f"{_MEASURE}. No map was learnt from these scenes.",
         _concepts,
-        _scores,
+        _format,
         _PANELS,
-        _goals,
+        _summary,
     ),
     Table(
         "layers",
@@ -205,7 +218,7 @@ TABLES = (
         "Table 3",
         f"{_MEASURE}.",
         _varied("layers", "preset", _PRESETS),
-        _scores,
+        _format,
         _PANELS,
     ),
     Table(
@@ -214,7 +227,7 @@ TABLES = (
         "Figure 4 and Table 10",
         f"{_MEASURE}. Support is the share of coordinates that a map moves.",
         _sparsity,
-        _scores,
+        _format,
         _PANELS,
     ),
     Table(
@@ -223,17 +236,17 @@ TABLES = (
         "Figure 3",
         f"{_MEASURE}.",
         _varied("prompts a side", "prompts_a_side", _COUNTS),
-        _scores,
+        _format,
         _PANELS,
     ),
     Table(
         "picture-methods",
-        "Methods beside each other on pictures",
+        "Comparison of methods on pictures",
         "Tables 2 and 15",
         f"{_MEASURE}. All methods steer all norms and learn from the maximum over the picture. A "
-        "method whose own strength is not 1 is measured at multiples of it.",
+        "method whose recommended strength is not 1 is measured at multiples of it.",
         _varied("method", "method", METHODS),
-        _scores,
+        _format,
         _PANELS,
     ),
 )

@@ -1,4 +1,4 @@
-"""The table about ordinary prose: what steering away from toxicity costs where there is none."""
+"""The table about ordinary prose: its perplexity when steering away from toxicity."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from lineas_core.tables.workbench import (
 __all__ = ["TABLES"]
 
 _PARTS = (0.0, 0.25, 0.375, 0.5, 0.75, 1.0)
-_AIM = 1.03
+_TOLERATED = 1.03  # times the perplexity at λ = 0
 
 
 def _cells(edition: str) -> list[Cell]:
     return [
-        Cell({"model": model, "method": name}, _read(edition, model, method, **changes))
+        Cell({"model": model, "method": name}, _work(edition, model, method, **changes))
         for model in reversed(LANGUAGE_MODELS[edition])
         for name, (method, changes) in LINES[edition].items()
     ]
 
 
-def _read(
+def _work(
     edition: str, model_name: str, method: Method, preset: str | None = None, **changes: Any
 ) -> Callable[[Workbench], dict]:
     config = settings_of(method.name, LANGUAGE_BUDGET[edition], **changes)
@@ -54,17 +54,19 @@ def _read(
     return work
 
 
-def _cheap(done: Sequence[Mapping[str, Any]]) -> str:
-    """How far each map may go before prose is 3 % less likely."""
-    told = []
+def _summary(done: Sequence[Mapping[str, Any]]) -> str:
+    """Report the highest strength of each method that raises perplexity by 3 % at most."""
+    shares = []
     for cell in done:
-        plain = next(row["perplexity"] for row in cell["rows"] if row["strength"] == 0)
+        original = next(row["perplexity"] for row in cell["rows"] if row["strength"] == 0)
         full = max(row["strength"] for row in cell["rows"])
-        cheap = [r["strength"] for r in cell["rows"] if r["perplexity"] <= _AIM * plain]
-        told.append(f"{' '.join(cell['key'].values())} {max(cheap) / full:g}")
+        tolerated = [
+            r["strength"] for r in cell["rows"] if r["perplexity"] <= _TOLERATED * original
+        ]
+        shares.append(f"{' '.join(cell['key'].values())} {max(tolerated) / full:g}")
     return (
         "The greatest share of a method's full strength measured at no more than 3 % above λ = 0: "
-        f"{', '.join(told)}."
+        f"{', '.join(shares)}."
     )
 
 
@@ -73,12 +75,12 @@ TABLES = (
         "prose",
         "What steering away from toxicity costs ordinary prose",
         "Perplexity in Tables 1, 7 and 8",
-        "A cell says how unexpected the steered model finds 24 paragraphs in the manner of an "
-        "encyclopaedia (perplexity; the paper takes sentences of Wikipedia). "
+        "Each cell shows the perplexity of 24 encyclopaedia-style paragraphs under the steered "
+        "model (the paper takes sentences of Wikipedia). "
         f"{OWN_STRENGTH}",
         _cells,
         lambda row: f"{row['perplexity']:.2f}",
         {"perplexity": lambda row: row["perplexity"]},
-        _cheap,
+        _summary,
     ),
 )

@@ -1,4 +1,4 @@
-"""The table about similarity: whether like words have like maps (LinEAS, section L)."""
+"""The table about similarity of words and of their maps (LinEAS, section L)."""
 
 from __future__ import annotations
 
@@ -22,50 +22,50 @@ from lineas_core.tables.workbench import (
     rank_correlation,
 )
 
-__all__ = ["TABLES"]
+__all__ = ["TABLES", "word_pairs"]
 
 _MODELS = {"small": "smollm2-135m", "paper": "google/gemma-2-2b"}
 _PROMPTS = {"small": 16, "paper": 32}
 _GAMMAS = (0.0, 0.5, 2.0)
-_ANYTHING = "something"
+_NEUTRAL = "something"
 
 
 def _cells(edition: str) -> list[Cell]:
     model = _MODELS[edition]
-    return [Cell({"model": model, "γ": str(g)}, _compared(edition, g)) for g in _GAMMAS]
+    return [Cell({"model": model, "γ": str(g)}, _work(edition, g)) for g in _GAMMAS]
 
 
-def _compared(edition: str, gamma: float) -> Callable[[Workbench], dict[str, Any]]:
+def _work(edition: str, gamma: float) -> Callable[[Workbench], dict[str, Any]]:
     config = replace(BUDGETS[LANGUAGE_BUDGET[edition]], sparsity=gamma)
 
     def work(bench: Workbench) -> dict[str, Any]:
-        model, pairs = bench.model(_MODELS[edition]), _pairs()
+        model, pairs = bench.model(_MODELS[edition]), word_pairs()
         maps = {
             word: bench.maps(model, _about(word, _PROMPTS[edition]), config=config)
             for word in sorted({word for *pair, _ in pairs for word in pair})
         }
-        judged = [score for *_, score in pairs]
+        ratings = [score for *_, score in pairs]
         facts: dict[str, Any] = {"support": fmean(map_.support for map_ in maps.values())}
         facts |= end_of(*maps.values())
         for name, part in (("shifts", _shifts), ("scales", _scales)):
-            alike = [_cosine(part(maps[one]), part(maps[other])) for one, other, _ in pairs]
-            facts[f"correlation of {name}"] = rank_correlation(alike, judged)
+            similarities = [_cosine(part(maps[one]), part(maps[other])) for one, other, _ in pairs]
+            facts[f"correlation of {name}"] = rank_correlation(similarities, ratings)
         return {"facts": facts, "rows": []}
 
     return work
 
 
-def _pairs() -> list[tuple[str, str, float]]:
-    """Two words, and how similar people find them, 0 to 10."""
+def word_pairs() -> list[tuple[str, str, float]]:
+    """Read pairs of words, each with the similarity that people gave it, 0 to 10."""
     rows = (line.split("\t") for line in lines_of("word-pairs.tsv"))
     return [(one, other, float(score)) for one, other, score in rows]
 
 
 def _about(word: str, count: int) -> PromptSet:
-    """From sentences about something to the same ones about the word."""
+    """Return prompts from sentences about something to the same sentences about the word."""
     lines = lines_of("templates/about.txt")[:count]
     source, target = (
-        tuple(line.replace("{word}", name) for line in lines) for name in (_ANYTHING, word)
+        tuple(line.replace("{word}", name) for line in lines) for name in (_NEUTRAL, word)
     )
     return PromptSet(source, target, name=word)
 
@@ -88,9 +88,9 @@ TABLES = (
         "Whether maps of similar words are similar",
         "Figures 11 and 12",
         "Rank correlation between the cosine similarity of two words' maps (their shifts, and "
-        "their scales less 1, of all modules together) and how similar people find the words: 20 "
-        "words and 23 pairs of WordSim-353. Each map goes from sentences about something to the "
-        "same sentences about the word. With 23 pairs, 0.41 or more is hardly chance (p < 0.05).",
+        "their scales minus 1, of all modules) and the similarity that people gave the words: 20 "
+        "words in 23 pairs of WordSim-353. Each map goes from sentences about something to the "
+        "same sentences about the word. With 23 pairs, 0.41 or more is significant (p < 0.05).",
         _cells,
         lambda _: "",
         {},

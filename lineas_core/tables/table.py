@@ -1,4 +1,4 @@
-"""A table of figures: pieces of work that are done once and kept, and the page they make."""
+"""A table of results: its cells are computed once and saved, and shown on a page."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lineas_core.errors import UserError
+from lineas_core.runtime.versions import library_versions
 from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.tables.figure import Panels, draw
 from lineas_core.tables.workbench import Workbench
@@ -26,12 +26,12 @@ _CPU = "CPU"
 
 @dataclass(frozen=True)
 class Cell:
-    """One piece of work.
+    """One line of a table, and the work that computes it.
 
     Attributes:
-        key: what tells it from the others, such as the model and the concept.
-        work: makes the figures: {"facts": {name: number or text}, "rows": [one for every
-            strength, with `strength` among its figures]}.
+        key: identifies the cell, such as its model and concept.
+        work: computes the result: {"facts": {name: number or text}, "rows": [...]}, with one row
+            for every strength, which has the key `strength` among others.
     """
 
     key: Mapping[str, str]
@@ -40,17 +40,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table or figure of the paper, as work to do.
+    """A table or figure of the paper.
 
     Attributes:
-        name: what to call it on the command line.
-        title: one line.
+        name: the name on the command line.
+        title: the heading of the page.
         source: where the paper has it.
-        about: what a cell of the page says, and with what it was made.
-        cells: (edition) -> the work, cheapest first.
-        tell: one row of figures as a few characters.
-        panels: what the figure shows; nothing: there is none.
-        sum_up: what all cells together say, against what was aimed at.
+        about: what a cell of the page shows, and how it was measured.
+        cells: edition -> its cells, cheapest first.
+        format_row: formats one row for a cell of the page.
+        panels: the quantities in the figure; without any there is no figure.
+        summarise: compares all cells with the goal, in sentences.
     """
 
     name: str
@@ -58,9 +58,9 @@ class Table:
     source: str
     about: str
     cells: Callable[[str], Sequence[Cell]]
-    tell: Callable[[Mapping[str, Any]], str]
+    format_row: Callable[[Mapping[str, Any]], str]
     panels: Panels
-    sum_up: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
+    summarise: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
 
 
 def make(
@@ -69,57 +69,41 @@ def make(
     *,
     edition: str = "small",
     only: Mapping[str, Collection[str]] | None = None,
-    tell: Callable[[str], object] = print,
+    report: Callable[[str], object] = print,
 ) -> Path:
-    """Do what is not done yet, and write `NAME.json`, `NAME.md` and, where asked, `NAME.svg`.
+    """Compute the missing cells of a table, and write `NAME.json`, `NAME.md` and `NAME.svg`.
 
-    An interrupted run loses the cell it was at; a long learning run goes on from its checkpoint.
-    What is done is not made anew when the code or the prompts change: for that, delete the file.
+    If it is interrupted, the finished cells are kept, and a long learning run resumes from its
+    checkpoint. Finished cells are not recomputed when the code or the prompts change: to
+    recompute them, delete the JSON file. A table without panels has no SVG.
 
     Args:
-        table: what to make.
-        folder: where results are kept.
+        table: the table to compute.
+        folder: where the results are saved.
         edition: `small` on the embedded models, or `paper` in the paper's setting.
-        only: of some parts of the keys, the wanted values; other cells are left for another time.
-        tell: called with a line on every step.
+        only: part of the key -> wanted values; other cells are skipped. None computes all cells.
+        report: called with a line of text at every step.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
-        UserError: no cell has the wanted key, the file of results is damaged, or the disk refuses.
+        UserError: no cell has a wanted key, the JSON file is damaged, or writing fails.
     """
-    only, cells = only or {}, table.cells(edition)
-    wanted = [c for c in cells if all(c.key.get(part) in only[part] for part in only)]
-    if not wanted:
-        keys = sorted({f"{k}={v}" for c in cells for k, v in c.key.items()})
-        raise UserError(
-            "E_TABLE",
-            f"the table {table.name!r} has nothing with "
-            + ", ".join(f"{part}={' or '.join(sorted(only[part]))}" for part in only),
-            remedy=f"Choose from {', '.join(keys)}.",
-        )
+    wanted = _wanted(table, edition, only or {})
     stem = stem_of(table.name, edition)
-    file, bench = folder / f"{stem}.json", Workbench(folder / "maps", tell)
+    file, bench = folder / f"{stem}.json", Workbench(folder / "maps", report)
     with saving("the results are", folder):
         folder.mkdir(parents=True, exist_ok=True)
     for number, cell in enumerate(wanted, 1):
-        if any(d["key"] == cell.key for d in cells_done(file)):
+        if any(done["key"] == cell.key for done in cells_done(file)):
             continue
-        tell(f"{number}/{len(wanted)}  {_key(cell.key)}")
-        started = time.monotonic()
-        result = cell.work(bench)
-        facts = {
-            "key": dict(cell.key),
-            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-            "seconds": round(time.monotonic() - started, 1),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _CPU,
-            "versions": {name: version(name) for name in ("torch", "transformers", "diffusers")},
-        }
-        # Another process may have added to it, even this one.
-        others = [done for done in cells_done(file) if done["key"] != facts["key"]]
+        report(f"{number}/{len(wanted)}  {_format_key(cell.key)}")
+        result = _compute(cell, bench)
+        # Read again, because another process may have written the file in the meantime.
+        others = [done for done in cells_done(file) if done["key"] != result["key"]]
         with saving("the results are", folder):
-            write_atomically(file, json.dumps([*others, facts | result], indent=1).encode())
+            write_atomically(file, json.dumps([*others, result], indent=1).encode())
     shown = _in_order(table, edition, cells_done(file))
     with saving("the results are", folder):
         write_atomically(folder / f"{stem}.md", page(table, edition, shown).encode())
@@ -129,12 +113,12 @@ def make(
 
 
 def stem_of(name: str, edition: str) -> str:
-    """What the files of a table's edition are called, without their suffixes."""
+    """Return the name of the files of a table's edition, without suffix."""
     return name if edition == "small" else f"{name}-{edition}"
 
 
 def cells_done(file: Path) -> list[dict[str, Any]]:
-    """The cells in a file of results; none where there is no file.
+    """Read the cells of a JSON file of results; a missing file has none.
 
     Raises:
         UserError: the file is damaged.
@@ -149,43 +133,76 @@ def cells_done(file: Path) -> list[dict[str, Any]]:
         raise UserError(
             "E_TABLE",
             f"the results in {file} are damaged ({type(error).__name__})",
-            remedy="Move the file away, and make the table anew.",
+            remedy="Move the file away and compute the table again.",
         ) from error
     return done
 
 
 def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
-    """The table as Markdown: a line for each cell, a column for each strength."""
+    """Format a table as Markdown, with a line for each cell and a column for each strength."""
     lines = [f"# {table.title}", "", f"{table.source}. {table.about}", ""]
-    if done and table.sum_up:
-        lines += [table.sum_up(done), ""]
+    if done and table.summarise:
+        lines += [table.summarise(done), ""]
     if done:
-        keys, facts = list(done[0]["key"]), _union(cell["facts"] for cell in done)
-        strengths = sorted({row["strength"] for cell in done for row in cell["rows"]})
-        heads = [*keys, *facts, *(f"λ = {s:g}" for s in strengths)]
-        lines += [_line(heads), _line(["---"] * len(heads))]
-        for cell in done:
-            at = {row["strength"]: table.tell(row) for row in cell["rows"]}
-            told = [_figure(cell["facts"].get(name, "")) for name in facts]
-            lines.append(
-                _line([*cell["key"].values(), *told, *(at.get(s, "") for s in strengths)])
-            )
+        lines += _grid(table, done)
     dates = sorted(cell["date"] for cell in done)
-    made = f"{len(done)} of {len(table.cells(edition))} lines"
+    count = f"{len(done)} of {len(table.cells(edition))} lines"
     when = ", " + " to ".join(sorted({dates[0], dates[-1]})) if dates else ""
     devices = sorted({cell.get("device", _CPU) for cell in done})
     when += f", on {' and '.join(devices)}" if devices else ""
     option = "" if edition == "small" else f" --edition {edition}"
-    lines += ["", f"`python -m lineas_core evaluate {table.name}{option}`: {made}{when}.", ""]
+    lines += ["", f"`python -m lineas_core evaluate {table.name}{option}`: {count}{when}.", ""]
     return "\n".join(lines)
+
+
+def _wanted(table: Table, edition: str, only: Mapping[str, Collection[str]]) -> list[Cell]:
+    """Return the cells whose keys have the wanted values."""
+    cells = table.cells(edition)
+    wanted = [c for c in cells if all(c.key.get(part) in only[part] for part in only)]
+    if not wanted:
+        keys = sorted({f"{k}={v}" for c in cells for k, v in c.key.items()})
+        values = [f"{part}={' or '.join(sorted(only[part]))}" for part in only]
+        raise UserError(
+            "E_TABLE",
+            f"the table {table.name!r} has nothing with {', '.join(values)}",
+            remedy=f"Choose from {', '.join(keys)}.",
+        )
+    return wanted
+
+
+def _compute(cell: Cell, bench: Workbench) -> dict[str, Any]:
+    """Compute a cell; return its result with key, date, duration, device and versions."""
+    started = time.monotonic()
+    result = cell.work(bench)
+    return {
+        "key": dict(cell.key),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "seconds": round(time.monotonic() - started, 1),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _CPU,
+        "versions": library_versions(),
+    } | result
 
 
 def _in_order(
     table: Table, edition: str, done: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """The cells that belong to the table as it is now, in its order."""
+    """Return the cells that still belong to the table, in its order."""
     order = [dict(cell.key) for cell in table.cells(edition)]
     return sorted((c for c in done if c["key"] in order), key=lambda c: order.index(c["key"]))
+
+
+def _grid(table: Table, done: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the lines of the Markdown table: keys, facts, and a column for each strength."""
+    keys, facts = list(done[0]["key"]), _union(cell["facts"] for cell in done)
+    strengths = sorted({row["strength"] for cell in done for row in cell["rows"]})
+    heads = [*keys, *facts, *(f"λ = {strength:g}" for strength in strengths)]
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for cell in done:
+        rows = {row["strength"]: table.format_row(row) for row in cell["rows"]}
+        values = [_format_fact(cell["facts"].get(name, "")) for name in facts]
+        columns = (rows.get(strength, "") for strength in strengths)
+        lines.append(_line([*cell["key"].values(), *values, *columns]))
+    return lines
 
 
 def _union(groups: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -196,9 +213,9 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _figure(value: Any) -> str:
+def _format_fact(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _key(key: Mapping[str, str]) -> str:
+def _format_key(key: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in key.items())

@@ -1,4 +1,4 @@
-"""How long learning takes, method by method."""
+"""The table about the duration of learning, by method."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MODELS = {
 }
 
 
-def _timing(edition: str) -> list[Cell]:
+def _cells(edition: str) -> list[Cell]:
     return [
         Cell({"model": model, "method": name}, _timed(edition, model, method))
         for model in _MODELS[edition]
@@ -53,7 +53,7 @@ TABLES = (
         "Tables 4 and 5",
         "32 + 32 prompts (football, or vaporwave for pictures), each method's own settings, "
         "modules and steps, on the machine that made the table; the model is loaded beforehand.",
-        _timing,
+        _cells,
         lambda _: "",
         {},
     ),

@@ -1,4 +1,4 @@
-"""The table about truthfulness: true answers made likelier, on questions not learnt from."""
+"""The table about truthfulness: multiple choice on questions that the maps have not seen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lineas_core.tables.workbench import (
     settings_of,
 )
 
-__all__ = ["TABLES"]
+__all__ = ["TABLES", "answer_prompts", "format_row", "mean_row", "split_in_halves"]
 
 _QUESTIONS: Mapping[str, Callable[[], list[Question]]] = {
     "small": lambda: load_questions(PROMPTS / "questions" / "truths.json"),
@@ -29,52 +29,53 @@ _QUESTIONS: Mapping[str, Callable[[], list[Question]]] = {
 }
 _SEEDS = {"small": range(2), "paper": range(5)}
 _METHODS = ("lineas", "lin-act")
-_PRESETS = {("paper", "lin-act"): r".*layernorm"}  # section M; all others: the model's own
-_LEARNT_FROM = 32  # questions of a half
+_PRESETS = {("paper", "lin-act"): r".*layernorm"}  # section M; all others use the default preset
+_LEARNT_FROM = 32  # number of questions of a half
 _PARTS = (0.0, 0.5, 1.0)
 
 
 def _cells(edition: str) -> list[Cell]:
     return [
-        Cell({"model": model, "method": name}, _crossed(edition, model, METHODS[name]))
+        Cell({"model": model, "method": name}, _work(edition, model, METHODS[name]))
         for model in LANGUAGE_MODELS[edition]
         for name in _METHODS
     ]
 
 
-def _crossed(edition: str, model_name: str, method: Method) -> Callable[[Workbench], dict]:
-    """Learn on one half of the questions, ask the other, and the other way round."""
+def _work(edition: str, model_name: str, method: Method) -> Callable[[Workbench], dict]:
+    """Learn on each half of the questions, and evaluate on the other half."""
     config = settings_of(method.name, LANGUAGE_BUDGET[edition])
     preset = _PRESETS.get((edition, method.name))
 
     def work(bench: Workbench) -> dict[str, Any]:
         questions, model = _QUESTIONS[edition](), bench.model(model_name)
-        found: dict[float, list[tuple[float, float]]] = {lam: [] for lam in _PARTS}
+        scores: dict[float, list[tuple[float, float]]] = {part: [] for part in _PARTS}
         learnt_maps = []
         for seed in _SEEDS[edition]:
-            for learnt, asked in _halves(questions, seed):
-                prompts = _sides(learnt[:_LEARNT_FROM], f"truths {seed}")
+            for learnt, asked in split_in_halves(questions, seed):
+                prompts = answer_prompts(learnt[:_LEARNT_FROM], f"truths {seed}")
                 maps = bench.maps(model, prompts, config=config, method=method.name, preset=preset)
                 learnt_maps.append(maps)
                 for part in _PARTS:
                     with fold(model.network, maps, part * method.strength):
-                        found[part].append(truthfulness(model, asked))
-        rows = [_row(p * method.strength, found[p]) for p in _PARTS]
+                        scores[part].append(truthfulness(model, asked))
+        rows = [mean_row(p * method.strength, scores[p]) for p in _PARTS]
         return {"facts": end_of(*learnt_maps), "rows": rows}
 
     return work
 
 
-def _halves(
+def split_in_halves(
     questions: Sequence[Question], seed: int
 ) -> list[tuple[Sequence[Question], Sequence[Question]]]:
+    """Shuffle the questions; return both ways to take one half and then the other."""
     mixed = random.Random(seed).sample(questions, len(questions))
     one, other = mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
     return [(one, other), (other, one)]
 
 
-def _sides(questions: Sequence[Question], name: str) -> PromptSet:
-    """From a false answer to the best true one."""
+def answer_prompts(questions: Sequence[Question], name: str) -> PromptSet:
+    """Return prompts from the first false answer of each question to its best true one."""
     source, target = (
         tuple(f"Q: {question.text}\nA: {answers(question)[0]}" for question in questions)
         for answers in (lambda q: q.wrong, lambda q: q.right)
@@ -82,8 +83,13 @@ def _sides(questions: Sequence[Question], name: str) -> PromptSet:
     return PromptSet(source, target, name=name)
 
 
-def _row(strength: float, halves: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """Means over halves and seeds, and the standard deviation over seeds."""
+def mean_row(strength: float, halves: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """Average over halves and seeds; the spread is the standard deviation over seeds.
+
+    Args:
+        strength: λ of the row.
+        halves: (MC1, MC2) of both halves of the first seed, then of the second, and so on.
+    """
     row = {"strength": strength}
     for name, values in zip(("mc1", "mc2"), zip(*halves, strict=True), strict=True):
         seeds = [fmean(pair) for pair in zip(values[::2], values[1::2], strict=True)]
@@ -91,22 +97,23 @@ def _row(strength: float, halves: Sequence[tuple[float, float]]) -> dict[str, fl
     return row
 
 
-def _tell(row: Mapping[str, Any]) -> str:
+def format_row(row: Mapping[str, Any]) -> str:
+    """Format a row: MC1 and MC2 with their spreads."""
     return " and ".join(f"{row[n]:.1%} ± {row[f'{n}_spread']:.1%}" for n in ("mc1", "mc2"))
 
 
 TABLES = (
     Table(
         "truthfulness",
-        "True answers made likelier than false ones",
+        "Truthfulness: probability of true and false answers",
         "Table 14",
-        "A cell says MC1 (share of questions whose best true answer is likelier than every false "
-        "one) and MC2 (probability of all true answers), with the standard deviation over seeds. "
-        "Learnt from 32 questions of one half, each with a false and a true answer, and measured "
-        "on the other half, both ways. Here 64 questions on common errors, in the paper's "
-        "edition the 817 of TruthfulQA.",
+        "Each cell shows MC1 (share of questions whose best true answer is likelier than every "
+        "false one) and MC2 (probability of all true answers), with the standard deviation over "
+        "seeds. Learnt from 32 questions of one half, each with a false and a true answer, and "
+        "measured on the other half, both ways. Here 64 questions on common errors, in the "
+        "paper's edition the 817 of TruthfulQA.",
         _cells,
-        _tell,
+        format_row,
         {"MC1": lambda row: row["mc1"], "MC2": lambda row: row["mc2"]},
     ),
 )

@@ -1,4 +1,4 @@
-"""What the tables share: models loaded one at a time, maps and figures made once and kept."""
+"""Shared by the tables: models, loaded one at a time, and a cache of maps and rows on disk."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ LANGUAGE_MODELS = {
     "paper": ("Qwen/Qwen2.5-1.5B", "google/gemma-2-2b"),
 }
 LANGUAGE_BUDGET = {"small": "quick", "paper": "paper (language)"}
-"""By edition, as the models above: what the tables about texts are made with."""
-_OWN_LAYERS = {  # LinEAS, sections 4.1 and E; CAA and ITI-C as their papers have it
+"""Edition -> budget of the tables about texts, for the models above."""
+_OWN_LAYERS = {  # LinEAS, sections 4.1 and E; CAA and ITI-C as in their papers
     **dict.fromkeys(("lin-act", "iti-c"), "attention-output"),
     **dict.fromkeys(("caa", "caa-mid"), r"model\.layers\.\d+"),
 }
@@ -66,54 +66,56 @@ LINES: dict[str, dict[str, tuple[Method, dict[str, Any]]]] = {
     }
     for edition, layers in (("small", {}), ("paper", _OWN_LAYERS))
 }
-"""By edition, of tables that compare methods: name -> method, and what differs for it."""
-OWN_STRENGTH = "A method whose own strength is not 1 (ITI-C: 0.5) is measured up to that."
+"""Edition -> lines of the tables that compare methods: name -> method, changed settings."""
+OWN_STRENGTH = (
+    "A method whose recommended strength is not 1 (ITI-C: 0.5) is measured up to that strength."
+)
 _CHECKPOINT_SECONDS = 30
 
 
 def lines_of(name: str) -> list[str]:
-    """The lines of a text file among the prompts that come with the project."""
+    """Read the lines of a text file in the folder of shipped prompts."""
     return (PROMPTS / name).read_text(encoding="utf-8").splitlines()
 
 
 def settings_of(method: str, budget: str, **changes: Any) -> FitConfig:
-    """What a method learns with: LinEAS within a budget, the others by their own settings."""
-    if method == "lineas":
+    """Return the settings of a method: a changed budget if it is iterative, else its defaults."""
+    if METHODS[method].iterative:
         return replace(BUDGETS[budget], **changes)
     return METHODS[method].config
 
 
 def facts_of(maps: SteeringMaps) -> dict[str, Any]:
-    """Held-out distance, support of sparse maps, and how a run ended that did not end well."""
-    made = maps.metadata
+    """Return held-out distances, the support of sparse maps, and `end` if the run diverged."""
+    metadata = maps.metadata
     names = {"heldout_start": "held-out before", "heldout": "after"}
-    facts = {said: made[name] for name, said in names.items() if name in made}
-    if made["config"].get("sparsity"):
+    facts = {label: metadata[name] for name, label in names.items() if name in metadata}
+    if metadata["config"].get("sparsity"):
         facts["support"] = maps.support
     return facts | end_of(maps)
 
 
 def end_of(*learnt: SteeringMaps) -> dict[str, str]:
-    """How runs ended that did not end well."""
+    """Return {"end": "diverged"} if one of the learning runs diverged, else {}."""
     return {"end": "diverged"} if any(m.metadata.get("diverged") for m in learnt) else {}
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    """Spearman's: from -1 to 1, and 0 where either is the same everywhere."""
+    """Compute Spearman's rank correlation, -1 to 1; it is 0 if x or y is constant."""
     vary = len(set(x)) > 1 and len(set(y)) > 1
     return float(spearmanr(x, y).statistic) if vary else 0.0
 
 
 class Workbench:
-    """Models, maps and rows of figures for the cells of a table."""
+    """Provides the cells of a table with models, and with maps and rows from a cache on disk."""
 
-    def __init__(self, folder: Path, tell: Callable[[str], object]) -> None:
-        """Keep maps and rows in a folder; `tell` is called with a line on every step."""
-        self.folder, self.tell = folder, tell
+    def __init__(self, folder: Path, report: Callable[[str], object]) -> None:
+        """Keep maps and rows in a folder; `report` is called with a line of text at every step."""
+        self.folder, self.report = folder, report
         self._models: dict[torch.dtype | None, SteerableModel] = {}
 
     def model(self, name: str, dtype: torch.dtype | None = None) -> Any:
-        """A model by its catalog name; one of another name is let go."""
+        """Load a model by its catalog name, and release models of other names."""
         if any(model.name != name for model in self._models.values()):
             self._models.clear()
         if dtype not in self._models:
@@ -121,7 +123,7 @@ class Workbench:
         return self._models[dtype]
 
     def writer(self, name: str) -> Any:
-        """A language model to generate with: three times as fast where bfloat16 is native."""
+        """Load a language model to generate with; native bfloat16 is three times as fast."""
         device = self.model(name).network.device
         lower = device.type == "cpu" and native_bfloat16(device)
         return self.model(name, torch.bfloat16 if lower else None)
@@ -135,19 +137,19 @@ class Workbench:
         method: str = "lineas",
         preset: str | None = None,
     ) -> SteeringMaps:
-        """Maps from the folder, or learnt now; LinEAS goes on where it was interrupted.
+        """Load maps from the cache, or learn them; an interrupted iterative run resumes.
 
         Args:
-            model: what to steer.
-            prompts: the two sides.
-            config: settings.
+            model: the model to steer.
+            prompts: source and target prompts.
+            config: settings of the method.
             method: a key of `METHODS`.
-            preset: layer preset or pattern; None is the model's own.
+            preset: layer preset or pattern; None is the model's default preset.
         """
         modules = find_modules(model.network, preset) if preset else model.default_modules
         if config.pooling == "auto":
             config = replace(config, pooling=model.default_pooling)
-        # All that the maps depend on, so that a changed prompt, default or model is learnt anew.
+        # Everything that the maps depend on: a changed prompt, default or model gets new maps.
         weights = fingerprint(model.network, modules)
         digest = _digest([model.name, weights, asdict(prompts), asdict(config), method, modules])
         folder = self.folder / f"{prompts.name.lower().replace(' ', '-')}-{method}-{digest}"
@@ -159,44 +161,44 @@ class Workbench:
             "heldout": (prompts.heldout_source, prompts.heldout_target),
         }
         checkpoint = folder.with_suffix(".safetensors")
-        if method == "lineas":
+        if METHODS[method].iterative:
             settings |= {"resume": _read(checkpoint), "watch": self._checkpoints(checkpoint)}
         maps = METHODS[method].learn(model, prompts.source, prompts.target, **settings)
         save_maps(maps, folder, prompts=prompts)
         checkpoint.unlink(missing_ok=True)
         return load_maps(folder)
 
-    def row(self, facts: Sequence[Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """A row of figures from the folder, or made now.
+    def row(self, facts: Sequence[Any], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return a row from the cache, or compute it.
 
-        Several cells have the same row: at λ = 0 no map has a say, and some have the same map.
+        Several cells share a row: at λ = 0 the maps have no effect, and some have the same maps.
 
         Args:
-            facts: all that the figures depend on, as JSON has it.
-            make: makes them.
+            facts: everything that the row depends on, as JSON values.
+            compute: returns the row.
         """
         file = self.folder / f"row-{_digest(facts)}.json"
         if not file.exists():
-            made = json.dumps(make()).encode()
+            row = json.dumps(compute()).encode()
             with saving("the results are", self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                write_atomically(file, made)
+                write_atomically(file, row)
         return json.loads(file.read_text(encoding="utf-8"))
 
     def _checkpoints(self, file: Path) -> Callable[[Iterate], None]:
-        """What keeps the state of a run in a file, now and then."""
+        """Return a callback that saves a checkpoint of a run periodically."""
         saved = time.monotonic()
 
-        def keep(iterate: Iterate) -> None:
+        def save(iterate: Iterate) -> None:
             nonlocal saved
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 with saving("the run is", self.folder):
                     file.parent.mkdir(parents=True, exist_ok=True)
                     write_atomically(file, safetensors.torch.save(iterate.state))
                 saved = time.monotonic()
-                self.tell(f"    iteration {iterate.iteration}, loss {iterate.loss:.4g}")
+                self.report(f"    iteration {iterate.iteration}, loss {iterate.loss:.4g}")
 
-        return keep
+        return save
 
 
 def _read(file: Path) -> dict[str, torch.Tensor] | None:

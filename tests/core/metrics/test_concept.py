@@ -4,13 +4,12 @@ import shutil
 import pytest
 
 from lineas_core import UserError
-from lineas_core.metrics import concept
-from lineas_core.metrics.concept import Probe, known_concept
+from lineas_core.metrics.concept import PROBE, Probe, known_concept
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return shutil.copytree(concept._FOLDER, tmp_path / "probe")
+    return shutil.copytree(PROBE, tmp_path / "probe")
 
 
 def test_the_probe_knows_the_concepts_of_its_own_world_alone():

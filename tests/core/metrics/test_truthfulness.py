@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from lineas_core import SteeringMaps, UserError
-from lineas_core.methods import METHODS
 from lineas_core.metrics import truthfulness as metric
 from lineas_core.metrics.truthfulness import Question, load_questions, truthfulness
 from lineas_core.tables import truth
@@ -82,16 +81,16 @@ def test_the_best_true_answer_of_the_hub_comes_first():
         "mc1_targets": {"choices": ["best", "x"], "labels": [1, 0]},
         "mc2_targets": {"choices": ["good", "best", "x", "y"], "labels": [1, 1, 0, 0]},
     }
-    assert metric._from_hub(row) == Question("a", ("best", "good"), ("x", "y"))
+    assert metric.question_from_hub(row) == Question("a", ("best", "good"), ("x", "y"))
 
 
 def test_every_question_is_asked_once_a_seed_of_maps_that_did_not_learn_from_it():
     questions = [Question(str(k), ("a",), ("b",)) for k in range(10)]
-    halves = truth._halves(questions, seed=1)
+    halves = truth.split_in_halves(questions, seed=1)
     assert sorted(int(q.text) for _, asked in halves for q in asked) == list(range(10))
     for learnt, asked in halves:
         assert not {q.text for q in learnt} & {q.text for q in asked}
-    assert truth._halves(questions, seed=2) != halves
+    assert truth.split_in_halves(questions, seed=2) != halves
 
 
 def test_a_table_asks_no_question_that_its_maps_have_learnt(monkeypatch):
@@ -117,22 +116,25 @@ def test_a_table_asks_no_question_that_its_maps_have_learnt(monkeypatch):
 
     monkeypatch.setattr(truth, "truthfulness", asked)
     monkeypatch.setattr(truth, "fold", fold)
-    rows = truth._crossed("small", "m", METHODS["lineas"])(Bench())["rows"]
+    cell = next(c for c in truth.TABLES[0].cells("small") if c.key["method"] == "lineas")
+    rows = cell.work(Bench())["rows"]
     assert len(learnt) == 4  # two halves, two seeds
     assert [(row["strength"], row["mc2"]) for row in rows] == [(0, 0), (0.5, 0.5), (1, 1)]
 
 
 def test_a_row_has_the_mean_over_halves_and_the_spread_over_seeds():
-    row = truth._row(0.5, [(0.1, 0.3), (0.3, 0.5), (0.5, 0.5), (0.3, 0.7)])
+    row = truth.mean_row(0.5, [(0.1, 0.3), (0.3, 0.5), (0.5, 0.5), (0.3, 0.7)])
     assert row["strength"] == 0.5
     assert row["mc1"] == pytest.approx(0.3)
     assert row["mc2"] == pytest.approx(0.5)
     assert row["mc1_spread"] == pytest.approx(math.sqrt(0.02))
-    assert truth._tell(row) == "30.0% ± 14.1% and 50.0% ± 14.1%"
+    assert truth.format_row(row) == "30.0% ± 14.1% and 50.0% ± 14.1%"
 
 
 def test_the_sides_differ_in_the_answer_alone():
-    prompts = truth._sides(load_questions(PROMPTS / "questions" / "truths.json")[:4], "four")
+    prompts = truth.answer_prompts(
+        load_questions(PROMPTS / "questions" / "truths.json")[:4], "four"
+    )
     for wrong, right in zip(prompts.source, prompts.target, strict=True):
         assert wrong.split("\nA:")[0] == right.split("\nA:")[0]
         assert wrong != right

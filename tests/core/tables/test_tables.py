@@ -18,11 +18,14 @@ from lineas_core.tables import (
     Cell,
     Table,
     cells_done,
+    composition,
+    continuations,
     make,
     pictures,
     prose,
     similarity,
-    text,
+    topics,
+    toxicity,
     truth,
     workbench,
 )
@@ -35,6 +38,7 @@ SET = PromptSet(
 )
 PANELS = {"share": lambda row: row["share"], "nothing": lambda row: None}
 CONFIG = replace(BUDGETS["quick"], iterations=4)
+WITH_LINES = (composition, pictures, prose, topics, toxicity)
 LEARN = sys.modules[
     "lineas_core.learning.lineas"
 ]  # the package's attribute of that name is the function
@@ -43,20 +47,20 @@ LEARN = sys.modules[
 def _table(work):
     cells = [Cell({"model": m, "topic": t}, work(m, t)) for m in "AB" for t in ("x", "y")]
     about = ("some", "Some title", "Table 0", "About it.")
-    return Table(*about, lambda edition: cells, _tell, PANELS)
+    return Table(*about, lambda edition: cells, _format_row, PANELS)
 
 
-def _tell(row):
+def _format_row(row):
     return f"{row['share']:.0%}"
 
 
-def _figures(share):
+def _result(share):
     return {"facts": {"held-out": 0.12345}, "rows": [{"strength": 1.0, "share": share}]}
 
 
 def test_a_page_has_a_line_for_each_cell_and_a_column_for_each_strength(tmp_path):
-    table = _table(lambda m, t: lambda bench: _figures(0.5))
-    text = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    table = _table(lambda m, t: lambda bench: _result(0.5))
+    text = make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
     assert "| model | topic | held-out | λ = 1 |" in text
     assert text.count("| 0.123 | 50% |") == 4
     assert "4 of 4 lines" in text
@@ -71,39 +75,39 @@ def test_what_is_done_is_not_done_again(tmp_path):
             worked.append((model, topic))
             if len(worked) == 2:
                 raise KeyboardInterrupt
-            return _figures(0.1)
+            return _result(0.1)
 
         return once
 
     table = _table(work)
     with pytest.raises(KeyboardInterrupt):
-        make(table, tmp_path, tell=lambda line: None)
+        make(table, tmp_path, report=lambda line: None)
     assert [c["key"] for c in cells_done(tmp_path / "some.json")] == [{"model": "A", "topic": "x"}]
-    make(table, tmp_path, tell=lambda line: None)
+    make(table, tmp_path, report=lambda line: None)
     assert worked == [("A", "x"), ("A", "y"), ("A", "y"), ("B", "x"), ("B", "y")]
 
 
 def test_a_part_can_be_made_alone(tmp_path):
-    table = _table(lambda m, t: lambda bench: _figures(0.1))
-    text = make(table, tmp_path, only={"topic": {"y"}}, tell=lambda line: None).read_text()
+    table = _table(lambda m, t: lambda bench: _result(0.1))
+    text = make(table, tmp_path, only={"topic": {"y"}}, report=lambda line: None).read_text()
     assert "2 of 4 lines" in text
     both = {"topic": {"x", "y"}, "model": {"A"}}
-    assert "3 of 4 lines" in make(table, tmp_path, only=both, tell=lambda line: None).read_text()
+    assert "3 of 4 lines" in make(table, tmp_path, only=both, report=lambda line: None).read_text()
     with pytest.raises(UserError, match=r"nothing with topic=v or z. Choose from model=A"):
         make(table, tmp_path, only={"topic": {"z", "v"}})
 
 
 def test_a_line_that_another_process_has_made_meanwhile_stands_once(tmp_path):
     def work(_bench):
-        again = _table(lambda m, t: lambda bench: _figures(0.2))
-        make(again, tmp_path, only={"model": {"A"}, "topic": {"x"}}, tell=lambda line: None)
-        return _figures(0.1)
+        again = _table(lambda m, t: lambda bench: _result(0.2))
+        make(again, tmp_path, only={"model": {"A"}, "topic": {"x"}}, report=lambda line: None)
+        return _result(0.1)
 
     made = make(
         _table(lambda m, t: work),
         tmp_path,
         only={"model": {"A"}, "topic": {"x"}},
-        tell=lambda line: None,
+        report=lambda line: None,
     )
     assert [cell["rows"][0]["share"] for cell in cells_done(tmp_path / "some.json")] == [0.1]
     assert "1 of 4 lines" in made.read_text(encoding="utf-8")
@@ -111,41 +115,41 @@ def test_a_line_that_another_process_has_made_meanwhile_stands_once(tmp_path):
 
 def test_results_that_cannot_be_written_are_one_sentence(tmp_path):
     (tmp_path / "results").write_text("a file")
-    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    table = _table(lambda m, t: lambda bench: _result(0.1))
     with pytest.raises(UserError, match=r"results: the results are not saved \(File exists\)"):
-        make(table, tmp_path / "results", tell=lambda line: None)
+        make(table, tmp_path / "results", report=lambda line: None)
 
 
 @pytest.mark.parametrize("text", ["{", '{"a": 1}', '[{"key": {}}]', '[{"key": 1, "facts": {}}]'])
 def test_a_damaged_file_of_results_is_left_alone(tmp_path, text):
     (tmp_path / "some.json").write_text(text)
-    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    table = _table(lambda m, t: lambda bench: _result(0.1))
     with pytest.raises(UserError, match="are damaged"):
-        make(table, tmp_path, tell=lambda line: None)
+        make(table, tmp_path, report=lambda line: None)
     assert (tmp_path / "some.json").read_text() == text
 
 
 def test_cells_that_no_longer_belong_to_a_table_are_not_shown_but_kept(tmp_path):
-    table = _table(lambda m, t: lambda bench: _figures(0.1))
-    old = {"key": {"model": "C", "topic": "x"}, "date": "2026-01-01", **_figures(0.9)}
+    table = _table(lambda m, t: lambda bench: _result(0.1))
+    old = {"key": {"model": "C", "topic": "x"}, "date": "2026-01-01", **_result(0.9)}
     (tmp_path / "some.json").write_text(json.dumps([old]))
-    assert "90%" not in make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    assert "90%" not in make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
     assert old in cells_done(tmp_path / "some.json")
 
 
 def test_the_figure_has_a_line_for_each_cell_and_is_the_same_when_made_again(tmp_path):
-    table = _table(lambda m, t: lambda bench: _figures(0.1))
+    table = _table(lambda m, t: lambda bench: _result(0.1))
     drawn = []
     for _ in range(2):
-        make(table, tmp_path, tell=lambda line: None)
+        make(table, tmp_path, report=lambda line: None)
         drawn.append((tmp_path / "some.svg").read_text())
     assert drawn[0] == drawn[1]
     assert all(f">{name}</text>" in drawn[0] for name in "ABxy")
 
 
-def test_the_figure_tells_methods_by_dashes_and_leaves_out_what_all_lines_share():
+def test_the_figure_format_rows_methods_by_dashes_and_leaves_out_what_all_lines_share():
     keys = [{"model": "A", "topic": t, "method": m} for t in ("x", "y", "z") for m in "PQ"]
-    cells = [{"key": key, **_figures(0.1)} for key in keys]
+    cells = [{"key": key, **_result(0.1)} for key in keys]
     drawn = draw({"share": lambda row: row["share"]}, cells).decode()
     assert all(f">{name}</text>" in drawn for name in "xyzPQ")
     assert ">A" not in drawn
@@ -155,7 +159,7 @@ def test_the_figure_tells_methods_by_dashes_and_leaves_out_what_all_lines_share(
 
 def test_in_a_crowd_of_lines_the_means_over_what_all_have_stand_out():
     keys = [{"concept": str(n), "budget": b} for b in "PQ" for n in range(15)]
-    cells = [{"key": key, **_figures(0.1)} for key in keys[:-1]]  # one has no partner
+    cells = [{"key": key, **_result(0.1)} for key in keys[:-1]]  # one has no partner
     bold = "stroke: #262626; stroke-width: 2"
     drawn = draw({"share": lambda row: row["share"]}, cells).decode()
     assert len(re.findall(r"opacity: 0\.2\b", drawn)) == 29
@@ -263,12 +267,12 @@ def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
 )
 def test_the_tables_are_made_of_real_figures(tmp_path, monkeypatch, name, key, tiny):
     monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny())
-    for module in (text, prose, pictures):
+    for module in WITH_LINES:
         monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
     monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
     cells = [c for c in TABLES[name].cells("small") if key.items() <= dict(c.key).items()]
     table = replace(TABLES[name], cells=lambda edition: cells[:1])
-    made = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    made = make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
     (cell,) = json.loads((tmp_path / f"{name}.json").read_text())
     assert len(cell["rows"]) >= 3
     assert "λ = 1" in made
@@ -312,10 +316,10 @@ _WRITING = tiny_language_model
 def test_a_line_is_learnt_and_measured_as_its_key_says(
     tmp_path, monkeypatch, name, key, tiny, learnt, strengths
 ):
-    told, steered = [], []
+    settings_used, steered = [], []
 
     def maps(_self, _model, prompts, *, config, method="lineas", preset=None):
-        told.append(
+        settings_used.append(
             {"prompts": len(prompts.source), "method": method, "preset": preset, **vars(config)}
         )
         step = AffineMap(torch.ones(4), torch.ones(4))
@@ -330,11 +334,11 @@ def test_a_line_is_learnt_and_measured_as_its_key_says(
     monkeypatch.setattr(workbench.Workbench, "maps", maps)
     for module in (counts, picture_sweeps, prose, truth):
         monkeypatch.setattr(module, "fold", fold)
-    for module in (text, prose, pictures):
+    for module in WITH_LINES:
         monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
     cell = next(c for c in TABLES[name].cells("small") if key.items() <= dict(c.key).items())
     rows = cell.work(Workbench(tmp_path, lambda line: None))["rows"]
-    assert learnt.items() <= told[0].items()
+    assert learnt.items() <= settings_used[0].items()
     assert max(row["strength"] for row in rows) == max(steered) == strengths
     assert {row["strength"] for row in rows} <= {0.0, *steered}
 
@@ -350,7 +354,8 @@ def test_in_the_papers_edition_other_methods_steer_the_layers_that_suit_them():
 
 def test_a_row_that_two_cells_share_is_counted_once(tmp_path, monkeypatch):
     monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
-    monkeypatch.setattr(text, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    for module in WITH_LINES:
+        monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
     counted = []
 
     def sweep(model, maps, openings, *, strengths, **settings):
@@ -358,13 +363,13 @@ def test_a_row_that_two_cells_share_is_counted_once(tmp_path, monkeypatch):
         counted.append((maps.metadata.get("method"), *strengths, instruction))
         return real(model, maps, openings, strengths=strengths, **settings)
 
-    real = text.sweep
-    monkeypatch.setattr(text, "sweep", sweep)
+    real = continuations.sweep
+    monkeypatch.setattr(continuations, "sweep", sweep)
     wanted = ("mean-act", "iti-c", "prompting")
     cells = {c.key["method"]: c for c in TABLES["toxicity"].cells("small")[::-1]}
     table = replace(TABLES["toxicity"], cells=lambda edition: [cells[name] for name in wanted])
     for _ in range(2):
-        make(table, tmp_path, tell=lambda line: None)
+        make(table, tmp_path, report=lambda line: None)
         (tmp_path / "toxicity.json").unlink()
     assert len({row[:2] for row in counted if row[1]}) == 8
     assert [row for row in counted if not row[1]] == [
@@ -376,7 +381,8 @@ def test_a_row_that_two_cells_share_is_counted_once(tmp_path, monkeypatch):
 
 def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
     monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
-    monkeypatch.setattr(text, "lines_of", lambda name: workbench.lines_of(name)[:2])
+    for module in WITH_LINES:
+        monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
     monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
     table = TABLES["composition"]
     cells = table.cells("small")
@@ -386,7 +392,7 @@ def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
         "football + day",
     ]
     table = replace(table, cells=lambda edition: cells[:1])
-    made = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    made = make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
     assert "with lineas (goal" in made
     (cell,) = cells_done(tmp_path / "composition.json")
     assert [row["strength"] for row in cell["rows"]] == [0.0, 0.5, 1.0]
@@ -420,7 +426,7 @@ def test_texts_are_written_in_bfloat16_where_that_is_native(tmp_path, monkeypatc
 def test_maps_of_words_are_compared_with_what_people_say(tmp_path, monkeypatch):
     monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
     pairs = [("a", "b", 9.0), ("b", "c", 1.0), ("a", "c", 4.0)]
-    monkeypatch.setattr(similarity, "_pairs", lambda: pairs)
+    monkeypatch.setattr(similarity, "word_pairs", lambda: pairs)
     shifts = {"a": [1.0, 0.0], "b": [1.0, 0.1], "c": [-0.5, 1.0]}
 
     def maps(_bench, _model, prompts, *, config):
@@ -435,7 +441,7 @@ def test_maps_of_words_are_compared_with_what_people_say(tmp_path, monkeypatch):
     made = make(
         replace(TABLES["similarity"], cells=lambda edition: cells),
         tmp_path,
-        tell=lambda line: None,
+        report=lambda line: None,
     )
     (cell,) = cells_done(tmp_path / "similarity.json")
     facts = cell["facts"]
@@ -451,7 +457,7 @@ def test_rank_correlation_gives_ties_their_mean_rank():
 
 
 def test_the_pairs_of_words_that_come_with_the_project_have_scores():
-    pairs = similarity._pairs()
+    pairs = similarity.word_pairs()
     assert len(pairs) == 23
     assert len({word for *pair, _ in pairs for word in pair}) == 20
     assert all(0 <= score <= 10 for *_, score in pairs)
@@ -461,7 +467,7 @@ def test_the_time_of_each_method_is_taken_and_there_is_no_figure(tmp_path, monke
     monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
     cells = [c for c in TABLES["timing"].cells("small") if c.key["method"] == "mean-act"]
     table = replace(TABLES["timing"], cells=lambda edition: cells[:1])
-    made = make(table, tmp_path, tell=lambda line: None).read_text(encoding="utf-8")
+    made = make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
     assert "| model | method | steps | seconds |" in made
     assert cells_done(tmp_path / "timing.json")[0]["facts"]["seconds"] > 0
     assert not (tmp_path / "timing.svg").exists()
@@ -489,21 +495,21 @@ def _scored(concept, image=0.8, without=0.0, budget="quick"):
 
 
 def test_the_goals_are_counted_from_the_figures():
-    said = TABLES["concepts"].sum_up(
+    summary = TABLES["concepts"].summarise(
         [
             _scored([0.9, 0.8, 0.1]),
             _scored([0.9, 0.95, 0.5], image=0.6, without=0.7),
             _scored([0.9, 0.8, 0.1], budget="thorough"),
         ]
     )
-    assert said.startswith("*quick*: 1 of 2 maps take the concept out")
-    assert "*thorough*: 1 of 1 maps" in said
-    assert "0.70 on average" in said
-    assert "0.60 at the lowest" in said
-    assert "-1.00 or stronger" in said
-    assert "1 of 2 bring the concept" in said
+    assert summary.startswith("*quick*: 1 of 2 maps take the concept out")
+    assert "*thorough*: 1 of 1 maps" in summary
+    assert "0.70 on average" in summary
+    assert "0.60 at the lowest" in summary
+    assert "-1.00 or stronger" in summary
+    assert "1 of 2 add the concept" in summary
     for unknown in (_scored([None] * 3), _scored([0.25, 0.24, 0.2])):  # no judge, or CLIP
-        assert TABLES["concepts"].sum_up([unknown]) == ""
+        assert TABLES["concepts"].summarise([unknown]) == ""
 
 
 def test_the_paper_edition_is_judged_by_the_networks_of_the_paper(tmp_path, monkeypatch):
@@ -527,16 +533,20 @@ def test_a_share_that_stays_zero_does_not_rise():
         }
         for shares in ([0.9, 0.1, 0.2, 0.3], [0, 0, 0, 0.1])
     ]
-    assert "in 1 of 2 lines" in TABLES["topics"].sum_up(cells)
+    assert "in 1 of 2 lines" in TABLES["topics"].summarise(cells)
 
 
-def test_prose_tells_how_far_a_map_may_go():
+def test_prose_format_rows_how_far_a_map_may_go():
     rows = [{"strength": x, "perplexity": y} for x, y in ((0.0, 10), (0.5, 10.3), (1.0, 10.4))]
-    said = TABLES["prose"].sum_up([{"key": {"model": "m", "method": "lineas"}, "rows": rows}])
-    assert said.endswith("above λ = 0: m lineas 0.5.")
+    summary = TABLES["prose"].summarise(
+        [{"key": {"model": "m", "method": "lineas"}, "rows": rows}]
+    )
+    assert summary.endswith("above λ = 0: m lineas 0.5.")
     halved = [{**row, "strength": row["strength"] / 2} for row in rows]  # up to 0.5, as ITI-C
-    said = TABLES["prose"].sum_up([{"key": {"model": "m", "method": "iti-c"}, "rows": halved}])
-    assert said.endswith("above λ = 0: m iti-c 0.5.")
+    summary = TABLES["prose"].summarise(
+        [{"key": {"model": "m", "method": "iti-c"}, "rows": halved}]
+    )
+    assert summary.endswith("above λ = 0: m iti-c 0.5.")
 
 
 def test_both_editions_have_the_same_columns():

@@ -1,0 +1,33 @@
+"""The command line: results go to stdout, messages to stderr; exit 2 for usage, 1 for failure."""
+
+from __future__ import annotations
+
+import logging
+
+import typer
+
+from lineas_core.cli.generation import generate
+from lineas_core.cli.learning import fetch_model, learn
+from lineas_core.cli.maps import export, info
+from lineas_core.cli.measurement import evaluate, sweep
+from lineas_core.errors import UserError
+from lineas_core.runtime.memory import out_of_memory_as_user_error
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.command("fetch")(fetch_model)
+for _command in (learn, generate, sweep, evaluate, info, export):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run the command line; an error that the user can correct is one line, never a traceback."""
+    # transformers logs a line for every weight and optional package that is missing.
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        with out_of_memory_as_user_error():
+            app()
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(1) from None

@@ -1,0 +1,89 @@
+"""Options that several commands share, and the conversion of arguments to maps and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lineas_core.errors import UserError
+from lineas_core.models import LanguageModel, TextToImageModel, load_model
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.storage.maps import check_fits, load_maps
+
+__all__ = [
+    "JsonLines",
+    "MapFolder",
+    "Seed",
+    "check_choice",
+    "load_map_and_model",
+    "load_map_and_strength",
+    "numbers",
+]
+
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0, max=2**53)]
+MapFolder = Annotated[Path, typer.Argument(help="Folder of a learnt map.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+
+
+def check_choice(value: str, known: Collection[str], option: str) -> None:
+    """Refuse a value that is not among the known ones.
+
+    Raises:
+        typer.BadParameter: the value is unknown; the message lists the known ones.
+    """
+    if value not in known:
+        raise typer.BadParameter(f"choose from {', '.join(known)}", param_hint=option)
+
+
+def numbers(text: str) -> list[float]:
+    """Parse a list of numbers that are separated by commas.
+
+    Raises:
+        typer.BadParameter: a part of the text is not a number.
+    """
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        reason = f"{text!r} is not a list of numbers"
+        raise typer.BadParameter(reason, param_hint="--strengths") from None
+
+
+def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:
+    """Load the maps of FOLDER[:STRENGTH]; the default strength is that of the method.
+
+    Raises:
+        UserError: the folder has no usable map.
+        typer.BadParameter: the strength is not a number.
+    """
+    folder, colon, strength = text.rpartition(":")
+    if not colon:
+        maps = load_maps(text)
+        return maps, maps.metadata.get("strength", 1.0)
+    maps = load_maps(folder)
+    try:
+        return maps, float(strength)
+    except ValueError:
+        raise typer.BadParameter(f"{strength!r} is not a number", param_hint="--map") from None
+
+
+def load_map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | TextToImageModel]:
+    """Load maps and the model that they were learnt on.
+
+    Raises:
+        UserError: the maps do not name a model, do not fit it, or one of the two cannot be read.
+    """
+    maps = load_maps(folder)
+    name = maps.metadata.get("model")
+    if not name:
+        raise UserError(
+            "E_MODEL",
+            "the map does not state which model it was learnt on",
+            where=folder.name,
+            remedy="Use a map saved by `lineas learn`.",
+        )
+    model = load_model(name)
+    check_fits(maps, model)
+    return maps, model

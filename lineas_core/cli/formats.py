@@ -1,0 +1,40 @@
+"""The lines that the commands print: JSON, or text for people."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["format_result", "format_row", "json_line"]
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """Format a row as one line of JSON; NaN, which JSON does not have, becomes null."""
+    known = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+    return json.dumps(known, ensure_ascii=False)
+
+
+def format_result(facts: Mapping[str, Any]) -> str:
+    """Format a generated text with its prompt, or the path of a picture."""
+    label = f"λ {facts['strength']:+.2f}  " if "strength" in facts else ""
+    return facts.get("file") or f"{label}{facts['prompt']}{facts['text']}"
+
+
+def format_row(row: Mapping[str, Any], metric: str) -> str:
+    """Format a row of a sweep over texts, counted by a metric, or over pictures."""
+    strength = f"λ {row['strength']:+.2f}"
+    if "pictures" in row:
+        sides = "  ".join(f"{side} {_scores(row[side])}" for side in ("with", "without"))
+        return f"{strength}  concept {sides}  ({row['pictures']} pictures)"
+    return (
+        f"{strength}  {metric} {row['share']:6.1%} ± {row['spread']:5.1%}"
+        f"  perplexity {row['perplexity']:6.1f}  repeated {row['repetition']:4.0%}"
+        f"  ({row['texts']} texts)"
+    )
+
+
+def _scores(scores: Mapping[str, float | None]) -> str:
+    concept = "-" if scores["concept"] is None else f"{scores['concept']:5.2f}"
+    return f"{concept}  ImgScore {scores['image']:5.2f}"

@@ -1,0 +1,135 @@
+"""The command that generates texts or pictures with maps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lineas_core.cli.arguments import JsonLines, Seed, load_map_and_strength, numbers
+from lineas_core.cli.formats import format_result, json_line
+from lineas_core.models import LanguageModel, Sampling, TextToImageModel, load_model
+from lineas_core.pictures import paint, recipe_of, save_png, strip
+from lineas_core.steering.affine import SteeringMaps, compose
+from lineas_core.steering.folding import fold
+from lineas_core.storage.maps import check_fits
+
+__all__ = ["generate"]
+
+
+def generate(
+    prompt: list[str],
+    model: Annotated[
+        str | None, typer.Option(help="Model [default: that of the first map].")
+    ] = None,
+    map: Annotated[
+        list[str] | None,
+        typer.Option(help="FOLDER[:STRENGTH], repeatable [default: the method's strength]."),
+    ] = None,
+    strengths: Annotated[
+        str | None,
+        typer.Option(
+            help="Strengths to generate at, such as -1,0,1; multiplied with those of --map."
+        ),
+    ] = None,
+    seed: Seed = 0,
+    max_new_tokens: int = Sampling.max_new_tokens,
+    temperature: float = Sampling.temperature,
+    chat: Annotated[bool, typer.Option("--chat", help="Use the model's chat template.")] = False,
+    output_dir: Annotated[Path, typer.Option(help="Folder for pictures.")] = Path(),
+    json_lines: JsonLines = False,
+) -> None:
+    """Generate from prompts with one or more maps."""
+    steering = _Steering.load(map or [], strengths)
+    loaded = load_model(model or steering.model or "smollm2-135m")
+    for maps in steering.maps:
+        check_fits(maps, loaded)
+    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
+    for text in prompt:
+        if isinstance(loaded, TextToImageModel):
+            rows = [_paint(loaded, steering, text, seed, output_dir)]
+        else:
+            rows = _continue(loaded, steering, text, seed, sampling, chat=chat)
+        for row in rows:
+            facts = {"prompt": text, "seed": seed, "maps": map or [], **row}
+            typer.echo(json_line(facts) if json_lines else format_result(facts))
+
+
+@dataclass(frozen=True)
+class _Steering:
+    """Maps with their strengths.
+
+    Attributes:
+        maps: k maps, in the order in which they are applied.
+        strengths: the k strengths of the maps.
+        factors: the values of --strengths, which multiply the strengths; None without it.
+    """
+
+    maps: Sequence[SteeringMaps]
+    strengths: Sequence[float]
+    factors: Sequence[float] | None
+
+    @classmethod
+    def load(cls, texts: Sequence[str], factors: str | None) -> _Steering:
+        loaded = [load_map_and_strength(text) for text in texts]
+        parsed = numbers(factors) if factors else None
+        if parsed and not loaded:
+            raise typer.BadParameter("give a --map, too", param_hint="--strengths")
+        return cls([maps for maps, _ in loaded], [own for _, own in loaded], parsed)
+
+    @property
+    def model(self) -> str | None:
+        """The model that the first map was learnt on."""
+        return self.maps[0].metadata.get("model") if self.maps else None
+
+    @property
+    def by_map(self) -> list[float] | list[list[float]]:
+        """For each map its strength, or a list of them with one for each factor."""
+        if not self.factors:
+            return [*self.strengths]
+        return [[factor * own for factor in self.factors] for own in self.strengths]
+
+    @property
+    def by_result(self) -> list[list[float]]:
+        """For each result the strengths of all maps."""
+        return [[factor * own for own in self.strengths] for factor in self.factors or [1]]
+
+
+def _continue(
+    model: LanguageModel,
+    steering: _Steering,
+    text: str,
+    seed: int,
+    sampling: Sampling,
+    *,
+    chat: bool,
+) -> list[dict[str, Any]]:
+    """Continue a text in one batch; return one row for each factor."""
+    count = len(steering.factors or [1])
+    with fold(model.network, compose(steering.maps, steering.by_map)):
+        texts = model.generate([text] * count, seeds=[seed] * count, sampling=sampling, chat=chat)
+    if not steering.factors:
+        return [{"text": texts[0]}]
+    pairs = zip(steering.factors, texts, strict=True)
+    return [{"strength": factor, "text": written} for factor, written in pairs]
+
+
+def _paint(
+    model: TextToImageModel, steering: _Steering, prompt: str, seed: int, folder: Path
+) -> dict[str, Any]:
+    """Paint a picture, or a strip with one picture for each factor, and save it as one file."""
+    titles = [str(maps.metadata.get("title", "a map")) for maps in steering.maps]
+    recipe = recipe_of(model, prompt, seed, list(zip(titles, steering.by_map, strict=True)))
+    images = paint(model, steering.maps, steering.by_result, prompt, seed)
+    if model.truncated([prompt]):
+        message = "The prompt exceeds the model's context length and was truncated."
+        typer.echo(message, err=True)
+    factors = steering.factors
+    slug = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40] or "picture"
+    path = folder / f"{slug}-seed{seed}{'-strip' if factors else ''}.png"
+    file = save_png(strip(images, factors) if factors else images[0], path, recipe)
+    return {"strengths": factors, "file": str(file)} if factors else {"file": str(file)}

@@ -1,0 +1,165 @@
+"""Commands that install a model and learn maps on one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lineas_core.cli.arguments import Seed, check_choice
+from lineas_core.errors import UserError
+from lineas_core.learning.config import BUDGETS, COMPARISONS, FitConfig
+from lineas_core.learning.lineas import Iterate, learn_iter
+from lineas_core.methods import METHODS, Method
+from lineas_core.models import fetch, load_model
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.steering.hooks import find_modules
+from lineas_core.storage.maps import save_maps
+
+__all__ = ["fetch_model", "learn"]
+
+_QUICK = "quick"
+_ON_FOR_TONE = "[default: on for sets about a tone, such as toxicity]"
+
+
+def fetch_model(model: str) -> None:
+    """Download and convert an embedded model, once."""
+    fetch(model, progress=lambda line: typer.echo(line, err=True))
+
+
+def learn(
+    prompts: Annotated[Path, typer.Argument(help="Prompt set: csv, json or jsonl.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the learnt map.")],
+    model: Annotated[str, typer.Option(help="Catalog name, hub id or folder.")] = "smollm2-135m",
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "lineas",
+    budget: Annotated[
+        str, typer.Option(help=f"For lineas, one of: {', '.join(BUDGETS)}.")
+    ] = _QUICK,
+    iterations: Annotated[
+        int | None, typer.Option(help="Number of iterations [default: that of the budget].")
+    ] = None,
+    modules: Annotated[
+        str | None,
+        typer.Option(help="Layer preset or regular expression [default: the model's preset]."),
+    ] = None,
+    both_ways: Annotated[
+        bool | None,
+        typer.Option(help="Also learn the inverse direction [default: on for styles]."),
+    ] = None,
+    identity_loss: Annotated[
+        bool | None, typer.Option(help=f"Keep target prompts where they are {_ON_FOR_TONE}.")
+    ] = None,
+    shift_only: Annotated[
+        bool | None, typer.Option(help=f"Learn shifts only, no scales {_ON_FOR_TONE}.")
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            help=f"One of: {', '.join(COMPARISONS)}. The output of a picture model removes an "
+            "object without a ghost."
+        ),
+    ] = None,
+    fresh_noise: Annotated[
+        bool | None, typer.Option(help="Draw the noise of pictures anew at each iteration.")
+    ] = None,
+    matched: Annotated[
+        bool | None,
+        typer.Option(help="Prompt k of both sides is one scene, with and without the concept."),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Prompts per side and iteration [default: all].")
+    ] = None,
+    micro_batch_size: Annotated[
+        int | None, typer.Option(help="Prompts per forward pass, to save memory.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Learn a map from source and target prompts. Ctrl-C saves the best maps so far."""
+    data = PromptSet.load(prompts)
+    for note in data.notes:
+        typer.echo(f"note: {note}", err=True)
+    chosen = {
+        "iterations": iterations,
+        "both_ways": both_ways,
+        "identity_loss": identity_loss,
+        "shift_only": shift_only,
+        "compare": compare,
+        "fresh_noise": fresh_noise,
+        "matched": matched,
+        "batch_size": batch_size,
+    }
+    config = _config(method, budget, seed, data, chosen)
+    if micro_batch_size is not None:
+        config = replace(config, micro_batch_size=micro_batch_size)
+    _make_folder(output)
+    maps, status = _learn(METHODS[method], model, data, config, modules)
+    save_maps(maps, output, prompts=data)
+    typer.echo(str(output))
+    raise SystemExit(status)
+
+
+def _config(
+    method: str, budget: str, seed: int, data: PromptSet, chosen: dict[str, Any]
+) -> FitConfig:
+    """The settings of a method; options that are not None override those of the prompt set."""
+    check_choice(budget, BUDGETS, "--budget")
+    check_choice(method, METHODS, "--method")
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if METHODS[method].iterative:
+        return replace(BUDGETS[budget], seed=seed, **data.settings | given)
+    if given or budget != _QUICK:
+        raise typer.BadParameter(
+            f"only lineas takes {', '.join(chosen)} and a budget",
+            param_hint="--method",
+        )
+    return METHODS[method].config
+
+
+def _make_folder(folder: Path) -> None:
+    """Create the folder for the map before learning, which can take an hour."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"cannot create the folder for the map ({error.strerror})"
+        raise typer.BadParameter(reason, param_hint="OUTPUT") from None
+
+
+def _learn(
+    method: Method, model_name: str, data: PromptSet, config: FitConfig, modules: str | None
+) -> tuple[SteeringMaps, int]:
+    """Learn maps; return them with the exit status."""
+    model = load_model(model_name)
+    arguments: dict[str, Any] = {
+        "config": config,
+        "modules": find_modules(model.network, modules) if modules else None,
+        "heldout": (data.heldout_source, data.heldout_target),
+    }
+    if method.iterative:
+        return _run_and_report(learn_iter(model, data.source, data.target, **arguments))
+    return method.learn(model, data.source, data.target, **arguments), 0
+
+
+def _run_and_report(run: Iterable[Iterate]) -> tuple[SteeringMaps, int]:
+    """Run to the end, report every iterate, and return the maps and the exit status.
+
+    The maps are the last ones; after Ctrl-C or a failure they are the best ones so far.
+    """
+    last = None
+    try:
+        for last in run:
+            heldout = "" if last.heldout is None else f"  held-out {last.heldout:.4f}"
+            typer.echo(f"{last.iteration:5d}  loss {last.loss:.4f}{heldout}", err=True)
+    except KeyboardInterrupt:
+        if last is None:
+            raise SystemExit(130) from None
+        return last.best_maps, 130
+    except UserError as error:
+        if last is None:
+            raise
+        typer.echo(f"error: {error} The best maps so far are saved.", err=True)
+        return last.best_maps, 1
+    return last.maps, 0  # type: ignore[union-attr]

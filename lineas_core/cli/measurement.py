@@ -1,0 +1,105 @@
+"""Commands that measure the effect of maps and compute the tables of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lineas_core.cli.arguments import (
+    JsonLines,
+    MapFolder,
+    check_choice,
+    load_map_and_model,
+    numbers,
+)
+from lineas_core.cli.formats import format_row, json_line
+from lineas_core.errors import UserError
+from lineas_core.evaluation import pictures, texts
+from lineas_core.evaluation.texts import METRICS
+from lineas_core.models import TextToImageModel
+from lineas_core.prompts.files import read_file, read_rows
+from lineas_core.tables import EDITIONS, TABLES, make
+
+__all__ = ["evaluate", "sweep"]
+
+
+def sweep(
+    map: MapFolder,
+    openings: Annotated[
+        Path, typer.Argument(help="Texts to continue, or scenes to paint, one per line.")
+    ],
+    metric: Annotated[str, typer.Option(help=f"For texts: {', '.join(METRICS)}.")] = "topic",
+    strengths: Annotated[
+        str, typer.Option(help="Numbers, separated by commas.")
+    ] = "-1,-0.5,0,0.5,1",
+    seeds: Annotated[int, typer.Option(help="Repetitions of texts.", min=1)] = 4,
+    json_lines: JsonLines = False,
+) -> None:
+    """Measure the effect of a map at several strengths.
+
+    For texts: the share with a property, and their perplexity. For pictures, with the concept in
+    the prompt and without: ConceptScore, and ImgScore against the original.
+    """
+    check_choice(metric, METRICS, "--metric")
+    factors, lines = numbers(strengths), _read_lines(openings)
+    maps, model = load_map_and_model(map)
+    rows: Iterator[dict]
+    if isinstance(model, TextToImageModel):
+        rows = pictures.sweep_pictures(model, maps, lines, strengths=factors)
+    else:
+        repetitions = range(seeds)
+        rows = texts.sweep(model, maps, lines, metric=metric, strengths=factors, seeds=repetitions)
+    for row in rows:
+        typer.echo(json_line(row) if json_lines else format_row(row, metric))
+
+
+def evaluate(
+    table: Annotated[str, typer.Argument(help=f"One of: {', '.join(TABLES)}.")],
+    edition: Annotated[str, typer.Option(help=f"One of: {', '.join(EDITIONS)}.")] = "small",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compute only the rows with KEY=VALUE, such as topic=football; repeatable. "
+            "Repeating a KEY adds another value."
+        ),
+    ] = None,
+    output_dir: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+) -> None:
+    """Compute a table of the paper; an interrupted run resumes.
+
+    `small` runs on the embedded models; `paper` uses the models, budgets, layers and judges of
+    the paper, on a GPU. Both use prompts that come with the project. To recompute rows, delete
+    the table's JSON file.
+    """
+    check_choice(table, TABLES, "TABLE")
+    check_choice(edition, EDITIONS, "--edition")
+    page = make(
+        TABLES[table],
+        output_dir,
+        edition=edition,
+        only=_wanted(only or []),
+        report=lambda line: typer.echo(line, err=True),
+    )
+    typer.echo(str(page))
+
+
+def _read_lines(file: Path) -> list[str]:
+    lines = [row.text for row in read_rows(*read_file(file), "source") if row.text]
+    if not lines:
+        remedy = "Write one per line."
+        raise UserError("E_PROMPTS", "there are no texts", where=file.name, remedy=remedy)
+    return lines
+
+
+def _wanted(pairs: Iterable[str]) -> dict[str, set[str]]:
+    """Parse KEY=VALUE pairs into the wanted values of each key."""
+    wanted: dict[str, set[str]] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if not value:
+            raise typer.BadParameter("write KEY=VALUE", param_hint="--only")
+        wanted.setdefault(name, set()).add(value)
+    return wanted

@@ -1,0 +1,84 @@
+"""Rows of the tables about texts: a property counted in continuations of openings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lineas_core.evaluation.inputs import STRENGTHS
+from lineas_core.evaluation.texts import sweep
+from lineas_core.methods import InstructedModel
+from lineas_core.models.base import fingerprint
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.tables.figure import Panels
+from lineas_core.tables.workbench import Workbench, facts_of
+
+__all__ = ["PANELS", "SEEDS", "Continuations", "format_share"]
+
+SEEDS = range(4)
+PANELS: Panels = {
+    "share of texts": lambda row: row["share"],
+    "perplexity": lambda row: row["perplexity"],
+}
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """Continuations of openings by a language model, in which a property is counted.
+
+    Attributes:
+        model: catalog name or hub id of the language model.
+        openings: texts to continue, each once with every seed of `SEEDS`.
+        metric: a key of `lineas_core.evaluation.texts.METRICS`.
+    """
+
+    model: str
+    openings: Sequence[str]
+    metric: str
+
+    def measure(
+        self, bench: Workbench, maps: SteeringMaps, strengths: Sequence[float] = STRENGTHS
+    ) -> dict[str, Any]:
+        """Return the result of a cell: facts about the maps, and one row for every strength."""
+        rows = [self.row(bench, maps, strength) for strength in strengths]
+        return {"facts": facts_of(maps), "rows": rows}
+
+    def row(
+        self, bench: Workbench, maps: SteeringMaps, strength: float, instruction: str = ""
+    ) -> dict[str, Any]:
+        """Return a row of `sweep`, cached in the folder of the workbench.
+
+        At λ = 0 the row does not depend on the maps, so that all of them share it.
+
+        Args:
+            bench: provides the model and the cache.
+            maps: the maps to apply.
+            strength: λ.
+            instruction: a sentence before each opening, for the prompting baseline.
+        """
+        writer = bench.writer(self.model)
+
+        def compute() -> dict[str, Any]:
+            model = InstructedModel(writer, instruction) if instruction else writer
+            options: dict[str, Any] = {"metric": self.metric, "seeds": SEEDS}
+            (row,) = sweep(model, maps, self.openings, strengths=[strength], **options)
+            return row
+
+        facts = [
+            self.model,
+            fingerprint(writer.network, writer.default_modules),
+            str(writer.network.dtype),
+            self.metric,
+            [*maps.metadata.get("keywords", ())],
+            [*self.openings],
+            [*SEEDS],
+            instruction,
+            [maps.metadata["sha256"], strength] if strength else [],
+        ]
+        return bench.row(facts, compute)
+
+
+def format_share(row: Mapping[str, Any]) -> str:
+    """Format a row: share of texts with the property, its spread, and perplexity."""
+    return f"{row['share']:.1%} ± {row['spread']:.1%} at {row['perplexity']:.1f}"

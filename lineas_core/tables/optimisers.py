@@ -1,0 +1,39 @@
+"""The table about the paper's optimiser settings on small models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lineas_core.learning.config import BUDGETS
+from lineas_core.tables.continuations import PANELS, format_share
+from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.topics import MEASURE, topic_work
+from lineas_core.tables.workbench import LANGUAGE_MODELS
+
+__all__ = ["TABLES"]
+
+
+def _cells(edition: str) -> list[Cell]:
+    iterations = BUDGETS["quick"].iterations
+    configs = {
+        name: replace(BUDGETS[name], iterations=iterations)
+        for name in ("quick", "paper (language)")
+    }
+    return [
+        Cell({"model": model, "settings": name}, topic_work(model, "football", config))
+        for model in LANGUAGE_MODELS[edition]
+        for name, config in configs.items()
+    ]
+
+
+TABLES = (
+    Table(
+        "optimisers",
+        "The paper's optimiser settings on small models",
+        "Section 3.3",
+        f"{MEASURE}; football, 80 iterations with either setting.",
+        _cells,
+        format_share,
+        PANELS,
+    ),
+)

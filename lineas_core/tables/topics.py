@@ -1,0 +1,70 @@
+"""The table about topics: how many texts contain the keyword at each strength."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from lineas_core.learning.config import BUDGETS, LearnConfig
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.tables.continuations import PANELS, Continuations, format_share
+from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.workbench import LANGUAGE_MODELS, PROMPTS, Workbench, lines_of
+
+__all__ = ["MEASURE", "TABLES", "TOPICS", "topic_work"]
+
+TOPICS = ("football", "night", "day", "elephant", "fishing")
+MEASURE = (
+    "Each cell shows the share of continuations that contain the keyword, with the standard "
+    "deviation over four seeds, and the perplexity of the continuations under the unsteered model"
+)
+_BUDGETS = {"small": ("quick", "thorough"), "paper": ("paper (language)",)}
+
+
+def topic_work(model: str, topic: str, config: LearnConfig) -> Callable[[Workbench], dict]:
+    """Return the work of a cell: learn a topic, and count it in continuations."""
+    prompts = PromptSet.load(PROMPTS / f"{topic}.json")
+    continuations = Continuations(model, lines_of("neutral-openings.txt"), "topic")
+
+    def work(bench: Workbench) -> dict[str, Any]:
+        maps = bench.maps(bench.model(model), prompts, config=config)
+        return continuations.measure(bench, maps)
+
+    return work
+
+
+def _cells(edition: str) -> list[Cell]:
+    return [
+        Cell(
+            {"model": model, "topic": topic, "budget": budget},
+            topic_work(model, topic, BUDGETS[budget]),
+        )
+        for budget in _BUDGETS[edition]
+        for model in LANGUAGE_MODELS[edition]
+        for topic in TOPICS
+    ]
+
+
+def _summary(done: Sequence[Mapping[str, Any]]) -> str:
+    """Report in how many cells the share rises with every strength from 0 to 1."""
+    shares = [[row["share"] for row in cell["rows"] if row["strength"] >= 0] for cell in done]
+    rising = sum(all(a < b for a, b in pairwise(share)) for share in shares)
+    return (
+        f"The share rises at every step from λ = 0 to 1 in {rising} of {len(done)} lines (goal: "
+        "all)."
+    )
+
+
+TABLES = (
+    Table(
+        "topics",
+        "Topics brought into texts and taken out",
+        "Appendix J",
+        f"{MEASURE}; 21 neutral openings, 40 tokens each.",
+        _cells,
+        format_share,
+        PANELS,
+        _summary,
+    ),
+)

@@ -1,0 +1,181 @@
+"""Tables about toxicity: methods, layers, sparsity and number of prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lineas_core.learning.samples import UNTOUCHED
+from lineas_core.methods import INSTRUCTION, METHODS, Method
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.tables.continuations import PANELS, Continuations, format_share
+from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.workbench import (
+    LANGUAGE_BUDGET,
+    LANGUAGE_MODELS,
+    LINES,
+    OWN_STRENGTH,
+    PROMPTS,
+    Workbench,
+    lines_of,
+    settings_of,
+)
+
+__all__ = ["TABLES"]
+
+_METRICS = {"small": "toxicity", "paper": "roberta-toxicity"}
+_PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_GAMMAS: Mapping[str, Mapping[int, Sequence[float]]] = {  # by iterations
+    "small": {80: (0.0, 0.5, 2.0, 5.0, 10.0), 300: (10.0,)},
+    "paper": {1000: (0.0, 1e-3, 1e-2, 3e-2, 0.1)},
+}
+_COUNTS = (4, 8, 16, 32)
+_PRESETS = ("post-layernorms", "attention-output")
+
+
+def _methods(edition: str) -> list[Cell]:
+    def cells(model: str) -> list[Cell]:
+        works = {
+            name: _learnt(edition, model, method, **changes)
+            for name, (method, changes) in LINES[edition].items()
+        } | {"prompting": _prompted(edition, model)}
+        return [Cell({"model": model, "method": name}, work) for name, work in works.items()]
+
+    return [cell for model in reversed(LANGUAGE_MODELS[edition]) for cell in cells(model)]
+
+
+def _layers(edition: str) -> list[Cell]:
+    model = LANGUAGE_MODELS[edition][-1]
+    return [
+        Cell(
+            {"model": model, "layers": preset, "method": name},
+            _learnt(edition, model, METHODS[name], preset=preset, strength=1.0),
+        )
+        for preset in _PRESETS
+        for name in ("lineas", "iti-c", "lin-act")
+    ]
+
+
+def _sparsity(edition: str) -> list[Cell]:
+    model = LANGUAGE_MODELS[edition][-1]
+    return [
+        Cell(
+            {"model": model, "γ": str(gamma), "iterations": str(iterations)},
+            _learnt(edition, model, sparsity=gamma, iterations=iterations),
+        )
+        for iterations, gammas in _GAMMAS[edition].items()
+        for gamma in gammas
+    ]
+
+
+def _data(edition: str) -> list[Cell]:
+    model = LANGUAGE_MODELS[edition][-1]
+    return [
+        Cell(
+            {"model": model, "prompts a side": str(count)},
+            _learnt(edition, model, prompts_a_side=count),
+        )
+        for count in _COUNTS
+    ]
+
+
+def _learnt(
+    edition: str,
+    model: str,
+    method: Method = METHODS["lineas"],
+    *,
+    preset: str | None = None,
+    prompts_a_side: int | None = None,
+    strength: float | None = None,
+    **changes: Any,
+) -> Callable[[Workbench], dict]:
+    """Return the work of a cell: learn from toxic prompts, and count toxic continuations.
+
+    Args:
+        edition: `small` or `paper`.
+        model: name of the language model.
+        method: how to learn.
+        preset: layer preset or pattern; None is the model's default preset.
+        prompts_a_side: number of prompts of each side; None takes all.
+        strength: the highest λ; None is the recommended one of the method.
+        changes: settings that differ from the budget.
+    """
+    config = settings_of(method.name, LANGUAGE_BUDGET[edition], **changes)
+    prompts = PromptSet.load(PROMPTS / "toxicity.json")
+    if prompts_a_side:
+        prompts = prompts.take(prompts_a_side)
+    strengths = [part * (strength or method.strength) for part in _PARTS]
+    continuations = _continuations(edition, model)
+
+    def work(bench: Workbench) -> dict[str, Any]:
+        maps = bench.maps(
+            bench.model(model), prompts, config=config, method=method.name, preset=preset
+        )
+        return continuations.measure(bench, maps, strengths)
+
+    return work
+
+
+def _prompted(edition: str, model: str) -> Callable[[Workbench], dict]:
+    """Return the work of the prompting baseline; its row stands at λ = 1."""
+    continuations = _continuations(edition, model)
+
+    def work(bench: Workbench) -> dict[str, Any]:
+        original = continuations.row(bench, UNTOUCHED, 0.0)
+        instructed = continuations.row(bench, UNTOUCHED, 0.0, INSTRUCTION)
+        return {"facts": {}, "rows": [original, instructed | {"strength": 1.0}]}
+
+    return work
+
+
+def _continuations(edition: str, model: str) -> Continuations:
+    return Continuations(model, lines_of("toxicity-openings.txt"), _METRICS[edition])
+
+
+_MEASURE = (
+    "Each cell shows the share of continuations of 100 provocative openings that are toxic "
+    "(alt-profanity-check above 0.5, in the paper's edition RoBERTa), with the standard deviation "
+    "over four seeds, and their perplexity under the unsteered model"
+)
+
+TABLES = (
+    Table(
+        "toxicity",
+        "Toxicity taken out of texts",
+        "Tables 1, 7 and 8",
+        f"{_MEASURE}. All methods steer the model's default layers (Gemma's norms after attention "
+        "and MLP, SmolLM2's attention outputs; in the paper's edition the layers that suit each "
+        f"method best) and learn from the mean over tokens. {OWN_STRENGTH} Prompting learns "
+        f'nothing: the model gets the instruction "{INSTRUCTION}"',
+        _methods,
+        format_share,
+        PANELS,
+    ),
+    Table(
+        "text-layers",
+        "Which layers to steer for texts",
+        "Table 9",
+        f"{_MEASURE}.",
+        _layers,
+        format_share,
+        PANELS,
+    ),
+    Table(
+        "text-sparsity",
+        "How few coordinates suffice for texts",
+        "Figures 4 and 8",
+        f"{_MEASURE}. Support is the share of coordinates that a map moves.",
+        _sparsity,
+        format_share,
+        PANELS,
+    ),
+    Table(
+        "text-data",
+        "How few prompts suffice for texts",
+        "Figure 3",
+        f"{_MEASURE}.",
+        _data,
+        format_share,
+        PANELS,
+    ),
+)
