@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from PIL.Image import Image
@@ -26,63 +26,11 @@ from ..studio.studio import Studio
 from ..widgets.map_menu import map_menu
 from . import html as history_html
 from .snippets import snippets
+from .updates import PictureSettings, Start, TextSettings
 
 __all__ = ["HistoryHandlers"]
 
 _MOST = 12  # earlier results that are kept
-
-
-class PictureSettings(NamedTuple):
-    """Updates that restore the Images tab.
-
-    Attributes:
-        concept: menu of maps, with the first map chosen.
-        strength: λ of the first map.
-        prompt: the prompt.
-        seed: seed of the starting noise.
-        kept: map and prompt that are restored together, so that the prompt stays.
-        further: pairs (id, λ) of the maps that are applied after the first one.
-        rows: the rows that show these pairs.
-    """
-
-    concept: Any = gr.skip()
-    strength: Any = gr.skip()
-    prompt: Any = gr.skip()
-    seed: Any = gr.skip()
-    kept: Any = gr.skip()
-    further: Any = gr.skip()
-    rows: Sequence[Any] = [gr.skip()] * (3 * MOST_FURTHER + 1)
-
-    @property
-    def updates(self) -> tuple[Any, ...]:
-        """One update for each component in `SteeringTab.restored`."""
-        return (*self[:-1], *self.rows)
-
-
-class TextSettings(NamedTuple):
-    """Updates that restore the Text tab; the first five are those of `PictureSettings`."""
-
-    concept: Any = gr.skip()
-    strength: Any = gr.skip()
-    prompt: Any = gr.skip()
-    seed: Any = gr.skip()
-    kept: Any = gr.skip()
-    length: Any = gr.skip()
-    temperature: Any = gr.skip()
-    chat: Any = gr.skip()
-
-    @property
-    def updates(self) -> tuple[Any, ...]:
-        """One update for each component in `SteeringTab.restored`."""
-        return tuple(self)
-
-
-class Start(NamedTuple):
-    """λ after a map was chosen, what is restored with it, and the initial λ of the map."""
-
-    strength: Any = gr.skip()
-    kept: Any = gr.skip()
-    began: Any = gr.skip()
 
 
 class HistoryHandlers:

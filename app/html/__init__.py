@@ -1,1 +1,1 @@
-"""HTML and SVG from values. No gradio."""
+"""Format values as HTML and SVG. No gradio."""

@@ -1,8 +1,8 @@
-"""Records in, pictures out: small SVGs that take their colours from the page.
+"""Charts as small SVGs that take their colours from the page.
 
-Drawn by hand instead of by matplotlib: they are redrawn every second or two while a job runs,
-follow light and dark mode and any width, and show their numbers to a pointer. The drawings are
-stretched (100 x 100 units, lines keep their width), so all words stand beside them.
+They are written directly instead of with matplotlib, because they are redrawn every second or two
+while a job runs, follow light and dark mode and any width, and show their values on hover. The
+drawings are stretched (100 x 100 units, lines keep their width), so texts are outside of them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["curve", "modules", "rates", "scores", "transport"]
 
 
 def curve(records: Sequence[Mapping[str, Any]], iterations: int) -> str:
-    """Loss and held-out distance over the iterations, in percent of where they began.
+    """Draw loss and held-out distance over the iterations, relative to their first values.
 
     Args:
-        records: as `Jobs.records` gives them.
+        records: the records of `Jobs.records`.
         iterations: right end of the axis.
     """
     lines = {"loss": _points(records, "loss"), "heldout": _points(records, "heldout")}
@@ -48,11 +48,11 @@ def curve(records: Sequence[Mapping[str, Any]], iterations: int) -> str:
 
 
 def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
-    """Share of texts and perplexity over λ, as two drawings; bars show the spread over seeds.
+    """Draw the share of texts and the perplexity over λ; bars show the spread over seeds.
 
     Args:
-        rows: as `Studio.rates` gives them.
-        counted: what the share is of, such as `toxic`.
+        rows: the rows of `Texts.rates`.
+        counted: property whose share is drawn, such as `toxic`.
     """
     shares = [(r["strength"], r["share"], r["spread"]) for r in rows]
     natural = [(r["strength"], r["perplexity"], r["perplexity_spread"]) for r in rows]
@@ -63,11 +63,11 @@ def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
 
 
 def scores(strengths: Sequence[float], lines: Mapping[str, Sequence[float]]) -> str:
-    """Figures of the pictures of a strip, from 0 to 1; each stands below its picture.
+    """Draw the scores of the pictures of a strip, from 0 to 1, each below its picture.
 
     Args:
-        strengths: λ of every picture.
-        lines: name -> a figure for every picture.
+        strengths: λ of each picture.
+        lines: one score per picture, by name.
     """
     if not lines:
         return ""
@@ -82,12 +82,12 @@ def scores(strengths: Sequence[float], lines: Mapping[str, Sequence[float]]) -> 
         drawn += f'<path class="line-{number}" d="M{"L".join(places)}"/>'
         drawn += "".join(
             f'<path class="line-{number} dot" d="M{place}h0"><title>{safe(name)} at λ '
-            f"{label_of(lam)}: {value:.2f}</title></path>"
-            for place, lam, value in zip(places, strengths, values, strict=True)
+            f"{label_of(strength)}: {value:.2f}</title></path>"
+            for place, strength, value in zip(places, strengths, values, strict=True)
         )
     return (
         f'<figure class="curve over-strip"><figcaption>{legend}</figcaption><div class="plot">'
-        f'<span class="top">1</span>{_svg(drawn, "Figures over the strength")}'
+        f'<span class="top">1</span>{_svg(drawn, "Scores over the strength")}'
         f'<span class="bottom">0</span></div><div class="axis"><span>λ {strengths[0]:+g}</span>'
         f"<span>λ {strengths[-1]:+g}</span></div></figure>"
     )
@@ -101,26 +101,26 @@ _IN_MODULES: dict[str, Callable[[AffineMap], Any]] = {
 
 
 def modules(maps: SteeringMaps, *, largest_of: SteeringMaps | None = None) -> str:
-    """What the maps do in each module, from the first layer to the last, as three rows of bars.
+    """Draw how much the maps change in each module, first layer to last, as three bar charts.
 
     Args:
-        maps: what is drawn.
-        largest_of: maps whose largest value fills the height; None takes `maps`. With the same
-            ones a sequence of drawings has one scale.
+        maps: the maps.
+        largest_of: maps whose largest value fills the height; None takes `maps`. A sequence of
+            drawings with the same `largest_of` has one scale.
     """
     drawn = ""
-    for title, of in _IN_MODULES.items():
-        largest = max((of(m).item() for m in (largest_of or maps).values()), default=0)
-        drawn += _bars(title, list(maps), [of(m).item() for m in maps.values()], largest)
+    for title, measure in _IN_MODULES.items():
+        largest = max((measure(m).item() for m in (largest_of or maps).values()), default=0)
+        drawn += _bars(title, list(maps), [measure(m).item() for m in maps.values()], largest)
     return drawn
 
 
 def transport(maps: SteeringMaps, strength: float) -> str:
-    """One coordinate of the maps as a curve: what comes in to the right, what goes out upwards.
+    """Draw the map of one coordinate: steered activation over original activation.
 
     Args:
-        maps: the coordinate that they shift furthest is drawn.
-        strength: λ.
+        maps: the maps; the coordinate with the largest shift is drawn.
+        strength: λ, -1 to 1.
     """
     name, step = max(maps.items(), key=lambda item: item[1].shift.abs().max().item())
     k = int(step.shift.abs().argmax())
@@ -134,13 +134,13 @@ def transport(maps: SteeringMaps, strength: float) -> str:
     )
     learnt = f"ω = {step.scale[k].item():.2f}, b = {step.shift[k].item():.2f}"
     return (
-        '<figure class="curve transport"><figcaption><span class="train">untouched</span>'
+        '<figure class="curve transport"><figcaption><span class="train">original</span>'
         f'<span class="heldout">at λ {label_of(strength)}</span></figcaption>'
         f'<div class="plot"><span class="top">{reach:.2g}</span>'
-        f"{_svg(drawn, 'Steered over untouched activation')}"
+        f"{_svg(drawn, 'Steered over original activation')}"
         f'<span class="bottom">−{reach:.2g}</span></div>'
         f'<div class="axis"><span>z = −{reach:.2g}</span><span>{reach:.2g}</span></div>'
-        f"<p>The coordinate that is shifted furthest: number {k} of <code>{safe(name)}</code>, "
+        f"<p>The coordinate with the largest shift: number {k} of <code>{safe(name)}</code>, "
         f"{learnt}.</p></figure>"
     )
 
@@ -153,7 +153,7 @@ def _points(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, f
 
 def _line(name: str, points: list[tuple[int, float]], iterations: int, top: float) -> str:
     places = [f"{100 * x / iterations:.2f} {100 - 100 * y / top:.2f}" for x, y in points]
-    # A dot is a line without length: round ends keep their shape in a stretched drawing.
+    # A dot is a line of length zero: its round ends keep their shape in a stretched drawing.
     dots = "".join(f'<path class="{name} dot" d="M{place}h0"/>' for place in places)
     line = f'<path class="{name}" d="M{"L".join(places)}"/>'
     return line + (dots if name == "heldout" or len(points) == 1 else "")
@@ -162,13 +162,13 @@ def _line(name: str, points: list[tuple[int, float]], iterations: int, top: floa
 def _over_strengths(
     title: str, rows: Sequence[tuple[float, float, float]], form: str, *, least: float
 ) -> str:
-    """A line with bars for the spread.
+    """Draw a line over λ, with bars for the spread.
 
     Args:
-        title: above the drawing.
-        rows: strength, value, spread.
-        form: how a value is written.
-        least: the top is not below it, so that a small change does not look large.
+        title: title above the drawing.
+        rows: triples (strength, value, spread).
+        form: format specification of a value.
+        least: smallest top of the axis, so that a small change does not look large.
     """
     rows = [row for row in rows if all(map(math.isfinite, row))]
     top = max([least, *(value + spread for _, value, spread in rows)])
@@ -176,16 +176,17 @@ def _over_strengths(
     def place(strength: float, value: float) -> str:
         return f"{50 + 50 * strength:.2f} {100 - 100 * max(value, 0) / top:.2f}"
 
-    points = [(place(lam, value), lam, value) for lam, value, _ in rows]
+    points = [(place(strength, value), strength, value) for strength, value, _ in rows]
     bars = "".join(
-        f'<path class="spread" d="M{place(lam, value - spread)}L{place(lam, value + spread)}"/>'
-        for lam, value, spread in rows
+        f'<path class="spread" d="M{place(strength, value - spread)}'
+        f'L{place(strength, value + spread)}"/>'
+        for strength, value, spread in rows
         if spread
     )
     dots = "".join(
-        f'<path class="heldout dot" d="M{at}h0"><title>λ {label_of(lam)}: {value:{form}}</title>'
-        "</path>"
-        for at, lam, value in points
+        f'<path class="heldout dot" d="M{at}h0"><title>λ {label_of(strength)}: '
+        f"{value:{form}}</title></path>"
+        for at, strength, value in points
     )
     line = f'<path class="heldout" d="M{"L".join(at for at, *_ in points)}"/>' if points else ""
     grid = '<path class="grid" d="M50 0V100"/>' + "".join(

@@ -1,4 +1,4 @@
-"""A map in words and facts, as HTML."""
+"""The facts about a map, and the words that a model knows, as HTML."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["about", "not_learnt", "summary", "vocabulary"]
 
 
 def not_learnt(words: Sequence[str]) -> list[str]:
-    """A sentence about words that are new to a small model; none where there are none."""
+    """Return a sentence about words that a small model does not know, if there are any."""
     listed = ", ".join(f"“{word}”" for word in words)
     return [f"Words that this small model has not learnt: {listed}."] if words else []
 
 
 def summary(entry: MapEntry) -> str:
-    """A map in two lines, below the menu it was chosen from."""
+    """Describe a map in two lines: its description, then model, method and quality."""
     by = "" if entry.method == LINEAS else f" · by {safe(entry.method_label)}"
-    heldout = _heldout(entry)
-    learnt = f"{by} · held-out distance {heldout}" if heldout else by
+    quality = _quality(entry)
+    learnt = f"{by} · {quality}" if quality else by
     return (
         f'<p class="summary">{safe(entry.metadata.get("description", ""))}'
         f"<small>{_licensed(entry.model)}{learnt}</small></p>"
@@ -33,24 +33,24 @@ def summary(entry: MapEntry) -> str:
 
 
 def about(entry: MapEntry, maps: SteeringMaps) -> str:
-    """How a map came about and what it does, as a list of facts."""
-    kept = maps.not_invertible
+    """List how a map was learnt and what it changes."""
+    fixed = maps.not_invertible
     facts = {
         "Base model": _licensed(entry.model),
         "Method": safe(entry.method_title),
         "Learnt from": safe(_learnt_from(entry.metadata)),
-        "Held-out distance": _heldout(entry) or "not measured",
+        "Distance to the target on unseen prompts": _heldout(entry) or "not measured",
         "Steers": safe(f"{len(maps)} modules, {maps.support:.0%} of their coordinates"),
-        "Inverse (λ < 0)": safe(f"{kept} coordinates cannot be inverted and stay as they are")
-        if kept
-        else "every coordinate can be inverted",
+        "Inverse (λ < 0)": safe(f"{fixed} coordinates have no inverse and do not change")
+        if fixed
+        else "every coordinate has an inverse",
     }
     items = "".join(f"<dt>{name}</dt><dd>{fact}</dd>" for name, fact in facts.items())
     return f'<dl class="facts">{items}</dl>'
 
 
 def vocabulary(words: Mapping[str, Sequence[str]]) -> str:
-    """The words that a model knows, under their headings."""
+    """List the words that a model knows, by heading; empty for a model of free text."""
     if not words:
         return hint("This model understands free text.")
     return "".join(
@@ -68,19 +68,28 @@ def _licensed(model: str) -> str:
 
 
 def _learnt_from(made: Mapping[str, Any]) -> str:
-    """The prompts, and what was done with them; a method without iterations has one pass."""
+    """Describe the prompts and the optimization; a method without iterations takes one pass."""
     config = made["config"] if isinstance(made.get("config"), dict) else {}
-    told = (
-        f"{made.get('source_size', '?')} source and {made.get('target_size', '?')} target prompts"
-    )
+    source, target = made.get("source_size", "?"), made.get("target_size", "?")
+    prompts = f"{source} source and {target} target prompts"
     if "iteration" not in made:
-        return f"{told}, in one pass"
+        return f"{prompts}, in one pass"
     steps = f"{made['iteration']} iterations, optimizer {config.get('optimizer', '?')}"
-    return f"{told}, {steps}, γ = {config.get('sparsity', 0)}"
+    return f"{prompts}, {steps}, sparsity γ = {config.get('sparsity', 0)}"
+
+
+def _quality(entry: MapEntry) -> str:
+    """Describe the held-out distance as a share of the way to the target."""
+    start, end = entry.metadata.get("heldout_start"), entry.metadata.get("heldout")
+    if not isinstance(start, float) or not isinstance(end, float) or start <= 0:
+        return ""
+    if end > start:
+        return "further from the target on prompts that it has not seen"
+    return f"{1 - end / start:.0%} of the way to the target on prompts that it has not seen"
 
 
 def _heldout(entry: MapEntry) -> str:
-    """Distance before and after, and the strength it was taken at where that is not 1."""
+    """Return the held-out distance before and after, with its λ unless it was measured at 1."""
     start, end = entry.metadata.get("heldout_start"), entry.metadata.get("heldout")
     if not isinstance(start, float) or not isinstance(end, float):
         return ""

@@ -1,4 +1,4 @@
-"""Small JPEG pictures that stand inside HTML."""
+"""Small JPEG pictures to embed in HTML."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ _THUMBNAIL = 160  # pixels
 
 @lru_cache(maxsize=256)
 def thumbnail(file: Path) -> str:
-    """A small JPEG: a job is looked at every second or two, and all its pictures with it."""
+    """Return a file as a small JPEG in base64.
+
+    Cached, because a running job and all its pictures are redrawn every second or two.
+    """
     with Image.open(file) as image:
         return small_jpeg(image)
 
 
 def small_jpeg(image: Image.Image) -> str:
-    """The content of a small JPEG file, as base64."""
+    """Return a picture as a small JPEG in base64, at most 160 pixels wide and high."""
     data, small = BytesIO(), image.convert("RGB")
     small.thumbnail((_THUMBNAIL, _THUMBNAIL))
     small.save(data, "JPEG", quality=85)

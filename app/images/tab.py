@@ -173,7 +173,7 @@ def _wire(
 ) -> _Events:
     """Connect the components with their handlers."""
     concept, strength, prompt, seed, kept = controls
-    request, shown, measured = gr.State(0), gr.State(""), gr.State("")
+    request = gr.State(0)
     chosen = concept.change(
         handlers.choose,
         [concept, prompt, kept],
@@ -196,10 +196,23 @@ def _wire(
     picked = ask.examples.click(handlers.pick, [ask.examples], [prompt], **QUIET)
     picked.then(handlers.new_request, None, [request], **QUIET)
     asked = [strength, concept, further, prompt, seed]
+    painted = _wire_painting(handlers, canvas, ask.note, request, asked)
+    return _Events(chosen, painted, request, asked)
+
+
+def _wire_painting(
+    handlers: ImageHandlers,
+    canvas: _Canvas,
+    note: gr.HTML,
+    request: gr.State,
+    asked: Sequence[gr.blocks.Block],
+) -> gr.events.Dependency:
+    """Paint and score each new request; return the event after painting."""
+    shown, measured = gr.State(""), gr.State("")
     painted = request.change(
         handlers.generate,
         [shown, *asked],
-        [canvas.original, canvas.steered, canvas.strip, ask.note, shown],
+        [canvas.original, canvas.steered, canvas.strip, note, shown],
         trigger_mode="always_last",
         show_progress="hidden",
         **MODEL,
@@ -207,7 +220,7 @@ def _wire(
     painted.success(
         handlers.measure, [measured, *asked], [canvas.scores, canvas.curve, measured], **QUIET
     )
-    return _Events(chosen, painted, request, asked)
+    return painted
 
 
 def _wire_slider(canvas: _Canvas) -> None:

@@ -83,14 +83,7 @@ class Jobs:
         self._attending = False  # True while a thread starts workers; guarded by `_starting`
 
     def submit(self, request: JobRequest) -> str:
-        """Queue a job.
-
-        Returns:
-            The id of the job.
-
-        Raises:
-            UserError: too many jobs are waiting.
-        """
+        """Queue a job and return its id; raises `UserError` if too many are waiting."""
         if len(self.waiting()) >= _MOST_WAITING:
             remedy = "Wait until some of them are over, or stop them."
             raise UserError("E_JOBS", f"{_MOST_WAITING} jobs are waiting already", remedy=remedy)

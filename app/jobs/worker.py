@@ -41,7 +41,7 @@ from .job import Job, JobRequest
 from .previews import preview
 from .queue import Jobs, whole_lines
 
-__all__ = ["work"]
+__all__ = ["leave", "work"]
 
 _Model = LanguageModel | TextToImageModel
 _Result = TypeVar("_Result")
@@ -70,7 +70,7 @@ def _run(jobs: Jobs, job: Job) -> None:
             state = learn(model, job.request, folder)
     except _StoppedError:
         jobs.write(replace(job, state="stopped"))
-        _leave()
+        leave()
     except UserError as error:
         message = str(error)
     except Exception:  # noqa: BLE001 - the next job must run in any case
@@ -102,7 +102,7 @@ def _unless_stopped(
     raise _StoppedError
 
 
-def _leave(status: int = 0) -> None:
+def leave(status: int = 0) -> None:
     """End this process and all its threads at once; the server starts another worker.
 
     A thread that loads a model or learns cannot be ended otherwise, and loading a second model at
@@ -202,7 +202,7 @@ def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, float]:
 def _leave_with_server() -> None:
     """End this process when the server has exited, even during a long load or iteration."""
     os.read(sys.stdin.fileno(), 1)  # returns when the pipe is closed; nothing is written to it
-    _leave(1)
+    leave(1)
 
 
 if __name__ == "__main__":

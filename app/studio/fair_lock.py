@@ -27,3 +27,7 @@ class FairLock:
     def locked(self) -> bool:
         """Return True while the lock is held."""
         return self._lock.locked()
+
+    def wanted(self) -> bool:
+        """Return True while a thread waits for the lock."""
+        return self._gate.locked()

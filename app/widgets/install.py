@@ -1,4 +1,4 @@
-"""The panel that offers to install a missing model; both tabs have one."""
+"""The panel that offers to install a missing model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["InstallPanel", "install_panel"]
 
 @dataclass(frozen=True)
 class InstallPanel:
-    """The panel, for a tab to wire.
+    """The panel, for other parts of a tab.
 
     Attributes:
-        column: hidden while nothing is missing.
+        column: its frame, hidden if the model is installed.
         button: starts the installation.
-        done: the event after it.
+        done: the event after the installation.
     """
 
     column: gr.Column
@@ -28,13 +28,13 @@ class InstallPanel:
 
 
 def install_panel(handlers: InstallHandlers, model: gr.State | gr.Dropdown) -> InstallPanel:
-    """Declare the panel for the model that a component names."""
+    """Declare the panel for the model whose name is the value of a component."""
     with gr.Column(visible=False, elem_classes="install") as column:
         sentence = gr.HTML()
         button = gr.Button("Install", variant="primary")
         progress = gr.HTML()
     panel = [column, sentence, button]
-    gr.on(None, handlers.offer, [model], panel, **QUIET)  # now and at every change
+    gr.on(None, handlers.offer, [model], panel, **QUIET)  # when the page loads and at every change
     done = button.click(
         handlers.install,
         [model],

@@ -1,4 +1,4 @@
-"""What the panel for a missing model does."""
+"""Event handlers of the panel that installs a missing model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Offer(NamedTuple):
 
 
 class InstallHandlers:
-    """The events of the install panel."""
+    """The event handlers of the install panel."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio

@@ -15,7 +15,13 @@ __all__ = ["map_menu"]
 
 
 def map_menu(studio: Studio, kind: Kind, chosen: str | None) -> Any:
-    """The menu of the maps there are now; keeps the choice, else takes one that can run."""
+    """Return an update of the menu of maps.
+
+    Args:
+        studio: lists the maps.
+        kind: kind of model whose maps are offered.
+        chosen: id of the map to choose; if there is no such map, one that can run is chosen.
+    """
     entries = [entry for entry in studio.maps() if entry.kind == kind]
     ids = [entry.id for entry in entries]
     ready = [entry.id for entry in entries if studio.models.installed(entry.model)]

@@ -1,4 +1,4 @@
-"""What the Images tab and the Text tab have in common: their events, and what the page wires."""
+"""Shared by the Images tab and the Text tab: event handlers, and what the page connects."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["SteeringHandlers", "SteeringTab", "random_seed"]
 
 
 class SteeringHandlers:
-    """The events of a tab that steers.
+    """The event handlers that both tabs have.
 
     Attributes:
-        kind: of the models whose maps the tab offers.
-        requests: tells which request of a browser tab is its latest.
+        kind: kind of model whose maps the tab offers.
+        requests: tracks the latest request of each browser session.
     """
 
     kind: ClassVar[Kind]
@@ -57,21 +57,21 @@ class SteeringHandlers:
 
 @dataclass(frozen=True)
 class SteeringTab:
-    """What other parts of the page wire of a tab that steers.
+    """The components and events of a tab that other parts of the page connect.
 
     Attributes:
-        concept: menu of maps; a new value makes new results.
+        concept: menu of maps; a new value starts a new result.
         strength: slider for λ.
         kept: map and prompt that were restored together, so that the prompt stays.
-        began: λ at which the map before this one started.
-        request: number of the latest request; a change makes new results.
+        began: initial λ of the chosen map.
+        request: number of the latest request; a change starts a new result.
         new_request: handler that numbers a request.
         chosen: the event after a map was chosen.
-        made: the event after a result is there.
-        asked: λ, map, further maps, prompt, seed, and what else a result depends on.
-        restored: the components that restored settings are put into, see `HistoryHandlers`.
-        below: place for earlier results.
-        upload: place for restoring from a picture; None for texts.
+        made: the event after a result was made.
+        asked: λ, map, further maps, prompt, seed, and the other settings of a result.
+        restored: the components that restored settings are written to, see `HistoryHandlers`.
+        below: frame for earlier results.
+        upload: frame for the upload of a saved picture; None for texts.
     """
 
     concept: gr.Dropdown

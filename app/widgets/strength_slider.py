@@ -10,7 +10,7 @@ __all__ = ["strength_label", "strength_slider"]
 
 
 def strength_slider(label: str) -> tuple[gr.Slider, gr.Button]:
-    """Declare the slider, -1 to 1, and the button beside it."""
+    """Declare the slider, -1 to 1, and the button that draws another seed."""
     with gr.Row(elem_classes="strength-row"):
         strength = gr.Slider(
             -1,

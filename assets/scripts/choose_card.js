@@ -1,4 +1,4 @@
-// The clicked card is marked here and not by the server: drawn again, it would lose the focus.
+// Mark the clicked card here and not on the server: a card that is redrawn loses the focus.
 element.addEventListener("click", (event) => {
   const card = event.target.closest(".card");
   if (!card) return;

@@ -1,4 +1,4 @@
-// Every button copies the text below it; where the clipboard is closed, the text is selected.
+// Each button copies the text below it; without access to the clipboard it selects the text.
 element.addEventListener("click", async (event) => {
   const button = event.target.closest("button");
   const text = button?.closest(".copy").querySelector("pre");

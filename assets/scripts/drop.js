@@ -1,4 +1,4 @@
-// A picture that is dropped anywhere on the tab goes the way of one that is chosen here.
+// A picture that is dropped anywhere on the tab is uploaded like one chosen with the button.
 const row = element.closest(".restore");
 const tab = row.closest('[role="tabpanel"]');
 const hasFile = (event) => event.dataTransfer?.types.includes("Files");

@@ -1,5 +1,5 @@
-// Pass on a menu and the address of the page; the address is empty unless somebody chose the tab
-// with this label before the page had opened.
+// Return the chosen map and the address of the page. The address is empty unless the user chose
+// the tab with this label before the page had opened.
 (concept, home) => {
   const shown = document.querySelector('[role="tab"][aria-selected="true"]');
   const chosen = document.body.dataset.tab && shown?.textContent.trim() === $LABEL;

@@ -1,4 +1,4 @@
-// Open a tab, unless somebody chose another one before the server answered.
+// Open a tab, unless the user chose another one before the server answered.
 (tab) =>
   document.body.dataset.tab
     ? { __type__: "update" }

@@ -1,4 +1,4 @@
-// Return the address of the page, and from now on remember whether a tab was chosen by hand.
+// Return the address of the page; from now on record whether the user has chosen a tab.
 () => {
   document.addEventListener("click", (event) => {
     if (event.target.closest('[role="tab"]')) document.body.dataset.tab = "chosen";

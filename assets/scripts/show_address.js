@@ -1,3 +1,4 @@
+// Write the settings into the address, and keep other parts of it.
 (query) => {
   if (!query) return;
   const others = new URLSearchParams(location.search); // such as the theme

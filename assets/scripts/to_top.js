@@ -1,1 +1,2 @@
+// Scroll to the top of the page.
 () => scrollTo(0, 0)

@@ -1,8 +1,8 @@
-// The two pictures on one place: a divider to drag, or a button that shows the original.
+// Both pictures on top of each other: a divider to drag, or a button that shows the original.
 const pictures = element.closest(".pictures");
 const divider = element.querySelector("input");
 const flip = element.querySelector("button");
-const longPress = 300; // milliseconds: held longer than this, the button acts until it is let go
+const longPress = 300; // milliseconds; a longer press acts until it is released
 let pressed = 0;
 
 const showOriginal = (shown) => {

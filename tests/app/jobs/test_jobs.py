@@ -376,7 +376,7 @@ def test_a_pass_that_nothing_interrupts_is_stopped_with_its_process(idle, reques
         raise SystemExit
 
     monkeypatch.setitem(METHODS, "caa", replace(METHODS["caa"], learn=endless))
-    monkeypatch.setattr(app.jobs.worker, "_leave", end)
+    monkeypatch.setattr(app.jobs.worker, "leave", end)
     with pytest.raises(SystemExit):
         work(idle)
     job = idle.get(job_id)

@@ -14,7 +14,7 @@ def test_who_waits_comes_before_who_has_just_had_it():
     waiter = Thread(target=wait)
     with turns:
         waiter.start()
-        while not turns._gate.locked():
+        while not turns.wanted():
             pass
     with turns:  # at once again
         order.append("first")
