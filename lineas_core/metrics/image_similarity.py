@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from lineas_core.metrics.efficientnet import EfficientNetLite0
 
-__all__ = ["image_scores", "pixels_of"]
+__all__ = ["features_of", "image_scores", "pixels_of"]
 
 _SIDE = 224
 _ROWS = 32
@@ -36,7 +36,7 @@ def image_scores(originals: Sequence[Image.Image], steered: Sequence[Image.Image
     Raises:
         UserError: the package with the embedding network's weights is not installed.
     """
-    pairs = F.cosine_similarity(_embed(originals), _embed(steered))
+    pairs = F.cosine_similarity(features_of(originals), features_of(steered))
     return pairs.tolist()
 
 
@@ -47,7 +47,12 @@ def pixels_of(images: Sequence[Image.Image]) -> Tensor:
 
 
 @torch.no_grad()
-def _embed(images: Sequence[Image.Image]) -> Tensor:
+def features_of(images: Sequence[Image.Image]) -> Tensor:
+    """Embed pictures with the network: (n, 1280), 0 or more.
+
+    Raises:
+        UserError: the package with the network's weights is not installed.
+    """
     network = _network()
     return torch.cat([network.embed(rows) for rows in pixels_of(images).split(_ROWS)])
 

@@ -144,5 +144,5 @@ def test_a_closed_tab_frees_the_model(page, studio):
     _catch_it_writing(page)
     page.close()
     entry = next(entry for entry in studio.maps() if entry.kind == "language")
-    *_, rows = studio.continue_text(entry.id, "Once", [0.0], sampling=Sampling(1))
+    *_, rows = studio.texts.continue_text(entry, "Once", [0.0], sampling=Sampling(1))
     assert rows[0].text
