@@ -103,10 +103,10 @@ def _origin(entry: MapEntry) -> str:
 
 
 def _effect(metadata: Mapping[str, Any]) -> str:
-    """Return the held-out distance of a map before and after, else its number of modules."""
+    """Return how far a map carries unseen prompts to the target, else its number of modules."""
     start, end = metadata.get("heldout_start"), metadata.get("heldout")
     if isinstance(start, float) and isinstance(end, float):
-        return f"held-out {start:.2f} → {end:.2f}"
+        return f"{max(1 - end / start, 0):.0%} of the way to the target"
     return f"{len(metadata['modules'])} modules"
 
 

@@ -54,7 +54,7 @@ def test_every_card_tells_its_map_and_the_chosen_one_is_marked():
 
 
 def test_a_card_shows_what_was_measured_else_how_much_it_steers():
-    assert "held-out 2.00 → 0.50" in library_html.cards([(_entry(), [], None)], None)
+    assert "75% of the way to the target" in library_html.cards([(_entry(), [], None)], None)
     unmeasured = _entry(metadata={"modules": {"a": 2, "b": 2}, "heldout": None})
     assert "2 modules" in library_html.cards([(unmeasured, [], None)], None)
 
