@@ -24,7 +24,6 @@ __all__ = ["CELL", "CHANNELS", "LatentSpace", "as_pixels", "latent_space"]
 
 CELL = 16
 CHANNELS = 128
-_FIRST = 48  # fitted first; the others describe what these leave, so old weights still fit
 # In git: fitted anew, a component may point the other way, and no shipped weights would fit.
 _FILE = Path(__file__).with_name("latent-space.safetensors")
 _EVEN = 8  # the first components get equal spread, the later ones fade like its square root

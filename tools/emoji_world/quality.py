@@ -31,7 +31,7 @@ from tools.emoji_world.latents import as_pixels, latent_space
 from tools.emoji_world.renderer import NOISE, render, use_emoji
 from tools.emoji_world.vocabulary import LOOKS
 
-__all__ = ["Scenes", "detail", "figures", "held_out", "psnr", "report"]
+__all__ = ["Scenes", "detail", "figures", "held_out", "psnr", "report", "table"]
 
 _HELD_OUT = 3_000_000  # far above every seed of training and of the probe
 
@@ -136,7 +136,8 @@ def report(model: Path, scenes: Scenes) -> tuple[dict, list[Tensor]]:
     return told, both
 
 
-def _table(told: dict) -> str:
+def table(told: dict) -> str:
+    """The figures of `report` for the eye."""
     rows = [f"{'':11} {'decoder':>15} {'generator':>15}"]
     for look in ("all", *LOOKS):
         pair = [told[part][look] for part in ("decoder", "generator")]
@@ -173,7 +174,7 @@ def main() -> None:
     use_emoji(options.emoji)
     scenes = held_out(options.count)
     told, both = report(options.model, scenes)
-    print(_table(told))
+    print(table(told))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(told, indent=1), encoding="utf-8")

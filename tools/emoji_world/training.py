@@ -104,7 +104,7 @@ class Clock:
     @property
     def spent(self) -> float:
         """Share of the time that is over, 0 to 1."""
-        return min((time.monotonic() - self._start) / self._seconds, 1.0)
+        return min((time.monotonic() - self._start) / max(self._seconds, 1e-6), 1.0)
 
     @property
     def over(self) -> bool:
