@@ -49,41 +49,34 @@ class LatentSpace:
     back: Tensor
 
     @classmethod
-    def fit(cls, pictures: int = 1200) -> LatentSpace:
+    def fit(cls) -> LatentSpace:
         """From freshly drawn pictures."""
-        rng, noise = Random(0), np.random.default_rng(0)
-        images = [
-            render(random_picture(rng), noise.standard_normal(NOISE)) for _ in range(pictures)
-        ]
-        patches = _patches(as_pixels(np.stack(images))).flatten(0, 2)
+        patches = _drawn_patches()
         mean = patches.mean(dim=0)
         spread, vectors = _components(patches - mean)
-        # The decoder of the first version squashed latents beyond 3: unit spread at most.
-        scale = (spread / spread[_EVEN]).sqrt().clamp(max=1) / spread
-        return cls(mean, vectors * scale, (vectors / scale).T.contiguous())._first(CHANNELS)
+        return cls._scaled(mean, spread[:CHANNELS], vectors[:, :CHANNELS], even=spread[_EVEN])
 
-    def widened(self, channels: int, pictures: int = 1200) -> LatentSpace:
-        """The same space with further channels: the components of what the present ones leave."""
-        rng, noise = Random(0), np.random.default_rng(0)
-        images = [
-            render(random_picture(rng), noise.standard_normal(NOISE)) for _ in range(pictures)
-        ]
-        patches = _patches(as_pixels(np.stack(images))).flatten(0, 2) - self.mean
+    def widened(self, channels: int) -> LatentSpace:
+        """The same space with further channels: the components of what the present ones leave.
+
+        The present ones stay as they are, so that a generator for them need not begin anew.
+        """
+        patches = _drawn_patches() - self.mean
         known, _ = torch.linalg.qr(self.back.T)
         spread, vectors = _components(patches - patches @ known @ known.T)
         more = channels - len(self.back)
-        spread, vectors = spread[:more], vectors[:, :more]
-        # Of the component _EVEN; of a basis vector remains its scale, and of that the spread.
         even = 1 / self.basis.norm(dim=0)[_EVEN]
-        scale = (spread / even).sqrt().clamp(max=1) / spread
+        space = self._scaled(self.mean, spread[:more], vectors[:, :more], even)
         return LatentSpace(
             self.mean,
-            torch.cat([self.basis, vectors * scale], dim=1),
-            torch.cat([self.back, (vectors / scale).T]),
+            torch.cat([self.basis, space.basis], dim=1),
+            torch.cat([self.back, space.back]),
         )
 
-    def _first(self, channels: int) -> LatentSpace:
-        return LatentSpace(self.mean, self.basis[:, :channels], self.back[:channels])
+    @classmethod
+    def _scaled(cls, mean: Tensor, spread: Tensor, vectors: Tensor, even: Tensor) -> LatentSpace:
+        scale = (spread / even).sqrt().clamp(max=1) / spread
+        return cls(mean, vectors * scale, (vectors / scale).T.contiguous())
 
     @classmethod
     def load(cls, file: Path) -> LatentSpace:
@@ -111,6 +104,12 @@ def latent_space() -> LatentSpace:
     if not _FILE.exists():
         LatentSpace.fit().save(_FILE)
     return LatentSpace.load(_FILE)
+
+
+def _drawn_patches(pictures: int = 1200) -> Tensor:
+    rng, noise = Random(0), np.random.default_rng(0)
+    images = [render(random_picture(rng), noise.standard_normal(NOISE)) for _ in range(pictures)]
+    return _patches(as_pixels(np.stack(images))).flatten(0, 2)
 
 
 def _components(patches: Tensor) -> tuple[Tensor, Tensor]:
