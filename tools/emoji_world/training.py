@@ -41,10 +41,7 @@ def _bfloat16_is_fast(device: str) -> bool:
 
 
 class _ConvMuon(Muon):
-    """Muon for filters too: a filter bank (o, i, h, w) is the matrix (o, h w i).
-
-    In `channels_last` memory that matrix is a view, so the optimiser works on it in place.
-    """
+    """Muon for filters too: a filter bank (o, i, h, w) is the matrix (o, i h w), a view of it."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], lr: float) -> None:
         self._given = list(parameters)
@@ -64,7 +61,10 @@ class _ConvMuon(Muon):
 
 
 def _as_matrix(weight: torch.Tensor) -> torch.Tensor:
-    return weight.permute(0, 2, 3, 1).flatten(1) if weight.dim() == 4 else weight
+    """The order of the columns does not matter to Muon, that they lie as in memory does."""
+    if weight.dim() == 4 and not weight.is_contiguous():
+        weight = weight.permute(0, 2, 3, 1)  # as it lies in `channels_last` memory
+    return weight.flatten(1) if weight.dim() == 4 else weight
 
 
 def muon_and_adamw(network: nn.Module, rate: float) -> list[Optimizer]:
