@@ -105,7 +105,7 @@ def _origin(entry: MapEntry) -> str:
 def _effect(metadata: Mapping[str, Any]) -> str:
     """Return how far a map carries unseen prompts to the target, else its number of modules."""
     start, end = metadata.get("heldout_start"), metadata.get("heldout")
-    if isinstance(start, float) and isinstance(end, float):
+    if isinstance(start, float) and isinstance(end, float) and start > 0:
         return f"{max(1 - end / start, 0):.0%} of the way to the target"
     return f"{len(metadata['modules'])} modules"
 

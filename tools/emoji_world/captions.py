@@ -55,7 +55,10 @@ def random_picture(rng: Random) -> Picture:
     if kind > 0.14:
         subject = rng.choice(TAGGED) if rng.random() < 0.12 else rng.choice(list(SUBJECTS))
     if kind > 0.58:
-        second = rng.choice(TAGGED) if rng.random() < 0.5 else rng.choice(SECONDS)
+        # Any subject may be the second one: of a pair that no caption ever had, a generator makes
+        # a third thing.
+        group = rng.random()
+        second = rng.choice(TAGGED if group < 0.3 else SECONDS if group < 0.5 else list(SUBJECTS))
         second = None if second == subject else second
     look = "none" if rng.random() < 0.3 else rng.choice(list(LOOKS)[1:])
     return Picture(rng.choice(list(SCENES)), subject, second, look)

@@ -10,16 +10,15 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import torch
 
-from tools.emoji_world.captions import Picture, random_picture
+from tools.emoji_world.captions import Picture
+from tools.emoji_world.drawing import draw, random_pictures
 from tools.emoji_world.latents import LatentSpace, as_pixels, latent_space
-from tools.emoji_world.renderer import NOISE, render, use_emoji
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "fill"]
 
 _SHARD = 1000
 
@@ -31,7 +30,7 @@ class Dataset:
     Attributes:
         pictures: n of them.
         noise: (n, 4) float32.
-        latents: (n, 48, 16, 16) float16.
+        latents: (n, 128, 16, 16) float16.
     """
 
     pictures: list[Picture]
@@ -41,7 +40,7 @@ class Dataset:
     @classmethod
     def load(cls, folder: Path) -> Dataset:
         """All shards of a folder."""
-        files = sorted(folder.glob("*.npz"))
+        files = sorted(folder.glob("[0-9]*.npz"))
         shards = [np.load(file) for file in files]
         names = np.concatenate([shard["pictures"] for shard in shards])
         return cls(
@@ -51,20 +50,27 @@ class Dataset:
         )
 
 
-def _shard(space: LatentSpace, number: int) -> dict[str, np.ndarray]:
-    rng, noise = Random(number), np.random.default_rng(number)
-    pictures = [random_picture(rng) for _ in range(_SHARD)]
-    numbers = noise.standard_normal((_SHARD, NOISE)).astype(np.float32)
-    latents = []
-    for start in range(0, _SHARD, 8):
-        images = [render(pictures[i], numbers[i]) for i in range(start, start + 8)]
-        latents.append(space.encode(as_pixels(np.stack(images))).half().numpy())
+def fill(folder: Path, count: int, emoji: Path) -> None:
+    """Draw what is missing of `count` pictures."""
+    space = latent_space()
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count // _SHARD):
+        file = folder / f"{number:04}.npz"
+        if not file.exists():
+            part = file.with_name(f".{number}.part.npz")
+            np.savez(part, **_shard(space, number, emoji))
+            part.replace(file)
+            print(file, flush=True)
+
+
+def _shard(space: LatentSpace, number: int, emoji: Path) -> dict[str, np.ndarray]:
+    pictures, noise = random_pictures(number, _SHARD)
+    images = draw(pictures, noise, emoji)
+    latents = [
+        space.encode(as_pixels(images[i : i + 8])).half().numpy() for i in range(0, _SHARD, 8)
+    ]
     names = [[p.scene, p.subject or "", p.second or "", p.look] for p in pictures]
-    return {
-        "pictures": np.array(names),
-        "noise": numbers,
-        "latents": np.concatenate(latents),
-    }
+    return {"pictures": np.array(names), "noise": noise, "latents": np.concatenate(latents)}
 
 
 def main() -> None:
@@ -74,17 +80,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40_000)
     parser.add_argument("--out", type=Path, default=Path("build/emoji-world"))
     options = parser.parse_args()
-    use_emoji(options.emoji)
-    space = latent_space()
-    folder = options.out / "latents"
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(options.count // _SHARD):
-        file = folder / f"{number:04}.npz"
-        if not file.exists():
-            part = file.with_name(f".{number}.part.npz")
-            np.savez(part, **_shard(space, number))
-            part.replace(file)
-            print(file, flush=True)
+    fill(options.out / "latents", options.count, options.emoji)
 
 
 if __name__ == "__main__":

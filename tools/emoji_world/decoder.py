@@ -2,113 +2,164 @@
 
     python -m tools.emoji_world.decoder --emoji FOLDER [--minutes 60]
 
-Learns on crops of freshly drawn pictures; goes on where an earlier sitting stopped. Latents get a
-little noise, because the generator will not hit them exactly. Once there is a generator, half of
-the crops come with the latents that it makes of their captions: what it misses in the same way
-every time, the decoder learns to put right. The encoder beside it learns to give the latents of
-drawn pictures, so that the two make a complete autoencoder.
+Begins as the linear way back (`autoencoder.py`) and learns on crops of drawn pictures what is
+better; goes on where an earlier sitting stopped, with other pictures. Beside the pixels it is told
+by the features of an independent network and by a critic (`sharpness.py`). Latents get a little
+noise, because the generator will not hit them exactly. Once there is a generator for these
+latents, some of the crops come with the latents that it makes of their captions: what it misses in
+the same way every time, the decoder learns to put right.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import torch
-from diffusers import AutoencoderTiny
-from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from tools.emoji_world.captions import caption, random_picture
+from tools.emoji_world.autoencoder import shipped_autoencoder
+from tools.emoji_world.captions import caption
+from tools.emoji_world.drawing import draw, random_pictures
 from tools.emoji_world.generator import Generator, shipped_generator
-from tools.emoji_world.latents import CELL, CHANNELS, LatentSpace, as_pixels, latent_space
-from tools.emoji_world.renderer import NOISE, SIZE, render, use_emoji
-from tools.emoji_world.training import Clock, Run, muon_and_adamw, set_rate
-from tools.emoji_world.vocabulary import SUBJECTS
+from tools.emoji_world.latents import CELL, CHANNELS, as_pixels, latent_space
+from tools.emoji_world.quality import decoded, detail, held_out, psnr
+from tools.emoji_world.renderer import SIZE, use_emoji
+from tools.emoji_world.sharpness import Critic, Features, picture_loss
+from tools.emoji_world.training import Clock, Run, lower_precision, muon_and_adamw, set_rate
 
-__all__ = ["new_autoencoder"]
+__all__ = ["train"]
 
-_CROPS = 64, 128  # the second, dearer one ends the sitting: fewer false borders
-_GENERATED = 1500
-_NOISE = 0.05
+_CROP = 128
+_CROPS = 8
+_NOISE = 0.03
+_CRITIC_LEARNS, _CRITIC_SPEAKS = 100, 300  # steps
+_FEATURES, _MATCHING, _SCORES = 0.3, 0.25, 0.05
+_JUDGED_EVERY = 300  # steps
+_AT_ONCE = 50
 
 
-def new_autoencoder() -> AutoencoderTiny:
-    """Untrained, but with every layer at the scale of its input.
+@dataclass(frozen=True, eq=False)
+class Stock:
+    """Pictures to take crops of.
 
-    With the default initial weights, signals die out over the depth of the plain network: after
-    160 steps 11.8 dB against 17.7 dB.
+    Attributes:
+        images: (n, 256, 256, 3) uint8.
+        latents: (n, 128, 16, 16) float16, the true ones or those that the generator makes.
     """
-    model = AutoencoderTiny(
-        encoder_block_out_channels=(48,) * 5,
-        decoder_block_out_channels=(64,) * 5,
-        num_encoder_blocks=(0, 0, 0, 1, 1),
-        num_decoder_blocks=(3, 3, 2, 1, 0),
-        latent_channels=CHANNELS,
-        scaling_factor=1.0,
-    )
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    for module in model.modules():
-        if isinstance(module, AutoencoderTinyBlock):
-            nn.init.zeros_(module.conv[-1].weight)  # a block begins as the identity
-    with torch.no_grad():
-        model.decoder.layers[-1].weight.mul_(0.1)
-        model.decoder.layers[-1].bias.fill_(0.5)
-        model.encoder.layers[-1].weight.mul_(0.5)
-    return model
 
+    images: Tensor
+    latents: Tensor
 
-def picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
-    """L1 + MSE + L1 of the differences between neighbours: edges count more than areas."""
-    loss = F.l1_loss(made, wanted) + F.mse_loss(made, wanted)
-    for axis in (-1, -2):
-        loss = loss + F.l1_loss(made.diff(dim=axis), wanted.diff(dim=axis))
-    return loss
+    @classmethod
+    @torch.no_grad()
+    def drawn(cls, seed: int, count: int, emoji: Path, generator: Generator | None) -> Stock:
+        """Freshly drawn; with a generator, the latents are what it makes of their captions."""
+        pictures, noise = random_pictures(seed, count)
+        images, rng, space = draw(pictures, noise, emoji), Random(seed), latent_space()
+        latents = []
+        for start in range(0, count, _AT_ONCE):
+            rows = slice(start, start + _AT_ONCE)
+            if generator is None:
+                latents.append(space.encode(as_pixels(images[rows])).half())
+                continue
+            captions = [caption(picture, rng) for picture in pictures[rows]]
+            with lower_precision(generator.unet.device.type):
+                made = generator(captions, torch.from_numpy(noise[rows]))
+            latents.append(made.half().cpu())
+        return cls(torch.from_numpy(images), torch.cat(latents))
 
-
-def drawn(rng: Random, noise: np.random.Generator, space: LatentSpace) -> tuple[Tensor, Tensor]:
-    """Four fresh pictures (4, 3, 256, 256) in -1..1 and their latents (4, 48, 16, 16)."""
-    images = [render(random_picture(rng), noise.standard_normal(NOISE)) for _ in range(4)]
-    pixels = as_pixels(np.stack(images))
-    return pixels, space.encode(pixels)
-
-
-@torch.no_grad()
-def generated(generator: Generator, count: int) -> tuple[Tensor, Tensor]:
-    """Pictures (count, 256, 256, 3) uint8 and what the generator makes of their captions.
-
-    Args:
-        generator: trained.
-        count: a multiple of 50.
-    """
-    rng, noise = Random(-1), np.random.default_rng(len(SUBJECTS))
-    images, latents = [], []
-    for _ in range(count // 50):
-        pictures = [random_picture(rng) for _ in range(50)]
-        numbers = noise.standard_normal((50, NOISE)).astype(np.float32)
-        images += [render(*row) for row in zip(pictures, numbers, strict=True)]
-        captions = [caption(picture, rng) for picture in pictures]
-        latents.append(generator(captions, torch.from_numpy(numbers)))
-    return torch.from_numpy(np.stack(images)), torch.cat(latents)
-
-
-def crops(rng: Random, pixels: Tensor, latents: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Two crops of every picture, on the grid of latent cells, with their latents."""
-    cells, x, z = size // CELL, [], []
-    for _ in range(2):
-        for image, code in zip(pixels, latents, strict=True):
+    def crops(self, rng: Random, count: int) -> tuple[Tensor, Tensor]:
+        """Pixels and latents of random crops, on the grid of latent cells, of other pictures."""
+        cells, x, z = _CROP // CELL, [], []
+        for number in rng.sample(range(len(self.images)), count):
             row, column = (rng.randint(0, SIZE // CELL - cells) for _ in range(2))
             top, left = CELL * row, CELL * column
-            x.append(image[:, top : top + size, left : left + size])
-            z.append(code[:, row : row + cells, column : column + cells])
-    return tuple(torch.stack(p).contiguous(memory_format=torch.channels_last) for p in (x, z))
+            x.append(self.images[number, top : top + _CROP, left : left + _CROP])
+            z.append(self.latents[number, :, row : row + cells, column : column + cells])
+        return as_pixels(torch.stack(x).numpy()), torch.stack(z).float()
+
+
+def train(
+    folder: Path,
+    model: Path,
+    *,
+    emoji: Path,
+    minutes: float,
+    rate: float = 3e-4,
+    generated: float = 0.5,
+    stock: int = 1500,
+    device: str = "cpu",
+) -> None:
+    """One sitting: load or begin, train for some minutes, write checkpoint and decoder.
+
+    Args:
+        folder: for the checkpoint.
+        model: folder of the pipeline.
+        emoji: assets of the npm package.
+        minutes: of training.
+        rate: at the start; falls to zero.
+        generated: share of the crops with the generator's latents, when there is a generator.
+        stock: pictures of either kind to draw for this sitting.
+        device: `cpu` or `cuda`.
+    """
+    use_emoji(emoji)
+    autoencoder = shipped_autoencoder(model).to(device, memory_format=torch.channels_last)
+    decoder, features = autoencoder.decoder, Features().to(device)
+    critic = Critic().to(device, memory_format=torch.channels_last)
+    own = torch.optim.Adam(critic.parameters(), lr=4e-4, betas=(0.5, 0.9))
+    own.param_groups[0]["rate"] = 4e-4
+    optimizers = [*muon_and_adamw(decoder, rate), own]
+    run = Run(folder / "decoder.pt", {"decoder": decoder, "critic": critic}, optimizers)
+    clock, rng, seed = Clock(minutes), Random(run.step), 10_000 + run.step
+    torch.manual_seed(run.step)
+    generator = _usable_generator(model) if generated > 0 else None
+    stocks = [(Stock.drawn(seed, stock, emoji, None), _CROPS)]
+    if generator:
+        count = round(generated * _CROPS)
+        more = Stock.drawn(seed + 1, stock, emoji, generator.to(device))
+        stocks = [(stocks[0][0], _CROPS - count), (more, count)]
+    scenes = held_out(1)
+    true = latent_space().encode(scenes.pixels)
+    while not clock.over:
+        x, z = (
+            torch.cat(parts).to(device, memory_format=torch.channels_last)
+            for parts in zip(*(s.crops(rng, count) for s, count in stocks if count), strict=True)
+        )
+        set_rate(optimizers, min(1, (run.step + 1) / 50) * clock.decay(1))
+        with lower_precision(device):
+            y = decoder(z + _NOISE * torch.randn_like(z)).float()
+            told = {"pixels": picture_loss(y, x), "features": features(y, x)}
+            loss = told["pixels"] + _FEATURES * told["features"]
+            if run.step >= _CRITIC_SPEAKS:
+                told["scores"], told["matching"] = critic.judge(y, x)
+                loss = loss + _SCORES * told["scores"] + _MATCHING * told["matching"]
+        loss.backward()
+        own.zero_grad(set_to_none=True)
+        if run.step >= _CRITIC_LEARNS:
+            with lower_precision(device):
+                told["critic"] = critic.loss(y, x)
+            told["critic"].backward()
+        told["psnr"] = psnr(y.detach(), x).mean()
+        told["detail"] = detail(y.detach()).sum() / detail(x).sum()
+        run.after_step(optimizers, **{key: value.item() for key, value in told.items()})
+        if run.step % _JUDGED_EVERY == 0:
+            with lower_precision(device):
+                whole = decoded(autoencoder, true.to(device)).cpu()
+            share = (detail(whole).sum() / detail(scenes.pixels).sum()).item()
+            print(f"held out: {psnr(whole, scenes.pixels).mean():.2f} dB, {share:.0%}", flush=True)
+    run.save()
+    autoencoder.to("cpu", torch.float16).save_pretrained(model / "vae")
+
+
+def _usable_generator(folder: Path) -> Generator | None:
+    """The one of a model folder, when it draws latents of this size."""
+    if not (folder / "unet").exists():
+        return None
+    generator = shipped_generator(folder).eval()
+    return generator if generator.unet.config.out_channels == CHANNELS else None
 
 
 def main() -> None:
@@ -116,39 +167,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--emoji", type=Path, required=True, help="assets of the npm package")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--rate", type=float, default=2e-3, help="at the start of the sitting")
+    parser.add_argument("--rate", type=float, default=3e-4, help="at the start of the sitting")
+    parser.add_argument("--generated", type=float, default=0.5, help="share of the crops")
+    parser.add_argument("--stock", type=int, default=1500, help="pictures of either kind")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("build/emoji-world"))
-    parser.add_argument("--ship", type=Path, default=Path("assets/models/emoji-world/vae"))
-    options = parser.parse_args()
-    use_emoji(options.emoji)
-    torch.manual_seed(0)
-    space = latent_space()
-    shipped = options.ship.exists()
-    model = AutoencoderTiny.from_pretrained(options.ship) if shipped else new_autoencoder()
-    model.to(memory_format=torch.channels_last)
-    optimizers = muon_and_adamw(model, options.rate)
-    run = Run(options.out / "decoder.pt", {"model": model}, optimizers)
-    unet = options.ship.parent / "unet"
-    made = generated(shipped_generator(options.ship.parent), _GENERATED) if unet.exists() else None
-    clock = Clock(options.minutes)
-    rng, noise = Random(run.step + 1), np.random.default_rng(run.step + 1)
-    while not clock.over:
-        pixels, latents = drawn(rng, noise, space)
-        if made:
-            rows = torch.tensor(rng.sample(range(_GENERATED), len(pixels)))
-            pixels = torch.cat([pixels, as_pixels(made[0][rows].numpy())])
-            latents = torch.cat([latents, made[1][rows]])
-        x, z = crops(rng, pixels, latents, _CROPS[clock.spent > 0.7])
-        set_rate(optimizers, min(1, (run.step + 1) / 50) * clock.decay(0.5))
-        with torch.autocast("cpu", torch.bfloat16):
-            y = model.decoder(z + _NOISE * torch.randn_like(z)).float()
-            code = model.encoder(x).float()
-        coded = F.mse_loss(code, space.encode(x))
-        (picture_loss(y, x) + 0.2 * coded).backward()
-        psnr = -10 * (F.mse_loss(y, x) / 4).log10()
-        run.after_step(optimizers, psnr=psnr.item(), encoder=coded.item())
-    run.save()
-    model.half().save_pretrained(options.ship)
+    parser.add_argument("--ship", type=Path, default=Path("assets/models/emoji-world"))
+    options = vars(parser.parse_args())
+    train(options.pop("out"), options.pop("ship"), **options)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from lineas_core.metrics.concept import Probe
 from tools.emoji_world.captions import Picture, random_picture
 from tools.emoji_world.renderer import NOISE, render, use_emoji
-from tools.emoji_world.training import Clock, Run, set_rate
+from tools.emoji_world.training import Clock, Run, lower_precision, set_rate
 from tools.emoji_world.vocabulary import LOOKS, SCENES, SUBJECTS
 
 LABELS = {"subject": list(SUBJECTS), "scene": list(SCENES), "look": list(LOOKS)}
@@ -114,7 +114,7 @@ def main() -> None:
     while not clock.over:
         x, wanted = _pictures(run.step, _BATCH, spoilt=True)
         set_rate([optimizer], min(1, (run.step + 1) / 50) * clock.decay(0.6))
-        with torch.autocast("cpu", torch.bfloat16):
+        with lower_precision():
             logits = probe(x)
         loss = _loss(logits, wanted)
         loss.backward()

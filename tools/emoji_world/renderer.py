@@ -62,7 +62,8 @@ def render(picture: Picture, noise: np.ndarray) -> np.ndarray:
         _over(sprites, _sprite(picture.subject, _BIG), x, feet)
     if picture.second:
         x = CELL if left else SIZE - CELL - _SMALL
-        _over(sprites, _sprite(picture.second, _SMALL), x, _FRONT)
+        feet = _FRONT - 2 * CELL * (picture.second in FLYING)
+        _over(sprites, _sprite(picture.second, _SMALL), x, feet)
     layers = Layers(scene * light, sprites, _horizon(picture.scene), arrangement, emoji)
     image = LOOK_FUNCTIONS[picture.look](layers)
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -4,23 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
-__all__ = ["Clock", "Run", "muon_and_adamw", "set_rate"]
+__all__ = ["Average", "Clock", "Run", "lower_precision", "muon_and_adamw", "set_rate"]
 
 _LOG_EVERY = 20
 _SAVE_SECONDS = 180
 
 
-class _ConvMuon(Muon):
-    """Muon for filters too: a filter bank (o, i, h, w) is the matrix (o, h w i).
+def lower_precision(device: str = "cpu") -> torch.autocast:
+    """Autocast to bfloat16 where that is faster, else a context that changes nothing."""
+    return torch.autocast(device, torch.bfloat16, enabled=_bfloat16_is_fast(device))
 
-    In `channels_last` memory that matrix is a view, so the optimiser works on it in place.
-    """
+
+@cache
+def _bfloat16_is_fast(device: str) -> bool:
+    """Time a product of matrices in both: without instructions for it bfloat16 is far slower."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        matrix = torch.ones(768, 768, dtype=dtype, device=device)
+        runs = []
+        for _ in range(4):  # the first one prepares the code
+            start = time.perf_counter()
+            matrix @ matrix
+            runs.append(time.perf_counter() - start)
+        seconds[dtype] = min(runs)
+    return seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
+
+
+class _ConvMuon(Muon):
+    """Muon for filters too: a filter bank (o, i, h, w) is the matrix (o, i h w), a view of it."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], lr: float) -> None:
         self._given = list(parameters)
@@ -40,7 +61,10 @@ class _ConvMuon(Muon):
 
 
 def _as_matrix(weight: torch.Tensor) -> torch.Tensor:
-    return weight.permute(0, 2, 3, 1).flatten(1) if weight.dim() == 4 else weight
+    """The order of the columns does not matter to Muon, that they lie as in memory does."""
+    if weight.dim() == 4 and not weight.is_contiguous():
+        weight = weight.permute(0, 2, 3, 1)  # as it lies in `channels_last` memory
+    return weight.flatten(1) if weight.dim() == 4 else weight
 
 
 def muon_and_adamw(network: nn.Module, rate: float) -> list[Optimizer]:
@@ -80,7 +104,7 @@ class Clock:
     @property
     def spent(self) -> float:
         """Share of the time that is over, 0 to 1."""
-        return min((time.monotonic() - self._start) / self._seconds, 1.0)
+        return min((time.monotonic() - self._start) / max(self._seconds, 1e-6), 1.0)
 
     @property
     def over(self) -> bool:
@@ -109,7 +133,7 @@ class Run:
         self._means: dict[str, float] = {}
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.exists():
-            state = torch.load(file, weights_only=True)
+            state = torch.load(file, map_location="cpu", weights_only=True)
             self.step = state["step"]
             for name, network in networks.items():
                 network.load_state_dict(state[name])
@@ -144,3 +168,28 @@ class Run:
         torch.save(state, part)
         part.replace(self._file)
         self._saved = time.monotonic()
+
+
+class Average:
+    """Running mean of the weights: what is shipped."""
+
+    def __init__(self, network: nn.Module, file: Path, keep: float = 0.99) -> None:
+        """Goes on from the file when there is one; each step keeps this share of the mean."""
+        self._file, self._keep = file, keep
+        self.weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        if file.exists():
+            known = load_file(file)
+            self.weights = {k: known[k].to(v) for k, v in self.weights.items()}
+
+    @torch.no_grad()
+    def take(self, network: nn.Module) -> None:
+        """Mix the present weights in."""
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                self.weights[name].lerp_(value, 1 - self._keep)
+
+    def save(self) -> None:
+        """Write the file; an interrupted write leaves the former one."""
+        part = self._file.with_suffix(".part")
+        save_file({k: v.cpu().contiguous() for k, v in self.weights.items()}, part)
+        part.replace(self._file)

@@ -112,7 +112,7 @@ SECONDS = (
     *("cake", "teacup", "mushroom", "crown", "guitar", "drum", "camera", "snowman", "rose"),
     *("teddy bear", "candle", "lantern", "gift", "umbrella", "hedgehog"),
 )
-"""Subjects that also stand smaller beside another one."""
+"""Subjects that stand smaller beside another one more often than the rest."""
 
 FLYING = ("helicopter", "rocket", "balloon", "butterfly", "eagle", "parrot")
 """Subjects that float above the ground and throw no shadow."""

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from tools.emoji_world.captions import Picture, caption, random_picture
-from tools.emoji_world.training import Clock, set_rate
+from tools.emoji_world.training import Clock, lower_precision, set_rate
 from tools.emoji_world.vocabulary import LOOKS, SCENES, SUBJECTS
 
 __all__ = ["MAX_TOKENS", "WIDTH", "learn_meanings", "new_text_encoder", "new_tokenizer"]
@@ -100,7 +100,7 @@ def learn_meanings(
         captions = [caption(picture, rng) for picture in pictures]
         tokens = tokenizer(captions, padding=True, truncation=True, return_tensors="pt")
         wanted = torch.tensor([_indices(picture, names) for picture in pictures])
-        with torch.autocast("cpu", torch.bfloat16):
+        with lower_precision():
             text = encoder(tokens["input_ids"]).text_embeds
             guesses = [head(text).float() for head in heads]
         loss = sum(F.cross_entropy(g, wanted[:, i]) for i, g in enumerate(guesses))
