@@ -22,7 +22,7 @@ setup(
     },
     package_data={
         "lineas_core": ["py.typed"],
-        "lineas_core.data.assets": ["*.css", "*.js", "maps/**", "models/**", "tables/*"],
+        "lineas_core.data.assets": ["*.css", "scripts/*.js", "maps/**", "models/**", "tables/*"],
         "lineas_core.data.prompts": ["**"],
         "lineas_studio": ["py.typed"],
     },

@@ -19,7 +19,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = ("LICENSE", "README.md", "app", "assets", "lineas_core", "prompts", "pyproject.toml")
 SOURCES += ("requirements-dev.txt", "requirements.txt", "setup.py")
-PAGE = {"lineas_core/data/assets/style.css", "lineas_core/data/assets/view.js"}
+PAGE = {"lineas_core/data/assets/style.css"} | {
+    f"lineas_core/data/assets/scripts/{file.name}"
+    for file in (ROOT / "assets" / "scripts").glob("*.js")
+}
 
 
 @pytest.fixture(scope="session")
