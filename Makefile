@@ -31,10 +31,11 @@ lint: .venv/ready-dev
 models: .venv/ready
 	-@for model in $(MODELS); do $(BIN)/python -m lineas_core fetch $$model; done
 
-.venv/ready: requirements.txt constraints.txt
+.venv/ready: requirements.txt constraints.txt pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check --progress-bar on -r requirements.txt -c constraints.txt
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .  # the command lineas
 	touch $@
 
 .venv/ready-dev: .venv/ready requirements-dev.txt
