@@ -1,4 +1,4 @@
-"""Draw the grid of the README: subjects across, looks down, by the shipped model.
+"""Draw the grid of the model card: subjects across, looks down, by the shipped model.
 
 python -m tools.emoji_world.grid [--seed 1] [--file assets/emoji-world.jpg]
 """
