@@ -15,9 +15,9 @@ picture, in pixels or in the features of a network that never saw such pictures.
 projections on the straight line from A to B, so they tell how far a picture went, and not where
 else it went: `trace`, `astray` and the eye tell that.
 
-Known fault: where the object makes the main subject stand elsewhere, A and B differ there, too,
-and a subject that stays where A has it counts as if the object were left. Such a place is far
-larger than the object.
+Where the object makes the main subject stand elsewhere, A and B differ there, too, and a subject
+that stays where A has it would count as if the object were left. A fourth picture C, with another
+object in its place, tells the two apart.
 
 Source: our own. The paper has no such reference, and asks CLIP and DINOv2 instead (LinEAS,
 section 4.4); see `lineas_core.metrics.concept` and `lineas_core.metrics.image_similarity`.
@@ -63,7 +63,9 @@ _TILES = 4  # a side; what is larger than a tile is light, what is smaller is a 
 Pictures = Sequence[Image.Image]
 
 
-def left_in_place(with_it: Pictures, without: Pictures, steered: Pictures) -> list[float]:
+def left_in_place(
+    with_it: Pictures, without: Pictures, steered: Pictures, *, other: Pictures | None = None
+) -> list[float]:
     """Share of the object that still stands where it stood.
 
     Σ(S-B)(A-B) / Σ(A-B)² over the pixels where A and B differ clearly: the share of the difference
@@ -73,6 +75,9 @@ def left_in_place(with_it: Pictures, without: Pictures, steered: Pictures) -> li
         with_it: n pictures A.
         without: n pictures B of the same scenes and seeds.
         steered: n pictures S.
+        other: n pictures C of the same scenes and seeds, with another object in its place. Where
+            a second object makes the main subject stand elsewhere, it does so in C as in A;
+            pixels in which these two agree do not count.
 
     Returns:
         n numbers: 1 untouched, 0 gone, below 0 more than gone (S is on the other side of B),
@@ -80,6 +85,9 @@ def left_in_place(with_it: Pictures, without: Pictures, steered: Pictures) -> li
     """
     a, b, s = _three(with_it, without, steered)
     place = _place(a, b)
+    if other is not None:
+        a, c = _paired(with_it, other)
+        place &= _place(a, c)
     shares = _projected((s - b) * place, (a - b) * place)
     return [share if seen else math.nan for share, seen in zip(shares, _seen(place), strict=True)]
 

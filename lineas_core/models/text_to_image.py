@@ -96,6 +96,15 @@ class TextToImageModel:
             limit = encoder.config.max_position_embeddings
             tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
 
+    @property
+    def keeps_layout(self) -> bool:
+        """Whether a scene with an object and without it, from one seed, differ in the object alone.
+
+        Then the picture of the prompt without it is what steering should give; see
+        `lineas_core.metrics.left_in_place`.
+        """
+        return self.noise == "layout"
+
     def encode(self, prompts: Sequence[str]) -> Inputs:
         """Compute the text embeddings of the prompts, and different noise for each.
 
