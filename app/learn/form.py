@@ -7,6 +7,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any, NamedTuple
 
 from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
+from lineas_core.learning.config import suited_config
 from lineas_core.methods import METHODS, Method
 from lineas_core.models.catalog import MODELS, Kind
 
@@ -14,9 +15,9 @@ from ..studio.user_maps import LONGEST_TITLE, tidy
 
 __all__ = [
     "ENOUGH",
-    "PROMPT_SETTINGS",
     "PREVIEWS",
     "SETTINGS",
+    "SUITED",
     "FilledForm",
     "aim_of",
     "aims",
@@ -27,6 +28,7 @@ __all__ = [
     "kind_of",
     "lines",
     "method_of",
+    "suited_values",
     "title_of",
     "values_of",
 ]
@@ -41,8 +43,15 @@ ENOUGH = 32
 """Recommended number of prompts per side, as in the paper."""
 SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fields(m.config))]
 """Names of the settings of all methods."""
-PROMPT_SETTINGS = ("both_ways", "identity_loss", "shift_only")
-"""Settings that depend on the prompt set, not on the budget or the method."""
+SUITED = (
+    "identity_loss",
+    "shift_only",
+    "compare",
+    "fresh_noise",
+    "batch_size",
+    "learning_rate",
+)
+"""Settings that depend on the model and the prompt set, see `suited_config`."""
 _OTHER_KIND = {"language": "DMD2", "text-to-image": "language"}  # in names of unsuitable budgets
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> template, and whether to remove
     "language": {"write about it": ("about", False), "keep off it": ("about", True)},
@@ -66,9 +75,12 @@ class FilledForm(NamedTuple):
         preview_prompt: prompt of the previews.
         known: facts about the set that the form does not show: description, kind and keywords,
             and the content of both boxes, to detect changes.
-        both_ways: suitable value of this setting, like the next two.
-        identity_loss: see above.
+        identity_loss: the value of this setting that suits the set, like all that follow.
         shift_only: see above.
+        compare: see above.
+        fresh_noise: see above.
+        batch_size: see above.
+        learning_rate: see above.
     """
 
     title: Any
@@ -77,9 +89,12 @@ class FilledForm(NamedTuple):
     heldout: Any
     preview_prompt: Any
     known: Any
-    both_ways: Any
     identity_loss: Any
     shift_only: Any
+    compare: Any
+    fresh_noise: Any
+    batch_size: Any
+    learning_rate: Any
 
 
 def budgets(model: str) -> list[tuple[str, str]]:
@@ -154,7 +169,19 @@ def aim_of(model: str, name: str) -> tuple[str, bool]:
     return possible[name]
 
 
-def fill(prompts: PromptSet, model: str) -> FilledForm:
+def suited_values(model: str, known: dict[str, Any] | None, budget: str) -> dict[str, Any]:
+    """Return the settings of a budget that suit a model and a prompt set, as values of the form.
+
+    Args:
+        model: name of the model.
+        known: facts about the set, see `FilledForm`; None for prompts of the user.
+        budget: a key of `BUDGETS`.
+    """
+    kind = known["kind"] if known else ""
+    return values_of(suited_config(kind_of(model), kind, budget))
+
+
+def fill(prompts: PromptSet, model: str, budget: str) -> FilledForm:
     """Fill the form with a prompt set.
 
     Held-out prompts come last, where `PromptSet.holdout` takes them. For pictures the preview
@@ -169,6 +196,7 @@ def fill(prompts: PromptSet, model: str) -> FilledForm:
         "keywords": [*prompts.keywords],
     }
     kind = kind_of(model)
+    values = suited_values(model, known, budget)
     scene = (*prompts.heldout_source, *prompts.source)[0] if kind == "text-to-image" else ""
     return FilledForm(
         prompts.name,
@@ -177,7 +205,7 @@ def fill(prompts: PromptSet, model: str) -> FilledForm:
         heldout=min(len(prompts.heldout_source), len(prompts.heldout_target)),
         preview_prompt=scene or PREVIEWS[kind],
         known=known,
-        **{name: prompts.settings[name] for name in PROMPT_SETTINGS},
+        **{name: values[name] for name in SUITED},
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
+from lineas_core.learning.config import suited_config
 from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 
@@ -21,8 +22,8 @@ from . import html as learn_html
 from .form import (
     ENOUGH,
     PREVIEWS,
-    PROMPT_SETTINGS,
     SETTINGS,
+    SUITED,
     FilledForm,
     aim_of,
     aims,
@@ -33,6 +34,7 @@ from .form import (
     kind_of,
     lines,
     method_of,
+    suited_values,
     title_of,
     values_of,
 )
@@ -74,45 +76,59 @@ class FormHandlers:
 
     @user_errors
     def choose_model(
-        self, model: str, preview_prompt: str, method: str, budget: str
+        self,
+        model: str,
+        preview_prompt: str,
+        method: str,
+        budget: str,
+        known: dict[str, Any] | None,
     ) -> tuple[Any, ...]:
         """Adapt the form to a model.
 
         A budget that does not suit the model is replaced by the first one and its settings, and
-        an unchanged preview prompt by the default one.
+        an unchanged preview prompt by the default one. Of the settings, those change that depend
+        on the model.
 
         Returns:
             The fields of `ModelView`, then a value for each of `SETTINGS`.
         """
         replaceable = (preview_prompt or "") in ("", *PREVIEWS.values())
         names = [name for _, name in budgets(model)]
-        keep = budget in names or not method_of(method).iterative
+        keep = budget in names
         view = ModelView(
             sets=gr.Dropdown(self.sets(model), value=None),
             aim=gr.Dropdown(aims(model), value=aims(model)[0]),
             preview_prompt=PREVIEWS[kind_of(model)] if replaceable else gr.skip(),
-            budget=gr.Radio(budgets(model), value=budget if budget in names else names[0]),
+            budget=gr.Radio(budgets(model), value=budget if keep else names[0]),
         )
-        return *view, *([gr.skip()] * len(SETTINGS) if keep else self.budget(names[0]))
+        if not method_of(method).iterative:
+            return *view, *[gr.skip()] * len(SETTINGS)
+        values = self.budget(budget if keep else names[0], model, known)
+        changed = SUITED if keep else SETTINGS
+        return *view, *(
+            value if name in changed else gr.skip()
+            for name, value in zip(SETTINGS, values, strict=True)
+        )
 
     @user_errors
-    def load_set(self, model: str, stem: str | None) -> FilledForm:
+    def load_set(self, model: str, budget: str, stem: str | None) -> FilledForm:
         """Fill the form with a shipped set; without a choice it stays as it is."""
         if not stem:
             return FilledForm(*[gr.skip()] * len(FilledForm._fields))
-        return fill(self._studio.prompts.set_of(stem), model)
+        return fill(self._studio.prompts.set_of(stem), model, budget)
 
     @user_errors
-    def write_set(self, model: str, word: str, aim: str) -> FilledForm:
+    def write_set(self, model: str, budget: str, word: str, aim: str) -> FilledForm:
         """Fill the form with a set about one concept, written from templates."""
         template, remove = aim_of(model, aim)
         kind = kind_of(model)
-        return fill(self._studio.prompts.about(word or "", template, kind, remove=remove), model)
+        prompts = self._studio.prompts.about(word or "", template, kind, remove=remove)
+        return fill(prompts, model, budget)
 
     @user_errors
-    def read_set(self, model: str, path: str) -> FilledForm:
+    def read_set(self, model: str, budget: str, path: str) -> FilledForm:
         """Fill the form with an uploaded file that has both sides."""
-        return fill(PromptSet.load(path), model)
+        return fill(PromptSet.load(path), model, budget)
 
     @user_errors
     def read_side(self, path: str) -> str:
@@ -122,26 +138,28 @@ class FormHandlers:
         return lines(prompts)
 
     @user_errors
-    def budget(self, name: str) -> tuple[Any, ...]:
+    def budget(self, name: str, model: str, known: dict[str, Any] | None) -> tuple[Any, ...]:
         """Return a value for each of `SETTINGS`: the one of the budget, or no change."""
-        values = values_of(BUDGETS[name])
-        return tuple(
-            gr.skip() if each in PROMPT_SETTINGS else values.get(each, gr.skip())
-            for each in SETTINGS
-        )
+        values = suited_values(model, known, name)
+        return tuple(values.get(each, gr.skip()) for each in SETTINGS)
 
     @user_errors
-    def choose_method(self, method: str) -> tuple[Any, ...]:
+    def choose_method(
+        self, method: str, model: str, known: dict[str, Any] | None
+    ) -> tuple[Any, ...]:
         """Show the settings of a method and hide those of the others.
 
         Returns:
             The budget, then an update for each of `SETTINGS`.
         """
-        values = values_of(method_of(method).config)
-        return gr.Radio(visible=method_of(method).iterative, value=next(iter(BUDGETS))), *(
-            gr.update(visible=True, **({} if name in PROMPT_SETTINGS else {"value": values[name]}))
-            if name in values
-            else gr.update(visible=False)
+        iterative, first = method_of(method).iterative, next(iter(BUDGETS))
+        values = (
+            suited_values(model, known, first)
+            if iterative
+            else values_of(method_of(method).config)
+        )
+        return gr.Radio(visible=iterative, value=first), *(
+            gr.update(visible=name in values, value=values.get(name, gr.skip()))
             for name in SETTINGS
         )
 
@@ -229,8 +247,8 @@ class FormHandlers:
         heldout: int = 0,
         method: str = "lineas",
         both_ways: bool = False,
-        identity_loss: bool = False,
-        shift_only: bool = False,
+        identity_loss: bool | None = None,
+        shift_only: bool | None = None,
     ) -> str:
         """Learn a map in the background.
 
@@ -243,17 +261,20 @@ class FormHandlers:
             heldout: number of prompts per side that are only measured on.
             method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid or aura, which have no
                 iterations and take no budget.
-            both_ways: lineas only: also learn the direction for λ < 0; recommended for styles of
-                pictures.
+            both_ways: lineas only: also learn the direction for λ < 0.
             identity_loss: lineas only: keep target prompts where they are; recommended for tone,
-                such as toxicity.
-            shift_only: lineas only: learn shifts without scales; recommended for tone.
+                such as toxicity. None: for pictures.
+            shift_only: lineas only: learn shifts without scales; recommended for tone. None: no.
 
         Returns:
             The id of the job, for `job`; once it is done, also the id of the map.
         """
-        suited = dict(zip(PROMPT_SETTINGS, (both_ways, identity_loss, shift_only), strict=True))
-        config = _learn_config(method, budget, suited)
+        given = {
+            "both_ways": both_ways or None,
+            "identity_loss": identity_loss,
+            "shift_only": shift_only,
+        }
+        config = _learn_config(model, method, budget, given)
         for name, side in (("source", source), ("target", target)):
             if not isinstance(side, list) or not all(isinstance(text, str) for text in side):
                 what = f"{name} is {side!r:.60}"
@@ -270,15 +291,18 @@ class FormHandlers:
         return self._studio.jobs.submit(request)
 
 
-def _learn_config(method: str, budget: str, suited: dict[str, bool]) -> FitConfig:
-    """Return the settings that a program asks for; `suited` are those of `PROMPT_SETTINGS`."""
+def _learn_config(
+    model: str, method: str, budget: str, given: dict[str, bool | None]
+) -> FitConfig:
+    """Return the settings that a program asks for; those that are None suit the model."""
     if budget not in BUDGETS:
         remedy = f"Give one of {', '.join(BUDGETS)}."
         raise UserError("E_BUDGET", f"budget is {budget!r:.60}", remedy=remedy)
     if method_of(method).iterative:
-        return replace(BUDGETS[budget], **suited)  # type: ignore[arg-type]
-    if any(suited.values()) or budget != next(iter(BUDGETS)):
-        named = ", no ".join(PROMPT_SETTINGS)
+        changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        return replace(suited_config(kind_of(model), budget=budget), **changes)
+    if any(given.values()) or budget != next(iter(BUDGETS)):
+        named = ", no ".join(given)
         what = f"{method_of(method).label} has no iterations and takes no budget, no {named}"
         remedy = f"Leave these out, or choose {LINEAS}."
         raise UserError("E_BUDGET", what, remedy=remedy)

@@ -6,18 +6,25 @@ import gradio as gr
 from gradio.components import Component
 
 from lineas_core import LearnConfig
-from lineas_core.learning.config import COMPARISONS, OPTIMIZERS, POOLING_CHOICES, PRECISIONS
+from lineas_core.learning.config import (
+    COMPARISONS,
+    MATCHING,
+    OPTIMIZERS,
+    POOLING_CHOICES,
+    PRECISIONS,
+)
 from lineas_core.methods.iti_c import ItiConfig
 
 from .form import SETTINGS
 
 __all__ = ["settings_panel"]
 
-_DEFAULT = LearnConfig()
 
-
-def settings_panel() -> dict[str, Component]:
+def settings_panel(config: LearnConfig) -> dict[str, Component]:
     """Declare one component for each of `SETTINGS`; at first those of LinEAS are visible.
+
+    Args:
+        config: the values at first.
 
     Returns:
         The components by name of the setting, in the order of `SETTINGS`.
@@ -25,18 +32,18 @@ def settings_panel() -> dict[str, Component]:
     components: dict[str, Component] = {}
     for declare in (_steps, _sampling, _objective, _of_pictures, _execution):
         with gr.Row(elem_classes="settings"):
-            components |= declare()
+            components |= declare(config)
     return {name: components[name] for name in SETTINGS}
 
 
-def _steps() -> dict[str, Component]:
+def _steps(config: LearnConfig) -> dict[str, Component]:
     return {
-        "iterations": gr.Number(_DEFAULT.iterations, label="Iterations", precision=0),
-        "learning_rate": gr.Number(_DEFAULT.learning_rate, label="Learning rate", step=0.001),
+        "iterations": gr.Number(config.iterations, label="Iterations", precision=0),
+        "learning_rate": gr.Number(config.learning_rate, label="Learning rate", step=0.001),
         "sparsity": gr.Slider(
             0,
             10,
-            _DEFAULT.sparsity,
+            config.sparsity,
             step=0.5,
             label="γ",
             info="Sparsity: a larger γ moves fewer coordinates, 0 moves all.",
@@ -44,15 +51,15 @@ def _steps() -> dict[str, Component]:
     }
 
 
-def _sampling() -> dict[str, Component]:
+def _sampling(config: LearnConfig) -> dict[str, Component]:
     return {
-        "optimizer": gr.Dropdown(OPTIMIZERS, value=_DEFAULT.optimizer, label="Optimizer"),
+        "optimizer": gr.Dropdown(OPTIMIZERS, value=config.optimizer, label="Optimizer"),
         "batch_size": gr.Number(
-            _DEFAULT.batch_size or 0, label="Batch", info="0: all prompts.", precision=0
+            config.batch_size or 0, label="Batch", info="0: all prompts.", precision=0
         ),
-        "seed": gr.Number(_DEFAULT.seed, label="Seed", precision=0),
+        "seed": gr.Number(config.seed, label="Seed", precision=0),
         "heldout_every": gr.Number(
-            _DEFAULT.heldout_every,
+            config.heldout_every,
             label="Held-out check",
             info="Evaluate held-out prompts every … iterations.",
             precision=0,
@@ -60,64 +67,66 @@ def _sampling() -> dict[str, Component]:
     }
 
 
-def _objective() -> dict[str, Component]:
+def _objective(config: LearnConfig) -> dict[str, Component]:
     return {
         "standardise": gr.Checkbox(
-            _DEFAULT.standardise,
+            config.standardise,
             label="Standardise",
             info="Learn in units of each coordinate's spread.",
         ),
         "both_ways": gr.Checkbox(
-            _DEFAULT.both_ways,
+            config.both_ways,
             label="Both ways",
-            info="Also learn the direction for λ < 0; recommended for styles, with the normal "
-            "budget.",
+            info="Also learn the direction for λ < 0.",
         ),
         "identity_loss": gr.Checkbox(
-            _DEFAULT.identity_loss,
+            config.identity_loss,
             label="Identity loss",
-            info="Keep target prompts where they are; recommended for tone, such as toxicity.",
+            info="Keep target prompts where they are; recommended for pictures and for tone.",
         ),
         "shift_only": gr.Checkbox(
-            _DEFAULT.shift_only,
+            config.shift_only,
             label="Shifts only",
             info="Learn shifts without scales; recommended for tone.",
         ),
     }
 
 
-def _of_pictures() -> dict[str, Component]:
+def _of_pictures(config: LearnConfig) -> dict[str, Component]:
     return {
         "compare": gr.Dropdown(
-            COMPARISONS,
-            value=_DEFAULT.compare,
+            list(COMPARISONS),
+            value=config.compare,
             label="Compare",
-            info="Pictures: the output removes an object without a ghost.",
+            info="Pictures: the output removes an object without a ghost. auto: the output where "
+            "the model is made for that.",
         ),
         "fresh_noise": gr.Checkbox(
-            _DEFAULT.fresh_noise,
+            config.fresh_noise,
             label="Fresh noise",
             info="Pictures: draw the noise anew at each iteration.",
         ),
-        "matched": gr.Checkbox(
-            _DEFAULT.matched,
+        "matched": gr.Dropdown(
+            list(MATCHING),
+            value=config.matched,
             label="Matched pairs",
-            info="Line k of both sides is the same scene, with and without the concept.",
+            info="Line k of both sides is the same scene, with and without the concept. auto: if "
+            "they differ by added words only.",
         ),
     }
 
 
-def _execution() -> dict[str, Component]:
+def _execution(config: LearnConfig) -> dict[str, Component]:
     return {
         "pooling": gr.Dropdown(
             list(POOLING_CHOICES),
-            value=_DEFAULT.pooling,
+            value=config.pooling,
             label="Pooling",
             info="auto: mean over tokens, maximum over a picture.",
         ),
-        "precision": gr.Dropdown(list(PRECISIONS), value=_DEFAULT.precision, label="Precision"),
+        "precision": gr.Dropdown(list(PRECISIONS), value=config.precision, label="Precision"),
         "micro_batch_size": gr.Number(
-            _DEFAULT.micro_batch_size or 0,
+            config.micro_batch_size or 0,
             label="Prompts per forward pass",
             info="0: as many as fit in memory.",
             precision=0,

@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from lineas_core import BUDGETS
+from lineas_core.learning.config import suited_config
 from lineas_core.methods import LINEAS, METHODS
 from lineas_core.models.catalog import MODELS
 from lineas_core.steering.hooks import PRESETS
@@ -16,7 +17,7 @@ from lineas_core.steering.hooks import PRESETS
 from ..events import QUIET
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
-from .form import PREVIEWS, PROMPT_SETTINGS, aims, budgets, kind_of
+from .form import PREVIEWS, SUITED, aims, budgets, kind_of
 from .form_handlers import FormHandlers
 from .job_handlers import JobHandlers
 from .settings_panel import settings_panel
@@ -72,21 +73,21 @@ def _form(handlers: FormHandlers, install: InstallHandlers, job: gr.Dropdown) ->
     duration = gr.HTML(apply_default_css=False)
     with gr.Accordion("Settings", open=False):
         heldout, preset, preview = _run_settings(initial)
-        settings = settings_panel()
+        settings = settings_panel(suited_config(kind_of(initial)))
     start = gr.Button("Start", variant="primary")
 
     values = [*settings.values()]
-    suited = [settings[name] for name in PROMPT_SETTINGS]
+    suited = [settings[name] for name in SUITED]
     filled = [title, source, target, heldout, preview, known, *suited]  # a `FilledForm`
-    _wire_sets(handlers, sets, model, filled)
+    _wire_sets(handlers, sets, [model, budget], filled)
     model.change(
         handlers.choose_model,
-        [model, preview, method, budget],
+        [model, preview, method, budget, known],
         [sets.shipped, sets.aim, preview, budget, *values],
         **QUIET,
     )
-    method.change(handlers.choose_method, [method], [budget, *values], **QUIET)
-    budget.input(handlers.budget, [budget], values, **QUIET)
+    method.change(handlers.choose_method, [method, model, known], [budget, *values], **QUIET)
+    budget.input(handlers.budget, [budget, model, known], values, **QUIET)
     estimated = [method, model, source, heldout, settings["iterations"], settings["batch_size"]]
     gr.on(None, handlers.estimate, estimated, [duration], **QUIET)  # now and at every change
     request = [title, model, method, source, target, heldout, preset, preview, known, *values]
@@ -133,14 +134,15 @@ def _sets(handlers: FormHandlers, initial: str) -> _Sets:
 
 
 def _wire_sets(
-    handlers: FormHandlers, sets: _Sets, model: gr.Dropdown, filled: list[Component]
+    handlers: FormHandlers, sets: _Sets, chosen: list[Component], filled: list[Component]
 ) -> None:
-    sets.shipped.input(handlers.load_set, [model, sets.shipped], filled, **QUIET)
-    sets.upload.upload(handlers.read_set, [model, sets.upload], filled, **QUIET)
+    """Fill the form from a set; `chosen` are the model and the budget."""
+    sets.shipped.input(handlers.load_set, [*chosen, sets.shipped], filled, **QUIET)
+    sets.upload.upload(handlers.read_set, [*chosen, sets.upload], filled, **QUIET)
     gr.on(
         [sets.write.click, sets.word.submit],
         handlers.write_set,
-        [model, sets.word, sets.aim],
+        [*chosen, sets.word, sets.aim],
         filled,
         **QUIET,
     )

@@ -11,10 +11,11 @@ import typer
 
 from lineas_core.cli.arguments import Seed, check_choice
 from lineas_core.errors import UserError
-from lineas_core.learning.config import BUDGETS, COMPARISONS, FitConfig
+from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, FitConfig, suited_config
 from lineas_core.learning.lineas import Iterate, learn_iter
 from lineas_core.methods import METHODS, Method
 from lineas_core.models import fetch, load_model
+from lineas_core.models.base import SteerableModel
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.hooks import find_modules
@@ -23,7 +24,6 @@ from lineas_core.storage.maps import save_maps
 __all__ = ["fetch_model", "learn"]
 
 _QUICK = "quick"
-_ON_FOR_TONE = "[default: on for sets about a tone, such as toxicity]"
 
 
 def fetch_model(model: str) -> None:
@@ -47,31 +47,40 @@ def learn(
         typer.Option(help="Layer preset or regular expression [default: the model's preset]."),
     ] = None,
     both_ways: Annotated[
-        bool | None,
-        typer.Option(help="Also learn the inverse direction [default: on for styles]."),
+        bool | None, typer.Option(help="Also learn the inverse direction [default: off].")
     ] = None,
     identity_loss: Annotated[
-        bool | None, typer.Option(help=f"Keep target prompts where they are {_ON_FOR_TONE}.")
+        bool | None,
+        typer.Option(
+            help="Keep target prompts where they are [default: on for pictures, and for sets "
+            "about a tone, such as toxicity]."
+        ),
     ] = None,
     shift_only: Annotated[
-        bool | None, typer.Option(help=f"Learn shifts only, no scales {_ON_FOR_TONE}.")
+        bool | None,
+        typer.Option(help="Learn shifts only, no scales [default: on for sets about a tone]."),
     ] = None,
     compare: Annotated[
         str | None,
         typer.Option(
             help=f"One of: {', '.join(COMPARISONS)}. The output of a picture model removes an "
-            "object without a ghost."
+            "object without a ghost; auto takes it where the model is made for that."
         ),
     ] = None,
     fresh_noise: Annotated[
-        bool | None, typer.Option(help="Draw the noise of pictures anew at each iteration.")
+        bool | None,
+        typer.Option(help="Draw the noise anew at each iteration [default: on for pictures]."),
     ] = None,
     matched: Annotated[
         bool | None,
-        typer.Option(help="Prompt k of both sides is one scene, with and without the concept."),
+        typer.Option(
+            help="Prompt k of both sides is one scene, with and without the concept [default: "
+            "if the two differ by added words only]."
+        ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Prompts per side and iteration [default: all].")
+        int | None,
+        typer.Option(help="Prompts per side and iteration [default: 8 for pictures, else all]."),
     ] = None,
     micro_batch_size: Annotated[
         int | None, typer.Option(help="Prompts per forward pass, to save memory.")
@@ -89,34 +98,35 @@ def learn(
         "shift_only": shift_only,
         "compare": compare,
         "fresh_noise": fresh_noise,
-        "matched": matched,
+        "matched": None if matched is None else MATCHING[1 if matched else 2],
         "batch_size": batch_size,
     }
-    config = _config(method, budget, seed, data, chosen)
+    given = {name: value for name, value in chosen.items() if value is not None}
+    _check(method, budget, given, chosen)
+    _make_folder(output)
+    loaded = load_model(model)
+    config = METHODS[method].config
+    if METHODS[method].iterative:
+        config = replace(suited_config(loaded.kind, data.kind, budget), seed=seed, **given)
     if micro_batch_size is not None:
         config = replace(config, micro_batch_size=micro_batch_size)
-    _make_folder(output)
-    maps, status = _learn(METHODS[method], model, data, config, modules)
+    maps, status = _learn(METHODS[method], loaded, data, config, modules)
     save_maps(maps, output, prompts=data)
     typer.echo(str(output))
     raise SystemExit(status)
 
 
-def _config(
-    method: str, budget: str, seed: int, data: PromptSet, chosen: dict[str, Any]
-) -> FitConfig:
-    """The settings of a method; options that are not None override those of the prompt set."""
+def _check(method: str, budget: str, given: dict[str, Any], options: Iterable[str]) -> None:
+    """Refuse what the method does not take, before a model is loaded."""
     check_choice(budget, BUDGETS, "--budget")
     check_choice(method, METHODS, "--method")
-    given = {name: value for name, value in chosen.items() if value is not None}
     if METHODS[method].iterative:
-        return replace(BUDGETS[budget], seed=seed, **data.settings | given)
-    if given or budget != _QUICK:
+        replace(BUDGETS[budget], **given)  # raises an error for a value out of range
+    elif given or budget != _QUICK:
         raise typer.BadParameter(
-            f"only lineas takes {', '.join(chosen)} and a budget",
+            f"only lineas takes {', '.join(options)} and a budget",
             param_hint="--method",
         )
-    return METHODS[method].config
 
 
 def _make_folder(folder: Path) -> None:
@@ -129,10 +139,9 @@ def _make_folder(folder: Path) -> None:
 
 
 def _learn(
-    method: Method, model_name: str, data: PromptSet, config: FitConfig, modules: str | None
+    method: Method, model: SteerableModel, data: PromptSet, config: FitConfig, modules: str | None
 ) -> tuple[SteeringMaps, int]:
     """Learn maps; return them with the exit status."""
-    model = load_model(model_name)
     arguments: dict[str, Any] = {
         "config": config,
         "modules": find_modules(model.network, modules) if modules else None,

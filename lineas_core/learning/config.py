@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from lineas_core.errors import UserError
 from lineas_core.learning.pooling import POOLINGS
@@ -10,17 +11,20 @@ from lineas_core.learning.pooling import POOLINGS
 __all__ = [
     "BUDGETS",
     "COMPARISONS",
+    "MATCHING",
     "OPTIMIZERS",
     "POOLING_CHOICES",
     "PRECISIONS",
     "FitConfig",
     "LearnConfig",
     "check_settings",
+    "suited_config",
 ]
 
 POOLING_CHOICES = ("auto", *POOLINGS)
 OPTIMIZERS = ("adam", "adamw", "sgd")
-COMPARISONS = ("activations", "output")
+COMPARISONS = ("auto", "activations", "output")
+MATCHING = ("auto", "yes", "no")
 PRECISIONS = ("auto", "bfloat16", "float32")
 _RANGES: dict[str, tuple[float, float]] = {
     "iterations": (1, 100_000),
@@ -40,7 +44,7 @@ _CHOICES = {
     "standardise": (True, False),
     "compare": COMPARISONS,
     "fresh_noise": (True, False),
-    "matched": (True, False),
+    "matched": MATCHING,
     "both_ways": (True, False),
     "identity_loss": (True, False),
     "shift_only": (True, False),
@@ -95,11 +99,13 @@ class LearnConfig(FitConfig):
         compare: what the loss compares. `activations`: the pooled activations of the steered
             modules, as in the paper. `output`: what the network of a picture model gives out, each
             channel at each position as a coordinate of its own. That is what the picture shows;
-            an object then goes without leaving a ghost.
+            an object then goes without leaving a ghost. `auto`: the output of a model for which
+            `keeps_layout` is true, else the activations.
         fresh_noise: draw the noise of every prompt anew at each iteration, as the paper does.
             False keeps one noise per prompt, so that target prompts run once. No effect on texts.
-        matched: the prompts are pairs, line k of the source with the concept and line k of the
-            target without it. A mini-batch then takes the same lines, with the same noise.
+        matched: whether the prompts are pairs, line k of the source with the concept and line k
+            of the target without it. A mini-batch then takes the same lines, with the same noise.
+            `auto`: `yes` if the two lines of every pair differ by added words only, else `no`.
         both_ways: every other iteration steers target prompts back to the source with the inverse
             maps. Negative strengths then add a style more clearly (300 iterations work best);
             positive strengths remove an object less reliably.
@@ -123,7 +129,7 @@ class LearnConfig(FitConfig):
     standardise: bool = True
     compare: str = "activations"
     fresh_noise: bool = False
-    matched: bool = False
+    matched: str = "auto"
     both_ways: bool = False
     identity_loss: bool = False
     shift_only: bool = False
@@ -186,3 +192,30 @@ BUDGETS = {
 }
 """Name -> settings. The last two are those of LinEAS, sections 3.3 and 4.4; the paper does not
 specify the pooling, so it is ours."""
+
+_PICTURES: dict[str, Any] = {
+    "compare": "auto",
+    "fresh_noise": True,
+    "identity_loss": True,
+    "batch_size": 8,
+    "learning_rate": 0.04,
+}
+_MANNERS: dict[str, Any] = {"identity_loss": True, "shift_only": True}
+
+
+def suited_config(model_kind: str, concept_kind: str = "", budget: str = "quick") -> LearnConfig:
+    """Return a budget with the settings that suit a model and a concept.
+
+    They were found in docs/clean-removal.md (pictures) and assets/tables/README.md (texts).
+
+    Args:
+        model_kind: `language` or `text-to-image`.
+        concept_kind: `PromptSet.kind`; empty if unknown.
+        budget: a key of `BUDGETS`; those of the paper are returned as they are.
+    """
+    config = BUDGETS[budget]
+    if budget.startswith("paper"):
+        return config
+    if model_kind == "text-to-image":
+        return replace(config, **_PICTURES)
+    return replace(config, **_MANNERS) if concept_kind == "manner" else config

@@ -17,7 +17,7 @@ from warnings import warn
 from torch import Tensor
 
 from lineas_core.errors import UserError
-from lineas_core.learning.config import BUDGETS, LearnConfig
+from lineas_core.learning.config import LearnConfig, suited_config
 from lineas_core.learning.descent import Descent, Measurements
 from lineas_core.learning.facts import describe_run, heldout_distance
 from lineas_core.learning.problem import Problem
@@ -65,7 +65,7 @@ def learn(
     source: Sequence[str],
     target: Sequence[str],
     *,
-    config: LearnConfig = BUDGETS["quick"],
+    config: LearnConfig | None = None,
     modules: Sequence[str] | None = None,
     heldout: tuple[Sequence[str], Sequence[str]] | None = None,
     resume: dict[str, Tensor] | None = None,
@@ -107,7 +107,7 @@ def learn_iter(
     source: Sequence[str],
     target: Sequence[str],
     *,
-    config: LearnConfig = BUDGETS["quick"],
+    config: LearnConfig | None = None,
     modules: Sequence[str] | None = None,
     heldout: tuple[Sequence[str], Sequence[str]] | None = None,
     resume: dict[str, Tensor] | None = None,
@@ -120,7 +120,7 @@ def learn_iter(
         model: the frozen model.
         source: n prompts to steer away from, 2 or more.
         target: m prompts to steer towards, 2 or more.
-        config: settings of the run.
+        config: settings of the run; None means the quick budget as it suits the kind of model.
         modules: dotted names of the modules to steer; None means the model's default preset.
         heldout: source and target prompts that are only used for evaluation; None means no
             evaluation.
@@ -137,6 +137,7 @@ def learn_iter(
             Divergence means that loss or gradient is not finite, or that the loss is a hundred
             times the one at the start. Earlier iterates stay valid.
     """
+    config = config or suited_config(model.kind)
     problem = Problem(model, source, target, config, modules)
     evaluate = heldout_distance(problem.samples, heldout)
     descent = Descent(problem.zeros(), problem.samples.widths, config)

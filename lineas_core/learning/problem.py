@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ from lineas_core.learning.config import LearnConfig, check_settings
 from lineas_core.learning.samples import Samples
 from lineas_core.learning.wasserstein import wasserstein_1d
 from lineas_core.models.base import Inputs, SteerableModel
+from lineas_core.prompts.matching import are_matched
 from lineas_core.steering.affine import SteeringMaps
 
 __all__ = ["Problem"]
@@ -63,7 +64,7 @@ class Problem:
 
     Attributes:
         samples: the encoded prompts and the passes of the network.
-        config: settings of the run.
+        config: settings of the run, without `auto` for `compare` and `matched`.
     """
 
     distance = staticmethod(wasserstein_1d)
@@ -79,22 +80,23 @@ class Problem:
     ) -> None:
         """Encode the prompts and find centre and unit; arguments and errors as in `learn_iter`."""
         check_settings(config, LearnConfig, "lineas")
+        config = _resolved(config, model, source, target)
         self.config = config
         self._centre: Tensor | float = 0.0
         self._unit: Tensor | float = 1.0
         self._cost_unit: Tensor | float = 1.0
-        if config.matched and len(source) != len(target):
+        if config.matched == "yes" and len(source) != len(target):
             raise UserError(
                 "E_PROMPTS",
                 f"matched sets have the same size, not {len(source)} and {len(target)} prompts",
-                remedy="Give pairs of lines, or set matched to False.",
+                remedy="Give pairs of lines, or set matched to no.",
             )
         self.samples = Samples(model, source, target, config, modules, config.compare)
         start = self.zeros().requires_grad_()
         self.samples.plan_memory(lambda row: self._backward(start, _Task(row, 1.0, torch.square)))
         if config.standardise:
             self._cost_unit = self.samples.spread
-            if config.compare == "output":
+            if self.samples.compare == "output":
                 self._centre, self._unit = self.samples.mean_and_spread(self.samples.target)
             else:
                 self._unit, self._centre = self._cost_unit, self.samples.source_rows.mean(dim=0)
@@ -188,7 +190,7 @@ class Problem:
         inputs = steered.rows(_draw(len(steered), size, 2 * seed, iteration))
         if self.config.fresh_noise:
             inputs = self.samples.model.with_noise(inputs, self._noise_seed(iteration))
-        end_seed = 2 * seed + (not self.config.matched)
+        end_seed = 2 * seed + (self.config.matched == "no")
         _, y = self._drawn(end, end_rows, end_seed, iteration)
         return _Task(inputs, strength, lambda x: self.distance(x, y) / self._cost_unit**2)
 
@@ -240,6 +242,18 @@ class Problem:
             cost = task.cost(self.samples.join(samples))
             (gradient,) = torch.autograd.grad(cost.sum(), parameters)
         return cost.detach(), gradient
+
+
+def _resolved(
+    config: LearnConfig, model: SteerableModel, source: Sequence[str], target: Sequence[str]
+) -> LearnConfig:
+    """The settings with what `auto` means for this model and these prompts."""
+    compare, matched = config.compare, config.matched
+    if compare == "auto":
+        compare = "output" if model.keeps_layout else "activations"
+    if matched == "auto":
+        matched = "yes" if are_matched(source, target) else "no"
+    return replace(config, compare=compare, matched=matched)
 
 
 def _draw(total: int, size: int | None, seed: int, iteration: int) -> Tensor:

@@ -47,6 +47,8 @@ class SteerableModel(Protocol):
         network: the frozen network.
         default_modules: the modules that `learn` steers by default.
         default_pooling: how `learn` pools over tokens or pixels by default.
+        keeps_layout: whether a picture with an object and without it, from one seed, differ in
+            the object alone.
     """
 
     kind: str
@@ -54,6 +56,11 @@ class SteerableModel(Protocol):
     network: nn.Module
     default_modules: list[str]
     default_pooling: str
+
+    @property
+    def keeps_layout(self) -> bool:
+        """See above; read only, so that a model may compute it."""
+        ...
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
         """Encode prompts: all computation that does not depend on the maps."""

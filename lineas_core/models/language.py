@@ -40,10 +40,12 @@ class LanguageModel:
         tokenizer: its tokenizer.
         default_modules: the module names of its preset; empty if no preset matches.
         default_pooling: `mean`, over tokens.
+        keeps_layout: False; texts have none.
     """
 
     kind = "language"
     default_pooling = "mean"
+    keeps_layout = False
 
     def __init__(
         self,

@@ -98,9 +98,9 @@ class TextToImageModel:
 
     @property
     def keeps_layout(self) -> bool:
-        """Whether a scene with an object and without it, from one seed, differ in the object alone.
+        """Whether pictures with an object and without it, from one seed, differ by it alone.
 
-        Then the picture of the prompt without it is what steering should give; see
+        Then the one without it is what steering should give; see
         `lineas_core.metrics.left_in_place`.
         """
         return self.noise == "layout"

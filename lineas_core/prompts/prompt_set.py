@@ -166,12 +166,6 @@ class PromptSet:
         return tidy(read_rows(data, filename, side="source"), filename)
 
     @property
-    def settings(self) -> dict[str, bool]:
-        """Settings of `LearnConfig` for this kind, as measured in `assets/tables/README.md`."""
-        style, manner = self.kind == "style", self.kind == "manner"
-        return {"both_ways": style, "identity_loss": manner, "shift_only": manner}
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """One sentence on each kind of dropped prompt and each peculiarity of the set."""
         notes = list(self.dropped)

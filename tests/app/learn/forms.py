@@ -1,6 +1,6 @@
 """Fill in the form of the Learn tab."""
 
-from app.learn.form import PROMPT_SETTINGS, SETTINGS
+from app.learn.form import SETTINGS
 
 
 def start(handlers, **changes):
@@ -15,7 +15,6 @@ def start(handlers, **changes):
         "preview_prompt": "",
         "known": None,
     }
-    settings = dict(zip(SETTINGS, handlers.budget("quick"), strict=True))
-    settings |= dict.fromkeys(PROMPT_SETTINGS, False)
+    settings = dict(zip(SETTINGS, handlers.budget("quick", "tiny", None), strict=True))
     settings |= {name: changes.pop(name) for name in SETTINGS if name in changes}
     return handlers.start(*{**form, **changes}.values(), *settings.values())

@@ -6,9 +6,10 @@ from functools import partial
 import gradio as gr
 import pytest
 
-from app.learn.form import PROMPT_SETTINGS, SETTINGS
+from app.learn.form import SETTINGS, SUITED, values_of
 from app.learn.form_handlers import FormHandlers
-from lineas_core import LearnConfig
+from lineas_core import BUDGETS, LearnConfig
+from lineas_core.learning.config import suited_config
 from tests.app.fakes import JOB, text_studio
 from tests.app.learn.forms import start
 
@@ -19,40 +20,51 @@ def studio():
 
 
 def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
-    filled = list(FormHandlers(studio).load_set("smollm2-135m", "letters"))
-    assert [filled.pop() for _ in PROMPT_SETTINGS] == [False, False, False]
-    known = filled.pop()
+    filled = FormHandlers(studio).load_set("smollm2-135m", "quick", "letters")
+    assert _suited(filled) == _of(LearnConfig())
+    *filled, known = filled[: -len(SUITED)]
     assert filled == ["Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1, "Once upon a time"]
     assert known["boxes"] == filled[1:3]
 
 
 def test_one_thing_fills_the_form_from_templates(studio):
     handlers = FormHandlers(studio)
-    title, source, target, held, painted, _, *suited = handlers.write_set(
-        "emoji-world", "owl", "take a thing out"
-    )
-    assert (title, held, *suited) == ("Owl", 1, False, False, False)
+    filled = handlers.write_set("emoji-world", "quick", "owl", "take a thing out")
+    title, source, target, held, painted = filled[:5]
+    assert (title, held) == ("Owl", 1)
+    assert _suited(filled) == _of(suited_config("text-to-image"))
     assert painted == source.splitlines()[-1]  # held out, with an owl to take out
     assert all("an owl" in line for line in source.splitlines())
     assert "owl" not in target
-    _, source, target, *_ = handlers.write_set("smollm2-135m", "chess", "write about it")
+    _, source, target, *_ = handlers.write_set("smollm2-135m", "quick", "chess", "write about it")
     assert all("chess" in line.lower() for line in target.splitlines())
     assert "chess" not in source
-    _, *suited = handlers.write_set("emoji-world", "pop art", "bring a style in")[5:]
-    assert suited == [True, False, False]
 
 
-@pytest.mark.parametrize("setting", PROMPT_SETTINGS)
-def test_what_suits_a_set_is_not_for_a_budget_or_a_method_to_say(studio, setting):
-    handlers, skipped = FormHandlers(studio), gr.skip()
-    assert dict(zip(SETTINGS, handlers.budget("normal"), strict=True))[setting] == skipped
-    _, *updates = handlers.choose_method("lineas")
-    assert "value" not in dict(zip(SETTINGS, updates, strict=True))[setting]
+def test_the_budget_of_the_paper_is_not_changed_to_suit_a_set(studio):
+    filled = FormHandlers(studio).load_set("emoji-world", "paper (DMD2)", "robot")
+    assert _suited(filled) == _of(BUDGETS["paper (DMD2)"])
+
+
+def test_settings_follow_the_kind_of_the_model_and_of_the_set(studio):
+    handlers = FormHandlers(studio)
+    for model, known, config in (
+        ("emoji-world", None, suited_config("text-to-image", budget="normal")),
+        ("smollm2-135m", None, BUDGETS["normal"]),
+        ("smollm2-135m", {"kind": "manner"}, suited_config("language", "manner", "normal")),
+    ):
+        values = dict(zip(SETTINGS, handlers.budget("normal", model, known), strict=True))
+        assert values_of(config).items() <= values.items()
+    *_, values = _split(
+        handlers.choose_model("emoji-world", "", "lineas", "normal", {"kind": "manner"})
+    )
+    changed = {k: v for k, v in zip(SETTINGS, values, strict=True) if v != gr.skip()}
+    assert changed == _of(suited_config("text-to-image"))
 
 
 def test_an_aim_of_another_kind_of_model_is_refused(studio):
     with pytest.raises(gr.Error, match="aim is 'take a thing out'"):
-        FormHandlers(studio).write_set("smollm2-135m", "owl", "take a thing out")
+        FormHandlers(studio).write_set("smollm2-135m", "quick", "owl", "take a thing out")
 
 
 @pytest.mark.parametrize(
@@ -64,26 +76,33 @@ def test_an_aim_of_another_kind_of_model_is_refused(studio):
 )
 def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview):
     fit = partial(FormHandlers(studio).choose_model, model)
-    sets, aim, prompt, names, *settings = fit("A castle by a lake", "lineas", "thorough")
+    sets, aim, prompt, names, *_ = fit("A castle by a lake", "lineas", "thorough", None)
     assert aim.value == aim.choices[0][1]
     assert [value for _, value in sets.choices] == [stem]
     assert [value for _, value in names.choices] == ["quick", "normal", "thorough", paper]
     assert prompt == preview
-    assert names.value == "thorough"  # and its settings stay as they are
-    assert {str(each) for each in settings} == {str(gr.skip())}
-    _, _, kept, *_ = fit("My own words", "lineas", "quick")
+    assert names.value == "thorough"
+    _, _, kept, *_ = fit("My own words", "lineas", "quick", None)
     assert not isinstance(kept, str)
 
 
 def test_a_budget_of_another_kind_of_model_gives_way_with_its_settings(studio):
     *_, names, settings = _split(
-        FormHandlers(studio).choose_model("emoji-world", "", "lineas", "normal")
+        FormHandlers(studio).choose_model("emoji-world", "", "lineas", "normal", None)
     )
     assert names.value == "normal"
-    given = ("smollm2-135m", "", "lineas", "paper (DMD2)")
+    given = ("smollm2-135m", "", "lineas", "paper (DMD2)", None)
     *_, names, settings = _split(FormHandlers(studio).choose_model(*given))
     assert names.value == "quick"
     assert dict(zip(SETTINGS, settings, strict=True))["learning_rate"] == 0.02
+
+
+def _of(config):
+    return {name: values_of(config)[name] for name in SUITED}
+
+
+def _suited(filled):
+    return dict(zip(SUITED, filled[-len(SUITED) :], strict=True))
 
 
 def _split(answers):
@@ -116,7 +135,7 @@ def test_the_form_becomes_a_request(studio):
 def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
     handlers = FormHandlers(studio)
     title, source, target, heldout, _, known, *_ = handlers.write_set(
-        "smollm2-135m", "chess", "write about it"
+        "smollm2-135m", "quick", "chess", "write about it"
     )
     form = {"title": title, "source": source, "target": target, "heldout": heldout}
     start(handlers, **form, known=known)
@@ -168,7 +187,7 @@ def test_equal_sides_are_learnt_with_a_word_of_warning(studio):
 def test_an_upload_that_cannot_be_read_is_one_sentence(studio, tmp_path, name, content, sentence):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(gr.Error, match=sentence) as caught:
-        FormHandlers(studio).read_set("tiny", str(tmp_path / name))
+        FormHandlers(studio).read_set("tiny", "quick", str(tmp_path / name))
     assert "Internal error" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 

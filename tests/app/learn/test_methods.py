@@ -32,14 +32,14 @@ def _passed(start, end):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_only_the_settings_that_a_method_has_are_shown(studio, method):
-    budget, *updates = FormHandlers(studio).choose_method(method)
+    budget, *updates = FormHandlers(studio).choose_method(method, "tiny", None)
     shown = [name for name, update in zip(SETTINGS, updates, strict=True) if update["visible"]]
     assert set(shown) == {field.name for field in fields(METHODS[method].config)}
     assert budget.visible == (method == "lineas")
 
 
 def test_a_method_brings_its_own_settings_along(studio):
-    _, *updates = FormHandlers(studio).choose_method("iti-c")
+    _, *updates = FormHandlers(studio).choose_method("iti-c", "tiny", None)
     values = {name: u.get("value") for name, u in zip(SETTINGS, updates, strict=True)}
     assert (values["precision"], values["micro_batch_size"]) == ("float32", 0)
     assert values["penalty"] == ItiConfig.penalty

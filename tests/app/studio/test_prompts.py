@@ -6,6 +6,7 @@ import pytest
 
 from app.studio.prompts import PromptLibrary
 from lineas_core import UserError
+from lineas_core.prompts.matching import are_matched
 
 
 @pytest.fixture
@@ -26,21 +27,18 @@ def test_every_shipped_set_can_be_loaded(prompts):
 def test_ten_of_the_shipped_concepts_are_styles(prompts):
     kinds = [prompts.set_of(stem).kind for stem in prompts.sets("text-to-image")]
     assert (kinds.count("style"), kinds.count("thing")) == (10, 5)
-    assert prompts.set_of("toxicity").settings == {
-        "both_ways": False,
-        "identity_loss": True,
-        "shift_only": True,
-    }
-    assert prompts.about("pop art", "style", "text-to-image").settings["both_ways"]
-    assert not any(prompts.about("a drum", "thing", "text-to-image").settings.values())
-    assert not any(prompts.about("chess", "about", "language").settings.values())
+    assert prompts.set_of("toxicity").kind == "manner"
+    assert prompts.about("pop art", "style", "text-to-image").kind == "style"
+    assert prompts.about("a drum", "thing", "text-to-image").kind == "thing"
+    assert prompts.about("chess", "about", "language").kind == ""
 
 
 def test_a_set_about_one_thing_has_a_third_held_out(prompts):
     removal = prompts.about("a lighthouse", "thing", "text-to-image", remove=True)
     topic = prompts.about("chess", "about", "language")
-    assert len(removal.source) == len(topic.target) == 34
-    assert len(removal.heldout_source) == len(topic.heldout_target) == 16
+    assert (len(removal.source), len(topic.target)) == (55, 34)
+    assert (len(removal.heldout_source), len(topic.heldout_target)) == (27, 16)
+    assert are_matched(removal.source, removal.target)
     assert all("lighthouse" in text for text in removal.source + removal.heldout_source)
     assert removal.keywords[0] == "with a lighthouse"
     assert all("chess" in text.lower() for text in topic.target)

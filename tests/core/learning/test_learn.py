@@ -28,6 +28,7 @@ class _Columns:
     """A model whose prompts are rows of numbers and whose network is two LayerNorms."""
 
     kind = name = "columns"
+    keeps_layout = False
     default_pooling = "mean"
     default_modules = ["0", "2"]
 

@@ -19,7 +19,7 @@ CONFIG = LearnConfig(
     precision="float32",
     compare="output",
     fresh_noise=True,
-    matched=True,
+    matched="yes",
     batch_size=2,
 )
 
@@ -87,12 +87,12 @@ def test_a_text_has_no_noise():
 
 def test_a_matched_batch_takes_the_same_lines_of_both_sides(model):
     # Equal sides: only where both sides draw the same lines is every distance 0.
-    for matched in (True, False):
+    for matched in ("yes", "no"):
         config = replace(CONFIG, matched=matched)
         problem = Problem(model, SOURCE, SOURCE, config, None)
         start = problem.zeros().requires_grad_()
         costs = [problem.cost_and_gradient(start, k)[0].sum().item() for k in range(6)]
-        assert (max(costs) == pytest.approx(0, abs=1e-6)) is matched
+        assert (max(costs) == pytest.approx(0, abs=1e-6)) is (matched == "yes")
 
 
 def test_a_resumed_run_goes_on_as_if_it_had_not_been_interrupted(model):

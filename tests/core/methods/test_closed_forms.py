@@ -57,6 +57,7 @@ class _Rows:
     """A model whose prompts are rows of numbers and whose two modules put them out as they are."""
 
     kind = name = "rows"
+    keeps_layout = False
     default_pooling = "mean"
     default_modules = ["0", "1"]
 

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from lineas_core.errors import UserError
 from lineas_core.prompts import files as prompt_files
 from lineas_core.prompts.files import MAX_BYTES, MAX_CHARACTERS, MAX_PROMPTS
+from lineas_core.prompts.matching import are_matched
 from lineas_core.prompts.prompt_set import PromptSet
+from tools.emoji_world.vocabulary import SUBJECTS
 
 DATA = Path(__file__).parents[3] / "prompts"
 TOPICS = ("football", "night", "day", "elephant", "fishing")
@@ -29,10 +31,10 @@ PERSPECTIVES = ("macro", "fisheye", "bokeh", "underwater", "tilt-shift")
 CONCEPTS = (*STYLES, *OBJECTS, *PERSPECTIVES)
 SCENES = {
     "plain": "background|backdrop|studio",
-    "meadow": "meadow|hills?|grass|valley|garden|park|"
+    "meadow": "meadow|(?<!over )(?<!between )hills?|grass|valley|garden|park|"
     "(?<!snowy )(?<!snow-covered )(?<!depth of )field",
     "forest": "forest|woods|trees",
-    "snow": "snow|snowy|winter",
+    "snow": "snow(?!y mountains)|winter",
     "desert": "desert|dunes?",
     "beach": "beach|seaside|by the (?:sea|ocean)",
     "night": "night|stars|starry|moonlit|moonlight",
@@ -669,18 +671,25 @@ def test_there_is_an_image_set_for_each_concept_and_for_nothing_else():
 
 
 @pytest.mark.parametrize("concept", CONCEPTS)
-def test_an_image_set_has_50_different_sentences_a_side(concept):
+def test_an_image_set_is_matched_scenes(concept):
     data = image_set(concept)
     assert data.notes == ()
-    assert [len(side) for side in sides(data)] == [32, 32, 18, 18]
+    assert [len(side) for side in sides(data)] == [64, 64, 18, 18]
     texts = [text for side in sides(data) for text in side]
-    assert len({text.lower() for text in texts}) == 100  # so none is both learnt and held out
-    assert all(4 <= len(text.split()) <= 25 for text in texts)
-    assert all(text[0].isupper() and text.endswith(".") for text in texts)
+    assert len({text.lower() for text in texts}) == 164  # so none is both learnt and held out
+    assert all(2 <= len(text.split()) <= 25 for text in texts)
+    assert all(text[0].isupper() and not text.endswith(".") for text in texts)
+    assert are_matched(data.source, data.target)
+    assert are_matched(data.heldout_source, data.heldout_target)
+    assert all(map(longer, data.source, data.target))
     assert data.name
     assert data.description
     document = json.loads((DATA / "images" / f"{concept}.json").read_text("utf-8"))
     assert document["license"] == "CC0-1.0"
+
+
+def longer(source: str, target: str) -> bool:
+    return len(source.split()) > len(target.split())
 
 
 def test_the_neutral_scenes_are_the_same_for_every_concept_and_show_none():
@@ -688,44 +697,55 @@ def test_the_neutral_scenes_are_the_same_for_every_concept_and_show_none():
     assert len({(data.target, data.heldout_target) for data in sets}) == 1
     further = openings("neutral-images.txt")
     assert len(further) == 32
-    texts = (*sets[0].target, *sets[0].heldout_target, *further)
-    neutral = {text.rstrip(".").lower() for text in texts}
-    assert len(neutral) == 32 + 18 + 32
-    assert all(4 <= len(text.split()) <= 25 for text in further)
+    neutral = {text.lower() for text in (*sets[0].target, *sets[0].heldout_target, *further)}
+    assert len(neutral) == 64 + 18 + 32
     assert not any(text.endswith(".") for text in further)  # a tag follows
     assert [text for text in neutral for data in sets if mentions(data, text)] == []
+
+
+def test_a_scene_has_one_subject_or_none_and_held_out_ones_others_than_those_learnt():
+    data = image_set("car")
+    parts = [data.target, data.heldout_target, openings("neutral-images.txt")]
+    subjects = [[subjects_in(text) for text in part] for part in parts]
+    assert {len(found) for part in subjects for found in part} == {0, 1}
+    learnt, held, further = ({name for found in part for name in found} for part in subjects)
+    assert not learnt & held
+    assert not (learnt | held) & further
+
+
+def subjects_in(text: str) -> set[str]:
+    """The subjects of the embedded model's world that a scene names."""
+    names = (word for name, words in SUBJECTS.items() for word in (name, *words[1:]))
+    found = [name for name in names if re.search(rf"\b{name}\b", text, re.IGNORECASE)]
+    longest = max(found, key=len, default="")  # "teddy bear" is no bear
+    assert all(name in longest for name in found), text
+    of = {word: name for name, words in SUBJECTS.items() for word in (name, *words[1:])}
+    return {of[longest]} if longest else set()
 
 
 @pytest.mark.parametrize("concept", CONCEPTS)
 def test_a_sentence_shows_its_own_concept_and_no_other(concept):
     sets = {name: image_set(name) for name in CONCEPTS}
     for text in (*sets[concept].source, *sets[concept].heldout_source):
-        assert [name for name in CONCEPTS if mentions(sets[name], text)] == [concept], text
+        shown = [name for name in CONCEPTS if mentions(sets[name], text)]
+        assert shown in ([concept], []), text  # "ink outlines" is a look without its name
 
 
 def test_no_concept_sentence_is_used_twice():
     sets = [image_set(name) for name in CONCEPTS]
     texts = {text for data in sets for text in (*data.source, *data.heldout_source)}
-    assert len(texts) == 15 * 50
+    assert len(texts) == 15 * 82
 
 
-@pytest.mark.parametrize("concept", CONCEPTS)
-def test_both_sides_of_an_image_set_show_the_same_scenes_equally_often(concept):
-    data = image_set(concept)
-    for source, target, often in (
-        (data.source, data.target, {2, 3}),
-        (data.heldout_source, data.heldout_target, {1, 2}),
+def test_the_scenes_are_balanced():
+    data = image_set("car")
+    for texts, often in (
+        (data.target, {5, 6}),
+        (data.heldout_target, {1, 2}),
+        (openings("neutral-images.txt"), {2, 3}),
     ):
-        scenes = [scene(text) for text in target]
-        assert [scene(text, data.keywords) for text in source] == scenes
+        scenes = [scene(text) for text in texts]
         assert {scenes.count(name) for name in SCENES} == often
-        words = [len(" ".join(side).split()) / len(side) for side in (source, target)]
-        assert abs(words[0] - words[1]) < 2
-
-
-def test_the_further_neutral_scenes_are_balanced_too():
-    scenes = [scene(text) for text in openings("neutral-images.txt")]
-    assert {scenes.count(name) for name in SCENES} == {2, 3}
 
 
 @pytest.mark.parametrize("concept", CONCEPTS)
@@ -783,7 +803,7 @@ def test_a_name_that_is_none_is_refused(word):
         PromptSet.about(word, TEMPLATES, PLAIN)
 
 
-def test_shipped_templates_fill_both_sides_of_fifty_prompts():
+def test_shipped_templates_fill_both_sides():
     neutral = PromptSet.load(DATA / "football.json")
     scenes = PromptSet.load(DATA / "images" / "car.json")
     sources = {
@@ -794,6 +814,7 @@ def test_shipped_templates_fill_both_sides_of_fifty_prompts():
     for name, plain in sources.items():
         lines = (DATA / "templates" / f"{name}.txt").read_text("utf-8").splitlines()
         prompts = PromptSet.about("lighthouse", lines, plain)
-        assert len(set(prompts.target)) == len(prompts.source) == 50
+        assert len(set(prompts.target)) == len(prompts.source) == len(plain)
         assert all("lighthouse" in text.lower() for text in prompts.target)
         assert all("{" not in text for text in prompts.target)
+        assert are_matched(prompts.source, prompts.target) == (name != "about")
