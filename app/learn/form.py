@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
 from lineas_core.learning.config import suited_config
-from lineas_core.methods import METHODS, Method
+from lineas_core.methods import LINEAS, METHODS, Method
 from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.prompts.matching import are_matched
 
 from ..studio.user_maps import LONGEST_TITLE, tidy
 
@@ -27,7 +28,9 @@ __all__ = [
     "fill",
     "kind_of",
     "lines",
+    "matching",
     "method_of",
+    "requested_config",
     "suited_values",
     "title_of",
     "values_of",
@@ -136,6 +139,34 @@ def config_of(method: Method, values: Sequence[Any]) -> FitConfig:
     return replace(method.config, **{**given, **empty})
 
 
+def requested_config(
+    model: str, method: str, budget: str, given: dict[str, bool | None]
+) -> FitConfig:
+    """Return the settings that a program asks for.
+
+    Args:
+        model: name of the model.
+        method: a key of `METHODS`.
+        budget: a key of `BUDGETS`.
+        given: settings of LinEAS by name; those that are None suit the model.
+
+    Raises:
+        UserError: the budget does not exist, or the method has no such settings.
+    """
+    if budget not in BUDGETS:
+        remedy = f"Give one of {', '.join(BUDGETS)}."
+        raise UserError("E_BUDGET", f"budget is {budget!r:.60}", remedy=remedy)
+    if method_of(method).iterative:
+        changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        return replace(suited_config(kind_of(model), budget=budget), **changes)
+    if any(given.values()) or budget != next(iter(BUDGETS)):
+        named = ", no ".join(given)
+        what = f"{method_of(method).label} has no iterations and takes no budget, no {named}"
+        remedy = f"Leave these out, or choose {LINEAS}."
+        raise UserError("E_BUDGET", what, remedy=remedy)
+    return method_of(method).config
+
+
 def values_of(config: FitConfig) -> dict[str, Any]:
     """Return settings as values of the form, where 0 means None."""
     return {name: 0 if value is None else value for name, value in asdict(config).items()}
@@ -149,6 +180,18 @@ def count_prompts(text: str | None) -> tuple[int, tuple[str, ...]]:
     except UserError as error:
         return 0, (str(error),)
     return len(prompts), dropped
+
+
+def matching(model: str, source: str | None, target: str | None) -> str:
+    """Say whether the sides are matched, for a picture model; empty for texts and empty boxes."""
+    if kind_of(model) != "text-to-image" or not source or not target:
+        return ""
+    if are_matched(source.splitlines(), target.splitlines()):
+        return "The sides are matched: each line of one is a line of the other with words added."
+    return (
+        "The sides are not matched. Pictures come out cleaner if line k of both sides is the same "
+        "scene, with and without the concept."
+    )
 
 
 def aims(model: str) -> list[str]:

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
-from lineas_core.learning.config import suited_config
-from lineas_core.methods import LINEAS
+from lineas_core import BUDGETS, PromptSet, UserError
 from lineas_core.models.catalog import MODELS
 
 from ..events import user_errors
@@ -33,7 +31,9 @@ from .form import (
     fill,
     kind_of,
     lines,
+    matching,
     method_of,
+    requested_config,
     suited_values,
     title_of,
     values_of,
@@ -164,6 +164,12 @@ class FormHandlers:
         )
 
     @user_errors
+    def matching(self, model: str, source: str, target: str) -> str:
+        """Show whether the sides of a set for pictures are matched."""
+        told = matching(model, source, target)
+        return basics.hint(told) if told else ""
+
+    @user_errors
     def estimate(
         self,
         method: str,
@@ -274,7 +280,7 @@ class FormHandlers:
             "identity_loss": identity_loss,
             "shift_only": shift_only,
         }
-        config = _learn_config(model, method, budget, given)
+        config = requested_config(model, method, budget, given)
         for name, side in (("source", source), ("target", target)):
             if not isinstance(side, list) or not all(isinstance(text, str) for text in side):
                 what = f"{name} is {side!r:.60}"
@@ -289,21 +295,3 @@ class FormHandlers:
             raise UserError("E_MODEL", f"model is {request.model!r:.60}", remedy=remedy)
         self._studio.models.require(request.model)
         return self._studio.jobs.submit(request)
-
-
-def _learn_config(
-    model: str, method: str, budget: str, given: dict[str, bool | None]
-) -> FitConfig:
-    """Return the settings that a program asks for; those that are None suit the model."""
-    if budget not in BUDGETS:
-        remedy = f"Give one of {', '.join(BUDGETS)}."
-        raise UserError("E_BUDGET", f"budget is {budget!r:.60}", remedy=remedy)
-    if method_of(method).iterative:
-        changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        return replace(suited_config(kind_of(model), budget=budget), **changes)
-    if any(given.values()) or budget != next(iter(BUDGETS)):
-        named = ", no ".join(given)
-        what = f"{method_of(method).label} has no iterations and takes no budget, no {named}"
-        remedy = f"Leave these out, or choose {LINEAS}."
-        raise UserError("E_BUDGET", what, remedy=remedy)
-    return method_of(method).config

@@ -67,6 +67,7 @@ def _form(handlers: FormHandlers, install: InstallHandlers, job: gr.Dropdown) ->
     known = gr.State()
     source = _side(handlers, "Source: steer away from these", model)
     target = _side(handlers, "Target: steer towards these", model)
+    matched = gr.HTML(apply_default_css=False)
     methods = [(method.title, name) for name, method in METHODS.items()]
     method = gr.Dropdown(methods, value=LINEAS, label="Method")
     budget = gr.Radio(budgets(initial), value=next(iter(BUDGETS)), label="Budget")
@@ -88,6 +89,7 @@ def _form(handlers: FormHandlers, install: InstallHandlers, job: gr.Dropdown) ->
     )
     method.change(handlers.choose_method, [method, model, known], [budget, *values], **QUIET)
     budget.input(handlers.budget, [budget, model, known], values, **QUIET)
+    gr.on(None, handlers.matching, [model, source, target], [matched], **QUIET)
     estimated = [method, model, source, heldout, settings["iterations"], settings["batch_size"]]
     gr.on(None, handlers.estimate, estimated, [duration], **QUIET)  # now and at every change
     request = [title, model, method, source, target, heldout, preset, preview, known, *values]

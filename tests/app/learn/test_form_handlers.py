@@ -109,6 +109,15 @@ def _split(answers):
     return *answers[:4], answers[4:]
 
 
+def test_sides_for_pictures_are_said_to_be_matched_or_not(studio):
+    told = FormHandlers(studio).matching
+    scenes, added = "A fox\nA lake, soft light", "A fox with a car\nA lake, a car, soft light"
+    assert "sides are matched" in told("emoji-world", added, scenes)
+    assert "not matched" in told("emoji-world", "A car\nA red car", scenes)
+    for model, source, target in (("emoji-world", "", ""), ("tiny", added, scenes)):
+        assert told(model, source, target) == ""
+
+
 def test_a_counter_shows_problems_at_once(studio):
     counter = FormHandlers(studio).count("tiny", "one\none\n\ntwo")
     assert "2 / 32" in counter

@@ -34,7 +34,7 @@ SCENES = {
     "meadow": "meadow|(?<!over )(?<!between )hills?|grass|valley|garden|park|"
     "(?<!snowy )(?<!snow-covered )(?<!depth of )field",
     "forest": "forest|woods|trees",
-    "snow": "snow(?!y mountains)|winter",
+    "snow": "snow|snowy(?! mountains)|winter",
     "desert": "desert|dunes?",
     "beach": "beach|seaside|by the (?:sea|ocean)",
     "night": "night|stars|starry|moonlit|moonlight",
