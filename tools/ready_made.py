@@ -3,21 +3,20 @@
     python -m tools.ready_made [NAME ...]
 
 Learns each map of `assets/maps`, or those that are named, from its shipped prompt set with the
-settings that suit the set: in the quick budget, or in the normal one if it is learnt in both
-directions. A map that `lineas evaluate` has learnt for a table in `assets/tables` is copied
-instead, so that the shipped maps are the measured ones. The previews show one scene at five
-strengths.
+settings that suit model and set: in the quick budget for texts, in the normal one for pictures. A
+map that `lineas evaluate` has learnt for a table in `assets/tables` is copied instead, so that the
+shipped maps are the measured ones. The previews show one scene at five strengths.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
-from lineas_core import BUDGETS, PromptSet, SteeringMaps, fold, save_maps
+from lineas_core import PromptSet, SteeringMaps, fold, save_maps
 from lineas_core.evaluation.inputs import STRENGTHS
+from lineas_core.learning.config import suited_config
 from lineas_core.models import TextToImageModel
 from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.tables.workbench import Workbench
@@ -43,12 +42,12 @@ def main() -> None:
     for name in options.names or _SETS:
         prompts = PromptSet.load(_SETS[name])
         model = bench.model(name.removeprefix(f"{_SETS[name].stem}-"))
-        budget = BUDGETS["normal" if prompts.settings["both_ways"] else "quick"]
-        config = replace(budget, **prompts.settings)
+        paints = isinstance(model, TextToImageModel)
+        config = suited_config(model.kind, prompts.kind, "normal" if paints else "quick")
         maps = bench.maps(model, prompts, config=config)
         maps.metadata["license"] = _LICENSES[model.name]
         folder = save_maps(maps, ASSETS / "maps" / name, prompts=prompts)
-        if isinstance(model, TextToImageModel):
+        if paints:
             _preview(model, maps, f"{_SCENE}, {prompts.keywords[0]}", folder / "previews")
         facts = maps.metadata
         print(f"{name}: held-out {facts['heldout_start']:.3f} to {facts['heldout']:.3f}")

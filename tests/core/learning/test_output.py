@@ -1,11 +1,12 @@
 """Learning that compares the output of a picture network instead of its activations."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
-from lineas_core import LearnConfig, UserError, learn, learn_iter, steer
+from lineas_core import BUDGETS, LearnConfig, UserError, learn, learn_iter, steer
+from lineas_core.learning.config import suited_config
 from lineas_core.learning.problem import Problem
 from lineas_core.models.base import Inputs
 from tests.fakes import tiny_image_model, tiny_language_model
@@ -114,3 +115,37 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_been_interrupted(model):
 def test_what_cannot_be_compared_is_one_sentence(make, target, sentence):
     with pytest.raises(UserError, match=sentence):
         learn(make(), SOURCE, target, config=CONFIG)
+
+
+def test_auto_means_what_suits_the_model_and_the_prompts(model):
+    config = replace(CONFIG, compare="auto", matched="auto")
+    chosen = Problem(model, SOURCE, TARGET, config, None).config
+    assert (chosen.compare, chosen.matched) == ("activations", "yes")  # noise for every pixel
+    layout = tiny_image_model()
+    layout.noise = "layout"
+    chosen = Problem(layout, SOURCE, TARGET[::-1], config, None).config
+    assert (chosen.compare, chosen.matched) == ("output", "no")
+
+
+def test_a_picture_model_learns_as_suits_pictures_unless_told_otherwise(model):
+    run = learn_iter(model, SOURCE, TARGET)
+    learnt = next(run).maps.metadata["config"]
+    assert learnt == asdict(
+        replace(
+            suited_config("text-to-image"), compare="activations", matched="yes", pooling="max"
+        )
+    )
+    learnt = next(learn_iter(tiny_language_model(), SOURCE, TARGET)).maps.metadata["config"]
+    assert learnt == asdict(replace(LearnConfig(), matched="yes", pooling="mean"))
+
+
+@pytest.mark.parametrize("budget", ["paper (language)", "paper (DMD2)"])
+def test_a_budget_of_the_paper_is_left_as_it_is(budget):
+    for kind in ("language", "text-to-image"):
+        assert suited_config(kind, "manner", budget) is BUDGETS[budget]
+
+
+def test_the_tone_of_a_text_is_learnt_with_shifts_only():
+    tone = suited_config("language", "manner", "normal")
+    assert tone == replace(BUDGETS["normal"], identity_loss=True, shift_only=True)
+    assert suited_config("language", "thing", "normal") == BUDGETS["normal"]
