@@ -2,15 +2,16 @@
 
     python -m tools.emoji_world.prompt_sets
 
-Writes `prompts/images/*.json` and `prompts/neutral-images.txt`. The sets are matched: line k of the
-source is line k of the target with the concept, so that nothing else differs between the sides.
-A scene has one subject or none; see docs/clean-removal.md for why. No subject of the held-out
-scenes or of `neutral-images.txt` occurs in a scene to learn from.
+Writes `prompts/images/*.json` and `prompts/neutral-images.txt`. The sets are matched: line k of
+the source is line k of the target with the concept, so that nothing else differs between the
+sides. A scene has one subject or none; see docs/clean-removal.md for why. No subject of the
+held-out scenes or of `neutral-images.txt` occurs in a scene to learn from.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import cycle
 from random import Random
 
@@ -126,7 +127,7 @@ def _joined(subject: str, place: str, tail: str) -> str:
     return f"{subject} {place}".strip() + (f", {tail}" if tail else "")
 
 
-def _object_adder(concept: str, rng: Random):
+def _object_adder(concept: str, rng: Random) -> Callable[[str, str, str], str]:
     words = cycle(_OWN_WORDS[concept])
 
     def add(subject: str, place: str, tail: str) -> str:
@@ -140,7 +141,7 @@ def _object_adder(concept: str, rng: Random):
     return add
 
 
-def _look_adder(concept: str, rng: Random):
+def _look_adder(concept: str, rng: Random) -> Callable[[str, str, str], str]:
     tags, openings = LOOKS[concept]
     order = cycle(tags)
 
