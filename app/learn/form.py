@@ -47,6 +47,7 @@ ENOUGH = 32
 SETTINGS = [*dict.fromkeys(field.name for m in METHODS.values() for field in fields(m.config))]
 """Names of the settings of all methods."""
 SUITED = (
+    "both_ways",
     "identity_loss",
     "shift_only",
     "compare",
@@ -78,7 +79,8 @@ class FilledForm(NamedTuple):
         preview_prompt: prompt of the previews.
         known: facts about the set that the form does not show: description, kind and keywords,
             and the content of both boxes, to detect changes.
-        identity_loss: the value of this setting that suits the set, like all that follow.
+        both_ways: the value of this setting that suits the set, like all that follow.
+        identity_loss: see above.
         shift_only: see above.
         compare: see above.
         fresh_noise: see above.
@@ -92,6 +94,7 @@ class FilledForm(NamedTuple):
     heldout: Any
     preview_prompt: Any
     known: Any
+    both_ways: Any
     identity_loss: Any
     shift_only: Any
     compare: Any

@@ -267,7 +267,8 @@ class FormHandlers:
             heldout: number of prompts per side that are only measured on.
             method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid or aura, which have no
                 iterations and take no budget.
-            both_ways: lineas only: also learn the direction for λ < 0.
+            both_ways: lineas only: also learn the direction for λ < 0; recommended for styles of
+                pictures, with the normal budget.
             identity_loss: lineas only: keep target prompts where they are; recommended for tone,
                 such as toxicity. None: for pictures.
             shift_only: lineas only: learn shifts without scales; recommended for tone. None: no.

@@ -77,7 +77,8 @@ def _objective(config: LearnConfig) -> dict[str, Component]:
         "both_ways": gr.Checkbox(
             config.both_ways,
             label="Both ways",
-            info="Also learn the direction for λ < 0.",
+            info="Also learn the direction for λ < 0; recommended for styles, with the normal "
+            "budget.",
         ),
         "identity_loss": gr.Checkbox(
             config.identity_loss,

@@ -47,7 +47,11 @@ def learn(
         typer.Option(help="Layer preset or regular expression [default: the model's preset]."),
     ] = None,
     both_ways: Annotated[
-        bool | None, typer.Option(help="Also learn the inverse direction [default: off].")
+        bool | None,
+        typer.Option(
+            help="Also learn the inverse direction [default: on for styles of pictures, beyond "
+            "the quick budget]."
+        ),
     ] = None,
     identity_loss: Annotated[
         bool | None,

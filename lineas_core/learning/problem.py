@@ -12,10 +12,11 @@ Differs from the paper:
 - By default the map is learnt as T(z) = z + α(z - centre) + unit·β and every coordinate's cost is
   divided by unit², so that one learning rate suits every model.
 - With `both_ways`, every other iteration minimises the distance from target prompts, steered by
-  the inverse maps (λ = -1), to unsteered source prompts. The paper does not train the inverse.
-- With `identity_loss`, every other iteration (every third with both) minimises how far the maps
-  move target prompts, which need no steering (Zhu et al., 2017, "Unpaired image-to-image
-  translation", section 5.2).
+  the inverse maps (λ = -1), to unsteered source prompts. The paper does not train the inverse. The
+  scale is then exp(α), which always has one.
+- With `identity_loss`, every other iteration minimises how far the maps move target prompts, which
+  need no steering (Zhu et al., 2017, "Unpaired image-to-image translation", section 5.2). With
+  both, four tasks take turns; the fourth keeps source prompts in place under the inverse maps.
 - With `compare="output"`, x and y are the outputs of the network, each channel at each position
   a coordinate; unit and centre are then taken over all positions of the steered modules, and a
   cost is in units of the spread of its output channel.
@@ -110,7 +111,10 @@ class Problem:
         alpha, beta = parameters
         if self.config.shift_only:
             alpha = torch.zeros_like(alpha)  # its gradient is 0 as well
-        return self.samples.affine(1 + alpha, self._unit * beta - self._centre * alpha)
+        # Learnt both ways, a scale must not cross 0, where it has no inverse.
+        both_ways = self.config.both_ways and self.config.standardise
+        scale = alpha.exp() if both_ways else 1 + alpha
+        return self.samples.affine(scale, self._unit * beta + self._centre * (1 - scale))
 
     def cost_and_gradient(self, parameters: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
         """The cost of the parameters on this iteration's prompts, and its gradient.
@@ -165,6 +169,8 @@ class Problem:
             tasks.append(self._inverse)
         if self.config.identity_loss:
             tasks.append(self._identity)
+            if self.config.both_ways:
+                tasks.append(self._inverse_identity)
         return tasks[iteration % len(tasks)]
 
     def _forward(self, iteration: int) -> _Task:
@@ -180,8 +186,16 @@ class Problem:
     def _identity(self, iteration: int) -> _Task:
         """Keep every steered target prompt where it is without steering."""
         s = self.samples
-        inputs, rows = self._drawn(s.target, s.target_rows, 2 * self.config.seed + 1, iteration)
-        return _Task(inputs, 1.0, lambda x: (x - rows).square().mean(dim=0) / self._cost_unit**2)
+        return self._stay(s.target, 1.0, s.target_rows, iteration)
+
+    def _inverse_identity(self, iteration: int) -> _Task:
+        """Keep every source prompt where it is under the inverse maps."""
+        s = self.samples
+        return self._stay(s.source, -1.0, s.source_rows, iteration)
+
+    def _stay(self, side: Inputs, strength: float, rows: Tensor, iteration: int) -> _Task:
+        inputs, y = self._drawn(side, rows, 2 * self.config.seed + 1, iteration)
+        return _Task(inputs, strength, lambda x: (x - y).square().mean(dim=0) / self._cost_unit**2)
 
     def _transport(
         self, steered: Inputs, strength: float, end: Inputs, end_rows: Tensor, iteration: int
@@ -252,7 +266,8 @@ def _resolved(
     if compare == "auto":
         compare = "output" if model.keeps_layout else "activations"
     if matched == "auto":
-        matched = "yes" if are_matched(source, target) else "no"
+        # Without mini-batches all lines are taken anyway.
+        matched = "yes" if config.batch_size and are_matched(source, target) else "no"
     return replace(config, compare=compare, matched=matched)
 
 

@@ -136,7 +136,7 @@ def test_a_picture_model_learns_as_suits_pictures_unless_told_otherwise(model):
         )
     )
     learnt = next(learn_iter(tiny_language_model(), SOURCE, TARGET)).maps.metadata["config"]
-    assert learnt == asdict(replace(LearnConfig(), matched="yes", pooling="mean"))
+    assert learnt == asdict(replace(LearnConfig(), matched="no", pooling="mean"))
 
 
 @pytest.mark.parametrize("budget", ["paper (language)", "paper (DMD2)"])
@@ -149,3 +149,17 @@ def test_the_tone_of_a_text_is_learnt_with_shifts_only():
     tone = suited_config("language", "manner", "normal")
     assert tone == replace(BUDGETS["normal"], identity_loss=True, shift_only=True)
     assert suited_config("language", "thing", "normal") == BUDGETS["normal"]
+
+
+def test_a_style_is_learnt_both_ways_where_the_budget_allows_it():
+    chosen = [suited_config("text-to-image", "style", budget) for budget in ("quick", "normal")]
+    assert [config.both_ways for config in chosen] == [False, True]
+    assert not suited_config("text-to-image", "thing", "normal").both_ways
+
+
+def test_maps_that_are_learnt_both_ways_can_all_be_inverted(model):
+    config = replace(CONFIG, both_ways=True, identity_loss=True, learning_rate=1.0)
+    *_, last = learn_iter(model, SOURCE, TARGET, config=config)
+    scales = torch.cat([step.scale for step in last.maps.values()])
+    assert scales.min() > 0
+    assert scales.min() < 0.5  # far enough that 1 + α would have come close to 0
