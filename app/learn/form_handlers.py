@@ -252,7 +252,7 @@ class FormHandlers:
         budget: str = "quick",
         heldout: int = 0,
         method: str = "lineas",
-        both_ways: bool = False,
+        both_ways: bool | None = None,
         identity_loss: bool | None = None,
         shift_only: bool | None = None,
     ) -> str:
@@ -267,8 +267,8 @@ class FormHandlers:
             heldout: number of prompts per side that are only measured on.
             method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid or aura, which have no
                 iterations and take no budget.
-            both_ways: lineas only: also learn the direction for λ < 0; recommended for styles of
-                pictures, with the normal budget.
+            both_ways: lineas only: also learn the direction for λ < 0. None: for pictures beyond
+                the quick budget.
             identity_loss: lineas only: keep target prompts where they are; recommended for tone,
                 such as toxicity. None: for pictures.
             shift_only: lineas only: learn shifts without scales; recommended for tone. None: no.
@@ -277,7 +277,7 @@ class FormHandlers:
             The id of the job, for `job`; once it is done, also the id of the map.
         """
         given = {
-            "both_ways": both_ways or None,
+            "both_ways": both_ways,
             "identity_loss": identity_loss,
             "shift_only": shift_only,
         }

@@ -77,7 +77,7 @@ def _objective(config: LearnConfig) -> dict[str, Component]:
         "both_ways": gr.Checkbox(
             config.both_ways,
             label="Both ways",
-            info="Also learn the direction for λ < 0; recommended for styles, with the normal "
+            info="Also learn the direction for λ < 0; recommended for pictures, with the normal "
             "budget.",
         ),
         "identity_loss": gr.Checkbox(

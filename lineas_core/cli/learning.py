@@ -49,8 +49,8 @@ def learn(
     both_ways: Annotated[
         bool | None,
         typer.Option(
-            help="Also learn the inverse direction [default: on for styles of pictures, beyond "
-            "the quick budget]."
+            help="Also learn the inverse direction [default: on for pictures, beyond the quick "
+            "budget]."
         ),
     ] = None,
     identity_loss: Annotated[

@@ -107,8 +107,8 @@ class LearnConfig(FitConfig):
             of the target without it. A mini-batch then takes the same lines, with the same noise.
             `auto`: `yes` if the two lines of every pair differ by added words only, else `no`.
         both_ways: every other iteration steers target prompts back to the source with the inverse
-            maps. Negative strengths then add a style clearly; it takes more iterations, such as
-            the normal budget.
+            maps. Negative strengths then add the concept clearly; otherwise they may break a
+            picture. It takes more iterations, such as the normal budget.
         identity_loss: every other iteration penalises changes to target prompts, and, with
             `both_ways`, of source prompts by the inverse maps. What needs no steering then
             changes less; in texts the effect at λ = 1 is also weaker.
@@ -219,6 +219,5 @@ def suited_config(model_kind: str, concept_kind: str = "", budget: str = "quick"
         return config
     if model_kind == "text-to-image":
         # The quick budget is too short to learn both directions.
-        both_ways = concept_kind == "style" and budget != "quick"
-        return replace(config, **_PICTURES, both_ways=both_ways)
+        return replace(config, **_PICTURES, both_ways=budget != "quick")
     return replace(config, **_MANNERS) if concept_kind == "manner" else config
