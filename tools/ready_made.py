@@ -43,7 +43,8 @@ def main() -> None:
         prompts = PromptSet.load(_SETS[name])
         model = bench.model(name.removeprefix(f"{_SETS[name].stem}-"))
         paints = isinstance(model, TextToImageModel)
-        config = suited_config(model.kind, prompts.kind, "normal" if paints else "quick")
+        budget = "normal" if paints else "quick"
+        config = suited_config(prompts.kind, budget, keeps_layout=model.keeps_layout)
         maps = bench.maps(model, prompts, config=config)
         maps.metadata["license"] = _LICENSES[model.name]
         folder = save_maps(maps, ASSETS / "maps" / name, prompts=prompts)

@@ -26,6 +26,7 @@ __all__ = [
     "config_of",
     "count_prompts",
     "fill",
+    "keeps_layout",
     "kind_of",
     "lines",
     "matching",
@@ -117,6 +118,12 @@ def kind_of(model: str) -> Kind:
     return MODELS[model].kind if model in MODELS else "language"
 
 
+def keeps_layout(model: str) -> bool:
+    """Return whether pictures of a model of the catalog keep their layout when words are added."""
+    one_step = MODELS[model].one_step if model in MODELS else None
+    return one_step is not None and one_step.noise == "layout"
+
+
 def method_of(name: str) -> Method:
     """Return the method with a name.
 
@@ -161,7 +168,7 @@ def requested_config(
         raise UserError("E_BUDGET", f"budget is {budget!r:.60}", remedy=remedy)
     if method_of(method).iterative:
         changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        return replace(suited_config(kind_of(model), budget=budget), **changes)
+        return replace(suited_config(budget=budget, keeps_layout=keeps_layout(model)), **changes)
     if any(given.values()) or budget != next(iter(BUDGETS)):
         named = ", no ".join(given)
         what = f"{method_of(method).label} has no iterations and takes no budget, no {named}"
@@ -224,7 +231,7 @@ def suited_values(model: str, known: dict[str, Any] | None, budget: str) -> dict
         budget: a key of `BUDGETS`.
     """
     kind = known["kind"] if known else ""
-    return values_of(suited_config(kind_of(model), kind, budget))
+    return values_of(suited_config(kind, budget, keeps_layout=keeps_layout(model)))
 
 
 def fill(prompts: PromptSet, model: str, budget: str) -> FilledForm:

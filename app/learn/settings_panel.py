@@ -99,8 +99,7 @@ def _of_pictures(config: LearnConfig) -> dict[str, Component]:
             list(COMPARISONS),
             value=config.compare,
             label="Compare",
-            info="Pictures: the output removes an object without a ghost. auto: the output where "
-            "the model is made for that.",
+            info="Pictures: the output removes an object without a ghost.",
         ),
         "fresh_noise": gr.Checkbox(
             config.fresh_noise,

@@ -17,7 +17,7 @@ from lineas_core.steering.hooks import PRESETS
 from ..events import QUIET
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
-from .form import PREVIEWS, SUITED, aims, budgets, kind_of
+from .form import PREVIEWS, SUITED, aims, budgets, keeps_layout, kind_of
 from .form_handlers import FormHandlers
 from .job_handlers import JobHandlers
 from .settings_panel import settings_panel
@@ -74,7 +74,7 @@ def _form(handlers: FormHandlers, install: InstallHandlers, job: gr.Dropdown) ->
     duration = gr.HTML(apply_default_css=False)
     with gr.Accordion("Settings", open=False):
         heldout, preset, preview = _run_settings(initial)
-        settings = settings_panel(suited_config(kind_of(initial)))
+        settings = settings_panel(suited_config(keeps_layout=keeps_layout(initial)))
     start = gr.Button("Start", variant="primary")
 
     values = [*settings.values()]

@@ -49,15 +49,15 @@ def learn(
     both_ways: Annotated[
         bool | None,
         typer.Option(
-            help="Also learn the inverse direction [default: on for pictures, beyond the quick "
-            "budget]."
+            help="Also learn the inverse direction [default: on for styles, and for emoji-world "
+            "beyond the quick budget]."
         ),
     ] = None,
     identity_loss: Annotated[
         bool | None,
         typer.Option(
-            help="Keep target prompts where they are [default: on for pictures, and for sets "
-            "about a tone, such as toxicity]."
+            help="Keep target prompts where they are [default: on for emoji-world, and for "
+            "sets about a tone, such as toxicity]."
         ),
     ] = None,
     shift_only: Annotated[
@@ -68,12 +68,12 @@ def learn(
         str | None,
         typer.Option(
             help=f"One of: {', '.join(COMPARISONS)}. The output of a picture model removes an "
-            "object without a ghost; auto takes it where the model is made for that."
+            "object without a ghost [default: output for emoji-world, else activations]."
         ),
     ] = None,
     fresh_noise: Annotated[
         bool | None,
-        typer.Option(help="Draw the noise anew at each iteration [default: on for pictures]."),
+        typer.Option(help="Draw the noise anew at each iteration [default: on for emoji-world]."),
     ] = None,
     matched: Annotated[
         bool | None,
@@ -84,7 +84,9 @@ def learn(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Prompts per side and iteration [default: 8 for pictures, else all]."),
+        typer.Option(
+            help="Prompts per side and iteration [default: 8 for emoji-world, else all]."
+        ),
     ] = None,
     micro_batch_size: Annotated[
         int | None, typer.Option(help="Prompts per forward pass, to save memory.")
@@ -111,7 +113,8 @@ def learn(
     loaded = load_model(model)
     config = METHODS[method].config
     if METHODS[method].iterative:
-        config = replace(suited_config(loaded.kind, data.kind, budget), seed=seed, **given)
+        suited = suited_config(data.kind, budget, keeps_layout=loaded.keeps_layout)
+        config = replace(suited, seed=seed, **given)
     if micro_batch_size is not None:
         config = replace(config, micro_batch_size=micro_batch_size)
     maps, status = _learn(METHODS[method], loaded, data, config, modules)

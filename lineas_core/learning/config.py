@@ -23,7 +23,7 @@ __all__ = [
 
 POOLING_CHOICES = ("auto", *POOLINGS)
 OPTIMIZERS = ("adam", "adamw", "sgd")
-COMPARISONS = ("auto", "activations", "output")
+COMPARISONS = ("activations", "output")
 MATCHING = ("auto", "yes", "no")
 PRECISIONS = ("auto", "bfloat16", "float32")
 _RANGES: dict[str, tuple[float, float]] = {
@@ -99,8 +99,7 @@ class LearnConfig(FitConfig):
         compare: what the loss compares. `activations`: the pooled activations of the steered
             modules, as in the paper. `output`: what the network of a picture model gives out, each
             channel at each position as a coordinate of its own. That is what the picture shows;
-            an object then goes without leaving a ghost. `auto`: the output of a model for which
-            `keeps_layout` is true, else the activations.
+            an object then goes without leaving a ghost.
         fresh_noise: draw the noise of every prompt anew at each iteration, as the paper does.
             False keeps one noise per prompt, so that target prompts run once. No effect on texts.
         matched: whether the prompts are pairs, line k of the source with the concept and line k
@@ -194,30 +193,36 @@ BUDGETS = {
 """Name -> settings. The last two are those of LinEAS, sections 3.3 and 4.4; the paper does not
 specify the pooling, so it is ours."""
 
-_PICTURES: dict[str, Any] = {
-    "compare": "auto",
+_SAME_LAYOUT: dict[str, Any] = {
+    "compare": "output",
     "fresh_noise": True,
     "identity_loss": True,
     "batch_size": 8,
     "learning_rate": 0.04,
 }
-_MANNERS: dict[str, Any] = {"identity_loss": True, "shift_only": True}
 
 
-def suited_config(model_kind: str, concept_kind: str = "", budget: str = "quick") -> LearnConfig:
-    """Return a budget with the settings that suit a model and a concept.
+def suited_config(
+    concept_kind: str = "", budget: str = "quick", *, keeps_layout: bool = False
+) -> LearnConfig:
+    """Return a budget with the settings that suit a concept and a model.
 
     They were found in docs/clean-removal.md (pictures) and assets/tables/README.md (texts).
 
     Args:
-        model_kind: `language` or `text-to-image`.
         concept_kind: `PromptSet.kind`; empty if unknown.
         budget: a key of `BUDGETS`; those of the paper are returned as they are.
+        keeps_layout: as in `SteerableModel`; False also for picture models whose layout depends
+            on the prompt, on which these settings were not tried.
     """
     config = BUDGETS[budget]
     if budget.startswith("paper"):
         return config
-    if model_kind == "text-to-image":
+    if keeps_layout:
         # The quick budget is too short to learn both directions.
-        return replace(config, **_PICTURES, both_ways=budget != "quick")
-    return replace(config, **_MANNERS) if concept_kind == "manner" else config
+        return replace(config, **_SAME_LAYOUT, both_ways=budget != "quick")
+    if concept_kind == "style":
+        return replace(config, both_ways=True)
+    if concept_kind == "manner":
+        return replace(config, identity_loss=True, shift_only=True)
+    return config

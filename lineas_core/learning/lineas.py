@@ -120,7 +120,7 @@ def learn_iter(
         model: the frozen model.
         source: n prompts to steer away from, 2 or more.
         target: m prompts to steer towards, 2 or more.
-        config: settings of the run; None means the quick budget as it suits the kind of model.
+        config: settings of the run; None means the quick budget as it suits the model.
         modules: dotted names of the modules to steer; None means the model's default preset.
         heldout: source and target prompts that are only used for evaluation; None means no
             evaluation.
@@ -137,7 +137,7 @@ def learn_iter(
             Divergence means that loss or gradient is not finite, or that the loss is a hundred
             times the one at the start. Earlier iterates stay valid.
     """
-    config = config or suited_config(model.kind)
+    config = config or suited_config(keeps_layout=model.keeps_layout)
     problem = Problem(model, source, target, config, modules)
     evaluate = heldout_distance(problem.samples, heldout)
     descent = Descent(problem.zeros(), problem.samples.widths, config)

@@ -65,7 +65,7 @@ class Problem:
 
     Attributes:
         samples: the encoded prompts and the passes of the network.
-        config: settings of the run, without `auto` for `compare` and `matched`.
+        config: settings of the run, with `matched` resolved (never `auto`).
     """
 
     distance = staticmethod(wasserstein_1d)
@@ -81,7 +81,10 @@ class Problem:
     ) -> None:
         """Encode the prompts and find centre and unit; arguments and errors as in `learn_iter`."""
         check_settings(config, LearnConfig, "lineas")
-        config = _resolved(config, model, source, target)
+        if config.matched == "auto":
+            # Without mini-batches all lines are taken anyway.
+            pairs = config.batch_size and are_matched(source, target)
+            config = replace(config, matched="yes" if pairs else "no")
         self.config = config
         self._centre: Tensor | float = 0.0
         self._unit: Tensor | float = 1.0
@@ -256,19 +259,6 @@ class Problem:
             cost = task.cost(self.samples.join(samples))
             (gradient,) = torch.autograd.grad(cost.sum(), parameters)
         return cost.detach(), gradient
-
-
-def _resolved(
-    config: LearnConfig, model: SteerableModel, source: Sequence[str], target: Sequence[str]
-) -> LearnConfig:
-    """The settings with what `auto` means for this model and these prompts."""
-    compare, matched = config.compare, config.matched
-    if compare == "auto":
-        compare = "output" if model.keeps_layout else "activations"
-    if matched == "auto":
-        # Without mini-batches all lines are taken anyway.
-        matched = "yes" if config.batch_size and are_matched(source, target) else "no"
-    return replace(config, compare=compare, matched=matched)
 
 
 def _draw(total: int, size: int | None, seed: int, iteration: int) -> Tensor:

@@ -32,7 +32,7 @@ def test_one_thing_fills_the_form_from_templates(studio):
     filled = handlers.write_set("emoji-world", "quick", "owl", "take a thing out")
     title, source, target, held, painted = filled[:5]
     assert (title, held) == ("Owl", 1)
-    assert _suited(filled) == _of(suited_config("text-to-image"))
+    assert _suited(filled) == _of(suited_config(keeps_layout=True))
     assert painted == source.splitlines()[-1]  # held out, with an owl to take out
     assert all("an owl" in line for line in source.splitlines())
     assert "owl" not in target
@@ -49,9 +49,9 @@ def test_the_budget_of_the_paper_is_not_changed_to_suit_a_set(studio):
 def test_settings_follow_the_kind_of_the_model_and_of_the_set(studio):
     handlers = FormHandlers(studio)
     for model, known, config in (
-        ("emoji-world", None, suited_config("text-to-image", budget="normal")),
+        ("emoji-world", None, suited_config(budget="normal", keeps_layout=True)),
         ("smollm2-135m", None, BUDGETS["normal"]),
-        ("smollm2-135m", {"kind": "manner"}, suited_config("language", "manner", "normal")),
+        ("smollm2-135m", {"kind": "manner"}, suited_config("manner", "normal")),
     ):
         values = dict(zip(SETTINGS, handlers.budget("normal", model, known), strict=True))
         assert values_of(config).items() <= values.items()
@@ -59,7 +59,7 @@ def test_settings_follow_the_kind_of_the_model_and_of_the_set(studio):
         handlers.choose_model("emoji-world", "", "lineas", "normal", {"kind": "manner"})
     )
     changed = {k: v for k, v in zip(SETTINGS, values, strict=True) if v != gr.skip()}
-    assert changed == _of(suited_config("text-to-image"))
+    assert changed == _of(suited_config(keeps_layout=True))
 
 
 def test_an_aim_of_another_kind_of_model_is_refused(studio):

@@ -117,42 +117,46 @@ def test_what_cannot_be_compared_is_one_sentence(make, target, sentence):
         learn(make(), SOURCE, target, config=CONFIG)
 
 
-def test_auto_means_what_suits_the_model_and_the_prompts(model):
-    config = replace(CONFIG, compare="auto", matched="auto")
-    chosen = Problem(model, SOURCE, TARGET, config, None).config
-    assert (chosen.compare, chosen.matched) == ("activations", "yes")  # noise for every pixel
+def test_whether_lines_are_pairs_is_seen_from_them_where_batches_are_drawn(model):
+    config = replace(CONFIG, matched="auto")
+    for target, changes, matched in (
+        (TARGET, {}, "yes"),
+        (TARGET[::-1], {}, "no"),
+        (TARGET, {"batch_size": None}, "no"),
+    ):
+        problem = Problem(model, SOURCE, target, replace(config, **changes), None)
+        assert problem.config.matched == matched
+
+
+def test_a_model_learns_as_suits_it_unless_told_otherwise(model):
     layout = tiny_image_model()
     layout.noise = "layout"
-    chosen = Problem(layout, SOURCE, TARGET[::-1], config, None).config
-    assert (chosen.compare, chosen.matched) == ("output", "no")
-
-
-def test_a_picture_model_learns_as_suits_pictures_unless_told_otherwise(model):
-    run = learn_iter(model, SOURCE, TARGET)
-    learnt = next(run).maps.metadata["config"]
-    assert learnt == asdict(
-        replace(
-            suited_config("text-to-image"), compare="activations", matched="yes", pooling="max"
-        )
-    )
-    learnt = next(learn_iter(tiny_language_model(), SOURCE, TARGET)).maps.metadata["config"]
-    assert learnt == asdict(replace(LearnConfig(), matched="no", pooling="mean"))
+    learnt = next(learn_iter(layout, SOURCE, TARGET)).maps.metadata["config"]
+    suited = suited_config(keeps_layout=True)
+    assert suited.compare == "output"
+    assert learnt == asdict(replace(suited, matched="yes", pooling="max"))
+    for other, pooling in ((model, "max"), (tiny_language_model(), "mean")):
+        learnt = next(learn_iter(other, SOURCE, TARGET)).maps.metadata["config"]
+        assert learnt == asdict(replace(LearnConfig(), matched="no", pooling=pooling))
 
 
 @pytest.mark.parametrize("budget", ["paper (language)", "paper (DMD2)"])
 def test_a_budget_of_the_paper_is_left_as_it_is(budget):
-    for kind in ("language", "text-to-image"):
-        assert suited_config(kind, "manner", budget) is BUDGETS[budget]
+    for keeps_layout in (True, False):
+        config = suited_config("manner", budget, keeps_layout=keeps_layout)
+        assert config is BUDGETS[budget]
 
 
-def test_the_tone_of_a_text_is_learnt_with_shifts_only():
-    tone = suited_config("language", "manner", "normal")
-    assert tone == replace(BUDGETS["normal"], identity_loss=True, shift_only=True)
-    assert suited_config("language", "thing", "normal") == BUDGETS["normal"]
+def test_the_kind_of_a_concept_has_settings_of_its_own():
+    normal = BUDGETS["normal"]
+    tone = replace(normal, identity_loss=True, shift_only=True)
+    assert suited_config("manner", "normal") == tone
+    assert suited_config("style", "normal") == replace(normal, both_ways=True)
+    assert suited_config("thing", "normal") == suited_config("", "normal") == normal
 
 
 def test_pictures_are_learnt_both_ways_where_the_budget_allows_it():
-    chosen = [suited_config("text-to-image", "thing", budget) for budget in ("quick", "normal")]
+    chosen = [suited_config("thing", name, keeps_layout=True) for name in ("quick", "normal")]
     assert [config.both_ways for config in chosen] == [False, True]
 
 
