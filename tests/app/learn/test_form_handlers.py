@@ -59,7 +59,7 @@ def test_settings_follow_the_kind_of_the_model_and_of_the_set(studio):
         handlers.choose_model("emoji-world", "", "lineas", "normal", {"kind": "manner"})
     )
     changed = {k: v for k, v in zip(SETTINGS, values, strict=True) if v != gr.skip()}
-    assert changed == _of(suited_config(keeps_layout=True))
+    assert changed == _of(suited_config(budget="normal", keeps_layout=True))
 
 
 def test_an_aim_of_another_kind_of_model_is_refused(studio):
