@@ -11,13 +11,14 @@ from lineas_core.evaluation import counts, pictures
 from lineas_core.evaluation import texts as sweeps
 from lineas_core.evaluation.counts import Counts, count, row_seeds, summarise
 from lineas_core.evaluation.inputs import names_a_thing
-from lineas_core.evaluation.pictures import sweep_pictures
+from lineas_core.evaluation.pictures import Judges, sweep_pictures
 from lineas_core.evaluation.texts import sweep, sweep_composed
 from lineas_core.methods import InstructedModel
 from tests.fakes import tiny_image_model, tiny_language_model, tiny_layout_model
 from tests.tolerance import rounding
 
 SOURCE, TARGET = ["a b c", "d e f"], ["g h i", "j k l"]
+UNASKED = Judges(similarity=lambda before, after: [1.0 for _ in zip(before, after, strict=True)])
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +124,8 @@ def test_what_is_left_of_a_thing_is_measured_where_the_scene_without_it_is_known
     model, prompts = painter
     scenes = ["a lake", "a tree", "thick fog"]
     maps = _of("with a robot", "robot")
-    at = {
-        row["strength"]: row["removal"]
-        for row in sweep_pictures(model, maps, scenes, strengths=[0.0, 0.5, 1.0])
-    }
+    rows = sweep_pictures(model, maps, scenes, strengths=[0.0, 0.5, 1.0], judges=UNASKED)
+    at = {row["strength"]: row["removal"] for row in rows}
     assert [at[x]["left"] for x in (0.0, 0.5, 1.0)] == pytest.approx([1, 0.5, 0], abs=0.05)
     # The robot that fog hides is nothing to take out: neither left nor gone.
     assert [(at[x]["visible"], at[x]["shown"]) for x in (0.0, 0.5, 1.0)] == [
@@ -145,7 +144,7 @@ def test_what_is_left_of_a_thing_is_measured_where_the_scene_without_it_is_known
 
 def test_a_thing_is_compared_with_another_thing_than_itself(painter):
     model, prompts = painter
-    list(sweep_pictures(model, _of("with a book", "book"), ["a lake"], strengths=[0.0]))
+    next(sweep_pictures(model, _of("with a book", "book"), ["a lake"], judges=UNASKED))
     assert "a lake, with a car" in prompts
 
 
@@ -168,7 +167,7 @@ def test_the_way_of_a_style_is_measured_to_the_scene_without_it(painter):
 
 def test_what_no_picture_shows_has_no_mean(painter):
     model, _ = painter
-    (row,) = sweep_pictures(model, _of("with a robot"), ["thick fog"], strengths=[1.0])
+    row, *_ = sweep_pictures(model, _of("with a robot"), ["thick fog"], judges=UNASKED)
     assert (row["removal"]["left"], row["removal"]["shown"]) == (None, 0)
     (row,) = sweep_pictures(model, _of("pastel colours"), ["a lake"], strengths=[1.0])
     assert row["removal"]["way"] is None
