@@ -27,12 +27,31 @@ def format_row(row: Mapping[str, Any], metric: str) -> str:
     strength = f"λ {row['strength']:+.2f}"
     if "pictures" in row:
         sides = "  ".join(f"{side} {_scores(row[side])}" for side in ("with", "without"))
-        return f"{strength}  concept {sides}  ({row['pictures']} pictures)"
+        removal = _removal(row["removal"]) if "removal" in row else ""
+        return f"{strength}  {removal}concept {sides}  ({row['pictures']} pictures)"
     return (
         f"{strength}  {metric} {row['share']:6.1%} ± {row['spread']:5.1%}"
         f"  perplexity {row['perplexity']:6.1f}  repeated {row['repetition']:4.0%}"
         f"  ({row['texts']} texts)"
     )
+
+
+def _removal(removal: Mapping[str, float | None]) -> str:
+    moved = f"moved {_of_255(removal['moved'])}"
+    if "way" in removal:
+        return f"way {_number(removal['way'])}  astray {_number(removal['astray'])}  {moved}  "
+    return (
+        f"left {_number(removal['left'])}  visible {removal['visible']}/{removal['shown']}"
+        f"  rest {_of_255(removal['cast'])}  {moved}  "
+    )
+
+
+def _number(value: float | None) -> str:
+    return "    -" if value is None else f"{value:5.2f}"
+
+
+def _of_255(value: float | None) -> str:
+    return "    -" if value is None else f"{value / 255:5.1%}"
 
 
 def _scores(scores: Mapping[str, float | None]) -> str:

@@ -41,7 +41,11 @@ def sweep(
     """Measure the effect of a map at several strengths.
 
     For texts: the share with a property, and their perplexity. For pictures, with the concept in
-    the prompt and without: ConceptScore, and ImgScore against the original.
+    the prompt and without: ConceptScore, and ImgScore against the original. For pictures of
+    emoji-world also what is removed, by the same scene without the concept: how much of an object
+    is left in its place, in how many pictures it is visible, and how much the rest of the picture
+    changes; or how much of the way to that picture a style has gone, and how far astray; and how
+    much pictures without the concept are moved.
     """
     check_choice(metric, METRICS, "--metric")
     factors, lines = numbers(strengths), _read_lines(openings)

@@ -11,7 +11,14 @@ from lineas_core.errors import UserError
 from lineas_core.runtime.memory import MemoryPlan
 from lineas_core.steering.affine import SteeringMaps
 
-__all__ = ["STRENGTHS", "Generator", "check_not_empty", "generate_in_batches", "keywords_of"]
+__all__ = [
+    "STRENGTHS",
+    "Generator",
+    "check_not_empty",
+    "generate_in_batches",
+    "keywords_of",
+    "names_a_thing",
+]
 
 STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Default strengths λ of a sweep."""
@@ -63,6 +70,19 @@ def keywords_of(maps: SteeringMaps) -> Sequence[str]:
             remedy="Learn it from a prompt set with keywords; the metric toxicity needs none.",
         )
     return keywords
+
+
+def names_a_thing(maps: SteeringMaps) -> bool:
+    """Whether the concept of maps is an object in the picture, and not a look of all of it.
+
+    The prompt set says so; without one, the tag does: "with a robot", but "vaporwave style".
+
+    Raises:
+        UserError: the maps have no keywords.
+    """
+    tag = keywords_of(maps)[0]
+    kind = maps.metadata.get("concept_kind")
+    return kind == "thing" if kind else tag.startswith("with ")
 
 
 def check_not_empty(prompts: Sequence[str], seeds: Sequence[int]) -> None:

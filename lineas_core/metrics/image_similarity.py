@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ __all__ = ["features_of", "image_scores", "pixels_of"]
 
 _SIDE = 224
 _ROWS = 32
+_MOST_KEPT = 512  # embeddings, 5 KB each
 
 
 def image_scores(originals: Sequence[Image.Image], steered: Sequence[Image.Image]) -> list[float]:
@@ -46,15 +48,31 @@ def pixels_of(images: Sequence[Image.Image]) -> Tensor:
     return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
 
 
-@torch.no_grad()
 def features_of(images: Sequence[Image.Image]) -> Tensor:
     """Embed pictures with the network: (n, 1280), 0 or more.
+
+    The embeddings of the last pictures are kept, because a sweep compares the same originals
+    with those of every strength, and by several measures.
 
     Raises:
         UserError: the package with the network's weights is not installed.
     """
+    pixels = pixels_of(images)
+    keys = [sha256(row.numpy().tobytes()).digest() for row in pixels]
+    found = {key: _kept[key] for key in keys if key in _kept}
+    new = {key: row for key, row in zip(keys, pixels, strict=True) if key not in found}
+    found |= zip(new, _embed(torch.stack([*new.values()])) if new else (), strict=True)
+    _kept.update(found)
+    for key in [*_kept][:-_MOST_KEPT]:
+        _kept.pop(key, None)
+    return torch.stack([found[key] for key in keys])
+
+
+@torch.no_grad()
+def _embed(pixels: Tensor) -> Tensor:
     network = _network()
-    return torch.cat([network.embed(rows) for rows in pixels_of(images).split(_ROWS)])
+    return torch.cat([network.embed(rows) for rows in pixels.split(_ROWS)])
 
 
 _network = cache(EfficientNetLite0.pretrained)
+_kept: dict[bytes, Tensor] = {}  # digest of a picture -> its embedding, the oldest first

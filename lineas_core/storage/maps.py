@@ -60,8 +60,8 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
         maps: the learnt maps; their `metadata` must be JSON-like.
         folder: created if missing.
         prompts: the prompts that the maps were learnt from, saved with them; their name,
-            description and keywords become metadata unless the maps have their own. None keeps
-            the prompts in the folder if it holds the same maps, and otherwise deletes them.
+            description, keywords and kind become metadata unless the maps have their own. None
+            keeps the prompts in the folder if it holds the same maps, and otherwise deletes them.
 
     Returns:
         The folder.
@@ -226,6 +226,7 @@ def _config(
             "title": prompts.name,
             "description": prompts.description,
             "keywords": list(prompts.keywords),
+            "concept_kind": prompts.kind,  # `kind` is that of the model
         }
     return {
         "date": date.today().isoformat(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from itertools import compress, cycle
+from math import ceil
 from statistics import fmean
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ Panels = Mapping[str, Callable[[Mapping[str, Any]], float | None]]
 """Name of a quantity -> function from a row to its value, None if the row has none."""
 
 _DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
+_ACROSS = 3  # panels side by side
 _CROWD = 24  # lines that can still be distinguished
 _FEW, _MANY = color_sequences["tab10"], color_sequences["tab20"]
 
@@ -28,18 +30,19 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
     """Draw all cells as an SVG; above 24 lines, it emphasises the mean line of each dash pattern.
 
     Args:
-        panels: the quantities to draw, from left to right.
+        panels: the quantities to draw, three in a row; one that no cell has is left out.
         done: cells as `lineas_core.tables.cells_done` returns them.
     """
     styles, legend = _styles([tuple(cell["key"].values()) for cell in done])
-    figure = Figure(figsize=(3.6 * len(panels) + 2, 3.2), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (name, value) in zip(axes, panels.items(), strict=True):
-        lines = [
-            {row["strength"]: y for row in cell["rows"] if (y := value(row)) is not None}
-            for cell in done
-        ]
+    every = {name: _lines(value, done) for name, value in panels.items()}
+    drawn = {name: lines for name, lines in every.items() if any(lines)} or every
+    across, down = min(_ACROSS, len(drawn)), ceil(len(drawn) / _ACROSS)
+    figure = Figure(figsize=(3.6 * across + 2, 3.2 * down), layout="constrained")
+    axes = figure.subplots(down, across, squeeze=False).flat
+    for axis, (name, lines) in zip(axes, drawn.items(), strict=False):
         _draw_panel(axis, name, lines, styles)
+    for axis in axes:
+        axis.remove()
     if legend:
         title = "bold: mean of those\nthat have all dashes" if len(done) > _CROWD else None
         figure.legend(
@@ -54,6 +57,16 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
     with rc_context({"svg.hashsalt": "tables", "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
+
+
+def _lines(
+    value: Callable[[Mapping[str, Any]], float | None], done: Sequence[Mapping[str, Any]]
+) -> list[dict[float, float]]:
+    """Return strength -> value of every cell, without the rows that have none."""
+    return [
+        {row["strength"]: y for row in cell["rows"] if (y := value(row)) is not None}
+        for cell in done
+    ]
 
 
 def _draw_panel(

@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from statistics import fmean
 from typing import Any
 
 from lineas_core.evaluation.pictures import Judges, sweep_pictures
+from lineas_core.learning.config import FitConfig
 from lineas_core.methods import METHODS
 from lineas_core.metrics.clip_score import clip_scores
 from lineas_core.metrics.dinov2 import dinov2_scores
 from lineas_core.prompts.prompt_set import PromptSet
-from lineas_core.tables.figure import Panels
+from lineas_core.tables.removal import LEGEND, PANELS, format_scores, summarise
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import (
-    PROMPTS,
-    Workbench,
-    facts_of,
-    lines_of,
-    rank_correlation,
-    settings_of,
-)
+from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of, settings_of
 
 __all__ = ["TABLES"]
 
+_PAPER_LOSS = "lineas, activations"
 _MODEL = {"small": "emoji-world", "paper": "dmd2"}
-_BUDGETS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
-    "small": {
-        "quick": ("quick", {}),
-        "quick, both ways": ("quick", {"both_ways": True}),
-        "normal, both ways": ("normal", {"both_ways": True}),
-        "thorough": ("thorough", {}),
-    },
-    "paper": {"paper (DMD2)": ("paper (DMD2)", {})},
-}
-"""Edition -> label in the table -> name of the budget, and settings that differ from it."""
-_FOR_STYLES = ("normal, both ways",)  # objects gain nothing from learning both ways
+_BUDGET = {"small": "quick", "paper": "paper (DMD2)"}
+_LABELS = ("quick", "quick, both ways", "normal", "normal, both ways", "paper (DMD2)")
 _STRENGTHS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
-_GAMMAS: Mapping[str, Mapping[int, Sequence[float]]] = {  # by iterations
-    "small": {80: (0.0, 0.5, 2.0, 5.0, 10.0), 300: (10.0,)},
-    "paper": {1000: (0.0, 0.2, 0.4, 0.6, 0.8)},
+_FEW_STRENGTHS = (-1.0, 0.0, 0.5, 1.0)  # λ = 0 costs nothing
+_GAMMAS = {
+    "small": [
+        *({"sparsity": gamma, "iterations": 80} for gamma in (0.0, 0.5, 2.0, 5.0, 10.0)),
+        {"sparsity": 10.0, "iterations": 300},
+    ],
+    "paper": [{"sparsity": gamma, "iterations": 1000} for gamma in (0.0, 0.2, 0.4, 0.6, 0.8)],
 }
-_COUNTS = (4, 8, 16, 32)
+_COUNTS = (4, 8, 16, 32, 64)
 _THREE = ("vaporwave", "underwater", "robot")
 _PRESETS = (
     "all-norms",
@@ -54,199 +44,197 @@ _PRESETS = (
 )
 
 
+@dataclass(frozen=True)
+class _Learning:
+    """How the maps of a cell are learnt.
+
+    Attributes:
+        budget: a key of `BUDGETS`.
+        method: a key of `METHODS`.
+        suited: whether LinEAS starts from the settings of the prompt set, or from the bare budget.
+        changes: settings that differ from these.
+        preset: layer preset or pattern; None is the model's default preset.
+        prompts_a_side: number of prompts of each side; None takes all.
+    """
+
+    budget: str
+    method: str = "lineas"
+    suited: bool = True
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+    prompts_a_side: int | None = None
+
+    def config(self, prompts: PromptSet) -> FitConfig:
+        suited = prompts.settings if self.suited else {}
+        return settings_of(self.method, self.budget, **{**suited, **self.changes})
+
+
 def _measured(
     edition: str,
     concept: str,
-    *,
-    budget: str = "quick",
-    method: str = "lineas",
-    preset: str | None = None,
-    prompts_a_side: int | None = None,
-    **changes: Any,
+    learning: _Learning,
+    strengths: Sequence[float] = _FEW_STRENGTHS,
 ) -> Callable[[Workbench], dict[str, Any]]:
-    """Return the work of a cell: learn a concept, and sweep over 32 scenes.
-
-    Args:
-        edition: `small` or `paper`.
-        concept: name of a prompt set for pictures.
-        budget: a key of `BUDGETS`.
-        method: a key of `METHODS`.
-        preset: layer preset or pattern; None is the model's default preset.
-        prompts_a_side: number of prompts of each side; None takes all.
-        changes: settings that differ from the budget.
-    """
-    config = settings_of(method, budget, **changes)
-    strengths = [strength * METHODS[method].strength for strength in _STRENGTHS]
+    """Return the work of a cell: learn a concept, and sweep over 32 scenes."""
+    if edition == "paper":
+        learning = replace(learning, suited=False)  # the paper's settings, as they are
+    factors = [strength * METHODS[learning.method].strength for strength in strengths]
 
     def work(bench: Workbench) -> dict[str, Any]:
-        model = bench.model(_MODEL[edition])
-        prompts = PromptSet.load(PROMPTS / "images" / f"{concept}.json")
-        if prompts_a_side:
-            prompts = prompts.take(prompts_a_side)
-        maps = bench.maps(model, prompts, config=config, method=method, preset=preset)
+        model, prompts = bench.model(_MODEL[edition]), _prompts(concept)
+        config = learning.config(prompts)
+        if learning.prompts_a_side:
+            prompts = prompts.take(learning.prompts_a_side)
+        maps = bench.maps(
+            model, prompts, config=config, method=learning.method, preset=learning.preset
+        )
         scenes = lines_of("neutral-images.txt")
         judges = Judges()
         if edition == "paper":
             clip = partial(clip_scores, description=prompts.keywords[0])
             judges = Judges(clip, dinov2_scores)
-        rows = list(sweep_pictures(model, maps, scenes, strengths=strengths, judges=judges))
+        rows = list(sweep_pictures(model, maps, scenes, strengths=factors, judges=judges))
         return {"facts": facts_of(maps), "rows": rows}
 
     return work
 
 
+def _prompts(concept: str) -> PromptSet:
+    return PromptSet.load(PROMPTS / "images" / f"{concept}.json")
+
+
 def _concepts(edition: str) -> list[Cell]:
-    files = sorted((PROMPTS / "images").glob("*.json"))
-    kinds = {file.stem: PromptSet.load(file).kind for file in files}
+    names = [file.stem for file in sorted((PROMPTS / "images").glob("*.json"))]
+    learnings = {name: _budgets(edition, _prompts(name)) for name in names}
     return [
         Cell(
             {"concept": name, "budget": label},
-            _measured(edition, name, budget=budget, **changes),
+            _measured(edition, name, learnings[name][label], _STRENGTHS),
         )
-        for label, (budget, changes) in _BUDGETS[edition].items()
-        for name, kind in kinds.items()
-        if kind == "style" or label not in _FOR_STYLES
+        for label in _LABELS
+        for name in names
+        if label in learnings[name]
     ]
+
+
+def _budgets(edition: str, prompts: PromptSet) -> dict[str, _Learning]:
+    """Return label -> how a concept is learnt: as suits its set, and styles in the other way."""
+    if edition == "paper":
+        return {_BUDGET["paper"]: _Learning(_BUDGET["paper"])}
+    both = bool(prompts.settings.get("both_ways"))
+    tried = [("quick", both), ("normal", both)]
+    if prompts.kind == "style":  # objects gain nothing from learning both ways
+        tried.append(("normal", not both))
+    return {
+        f"{budget}, both ways" if ways else budget: _Learning(budget, changes={"both_ways": ways})
+        for budget, ways in tried
+    }
 
 
 def _sparsity(edition: str) -> list[Cell]:
-    (budget, *_) = _BUDGETS[edition]
     return [
         Cell(
-            {"concept": concept, "γ": str(gamma), "iterations": str(iterations)},
-            _measured(edition, concept, budget=budget, sparsity=gamma, iterations=iterations),
+            {
+                "concept": concept,
+                "γ": str(changes["sparsity"]),
+                "iterations": str(changes["iterations"]),
+            },
+            _measured(edition, concept, _Learning(_BUDGET[edition], changes=changes)),
         )
         for concept in _THREE
-        for iterations, gammas in _GAMMAS[edition].items()
-        for gamma in gammas
+        for changes in _GAMMAS[edition]
     ]
 
 
-def _varied(key: str, option: str, values: Iterable[Any]) -> Callable[[str], list[Cell]]:
-    """Return cells that vary one option of `_measured` for three concepts, labelled `key`."""
+def _varied(
+    key: str, learnings: Callable[[str, str], Mapping[str, Mapping[str, Any]]]
+) -> Callable[[str], list[Cell]]:
+    """Return cells for three concepts that vary one thing.
+
+    Args:
+        key: its name.
+        learnings: edition, concept -> label -> what differs from `_Learning`.
+    """
 
     def cells(edition: str) -> list[Cell]:
-        (budget, *_) = _BUDGETS[edition]
         return [
             Cell(
-                {"concept": concept, key: str(value)},
-                _measured(edition, concept, budget=budget, **{option: value}),
+                {"concept": concept, key: label},
+                _measured(edition, concept, _Learning(_BUDGET[edition], **changes)),
             )
             for concept in _THREE
-            for value in values
+            for label, changes in learnings(edition, concept).items()
         ]
 
     return cells
 
 
-def _format(row: Mapping[str, Any]) -> str:
-    """Format ConceptScore with the concept in the prompt (and without), then ImgScore."""
-    concepts = [row[side]["concept"] for side in ("with", "without")]
-    named, unnamed = ("-" if score is None else f"{score:.2f}" for score in concepts)
-    return f"{named} ({unnamed}) {row['with']['image']:.2f}"
+def _layers(_edition: str, _concept: str) -> dict[str, dict[str, Any]]:
+    return {preset: {"preset": preset} for preset in _PRESETS}
 
 
-def _summary(done: Sequence[Mapping[str, Any]]) -> str:
-    """Report how many concepts are removed and added, by budget."""
-    budgets = dict.fromkeys(cell["key"]["budget"] for cell in done)
-    cells = {name: [c for c in done if c["key"]["budget"] == name] for name in budgets}
-    summaries = {name: _summary_of_budget(of_it) for name, of_it in cells.items()}
-    return "\n\n".join(f"*{name}*: {text}" for name, text in summaries.items() if text)
+def _counts(_edition: str, concept: str) -> dict[str, dict[str, Any]]:
+    prompts = _prompts(concept)
+    all_of_them = min(len(prompts.source), len(prompts.target))
+    counts = [*(count for count in _COUNTS if count < all_of_them), all_of_them]
+    return {str(count): {"prompts_a_side": count} for count in counts}
 
 
-def _summary_of_budget(done: Sequence[Mapping[str, Any]]) -> str:
-    """Report how many concepts are removed and added, and how similar the pictures remain."""
-    full = [{row["strength"]: row for row in cell["rows"]} for cell in done]
-    scores = {
-        side: [at[strength][side]["concept"] for at in full] for side, strength in _ENDS.items()
-    }
-    original = [at[0.0]["with"]["concept"] for at in full]
-    if None in original or fmean(original) < _SEEN:
-        return ""  # not scores of the probe: CLIPScore has another range
-    kept = [at[1.0]["with"]["image"] for at in full]
-    order = [_falling(cell["rows"]) for cell in done]
-    gone = sum(score <= _GONE for score in scores["with"])
-    came = sum(score >= _SEEN for score in scores["without"])
-    return (
-        f"{gone} of {len(done)} maps take the concept out at λ = 1 (ConceptScore {_GONE} or "
-        f"less; goal: all). ImgScore there is {fmean(kept):.2f} on average (goal 0.75; the "
-        f"paper reports 0.66 of DINOv2), {min(kept):.2f} at the lowest. The rank correlation of "
-        f"ConceptScore and λ from 0 to 1 is {max(order):.2f} or stronger (goal -0.97). At "
-        f"λ = -1, {came} of {len(done)} add the concept to scenes whose prompt does not name "
-        f"it, at a ConceptScore of {_SEEN} or more (goal: all)."
-    )
+def _methods(edition: str, _concept: str) -> dict[str, dict[str, Any]]:
+    methods: dict[str, dict[str, Any]] = {name: {"method": name} for name in METHODS}
+    if edition == "small":
+        methods[_PAPER_LOSS] = {"suited": False}
+    return methods
 
-
-def _falling(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Compute the rank correlation of ConceptScore and strength, for strengths from 0 to 1."""
-    positive = [row for row in rows if row["strength"] >= 0]
-    strengths, scores = zip(
-        *((r["strength"], r["with"]["concept"]) for r in positive), strict=True
-    )
-    return rank_correlation(strengths, scores)
-
-
-_GONE, _SEEN = 0.15, 0.5
-_ENDS = {"with": 1.0, "without": -1.0}
-
-_MEASURE = (
-    "Each cell shows ConceptScore (CLIPScore in the paper's edition) of 32 scenes with the "
-    "concept in the prompt, in parentheses: the same scenes without it, then ImgScore of the "
-    "former against λ = 0"
-)
-
-_PANELS: Panels = {
-    "ConceptScore, in the prompt": lambda row: row["with"]["concept"],
-    "ConceptScore, not in the prompt": lambda row: row["without"]["concept"],
-    "ImgScore": lambda row: row["with"]["image"],
-}
 
 TABLES = (
     Table(
         "concepts",
         "Fifteen concepts taken out of pictures (λ > 0) and brought in (λ < 0)",
         "Tables 2 and 15, Figure 6",
-        f"{_MEASURE}. No map was learnt from these scenes.",
+        f"Each map is learnt with the settings that suit its prompt set. {LEGEND}",
         _concepts,
-        _format,
-        _PANELS,
-        _summary,
+        format_scores,
+        PANELS,
+        summarise,
     ),
     Table(
         "layers",
         "Which layers to steer",
         "Table 3",
-        f"{_MEASURE}.",
-        _varied("layers", "preset", _PRESETS),
-        _format,
-        _PANELS,
+        LEGEND,
+        _varied("layers", _layers),
+        format_scores,
+        PANELS,
     ),
     Table(
         "picture-sparsity",
         "How few coordinates suffice",
         "Figure 4 and Table 10",
-        f"{_MEASURE}. Support is the share of coordinates that a map moves.",
+        f"Support is the share of coordinates that a map moves. {LEGEND}",
         _sparsity,
-        _format,
-        _PANELS,
+        format_scores,
+        PANELS,
     ),
     Table(
         "picture-data",
         "How few prompts suffice",
         "Figure 3",
-        f"{_MEASURE}.",
-        _varied("prompts a side", "prompts_a_side", _COUNTS),
-        _format,
-        _PANELS,
+        f"The last line of a concept has all prompts of its set. {LEGEND}",
+        _varied("prompts a side", _counts),
+        format_scores,
+        PANELS,
     ),
     Table(
         "picture-methods",
         "Comparison of methods on pictures",
         "Tables 2 and 15",
-        f"{_MEASURE}. All methods steer all norms and learn from the maximum over the picture. A "
-        "method whose recommended strength is not 1 is measured at multiples of it.",
-        _varied("method", "method", METHODS),
-        _format,
-        _PANELS,
+        "All methods steer all norms. *lineas* is learnt with the settings that suit the prompt "
+        f"set, *{_PAPER_LOSS}* with the loss of the paper: from the maximum of each activation "
+        "over the picture, as all other methods. A method whose recommended strength is not 1 is "
+        f"measured at multiples of it. {LEGEND}",
+        _varied("method", _methods),
+        format_scores,
+        PANELS,
     ),
 )

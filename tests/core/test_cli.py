@@ -316,3 +316,11 @@ def test_rows_of_a_sweep_are_readable():
     assert format_row(pictures, "topic") == (
         "λ -1.00  concept with  0.50  ImgScore  0.75  without -  ImgScore  0.75  (2 pictures)"
     )
+    thing = {"left": 0.031, "visible": 1, "shown": 2, "cast": 5.1, "kept": 0.9, "moved": 2.55}
+    assert format_row({**pictures, "removal": thing}, "").startswith(
+        "λ -1.00  left  0.03  visible 1/2  rest  2.0%  moved  1.0%  concept with  0.50"
+    )
+    style = {"way": None, "way_in_pixels": None, "astray": 0.25, "moved": 2.55}
+    assert format_row({**pictures, "removal": style}, "").startswith(
+        "λ -1.00  way     -  astray  0.25  moved  1.0%  concept with  0.50"
+    )

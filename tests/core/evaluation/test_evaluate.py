@@ -2,19 +2,23 @@ import math
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from lineas_core import LearnConfig, SteeringMaps, UserError, learn
 from lineas_core.evaluation import counts, pictures
 from lineas_core.evaluation import texts as sweeps
 from lineas_core.evaluation.counts import Counts, count, row_seeds, summarise
-from lineas_core.evaluation.pictures import sweep_pictures
+from lineas_core.evaluation.inputs import names_a_thing
+from lineas_core.evaluation.pictures import Judges, sweep_pictures
 from lineas_core.evaluation.texts import sweep, sweep_composed
 from lineas_core.methods import InstructedModel
-from tests.fakes import tiny_image_model, tiny_language_model
+from tests.fakes import tiny_image_model, tiny_language_model, tiny_layout_model
 from tests.tolerance import rounding
 
 SOURCE, TARGET = ["a b c", "d e f"], ["g h i", "j k l"]
+UNASKED = Judges(similarity=lambda before, after: [1.0 for _ in zip(before, after, strict=True)])
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,115 @@ def test_maps_without_a_concept_are_refused(model, maps):
     nameless = replace(maps, metadata={})
     with pytest.raises(UserError, match="has no keywords"):
         next(sweep_pictures(model, nameless, ["a lake"]))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "kind", "thing"),
+    [
+        (["with a robot", "robot"], None, True),
+        (["vaporwave style"], None, False),
+        (["robot"], "thing", True),
+        (["with soft light"], "style", False),
+        (["with a robot"], "", True),
+    ],
+)
+def test_a_thing_is_told_from_a_style_by_its_prompt_set_or_else_by_its_tag(keywords, kind, thing):
+    about = {} if kind is None else {"concept_kind": kind}
+    assert names_a_thing(SteeringMaps({}, {"keywords": keywords, **about})) is thing
+
+
+def _drawn(prompt, seed, strength):
+    """A scene with what its prompt names; steering takes out robots and neon, and is a bit red."""
+    pixels = np.random.default_rng(seed).integers(60, 120, (64, 64, 3)).astype(float)
+    pixels[..., 0] += 10 * strength
+    for thing, place in (("robot", slice(8, 28)), ("book", slice(20, 40)), ("car", slice(8, 28))):
+        if f"with a {thing}" in prompt and "thick fog" not in prompt:
+            opacity = 1 - strength if thing == "robot" else 1
+            pixels[40:60, place] += 130 * opacity
+    if "neon" in prompt:
+        pixels += (1 - strength) * np.array([100, -50, 100])
+    return Image.fromarray(pixels.clip(0, 255).round().astype(np.uint8))
+
+
+@pytest.fixture
+def painter(monkeypatch):
+    """A model that keeps the layout and draws what `_drawn` says; and the prompts it has drawn."""
+    model, steering, prompts = tiny_layout_model(), [], []
+
+    @contextmanager
+    def fold(_network, _maps, strength=1.0):
+        steering.append(strength)
+        yield
+        steering.pop()
+
+    def generate(texts, *, seeds):
+        prompts.extend(texts)
+        return [_drawn(*each, steering[-1]) for each in zip(texts, seeds, strict=True)]
+
+    monkeypatch.setattr(pictures, "fold", fold)
+    monkeypatch.setattr(model, "generate", generate)
+    return model, prompts
+
+
+def test_what_is_left_of_a_thing_is_measured_where_the_scene_without_it_is_known(painter):
+    model, prompts = painter
+    scenes = ["a lake", "a tree", "thick fog"]
+    maps = _of("with a robot", "robot")
+    rows = sweep_pictures(model, maps, scenes, strengths=[0.0, 0.5, 1.0], judges=UNASKED)
+    at = {row["strength"]: row["removal"] for row in rows}
+    assert [at[x]["left"] for x in (0.0, 0.5, 1.0)] == pytest.approx([1, 0.5, 0], abs=0.05)
+    # The robot that fog hides is nothing to take out: neither left nor gone.
+    assert [(at[x]["visible"], at[x]["shown"]) for x in (0.0, 0.5, 1.0)] == [
+        (2, 2),
+        (2, 2),
+        (0, 2),
+    ]
+    # 10 of 255 in one of three channels, with the robot in the prompt and without
+    assert [at[1.0]["cast"], at[1.0]["moved"]] == pytest.approx([10 / 3] * 2, abs=0.05)
+    assert at[0.0]["cast"] == at[0.0]["moved"] == 0
+    assert at[1.0]["kept"] == pytest.approx(1, abs=0.01)
+    # The pictures without steering are painted once, and one with another thing in its place.
+    assert prompts.count("a lake") == prompts.count("a lake, with a robot") == 3
+    assert prompts.count("a lake, with a book") == 1
+
+
+def test_a_thing_is_compared_with_another_thing_than_itself(painter):
+    model, prompts = painter
+    next(sweep_pictures(model, _of("with a book", "book"), ["a lake"], judges=UNASKED))
+    assert "a lake, with a car" in prompts
+
+
+def test_the_way_of_a_style_is_measured_to_the_scene_without_it(painter):
+    model, _ = painter
+    scenes = ["a lake", "a tree"]
+    start, half, end = (
+        row["removal"]
+        for row in sweep_pictures(model, _of("neon lights"), scenes, strengths=[0.0, 0.5, 1.0])
+    )
+    ways = [figures["way_in_pixels"] for figures in (start, half, end)]
+    assert ways == pytest.approx([0, 0.5, 1], abs=0.05)
+    assert start["way"] == pytest.approx(0, abs=1e-3)
+    assert start["way"] < half["way"] < end["way"]
+    assert start["astray"] == pytest.approx(1, abs=1e-3)
+    assert end["astray"] < half["astray"]
+    assert end["moved"] == pytest.approx(10 / 3, abs=0.05)
+    assert "left" not in end
+
+
+def test_what_no_picture_shows_has_no_mean(painter):
+    model, _ = painter
+    row, *_ = sweep_pictures(model, _of("with a robot"), ["thick fog"], judges=UNASKED)
+    assert (row["removal"]["left"], row["removal"]["shown"]) == (None, 0)
+    (row,) = sweep_pictures(model, _of("pastel colours"), ["a lake"], strengths=[1.0])
+    assert row["removal"]["way"] is None
+
+
+def test_pictures_of_a_model_that_does_not_keep_the_layout_have_no_right_answer(model, maps):
+    (row,) = sweep_pictures(model, maps, ["a lake"], strengths=[1.0])
+    assert "removal" not in row
+    layout = tiny_layout_model()
+    (row,) = sweep_pictures(layout, maps, ["a lake"], strengths=[1.0])
+    assert row["removal"]["moved"] > 0
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from lineas_core.tables import (
     composition,
     continuations,
     make,
+    page,
     pictures,
     prose,
     similarity,
@@ -31,7 +32,7 @@ from lineas_core.tables import (
 )
 from lineas_core.tables.figure import draw
 from lineas_core.tables.workbench import LINES, Workbench
-from tests.fakes import tiny_image_model, tiny_language_model
+from tests.fakes import tiny_image_model, tiny_language_model, tiny_layout_model
 
 SET = PromptSet(
     ("a b c", "b c d", "c d e"), ("h g f", "g f e", "f e d"), ("a d",), ("h e",), name="Some set"
@@ -260,8 +261,8 @@ def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
         ("truthfulness", {"method": "lin-act"}, tiny_language_model),
         ("prose", {"method": "mean-act"}, tiny_language_model),
         ("concepts", {"concept": "robot", "budget": "quick"}, tiny_image_model),
-        ("layers", {"concept": "robot", "layers": "all-norms"}, tiny_image_model),
-        ("picture-sparsity", {"concept": "robot", "γ": "0.5"}, tiny_image_model),
+        ("layers", {"concept": "vaporwave", "layers": "all-norms"}, tiny_layout_model),
+        ("picture-sparsity", {"concept": "robot", "γ": "0.5"}, tiny_layout_model),
         ("picture-data", {"concept": "robot", "prompts a side": "4"}, tiny_image_model),
     ],
 )
@@ -310,7 +311,21 @@ _WRITING = tiny_language_model
         ("picture-data", {"prompts a side": "4"}, _PAINTING, {"prompts": 4}, 1),
         ("layers", {"layers": "attention-v"}, _PAINTING, {"preset": "attention-v"}, 1),
         ("picture-methods", {"method": "iti-c"}, _PAINTING, {"method": "iti-c"}, 0.5),
-        ("concepts", {"budget": "quick, both ways"}, _PAINTING, {"both_ways": True}, 1),
+        (
+            "picture-methods",
+            {"method": "lineas, activations"},
+            _PAINTING,
+            {"both_ways": False, "learning_rate": 0.02},
+            1,
+        ),
+        (
+            "concepts",
+            {"budget": "normal, both ways"},
+            _PAINTING,
+            {"both_ways": True, "iterations": 300},
+            1,
+        ),
+        ("concepts", {"budget": "quick", "concept": "robot"}, _PAINTING, {"both_ways": False}, 1),
     ],
 )
 def test_a_line_is_learnt_and_measured_as_its_key_says(
@@ -341,6 +356,57 @@ def test_a_line_is_learnt_and_measured_as_its_key_says(
     assert learnt.items() <= settings_used[0].items()
     assert max(row["strength"] for row in rows) == max(steered) == strengths
     assert {row["strength"] for row in rows} <= {0.0, *steered}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "edition", "learnt"),
+    [
+        ("layers", {"concept": "robot"}, "small", {"learning_rate": 0.04, "batch_size": 8}),
+        ("picture-sparsity", {"γ": "5.0"}, "small", {"learning_rate": 0.04, "sparsity": 5.0}),
+        ("picture-methods", {"method": "lineas"}, "small", {"learning_rate": 0.04}),
+        ("picture-methods", {"method": "lineas, activations"}, "small", {"learning_rate": 0.02}),
+        ("concepts", {"concept": "robot"}, "small", {"learning_rate": 0.04}),
+        ("concepts", {"concept": "robot"}, "paper", {"learning_rate": 1e-4, "batch_size": 4}),
+    ],
+)
+def test_pictures_are_learnt_with_the_settings_of_their_set_and_the_papers_without(
+    tmp_path, monkeypatch, name, key, edition, learnt
+):
+    suited = {"learning_rate": 0.04, "batch_size": 8, "both_ways": False}
+    monkeypatch.setattr(PromptSet, "settings", suited)
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_image_model())
+    used = []
+
+    def maps(_self, _model, _prompts, *, config, **_settings):
+        used.append(vars(config))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workbench.Workbench, "maps", maps)
+    cell = next(c for c in TABLES[name].cells(edition) if key.items() <= dict(c.key).items())
+    with pytest.raises(KeyboardInterrupt):
+        cell.work(Workbench(tmp_path, lambda line: None))
+    assert learnt.items() <= used[0].items()
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_the_budget_of_a_line_says_in_which_ways_it_is_learnt(monkeypatch, both_ways):
+    monkeypatch.setattr(PromptSet, "settings", property(lambda s: {"both_ways": both_ways}))
+    budgets = {"robot": [], "vaporwave": []}
+    for cell in TABLES["concepts"].cells("small"):
+        budgets.get(cell.key["concept"], []).append(cell.key["budget"])
+    if both_ways:
+        thing, style = ["quick, both ways", "normal, both ways"], ["normal"]
+    else:
+        thing, style = ["quick", "normal"], ["normal, both ways"]
+    assert sorted(budgets["robot"]) == sorted(thing)
+    assert sorted(budgets["vaporwave"]) == sorted(thing + style)
+
+
+def test_fewer_prompts_end_with_all_of_a_set(monkeypatch):
+    prompts = [f"a scene {number}" for number in range(20)]
+    monkeypatch.setattr(PromptSet, "load", lambda path: PromptSet(prompts, prompts[:18]))
+    counts = [cell.key["prompts a side"] for cell in TABLES["picture-data"].cells("small")]
+    assert counts == ["4", "8", "16", "18"] * 3
 
 
 def test_in_the_papers_edition_other_methods_steer_the_layers_that_suit_them():
@@ -482,7 +548,7 @@ def _learnt_in_a_moment(maps):
     return short
 
 
-def _scored(concept, image=0.8, without=0.0, budget="quick"):
+def _scored(concept, image=0.8, without=0.0, budget="quick", removal=None):
     rows = [
         {
             "strength": strength,
@@ -491,25 +557,81 @@ def _scored(concept, image=0.8, without=0.0, budget="quick"):
         }
         for strength, score in zip((-1.0, 0.0, 1.0), concept, strict=True)
     ]
-    return {"key": {"budget": budget}, "rows": rows}
+    if removal:
+        rows = [row | {"removal": figures} for row, figures in zip(rows, removal, strict=True)]
+    return {"key": {"budget": budget}, "facts": {}, "date": "2026-12-01", "rows": rows}
+
+
+def _thing(*left, visible=0, shown=32):
+    rest = {"visible": visible, "shown": shown, "cast": 5.1, "kept": 0.9, "moved": 2.55}
+    return [{"left": share, **rest} for share in left]
+
+
+def _style(*ways):
+    return [
+        {"way": way, "way_in_pixels": way, "astray": 1 - way, "moved": 5.1}
+        if way is not None
+        else {"way": None, "way_in_pixels": None, "astray": None, "moved": 5.1}
+        for way in ways
+    ]
 
 
 def test_the_goals_are_counted_from_the_figures():
     summary = TABLES["concepts"].summarise(
         [
-            _scored([0.9, 0.8, 0.1]),
-            _scored([0.9, 0.95, 0.5], image=0.6, without=0.7),
-            _scored([0.9, 0.8, 0.1], budget="thorough"),
+            _scored([0.9, 0.8, 0.1], removal=_thing(1.5, 1, 0.02)),
+            _scored([0.9, 0.95, 0.5], removal=_thing(1.1, 1, 0.2, visible=9, shown=30)),
+            _scored([0.9, 0.8, 0.1], image=0.6, without=0.7, removal=_style(-0.5, 0, 0.9)),
+            _scored([0.9, 0.8, 0.1], image=0.6, removal=_style(-0.5, 0, 0.8)),
+            _scored([0.9, 0.8, 0.1], budget="normal"),
         ]
     )
-    assert summary.startswith("*quick*: 1 of 2 maps take the concept out")
-    assert "*thorough*: 1 of 1 maps" in summary
-    assert "0.70 on average" in summary
-    assert "0.60 at the lowest" in summary
-    assert "-1.00 or stronger" in summary
-    assert "1 of 2 add the concept" in summary
+    quick, normal = summary.split("\n\n")
+    for said in (
+        "*quick*: At λ = 1, 0.11 of an object is left in its place, as a mean over 2 objects",
+        "9 of 62 pictures still show it",
+        "The rest of the picture changes by 2.0 %, pictures without the object by 1.0 %.",
+        "At λ = -1 an object in the prompt is 1.30 of what it was.",
+        "gone 0.85 of the way to those without the style, as a mean over 2 styles",
+        "0.80 at the least, and end 0.15 of that distance away",
+        "By ConceptScore, 3 of 4 concepts are gone at λ = 1",
+        "mean ImgScore of 0.70",
+        "1 of 4 come in at λ = -1",
+    ):
+        assert said in quick
+    assert quick.count("-1.00 or stronger (goal -0.97)") == 2
+    assert normal.startswith("*normal*: By ConceptScore, 1 of 1 concepts are gone")  # of before
     for unknown in (_scored([None] * 3), _scored([0.25, 0.24, 0.2])):  # no judge, or CLIP
         assert TABLES["concepts"].summarise([unknown]) == ""
+
+
+def test_a_cell_shows_first_what_is_removed():
+    table = TABLES["concepts"]
+    thing, style, nothing, before = (
+        table.format_row(_scored([0.9, 0.8, 0.1], removal=removal)["rows"][-1])
+        for removal in (
+            _thing(1, 1, 0.034, visible=1),
+            _style(0, 0, 0.92),
+            _style(0, 0, None),
+            None,
+        )
+    )
+    assert thing == "left 0.03, 1/32, 2.0 %, 1.0 %<br>0.10 (0.00) 0.80"
+    assert style == "way 0.92, 0.08, 2.0 %<br>0.10 (0.00) 0.80"
+    assert nothing == "way -, -, 2.0 %<br>0.10 (0.00) 0.80"
+    assert before == "0.10 (0.00) 0.80"
+
+
+def test_results_of_before_are_shown_beside_new_ones():
+    old, new = _scored([0.9, 0.8, 0.1]), _scored([0.9, 0.8, 0.1], removal=_thing(1, 1, 0.02))
+    keys = ({"concept": name, "budget": "quick"} for name in ("car", "robot"))
+    done = [cell | {"key": key} for cell, key in zip((old, new), keys, strict=True)]
+    text = page(TABLES["concepts"], "small", done)
+    assert "0.02 of an object is left in its place, as a mean over 1 objects" in text
+    titles = ("objects: left in place", "styles: left of the way", "ImgScore")
+    for cells, drawn in ((done, [True, False, True]), ([done[0]], [False, False, True])):
+        figure = draw(TABLES["concepts"].panels, cells).decode()
+        assert [f">{title}</text>" in figure for title in titles] == drawn
 
 
 def test_the_paper_edition_is_judged_by_the_networks_of_the_paper(tmp_path, monkeypatch):
