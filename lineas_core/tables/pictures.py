@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 from lineas_core.evaluation.pictures import Judges, sweep_pictures
-from lineas_core.learning.config import FitConfig
+from lineas_core.learning.config import FitConfig, suited_config
 from lineas_core.methods import METHODS
 from lineas_core.metrics.clip_score import clip_scores
 from lineas_core.metrics.dinov2 import dinov2_scores
+from lineas_core.models.base import SteerableModel
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.removal import LEGEND, PANELS, format_scores, summarise
 from lineas_core.tables.table import Cell, Table
@@ -21,8 +22,7 @@ __all__ = ["TABLES"]
 
 _PAPER_LOSS = "lineas, activations"
 _MODEL = {"small": "emoji-world", "paper": "dmd2"}
-_BUDGET = {"small": "quick", "paper": "paper (DMD2)"}
-_LABELS = ("quick", "quick, both ways", "normal", "normal, both ways", "paper (DMD2)")
+_BUDGETS = {"small": ("quick", "normal"), "paper": ("paper (DMD2)",)}
 _STRENGTHS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 _FEW_STRENGTHS = (-1.0, 0.0, 0.5, 1.0)  # λ = 0 costs nothing
 _GAMMAS = {
@@ -51,7 +51,8 @@ class _Learning:
     Attributes:
         budget: a key of `BUDGETS`.
         method: a key of `METHODS`.
-        suited: whether LinEAS starts from the settings of the prompt set, or from the bare budget.
+        suited: whether LinEAS starts from the settings that suit model and concept, or from the
+            bare budget.
         changes: settings that differ from these.
         preset: layer preset or pattern; None is the model's default preset.
         prompts_a_side: number of prompts of each side; None takes all.
@@ -64,9 +65,11 @@ class _Learning:
     preset: str | None = None
     prompts_a_side: int | None = None
 
-    def config(self, prompts: PromptSet) -> FitConfig:
-        suited = prompts.settings if self.suited else {}
-        return settings_of(self.method, self.budget, **{**suited, **self.changes})
+    def config(self, model: SteerableModel, prompts: PromptSet) -> FitConfig:
+        if not (self.suited and METHODS[self.method].iterative):
+            return settings_of(self.method, self.budget, **self.changes)
+        suited = suited_config(prompts.kind, self.budget, keeps_layout=model.keeps_layout)
+        return replace(suited, **self.changes)
 
 
 def _measured(
@@ -76,13 +79,11 @@ def _measured(
     strengths: Sequence[float] = _FEW_STRENGTHS,
 ) -> Callable[[Workbench], dict[str, Any]]:
     """Return the work of a cell: learn a concept, and sweep over 32 scenes."""
-    if edition == "paper":
-        learning = replace(learning, suited=False)  # the paper's settings, as they are
     factors = [strength * METHODS[learning.method].strength for strength in strengths]
 
     def work(bench: Workbench) -> dict[str, Any]:
         model, prompts = bench.model(_MODEL[edition]), _prompts(concept)
-        config = learning.config(prompts)
+        config = learning.config(model, prompts)
         if learning.prompts_a_side:
             prompts = prompts.take(learning.prompts_a_side)
         maps = bench.maps(
@@ -105,30 +106,14 @@ def _prompts(concept: str) -> PromptSet:
 
 def _concepts(edition: str) -> list[Cell]:
     names = [file.stem for file in sorted((PROMPTS / "images").glob("*.json"))]
-    learnings = {name: _budgets(edition, _prompts(name)) for name in names}
     return [
         Cell(
-            {"concept": name, "budget": label},
-            _measured(edition, name, learnings[name][label], _STRENGTHS),
+            {"concept": name, "budget": budget},
+            _measured(edition, name, _Learning(budget), _STRENGTHS),
         )
-        for label in _LABELS
+        for budget in _BUDGETS[edition]
         for name in names
-        if label in learnings[name]
     ]
-
-
-def _budgets(edition: str, prompts: PromptSet) -> dict[str, _Learning]:
-    """Return label -> how a concept is learnt: as suits its set, and styles in the other way."""
-    if edition == "paper":
-        return {_BUDGET["paper"]: _Learning(_BUDGET["paper"])}
-    both = bool(prompts.settings.get("both_ways"))
-    tried = [("quick", both), ("normal", both)]
-    if prompts.kind == "style":  # objects gain nothing from learning both ways
-        tried.append(("normal", not both))
-    return {
-        f"{budget}, both ways" if ways else budget: _Learning(budget, changes={"both_ways": ways})
-        for budget, ways in tried
-    }
 
 
 def _sparsity(edition: str) -> list[Cell]:
@@ -139,7 +124,7 @@ def _sparsity(edition: str) -> list[Cell]:
                 "γ": str(changes["sparsity"]),
                 "iterations": str(changes["iterations"]),
             },
-            _measured(edition, concept, _Learning(_BUDGET[edition], changes=changes)),
+            _measured(edition, concept, _Learning(_BUDGETS[edition][0], changes=changes)),
         )
         for concept in _THREE
         for changes in _GAMMAS[edition]
@@ -160,7 +145,7 @@ def _varied(
         return [
             Cell(
                 {"concept": concept, key: label},
-                _measured(edition, concept, _Learning(_BUDGET[edition], **changes)),
+                _measured(edition, concept, _Learning(_BUDGETS[edition][0], **changes)),
             )
             for concept in _THREE
             for label, changes in learnings(edition, concept).items()
@@ -192,7 +177,7 @@ TABLES = (
         "concepts",
         "Fifteen concepts taken out of pictures (λ > 0) and brought in (λ < 0)",
         "Tables 2 and 15, Figure 6",
-        f"Each map is learnt with the settings that suit its prompt set. {LEGEND}",
+        f"The normal budget learns both directions, the quick one λ > 0 only. {LEGEND}",
         _concepts,
         format_scores,
         PANELS,
@@ -229,8 +214,8 @@ TABLES = (
         "picture-methods",
         "Comparison of methods on pictures",
         "Tables 2 and 15",
-        "All methods steer all norms. *lineas* is learnt with the settings that suit the prompt "
-        f"set, *{_PAPER_LOSS}* with the loss of the paper: from the maximum of each activation "
+        "All methods steer all norms. *lineas* is learnt with the settings that suit the model, "
+        f"*{_PAPER_LOSS}* with the loss of the paper: from the maximum of each activation "
         "over the picture, as all other methods. A method whose recommended strength is not 1 is "
         f"measured at multiples of it. {LEGEND}",
         _varied("method", _methods),

@@ -318,14 +318,7 @@ _WRITING = tiny_language_model
             {"both_ways": False, "learning_rate": 0.02},
             1,
         ),
-        (
-            "concepts",
-            {"budget": "normal, both ways"},
-            _PAINTING,
-            {"both_ways": True, "iterations": 300},
-            1,
-        ),
-        ("concepts", {"budget": "quick", "concept": "robot"}, _PAINTING, {"both_ways": False}, 1),
+        ("concepts", {"budget": "normal"}, _PAINTING, {"iterations": 300}, 1),
     ],
 )
 def test_a_line_is_learnt_and_measured_as_its_key_says(
@@ -363,18 +356,19 @@ def test_a_line_is_learnt_and_measured_as_its_key_says(
     [
         ("layers", {"concept": "robot"}, "small", {"learning_rate": 0.04, "batch_size": 8}),
         ("picture-sparsity", {"γ": "5.0"}, "small", {"learning_rate": 0.04, "sparsity": 5.0}),
-        ("picture-methods", {"method": "lineas"}, "small", {"learning_rate": 0.04}),
+        ("picture-methods", {"method": "lineas"}, "small", {"compare": "output"}),
         ("picture-methods", {"method": "lineas, activations"}, "small", {"learning_rate": 0.02}),
-        ("concepts", {"concept": "robot"}, "small", {"learning_rate": 0.04}),
+        ("concepts", {"budget": "quick"}, "small", {"both_ways": False, "iterations": 80}),
+        ("concepts", {"budget": "normal"}, "small", {"both_ways": True, "iterations": 300}),
         ("concepts", {"concept": "robot"}, "paper", {"learning_rate": 1e-4, "batch_size": 4}),
     ],
 )
-def test_pictures_are_learnt_with_the_settings_of_their_set_and_the_papers_without(
+def test_pictures_are_learnt_with_the_settings_of_their_model_and_the_papers_without(
     tmp_path, monkeypatch, name, key, edition, learnt
 ):
-    suited = {"learning_rate": 0.04, "batch_size": 8, "both_ways": False}
-    monkeypatch.setattr(PromptSet, "settings", suited)
-    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_image_model())
+    model = tiny_image_model()
+    model.noise = "layout"
+    monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: model)
     used = []
 
     def maps(_self, _model, _prompts, *, config, **_settings):
@@ -386,20 +380,6 @@ def test_pictures_are_learnt_with_the_settings_of_their_set_and_the_papers_witho
     with pytest.raises(KeyboardInterrupt):
         cell.work(Workbench(tmp_path, lambda line: None))
     assert learnt.items() <= used[0].items()
-
-
-@pytest.mark.parametrize("both_ways", [False, True])
-def test_the_budget_of_a_line_says_in_which_ways_it_is_learnt(monkeypatch, both_ways):
-    monkeypatch.setattr(PromptSet, "settings", property(lambda s: {"both_ways": both_ways}))
-    budgets = {"robot": [], "vaporwave": []}
-    for cell in TABLES["concepts"].cells("small"):
-        budgets.get(cell.key["concept"], []).append(cell.key["budget"])
-    if both_ways:
-        thing, style = ["quick, both ways", "normal, both ways"], ["normal"]
-    else:
-        thing, style = ["quick", "normal"], ["normal, both ways"]
-    assert sorted(budgets["robot"]) == sorted(thing)
-    assert sorted(budgets["vaporwave"]) == sorted(thing + style)
 
 
 def test_fewer_prompts_end_with_all_of_a_set(monkeypatch):
