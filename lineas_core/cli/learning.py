@@ -107,7 +107,7 @@ def learn(
         "matched": None if matched is None else MATCHING[1 if matched else 2],
         "batch_size": batch_size,
     }
-    given = {name: value for name, value in chosen.items() if value is not None}
+    given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
     _check(method, budget, given, chosen)
     _make_folder(output)
     loaded = load_model(model)
