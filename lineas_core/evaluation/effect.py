@@ -61,14 +61,6 @@ class Effect:
     way: float | None = None
     rest: float | None = None
 
-    @property
-    def left(self) -> float | None:
-        """Share of the way that is still to go; for an object that is removed, what is left of it.
-
-        1 untouched, 0 gone, above 1 more than before; None without a goal.
-        """
-        return None if self.way is None else 1 - self.way
-
 
 def goal_of(concept: Concept, prompt: str, *, more: bool) -> Goal | None:
     """Return what steering should give.
