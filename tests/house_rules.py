@@ -36,6 +36,7 @@ ARGUMENTS = "the options of the command, or of the paper, by name"
 # What may be longer than 300 lines, a function longer than 40 or of more than six parameters.
 LARGE = {
     "app.images.handlers.generate": EVENT,
+    "app.images.handlers.measure": EVENT,
     "app.launch.studio": ARGUMENTS,
     "app.learn.form_handlers.learn": EVENT,
     "app.learn.form_handlers.start": EVENT,

@@ -62,12 +62,12 @@ def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
     )
 
 
-def scores(strengths: Sequence[float], lines: Mapping[str, Sequence[float]]) -> str:
+def scores(strengths: Sequence[float], lines: Mapping[str, Sequence[float | None]]) -> str:
     """Draw the scores of the pictures of a strip, from 0 to 1, each below its picture.
 
     Args:
         strengths: λ of each picture.
-        lines: one score per picture, by name.
+        lines: one score per picture, by name; None where there is none.
     """
     if not lines:
         return ""
@@ -75,15 +75,17 @@ def scores(strengths: Sequence[float], lines: Mapping[str, Sequence[float]]) -> 
     legend, drawn = "", '<path class="grid" d="M0 0H100M0 50H100M0 100H100"/>'
     for number, (name, values) in enumerate(lines.items()):
         legend += f'<span class="line-{number}">{safe(name)}</span>'
-        places = [
-            f"{x:.2f} {100 - 100 * max(value, 0):.2f}"
-            for x, value in zip(columns, values, strict=True)
+        points = [
+            (f"{x:.2f} {100 - 100 * max(value, 0):.2f}", strength, value)
+            for x, strength, value in zip(columns, strengths, values, strict=True)
+            if value is not None
         ]
-        drawn += f'<path class="line-{number}" d="M{"L".join(places)}"/>'
+        if points:
+            drawn += f'<path class="line-{number}" d="M{"L".join(p for p, *_ in points)}"/>'
         drawn += "".join(
             f'<path class="line-{number} dot" d="M{place}h0"><title>{safe(name)} at λ '
             f"{label_of(strength)}: {value:.2f}</title></path>"
-            for place, strength, value in zip(places, strengths, values, strict=True)
+            for place, strength, value in points
         )
     return (
         f'<figure class="curve over-strip"><figcaption>{legend}</figcaption><div class="plot">'

@@ -25,9 +25,9 @@ def thumbnail(file: Path) -> str:
         return small_jpeg(image)
 
 
-def small_jpeg(image: Image.Image) -> str:
-    """Return a picture as a small JPEG in base64, at most 160 pixels wide and high."""
+def small_jpeg(image: Image.Image, side: int = _THUMBNAIL) -> str:
+    """Return a picture as a JPEG in base64, at most `side` pixels wide and high."""
     data, small = BytesIO(), image.convert("RGB")
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    small.thumbnail((side, side))
     small.save(data, "JPEG", quality=85)
     return base64.b64encode(data.getvalue()).decode()

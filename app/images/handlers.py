@@ -12,7 +12,7 @@ import gradio as gr
 from lineas_core.pictures import label_of
 
 from ..events import user_errors
-from ..html import basics, charts
+from ..html import basics
 from ..html import maps as map_html
 from ..studio.checks import check_count, prompt_text, seed_of
 from ..studio.maps import MapEntry
@@ -22,7 +22,7 @@ from ..studio.settings import SEED, STRIP
 from ..studio.studio import Studio
 from ..widgets.steering import SteeringHandlers
 from ..widgets.strength_slider import strength_label
-from . import html as images_html
+from .figures import Measured, curve_of, figures_of
 
 __all__ = ["ImageHandlers", "warm_up"]
 
@@ -46,19 +46,16 @@ class MapView(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """The pictures, the note on the prompt, and the key of the strip that is shown."""
+    """The pictures, the note on the prompt, and the key of the strip that is shown.
+
+    With the strip of another prompt, its curve and the key of that go.
+    """
 
     original: Any = gr.skip()
     steered: Any = gr.skip()
     strip: Any = gr.skip()
     note: Any = gr.skip()
     shown: Any = gr.skip()
-
-
-class Measured(NamedTuple):
-    """The scores of the steered picture, the curve of the strip, and the key of that strip."""
-
-    scores: Any = gr.skip()
     curve: Any = gr.skip()
     measured: Any = gr.skip()
 
@@ -142,30 +139,34 @@ class ImageHandlers(SteeringHandlers):
         further: list[tuple[str, float]],
         prompt: str,
         seed: int | None,
-    ) -> Measured:
-        """Score the painted pictures.
+        request: gr.Request,
+    ) -> Iterator[Measured]:
+        """Measure the painted pictures: the steered one, then the strip.
 
         Args:
-            measured: key of the strip whose curve is shown; that strip is not scored again.
+            measured: key of the strip whose curve is shown; that strip is not measured again.
             strength: λ of the first map, -1 to 1; None while the user types.
             map_id: id of the first map.
             further: pairs (id, λ) of the maps that are applied after it.
             prompt: the prompt.
             seed: seed of the starting noise; None while the user types.
+            request: identifies the browser session; a newer request ends this one.
+
+        Yields:
+            What is measured so far.
         """
         if not map_id or strength is None or seed is None:
-            return Measured()
-        mix, text, seed = self._studio.mix(map_id, further), prompt_text(prompt), seed_of(seed)
-        score = partial(self._studio.pictures.scores, mix.entries, text, seed=seed)
-        found = score([mix.at(strength)])
-        if found is None:  # not painted, because a newer request came first
-            return Measured()
-        scores = images_html.scores({name: values[0] for name, values in found.items()})
+            return
+        latest, mix = self.requests.latest(request), self._studio.mix(map_id, further)
+        pictures, text, seed = self._studio.pictures, prompt_text(prompt), seed_of(seed)
+        figures = figures_of(pictures, mix, mix.at(strength), text, seed)
+        if figures is None or self.requests.outdated(latest, request):
+            return  # not painted, or figures of a picture that is no longer shown
+        yield figures
         key = _strip_key(mix, text, seed)
-        strip = score([mix.at(each) for each in STRIP]) if measured != key else None
-        if strip is None:
-            return Measured(scores)
-        return Measured(scores, charts.scores(STRIP, strip), key)
+        curve = curve_of(pictures, mix, text, seed) if measured != key else None
+        if curve is not None and not self.requests.outdated(latest, request):
+            yield Measured(curve=curve, measured=key)
 
     def strength_at(self, event: gr.SelectData) -> float:
         """Return the strength of the picture that was clicked in the strip."""
@@ -235,11 +236,11 @@ class ImageHandlers(SteeringHandlers):
             return
         rows = [mix.at(each) for each in STRIP]
         if painted(rows) is None:  # meanwhile remove the strip of the previous prompt
-            yield Canvas(original, steered, [], note(pictures, _PAINTING), "")
+            yield Canvas(original, steered, [], note(pictures, _PAINTING), "", "", "")
         images = [picture.image for picture in paint(rows)]
         labels = [label_of(each) if each or not mix.fixed else "0" for each in STRIP]
         strip = [*zip(images, labels, strict=True)]
-        yield Canvas(original, steered, strip, note(pictures), key)
+        yield Canvas(original, steered, strip, note(pictures), key, "", "")
 
     def _note(
         self, entry: MapEntry, prompt: str, pictures: Sequence[Painted] = (), doing: str = ""

@@ -4,40 +4,130 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from PIL.Image import Image
+
+from lineas_core.evaluation.counterfactual import Concept
+from lineas_core.evaluation.effect import Effect, Goal
+
 from ..html.basics import hint, safe
+from ..html.thumbnails import small_jpeg
 from ..studio.maps import MapEntry
+from ..studio.pictures import IMG_SCORE
 from ..studio.votes import Preference
 
-__all__ = ["preferences", "question", "scores", "verdict"]
+__all__ = [
+    "answer",
+    "answer_title",
+    "effect",
+    "figures",
+    "preferences",
+    "question",
+    "short_effect",
+    "verdict",
+]
 
-_IMG_SCORE = "ImgScore"
 _SIMILARITY = (
     "ImgScore: similarity of this picture to the original, as the cosine of the features of a "
     "separate network. 1 is identical."
 )
 _PROBABILITY = (
     "ConceptScore: probability that this picture shows the concept, according to a separate "
-    "classifier that is not steered. 0 to 1."
+    "classifier that is not steered. 0 to 1. It can miss an object that is plainly visible."
+)
+_MEASURED = (
+    "Measured against an unsteered picture of the same scene and seed {} the concept, see below."
 )
 
 
-def scores(values: Mapping[str, float]) -> str:
-    """Format the scores of one picture, with a line that explains them.
+def figures(sentence: str, scores: Mapping[str, float]) -> str:
+    """Format the figures of one picture.
 
     Args:
-        values: `ImgScore` (-1 to 1), and under the title of each map its ConceptScore (0 to 1).
+        sentence: what steering did, see `effect`.
+        scores: `ImgScore` (-1 to 1), and under the title of each map its ConceptScore (0 to 1).
     """
-    if not values:
-        return ""
+    concepts = [title for title in scores if title != IMG_SCORE]
     items = "".join(
-        f'<span title="{_SIMILARITY if name == _IMG_SCORE else _PROBABILITY}">'
-        f"{safe(name)} <b>{value:.2f}</b></span>"
-        for name, value in values.items()
+        f'<span title="{_PROBABILITY}">ConceptScore{f" of {safe(title)}" if concepts[1:] else ""} '
+        f"<b>{scores[title]:.2f}</b> (of a classifier)</span>"
+        for title in concepts
     )
-    lines = ["ImgScore: similarity to the original"] if _IMG_SCORE in values else []
-    if values.keys() - {_IMG_SCORE}:
-        lines.append("Concept: its probability according to a classifier (ConceptScore)")
-    return f'<p class="scores">{items}<small>{" · ".join(lines)}</small></p>'
+    if IMG_SCORE in scores:
+        items += (
+            f'<span title="{_SIMILARITY}">{IMG_SCORE} <b>{scores[IMG_SCORE]:.2f}</b> '
+            "(similarity to the original)</span>"
+        )
+    return f'<div class="scores">{sentence}<small>{items}</small></div>'
+
+
+def effect(entry: MapEntry, prompt: str, goal: Goal | None, found: Effect) -> str:
+    """Say what a map did to a picture.
+
+    Args:
+        entry: the map.
+        prompt: prompt of the picture.
+        goal: what the map should give at this strength; None if there is no goal.
+        found: what it gave.
+    """
+    concept, changed = Concept(entry.keywords), f"the picture changed by {_share(found.changed)}"
+    if goal is None or found.way is None:
+        reason = _no_way(concept, prompt, goal)
+        return f"<p>{_capitalised(f'{reason}; {changed}' if reason else changed)}.</p>"
+    end = "without" if goal.removes else "with"
+    if concept.is_thing and goal.removes:
+        what = f"{_percent(1 - found.way)} of the {safe(concept.noun)} is left"
+    else:
+        what = f"{safe(entry.title)}: {_percent(found.way)} of the way to the picture {end} it"
+    rest = f", the rest changed by {_share(found.rest)}" if found.rest is not None else ""
+    return f'<p title="{_MEASURED.format(end)}">{what}{rest}.</p>'
+
+
+def short_effect(goal: Goal | None, found: Effect) -> str:
+    """Say the same in a few words, as plain text."""
+    if goal is None or found.way is None:
+        return f"changed by {found.changed:.0%}"
+    way = 1 - found.way if goal.removes else found.way
+    rest = f", rest changed by {found.rest:.0%}" if found.rest is not None else ""
+    return f"{min(max(way, 0), 1):.0%} {'left' if goal.removes else 'of the way'}{rest}"
+
+
+def answer_title(entry: MapEntry, goal: Goal) -> str:
+    """Name the picture that steering should give, in a few words."""
+    concept, end = Concept(entry.keywords), "without" if goal.removes else "with"
+    return f"The same scene {end} {f'the {concept.noun}' if concept.is_thing else 'the style'}"
+
+
+def answer(goal: Goal, seed: int, picture: Image) -> str:
+    """Show the picture that steering should give, and say where it comes from."""
+    return (
+        f'<figure class="answer"><img src="data:image/jpeg;base64,{small_jpeg(picture, 512)}" '
+        f'alt="{safe(goal.prompt)}"><figcaption>Painted without steering from “'
+        f"{safe(goal.prompt)}” and seed {seed}. Steering should give this picture; the figures "
+        "say how far it got.</figcaption></figure>"
+    )
+
+
+def _no_way(concept: Concept, prompt: str, goal: Goal | None) -> str:
+    """Say why there is no share of the way, if there is a simple reason."""
+    if not concept.keywords or (goal and not concept.is_thing):
+        return ""
+    if goal:
+        return f"the original shows no {safe(concept.noun)}"
+    return "" if concept.mentioned(prompt) else "the concept is not in the prompt"
+
+
+def _capitalised(sentence: str) -> str:
+    return f"{sentence[:1].upper()}{sentence[1:]}"
+
+
+def _percent(share: float) -> str:
+    """Format a share of the way; beyond both ends there is nothing to tell apart."""
+    return f"<b>{min(max(share, 0), 1):.0%}</b>"
+
+
+def _share(changed: float) -> str:
+    """Format how much a picture changed."""
+    return "<b>less than 1%</b>" if 0 < changed < 0.005 else f"<b>{changed:.0%}</b>"
 
 
 def question(prompt: str, entries: Sequence[MapEntry]) -> str:

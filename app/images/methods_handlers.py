@@ -23,6 +23,7 @@ from ..studio.checks import number, prompt_text, seed_of
 from ..studio.maps import MapEntry, prompts_of, same_prompts, siblings
 from ..studio.studio import Studio
 from ..studio.user_maps import LONGEST_TITLE
+from . import html as images_html
 from .side_by_side import GalleryView, Labelled, Restored, restore_from, side_by_side
 
 __all__ = ["MethodsHandlers"]
@@ -34,8 +35,8 @@ _NO_PROMPTS = (
     "Choose a ready-made map, or one of your own."
 )
 _DONE = (
-    "click a picture to use its map. The held-out distance is measured on prompts that the map "
-    "was not learnt from; lower is better."
+    "click a picture to use its map. What is left is measured against the same scene without the "
+    "concept, the held-out distance on prompts that the map was not learnt from; lower is better."
 )
 
 
@@ -163,11 +164,20 @@ class MethodsHandlers:
         text, seed, strength = prompt_text(prompt), seed_of(seed), number("λ", strength, -1, 1)
         before = _heldout(entry.metadata.get("heldout_start"))
         wanted: list[Labelled] = [(None, f"original{before}")]
-        wanted += [(each, _caption(each)) for each in self._found(entry)]
+        found = self._found(entry)
+        wanted += [(each, _caption(each)) for each in found]
+        view = None
         for view in side_by_side(self._studio, wanted, text, strength, seed, _DONE):
             if self._chosen.outdated(chosen, request):
                 return
             yield view
+        if view:
+            figures = ["", *(self._figures(each, text, strength, seed) for each in found)]
+            pictures = [
+                (image, f"{label}{figure}")
+                for (image, label), figure in zip(view.pictures, figures, strict=True)
+            ]
+            yield view._replace(pictures=pictures)
 
     @user_errors
     def take(self, painted: dict[str, Any], event: gr.SelectData) -> Restored:
@@ -179,6 +189,14 @@ class MethodsHandlers:
         with suppress(UserError):
             return self._studio.entry(map_id)
         return None
+
+    def _figures(self, entry: MapEntry, prompt: str, strength: float, seed: int) -> str:
+        """Return what a map did to its picture, as a line of a caption."""
+        pictures = self._studio.pictures
+        effects = pictures.effects([entry], prompt, [[strength]], seed=seed)
+        if effects is None:  # no longer in the cache
+            return ""
+        return f"\n{images_html.short_effect(pictures.goal(entry, prompt, strength), effects[0])}"
 
     def _found(self, entry: MapEntry) -> list[MapEntry]:
         return siblings(entry, self._studio.maps())

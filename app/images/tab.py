@@ -54,7 +54,7 @@ class _Ask(NamedTuple):
 
 
 class _Canvas(NamedTuple):
-    """The column on the right: the pictures and the slider."""
+    """The column on the right: the pictures, the slider, and what steering should give."""
 
     original: gr.Image
     steered: gr.Image
@@ -63,6 +63,8 @@ class _Canvas(NamedTuple):
     reseed: gr.Button
     strip: gr.Gallery
     curve: gr.HTML
+    frame: gr.Accordion
+    answer: gr.HTML
 
 
 class _Below(NamedTuple):
@@ -144,8 +146,10 @@ def _canvas_column() -> _Canvas:
             elem_classes="strip",
             **GALLERY,
         )
-        curve = gr.HTML(apply_default_css=False)
-    return _Canvas(original, steered, scores, strength, reseed, strip, curve)
+        curve = gr.HTML(apply_default_css=False, elem_classes="below-strip")
+        with gr.Accordion("The same scene", open=False, visible=False) as frame:
+            answer = gr.HTML(apply_default_css=False)
+    return _Canvas(original, steered, scores, strength, reseed, strip, curve, frame, answer)
 
 
 def _below(handlers: ImagesHandlers, controls: Controls, rows: MixRows) -> _Below:
@@ -212,13 +216,20 @@ def _wire_painting(
     painted = request.change(
         handlers.generate,
         [shown, *asked],
-        [canvas.original, canvas.steered, canvas.strip, note, shown],
+        [canvas.original, canvas.steered, canvas.strip, note, shown, canvas.curve, measured],
         trigger_mode="always_last",
         show_progress="hidden",
         **MODEL,
     )
     painted.success(
-        handlers.measure, [measured, *asked], [canvas.scores, canvas.curve, measured], **QUIET
+        handlers.measure,
+        [measured, *asked],
+        [canvas.scores, canvas.frame, canvas.answer, canvas.curve, measured],
+        **QUIET,
+    )
+    # The figures of the picture before are no longer true.
+    canvas.steered.change(
+        None, [canvas.scores], [canvas.scores], js=script("stale_figures"), **IN_PAGE
     )
     return painted
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 
 from lineas_core import UserError, check_fits, load_maps, pictures
+from lineas_core.evaluation.counterfactual import Concept
+from lineas_core.evaluation.effect import Effect, Goal, effects, goal_of
 from lineas_core.metrics.concept import concept_scores, known_concept
 from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.models import TextToImageModel
@@ -15,7 +17,10 @@ from .maps import MapEntry
 from .models import Models
 from .picture_cache import Painted, PictureCache
 
-__all__ = ["Pictures"]
+__all__ = ["IMG_SCORE", "Pictures"]
+
+IMG_SCORE = "ImgScore"
+"""Name of the similarity to the original among the scores."""
 
 
 class Pictures:
@@ -29,6 +34,7 @@ class Pictures:
     def __init__(self, models: Models) -> None:
         """Use these models; pictures are cached in memory."""
         self._models, self._cache = models, PictureCache()
+        self._keep_layout: set[str] = set()  # the models of painted pictures that do
 
     def painted(
         self,
@@ -70,6 +76,8 @@ class Pictures:
             return cached
         keys = [_key(entries, prompt, seed, row) for row in strengths]
         with self._models.use(entries[0].model) as model:
+            if model.keeps_layout:
+                self._keep_layout.add(entries[0].model)
             wanted = dict(zip(keys, strengths, strict=True))
             # Another thread may have painted some of them while this one waited.
             found = {key: hit for key in wanted if (hit := self._cache.get(key))}
@@ -105,11 +113,97 @@ class Pictures:
             return None
         images, found = [picture.image for picture in painted], {}
         with suppress(UserError):  # the feature network is not installed
-            found["ImgScore"] = image_scores(images[:1], images[1:])
+            found[IMG_SCORE] = image_scores(images[:1], images[1:])
         for entry in entries:
             if concept := known_concept(entry.keywords, entry.model):
                 found[entry.title] = concept_scores(images[1:], concept)
         return found
+
+    def goal(self, entry: MapEntry, prompt: str, strength: float) -> Goal | None:
+        """Return what a map should give at a strength λ.
+
+        Returns:
+            The goal; None if there is none (see `goal_of`), if the map has no keywords, and for
+            a model whose pictures of two prompts differ in everything.
+        """
+        if entry.model not in self._keep_layout or not entry.keywords:
+            return None
+        more = entry.direction * strength > 0
+        return goal_of(Concept(entry.keywords), prompt, more=more)
+
+    def right_answer(
+        self,
+        entries: Sequence[MapEntry],
+        prompt: str,
+        strengths: Sequence[float],
+        *,
+        seed: int = 0,
+    ) -> tuple[Goal, list[Painted]] | None:
+        """Paint what the first map should give, with the other maps at their strengths.
+
+        Args:
+            entries: see the class.
+            prompt: description of the picture.
+            strengths: λ of each map; that of the first one tells whether it adds or removes.
+            seed: seed of the starting noise.
+
+        Returns:
+            The goal, and one picture for each of its prompts; None if there is no goal.
+
+        Raises:
+            UserError: as in `paint`.
+        """
+        goal = self.goal(entries[0], prompt, strengths[0])
+        if goal is None:
+            return None
+        untouched = [(0.0, *strengths[1:])]
+        # One by one, so that a waiting request gets the model in between.
+        return goal, [
+            picture
+            for each in goal.prompts
+            for picture in self.paint(entries, each, untouched, seed=seed)
+        ]
+
+    def effects(
+        self,
+        entries: Sequence[MapEntry],
+        prompt: str,
+        strengths: Sequence[Sequence[float]],
+        *,
+        seed: int = 0,
+    ) -> list[Effect] | None:
+        """Measure what the first map did to cached pictures; return None if any is missing.
+
+        The arguments are those of `paint`; strengths may differ in those of the first map only.
+        The untouched pictures to compare with are painted if they are missing.
+
+        Returns:
+            One effect per picture.
+
+        Raises:
+            UserError: as in `paint`.
+        """
+        if self.painted(entries, prompt, strengths, seed=seed) is None:
+            return None
+        sides = [entries[0].direction * row[0] > 0 for row in strengths]
+        measured: dict[bool, Iterator[Effect]] = {}
+        for side in {*sides}:  # less and more of the concept have different goals
+            rows = [row for row, each in zip(strengths, sides, strict=True) if each == side]
+            measured[side] = iter(self._effects(entries, prompt, rows, seed))
+        return [next(measured[side]) for side in sides]
+
+    def _effects(
+        self,
+        entries: Sequence[MapEntry],
+        prompt: str,
+        strengths: Sequence[Sequence[float]],
+        seed: int,
+    ) -> list[Effect]:
+        """Measure pictures that have the same goal."""
+        goal, answer = self.right_answer(entries, prompt, strengths[0], seed=seed) or (None, [])
+        rows = [(0.0, *strengths[0][1:]), *strengths]
+        start, *steered = [each.image for each in self.paint(entries, prompt, rows, seed=seed)]
+        return effects(start, steered, goal, [each.image for each in answer])
 
 
 def _key(

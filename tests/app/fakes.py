@@ -15,6 +15,8 @@ from app.studio.picture_cache import Painted
 from app.studio.studio import Studio
 from app.studio.texts import Continuation
 from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError
+from lineas_core.evaluation.counterfactual import Concept
+from lineas_core.evaluation.effect import Effect, goal_of
 from lineas_core.pictures import Recipe
 
 ME = SimpleNamespace(session_hash="me")
@@ -145,6 +147,27 @@ class FakePictures:
             return None
         return {"ImgScore": [1 - abs(sum(row)) / 4 for row in strengths]}
 
+    def goal(self, entry, prompt, strength):
+        if not entry.keywords:
+            return None
+        return goal_of(Concept(entry.keywords), prompt, more=entry.direction * strength > 0)
+
+    def right_answer(self, entries, prompt, strengths, *, seed=0):
+        goal = self.goal(entries[0], prompt, strengths[0])
+        rows = [(0.0, *strengths[1:])]
+        return goal and (goal, [self.paint(entries, p, rows, seed=seed)[0] for p in goal.prompts])
+
+    def effects(self, entries, prompt, strengths, *, seed=0):
+        if not self.painted(entries, prompt, strengths, seed=seed):
+            return None
+        goals = [self.goal(entries[0], prompt, row[0]) for row in strengths]
+        return [
+            Effect(abs(row[0]) / 10, row[0], abs(row[0]) / 20)
+            if goal
+            else Effect(abs(row[0]) / 10)
+            for goal, row in zip(goals, strengths, strict=True)
+        ]
+
 
 class FakeStudio(Studio):
     """A studio without folders: what is looked up is looked up among `entries`."""
@@ -199,7 +222,8 @@ def is_skip(value):
 
 
 def _key(entries, prompt, row, seed):
-    return (*(entry.id for entry in entries), prompt, *row, seed)
+    applied = [(entry.id, each) for entry, each in zip(entries, row, strict=True) if each]
+    return (*(entry.model for entry in entries[:1]), *applied, prompt, seed)
 
 
 def _grey(entries, prompt, row, seed):

@@ -77,6 +77,13 @@ def test_a_click_on_the_strip_moves_the_slider(page):
     assert steered == page.locator("#original img").get_attribute("src")
 
 
+def test_the_figures_are_those_of_the_picture_that_is_shown(page):
+    changed = "text => document.querySelector('.scores p')?.innerText.includes(text)"
+    page.wait_for_function(changed, arg="changed by")
+    page.locator(".strip button").nth(4).click()  # the original
+    page.wait_for_function(changed, arg="changed by 0%")
+
+
 def _looks_like(page, part):
     """Which picture is seen on the stage in a part of its columns, "original" or "steered"?
 

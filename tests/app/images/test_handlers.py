@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import math
+import re
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -29,7 +30,7 @@ def _generate(handlers, shown="", **asked):
 
 
 def _measure(handlers, measured="", **asked):
-    return handlers.measure(measured, **{**ASKED, **asked})
+    return [*handlers.measure(measured, **{**ASKED, **asked}, request=ME)]
 
 
 def test_the_pair_comes_first_and_then_the_strip(studio):
@@ -46,8 +47,11 @@ def test_the_pair_comes_first_and_then_the_strip(studio):
 
 def test_a_strip_that_is_shown_stays_while_the_slider_moves(studio):
     handlers = ImageHandlers(studio)
-    *_, (*_, shown) = _generate(handlers)
-    ((original, steered, strip, note, still),) = _generate(handlers, shown=shown, strength=0.5)
+    *_, (*_, shown, _, _) = _generate(handlers)
+    ((original, steered, strip, note, still, *curve),) = _generate(
+        handlers, shown=shown, strength=0.5
+    )
+    assert all(map(is_skip, curve))
     assert steered.getpixel((0, 0)) == 150
     assert is_skip(strip)
     assert still == shown
@@ -56,7 +60,7 @@ def test_a_strip_that_is_shown_stays_while_the_slider_moves(studio):
 
 def test_another_seed_takes_the_old_strip_away(studio):
     handlers = ImageHandlers(studio)
-    *_, (*_, shown) = _generate(handlers)
+    *_, (*_, shown, _, _) = _generate(handlers)
     _, pair, strip = _generate(handlers, shown=shown, seed=2)
     assert pair[2] == []
     assert pair[4] == ""
@@ -106,7 +110,7 @@ def test_what_cannot_be_painted_is_one_sentence(studio, change, sentence):
 
 def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
     prompt = f"A church, {MARKUP} and a dodecahedron in a valley of glass"
-    *_, (*_, note, _) = _generate(ImageHandlers(studio), prompt=prompt)
+    *_, (_, _, _, note, *_) = _generate(ImageHandlers(studio), prompt=prompt)
     assert "“dodecahedron”" in note
     assert "“church”" not in note
     assert "was truncated" in note
@@ -136,15 +140,52 @@ def test_further_concepts_are_checked(studio, further, sentence):
 
 def test_figures_follow_the_pictures_and_the_curve_is_drawn_once(studio):
     handlers = ImageHandlers(studio)
-    assert all(map(is_skip, _measure(handlers)))  # nothing is painted yet
+    assert _measure(handlers) == []  # nothing is painted yet
     list(_generate(handlers))
-    now, curve, measured = _measure(handlers)
-    assert "0.85" in now
-    assert "<svg" in curve
-    now, curve, still = _measure(handlers, measured)
-    assert "0.85" in now
-    assert is_skip(curve)
-    assert is_skip(still)
+    figures, curve = _measure(handlers)
+    assert "0.85" in figures.figures
+    assert is_skip(figures.curve)
+    assert "<svg" in curve.curve
+    assert is_skip(curve.figures)
+    (figures,) = _measure(handlers, curve.measured)
+    assert "0.85" in figures.figures
+
+
+def test_the_first_figure_is_what_is_left_and_the_right_answer_is_shown(studio):
+    handlers, prompt = ImageHandlers(studio), "A valley, with a robot"
+    list(_generate(handlers, prompt=prompt))
+    figures, curve = _measure(handlers, prompt=prompt)
+    text = re.sub("<[^>]*>", "", figures.figures)
+    assert text.startswith("40% of the robot is left, the rest changed by 3%.")
+    assert figures.frame.visible
+    assert figures.frame.label == "The same scene without the robot"
+    assert "“A valley”" in figures.answer
+    assert "<img src=x" not in figures.figures + figures.answer + curve.curve
+    assert "left at λ +0.5: 0.50" in curve.curve
+
+
+def test_a_prompt_without_the_concept_says_so_and_has_no_right_answer(studio):
+    handlers = ImageHandlers(studio)
+    list(_generate(handlers))
+    figures, _ = _measure(handlers)
+    text = re.sub("<[^>]*>", "", figures.figures)
+    assert text.startswith("The concept is not in the prompt; the picture changed by 6%.")
+    assert not figures.frame.visible
+
+
+def test_figures_of_a_picture_that_is_no_longer_wanted_are_not_shown(studio):
+    handlers = ImageHandlers(studio)
+    list(_generate(handlers))
+    run = handlers.measure("", **ASKED, request=ME)
+    next(run)
+    handlers.new_request(ME)
+    assert list(run) == []
+
+
+def test_the_curve_of_another_prompt_goes_with_its_strip(studio):
+    working, pair, strip = _generate(ImageHandlers(studio))
+    assert is_skip(working.curve)
+    assert (pair.curve, pair.measured) == (strip.curve, strip.measured) == ("", "")
 
 
 def test_only_maps_for_pictures_are_listed(studio):
@@ -174,7 +215,7 @@ def test_the_first_visitor_finds_all_painted(studio):
     handlers = ImageHandlers(studio)
     prompt = handlers.choose("robot", "").prompt
     studio.pictures.batches.clear()
-    ((*_, strip, note, _),) = _generate(handlers, strength=1.0, prompt=prompt, seed=SEED)
+    ((_, _, strip, note, *_),) = _generate(handlers, strength=1.0, prompt=prompt, seed=SEED)
     assert len(strip) == len(STRIP)
     assert "Painting" not in note
 

@@ -127,12 +127,21 @@ def test_only_maps_of_the_same_prompts_and_model_stand_beside_each_other(studio,
     assert painted["maps"] == ["", "mine", "unmeasured", "iti"]
     assert [label for _, label in labelled] == [
         "original\nheld-out 2.00",
-        "LinEAS\nheld-out 0.50",
-        "Mean-AcT",
-        "ITI-C\nheld-out 1.25 at λ\N{NO-BREAK SPACE}0.5",
+        "LinEAS\nheld-out 0.50\nchanged by 8%",
+        "Mean-AcT\nchanged by 8%",
+        "ITI-C\nheld-out 1.25 at λ\N{NO-BREAK SPACE}0.5\nchanged by 8%",
     ]
     assert [image.getpixel((0, 0)) for image, _ in labelled] == [100, 175, 175, 175]
     assert "“A valley”, seed 3, λ = +0.75" in told
+
+
+def test_every_method_says_what_it_left(studio, handlers):
+    tagged = {"keywords": ["with a robot", "robot"]}
+    studio.entries = [studio.map("one", "lineas", **tagged), studio.map("iti", "iti-c", **tagged)]
+    *_, (labelled, *_) = handlers.paint("one", "A valley, with a robot", 3, 0.75, ME)
+    assert [label.split("\n")[-1] for _, label in labelled[1:]] == [
+        "25% left, rest changed by 4%"
+    ] * 2
 
 
 def test_a_picture_that_is_clicked_brings_back_all_that_made_it(studio, handlers):
