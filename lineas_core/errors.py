@@ -2,7 +2,7 @@
 
 from functools import partial
 
-__all__ = ["UserError", "first_line"]
+__all__ = ["UserError", "first_line", "is_disk_full"]
 
 
 class UserError(ValueError):
@@ -36,3 +36,9 @@ class UserError(ValueError):
 def first_line(error: Exception) -> str:
     """Return the first line of another library's error message."""
     return str(error).strip().partition("\n")[0]
+
+
+def is_disk_full(message: str) -> bool:
+    """Return whether the message of another program says that the disk is full."""
+    reasons = ("No space left on device", "Disk quota exceeded", "File too large")
+    return any(reason in message for reason in reasons)

@@ -65,11 +65,13 @@ class Job:
         state: queued, loading, running, stopping, done, stopped, failed; interrupted if the
             worker has ended, hung if it does not respond.
         created: time of creation in seconds since the epoch; jobs run in this order.
-        message: one sentence for a failed job, otherwise empty.
+        message: what went wrong, in sentences; usually empty.
         iteration: number of finished optimiser steps; 1 after a run in one pass.
         elapsed: seconds of learning, including all resumed runs.
         setup: seconds of learning before the first step.
         map_folder: folder of the maps so far, for `load_maps`; None before the first ones.
+        damage: the damaged files, in sentences that `Jobs` adds to the message; usually empty.
+        described: False if its request is lost, and only what its map tells is known.
         position: position in the queue, from 1; None unless queued.
     """
 
@@ -82,6 +84,8 @@ class Job:
     elapsed: float = 0.0
     setup: float = 0.0
     map_folder: Path | None = None
+    damage: str = ""
+    described: bool = True
     position: int | None = None
 
     @property

@@ -23,7 +23,11 @@ _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL; SI
 
 
 class Lock:
-    """The lock of one folder."""
+    """The lock of one folder.
+
+    Attributes:
+        folder: the folder.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Use the lock files of a folder without acquiring the lock.
@@ -31,7 +35,9 @@ class Lock:
         Args:
             folder: folder of the files `lock` and `worker.pid`; it must exist.
         """
+        self.folder = folder
         self._file, self._holder = folder / "lock", folder / "worker.pid"
+        self._claimed = FileLock(self._file)
         self._one_test = threading.Lock()  # concurrent tests would see each other's lock
 
     @property
@@ -45,8 +51,20 @@ class Lock:
     def hold(self) -> Iterator[None]:
         """Wait for the lock, and hold it for the duration of a `with` block."""
         with FileLock(self._file):
-            self._holder.write_text(str(os.getpid()))
+            with suppress(OSError):  # on a full disk the holder stays unknown
+                self._holder.unlink(missing_ok=True)  # it names the former holder
+                self._holder.write_text(str(os.getpid()))
             yield
+
+    def claim(self) -> bool:
+        """Hold the lock until this process ends, unless it is held already.
+
+        Returns:
+            True if this call has acquired it.
+        """
+        with suppress(Timeout):
+            self._claimed.acquire(blocking=False)
+        return self._claimed.is_locked
 
     def end_holder(self) -> None:
         """Kill the process that holds the lock, and wait until the lock is released."""

@@ -24,7 +24,6 @@ from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
-import safetensors.torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
@@ -34,12 +33,15 @@ from lineas_core.models import LanguageModel, TextToImageModel, load_model
 from lineas_core.runtime.memory import out_of_memory_as_user_error
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.hooks import find_modules
-from lineas_core.storage.disk import write_atomically
+from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.storage.maps import save_maps
 
+from .checkpoints import restore_checkpoint, save_checkpoint
+from .files import DISK_FULL, STOP, read_records
 from .job import Job, JobRequest
 from .previews import preview
-from .queue import Jobs, whole_lines
+from .queue import Jobs
+from .workers import NO_SPACE
 
 __all__ = ["leave", "work"]
 
@@ -60,25 +62,35 @@ def work(jobs: Jobs) -> None:
 
 
 def _run(jobs: Jobs, job: Job) -> None:
-    folder, state, message = jobs.folder / job.id, "failed", ""
-    jobs.write(replace(job, state="loading"))
+    folder, state = jobs.folder / job.id, "failed"
+    with saving("the state of a job was"):  # the jobs wait until there is space again
+        jobs.write(replace(job, state="loading"))
     try:
         with out_of_memory_as_user_error():
             model = _unless_stopped(folder, load_model, job.request.model)
-            jobs.write(replace(job, state="running"))
+            job = replace(job, state="running")
+            jobs.write(job)
             learn = _learn if METHODS[job.request.method].iterative else _learn_in_one_pass
-            state = learn(model, job.request, folder)
+            state, message = learn(model, job.request, folder)
     except _StoppedError:
-        jobs.write(replace(job, state="stopped"))
+        _end(jobs, job, "stopped", "")
         leave()
+        return
     except UserError as error:
         message = str(error)
     except Exception:  # noqa: BLE001 - the next job must run in any case
         message = f"internal error {secrets.token_hex(4)}"
         with suppress(OSError), (folder / "log.txt").open("a") as log:
             log.write(f"{message}\n{traceback.format_exc()}\n")
-    with suppress(OSError):  # on a full disk this job counts as interrupted
+    _end(jobs, job, state, message)
+
+
+def _end(jobs: Jobs, job: Job, state: str, message: str) -> None:
+    try:
         jobs.write(replace(job, state=state, message=message))
+    except OSError:
+        with suppress(OSError):  # without this file, the job counts as interrupted
+            (jobs.folder / job.id / DISK_FULL).touch()  # an empty file needs no space
 
 
 class _StoppedError(Exception):
@@ -94,7 +106,7 @@ def _unless_stopped(
         _StoppedError: the job was stopped first.
     """
     working = ThreadPoolExecutor(1).submit(work, *args, **kwargs)
-    while not (folder / "stop").exists():
+    while not (folder / STOP).exists():
         wait([working], timeout=_POLL_SECONDS)
         if working.done():
             return working.result()
@@ -112,10 +124,10 @@ def leave(status: int = 0) -> None:
     os._exit(status)
 
 
-def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
-    """Learn from the last checkpoint on; returns the final state of the job."""
-    stop = folder / "stop"
-    state, elapsed = _restore(folder)
+def _learn(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
+    """Learn from the last checkpoint on; returns the final state of the job, and a message."""
+    stop = folder / STOP
+    state, elapsed, note = _restore(folder)
     sides, settings = _arguments(model, request)
     started, saved, iterate, maps = time.monotonic() - elapsed, -inf, None, None
     try:
@@ -123,19 +135,19 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> str:
             maps = iterate.best_maps
             _record(iterate, time.monotonic() - started, model, request, folder)
             if stop.exists():
-                return "stopped"
+                return "stopped", note
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 _checkpoint(iterate, maps, request, folder)
                 saved = time.monotonic()
             (folder / "alive").touch()
         maps = iterate.maps if iterate else maps
-        return "done"
+        return "done", note
     finally:  # also when the run diverged or an internal error ended it
         if iterate is not None and maps is not None:
             _checkpoint(iterate, maps, request, folder)
 
 
-def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> str:
+def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
     """Learn without iterations or checkpoints, so that a resumed job starts from the beginning."""
     sides, settings = _arguments(model, request)
     started = time.monotonic()
@@ -149,8 +161,9 @@ def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> str:
     _save(maps, request, folder)
     records = [nothing | before | {"best": False}, nothing | after | {"best": True}]
     lines = "".join(json.dumps(record) + "\n" for record in records)
-    write_atomically(folder / "records.jsonl", lines.encode())
-    return "done"
+    with saving("the records were"):
+        write_atomically(folder / "records.jsonl", lines.encode())
+    return "done", ""
 
 
 def _arguments(model: _Model, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
@@ -170,15 +183,16 @@ def _record(
     quarters = [request.iterations * k // 4 for k in range(5)]
     if request.preview_prompt and iterate.iteration in quarters:
         record |= preview(model, iterate.maps, request.preview_prompt, folder, iterate.iteration)
-    with (folder / "records.jsonl").open("ab") as log:
+    with saving("the records were"), (folder / "records.jsonl").open("ab") as log:
         log.write(json.dumps(record).encode() + b"\n")
 
 
 def _checkpoint(iterate: Iterate, maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
     # The state is written last: after a crash the maps may be newer, and are overwritten later.
     _save(maps, request, folder)
-    write_atomically(folder / "modules.json", json.dumps(iterate.loss_by_module).encode())
-    write_atomically(folder / "state.safetensors", safetensors.torch.save(iterate.state))
+    with saving("the checkpoint was"):
+        write_atomically(folder / "modules.json", json.dumps(iterate.loss_by_module).encode())
+        save_checkpoint(iterate.state, folder)
 
 
 def _save(maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
@@ -187,16 +201,23 @@ def _save(maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
     save_maps(maps, folder / "map", prompts=request.prompts)
 
 
-def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, float]:
-    """State and elapsed seconds at the last checkpoint; None and 0 without one."""
-    file = folder / "state.safetensors"
-    state = safetensors.torch.load(file.read_bytes()) if file.exists() else None
+def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, float, str]:
+    """State and elapsed seconds at the last checkpoint that is whole, None and 0 without one.
+
+    The third value is a sentence if a checkpoint is damaged.
+    """
+    state, note = restore_checkpoint(folder)
     # Learning yields the iteration of the checkpoint again, so later records are removed with it.
-    start = int(state["iteration"]) if state else 0
-    kept = [line for line in whole_lines(folder) if json.loads(line)["iteration"] < start]
-    write_atomically(folder / "records.jsonl", b"".join(kept))
-    elapsed = json.loads(kept[-1])["elapsed"] if kept else 0.0
-    return state, elapsed
+    start, elapsed, kept = int(state["iteration"]) if state else 0, 0.0, list[bytes]()
+    records = read_records(folder)
+    for line, record in zip(records.lines, records.parsed, strict=True):
+        if record and record["iteration"] >= start:
+            break
+        kept.append(line)
+        elapsed = record["elapsed"] if record else elapsed
+    with saving("the records were"):
+        write_atomically(folder / "records.jsonl", b"".join(kept))
+    return state, elapsed, note
 
 
 def _leave_with_server() -> None:
@@ -209,4 +230,8 @@ if __name__ == "__main__":
     if sys.platform != "win32":  # on Windows the server sets a low priority
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)  # the page has precedence
     threading.Thread(target=_leave_with_server, daemon=True).start()
-    work(Jobs(sys.argv[1]))
+    try:
+        work(Jobs(sys.argv[1]))
+    except UserError as error:  # on a full disk
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(NO_SPACE) from None

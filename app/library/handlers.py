@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, get_args
@@ -10,29 +10,53 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import gradio as gr
 
+from lineas_core import UserError
 from lineas_core.models.catalog import Kind
+from lineas_core.storage.disk import saving
 from lineas_core.storage.lycoris import exportable
 
 from ..events import user_errors
 from ..html import basics, charts
-from ..studio.maps import prompts_of
+from ..studio.maps import MapEntry, prompts_of
+from ..studio.plausible import confirm, is_confirmed, suspicion, warnings_about
 from ..studio.studio import Studio
 from ..studio.user_maps import slug
 from ..widgets.map_menu import map_menu
 from . import html as library_html
 
-__all__ = ["KINDS", "NO_TOKEN", "READY_MADE", "LibraryHandlers"]
+__all__ = ["KINDS", "NO_TOKEN", "READY_MADE", "LibraryHandlers", "Shelf"]
 
 KINDS = {"All": "", "Pictures": "text-to-image", "Texts": "language"}
 """Kind of model by label of the filter; empty for all."""
 
 _USE: dict[Kind, str] = {"text-to-image": "Use in Images", "language": "Use in Text"}
 _NONE = "There is no map of this kind yet. Learn one in the Learn tab, or import one."
+_NOT_FOUND = "No map has these words in its name, model or keywords."
+_ON_A_PAGE = 48
+_NAMED = 5  # damaged maps that a warning names
 READY_MADE = "Ready-made maps are read-only. Duplicate one to rename or change it."
 NO_TOKEN = (
     "To publish maps, set the environment variable HF_TOKEN to a write token of huggingface.co "
     "and start the app again."
 )
+
+
+class Shelf(NamedTuple):
+    """The cards of one page, and what goes with them.
+
+    Attributes:
+        cards: the cards as HTML.
+        chosen: id of the chosen map; empty if there is none.
+        page: number of the page, from 1.
+        pager: the row with the buttons between pages, hidden if there is only one.
+        place: which of the maps these are, as HTML.
+    """
+
+    cards: str
+    chosen: str
+    page: int
+    pager: gr.Row
+    place: str
 
 
 class MapView(NamedTuple):
@@ -43,6 +67,7 @@ class MapView(NamedTuple):
     modules: object = gr.skip()
     frame: object = gr.skip()
     use: object = gr.skip()
+    confirm: object = gr.skip()
     name: object = gr.skip()
     delete: object = gr.skip()
     hint: object = gr.skip()
@@ -63,25 +88,45 @@ class LibraryHandlers:
         self.publishes = bool(studio.hub_token)
 
     @user_errors
-    def library(self, kind: str, chosen: str | None) -> tuple[str, str]:
+    def library(
+        self, kind: str, chosen: str | None, words: str | None = "", page: float | None = None
+    ) -> Shelf:
         """Show the cards of a kind of map: the user's own first, then those for pictures.
 
         Args:
             kind: kind of model; empty for all.
             chosen: id of the chosen map, which stays chosen if it is among them.
-
-        Returns:
-            The cards as HTML, and the id of the chosen map; empty if there is none.
+            words: words that all have to be in the name, model or keywords of a map.
+            page: number of the page; None shows the page of the chosen map. Numbers beyond the
+                pages show the nearest one.
         """
-        entries = [e for e in self._studio.maps() if kind in ("", e.kind)]
+        entries = [e for e in self._studio.maps() if kind in ("", e.kind) and _has(e, words)]
         entries.sort(key=lambda e: (e.origin != "yours", e.kind == "language"))
         ids = [entry.id for entry in entries]
-        damage = "".join(map(_damaged, self._studio.user_maps.unreadable()))
+        damage = _damaged(self._studio.user_maps.unreadable())
         if not ids:
-            return damage + basics.hint(_NONE), ""
+            hint = basics.hint(_NOT_FOUND if words else _NONE)
+            return Shelf(damage + hint, "", 1, gr.Row(visible=False), "")
         chosen = chosen if chosen in ids else ids[0]
-        cards = [(e, self._studio.user_maps.pictures(e), prompts_of(e)) for e in entries]
-        return damage + library_html.cards(cards, chosen), chosen
+        last = (len(ids) - 1) // _ON_A_PAGE + 1
+        page = ids.index(chosen) // _ON_A_PAGE + 1 if page is None else int(page)
+        page = min(max(page, 1), last)
+        start = (page - 1) * _ON_A_PAGE
+        shown = entries[start : start + _ON_A_PAGE]
+        cards = [(e, self._studio.user_maps.pictures(e), prompts_of(e)) for e in shown]
+        place = basics.hint(f"{start + 1:,} to {start + len(shown):,} of {len(ids):,} maps")
+        pager = gr.Row(visible=last > 1)
+        return Shelf(damage + library_html.cards(cards, chosen), chosen, page, pager, place)
+
+    @user_errors
+    def turn(self, kind: str, chosen: str | None, words: str | None, page: float) -> Shelf:
+        """Show the cards of the next page."""
+        return self.library(kind, chosen, words, page + 1)
+
+    @user_errors
+    def turn_back(self, kind: str, chosen: str | None, words: str | None, page: float) -> Shelf:
+        """Show the cards of the page before."""
+        return self.library(kind, chosen, words, page - 1)
 
     @user_errors
     def list_maps(self) -> list[dict]:
@@ -99,20 +144,36 @@ class LibraryHandlers:
         if not chosen:
             return MapView("", "", "", gr.Column(visible=False))
         entry = self._studio.entry(chosen)
-        maps, own = self._studio.steering(entry), entry.origin == "yours"
-        return MapView(
-            heading=library_html.heading(entry, self._studio.user_maps.pictures(entry)),
-            sheet=library_html.sheet(entry, maps, prompts_of(entry)),
-            modules=charts.modules(maps),
+        own, prompts = entry.origin == "yours", prompts_of(entry)
+        heading = library_html.heading(entry, self._studio.user_maps.pictures(entry))
+        view = MapView(
             frame=gr.Column(visible=True),
-            use=gr.Button(_USE[entry.kind]),
             name=gr.Textbox(entry.title, visible=own),
             delete=gr.Button(visible=own),
             hint=gr.HTML(visible=not own),
-            norms=gr.Button(visible=exportable(maps)),
             repository=slug(entry.title),
             files=gr.File(visible=False, value=None),
         )
+        try:
+            maps, warnings = self._studio.steering(entry), warnings_about(entry)
+        except UserError as error:  # such as damaged values
+            hidden = {name: gr.Button(visible=False) for name in ("use", "confirm", "norms")}
+            heading += basics.warning(str(error))
+            return view._replace(heading=heading, sheet="", modules="", **hidden)
+        open_question = bool(suspicion(entry)) and not is_confirmed(entry)
+        return view._replace(
+            heading=heading + "".join(map(basics.warning, warnings)),
+            sheet=library_html.sheet(entry, maps, prompts),
+            modules=charts.modules(maps),
+            use=gr.Button(_USE[entry.kind], visible=not open_question),
+            confirm=gr.Button(visible=open_question),
+            norms=gr.Button(visible=exportable(maps)),
+        )
+
+    @user_errors
+    def confirm(self, chosen: str) -> None:
+        """Let a map with implausible values steer."""
+        confirm(self._studio.entry(chosen))
 
     @user_errors
     def use(self, map_id: str | None) -> tuple[Any, ...]:
@@ -176,7 +237,7 @@ class LibraryHandlers:
         name = slug(entry.title)
         with TemporaryDirectory() as folder:  # Gradio copies the file before the generator ends
             file = Path(folder, f"{name}.zip")
-            with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+            with saving("the archive was"), ZipFile(file, "w", ZIP_DEFLATED) as archive:
                 for path, data in self._studio.user_maps.contents(entry).items():
                     archive.writestr(f"{name}/{path}", data)
             yield _download([file])
@@ -199,8 +260,22 @@ def _download(files: list[Path]) -> Any:
     return gr.File([str(file) for file in files], visible=True)
 
 
-def _damaged(name: str) -> str:
+def _has(entry: MapEntry, words: str | None) -> bool:
+    """Return whether all words are in the name, model or keywords of a map."""
+    text = " ".join((entry.title, entry.model, *entry.keywords)).casefold()
+    return all(word in text for word in (words or "").casefold().split())
+
+
+def _damaged(names: Sequence[str]) -> str:
+    """Return a warning that names the damaged maps; empty if there are none."""
+    if not names:
+        return ""
+    named = ", ".join(f"“{name}”" for name in names[:_NAMED])
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    which, verb, place = ("map", "is", "its folder")
+    if len(names) > 1:
+        which, verb, place = ("maps", "are", "their folders")
     return basics.warning(
-        f"The map “{name}” is damaged and not listed. Import it again, or delete its folder from "
-        "the data folder."
+        f"The {which} {named}{more} {verb} damaged and not listed. Import again what you need, or "
+        f"delete {place} from the data folder."
     )

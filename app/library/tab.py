@@ -35,10 +35,21 @@ class _Tools(NamedTuple):
     """The components above the cards."""
 
     kind: gr.Radio
+    words: gr.Textbox
     upload: gr.UploadButton
     undo_row: gr.Row
     deleted_note: gr.HTML
     undo: gr.Button
+
+
+class _Pager(NamedTuple):
+    """The components below the cards."""
+
+    row: gr.Row
+    page: gr.State
+    back: gr.Button
+    place: gr.HTML
+    forth: gr.Button
 
 
 class _Sheet(NamedTuple):
@@ -47,6 +58,7 @@ class _Sheet(NamedTuple):
     frame: gr.Column
     heading: gr.HTML
     use: gr.Button
+    confirm: gr.Button
     duplicate: gr.Button
     delete: gr.Button
     name: gr.Textbox
@@ -66,14 +78,19 @@ def library_tab(handlers: LibraryHandlers) -> LibraryTab:
     with gr.Row(elem_classes="library"):
         with gr.Column(scale=3, min_width=320):
             cards = gr.HTML(js_on_load=script("choose_card"), apply_default_css=False)
+            pager = _pager()
         sheet = _sheet(handlers, chosen)
     refresh: dict[str, Any] = {
         "fn": handlers.library,
-        "inputs": [tools.kind, chosen],
-        "outputs": [cards, chosen],
+        "inputs": [tools.kind, chosen, tools.words],
+        "outputs": [cards, chosen, pager.page, pager.row, pager.place],
         **QUIET,
     }
     tools.kind.input(**refresh)
+    tools.words.input(trigger_mode="always_last", **refresh)
+    turned = {**refresh, "inputs": [*refresh["inputs"], pager.page]}
+    pager.back.click(**{**turned, "fn": handlers.turn_back})
+    pager.forth.click(**{**turned, "fn": handlers.turn})
     cards.select(handlers.pick, None, [chosen], **QUIET)
     _wire_sheet(handlers, sheet, chosen, refresh)
     listed = [tools.kind, chosen]
@@ -97,6 +114,15 @@ def _tools() -> _Tools:
             container=False,
             elem_classes="switch",
         )
+        words = gr.Textbox(
+            placeholder="Search",
+            label="Search",
+            show_label=False,
+            container=False,
+            max_lines=1,
+            max_length=200,
+            min_width=120,
+        )
         upload = gr.UploadButton(
             "Import a map",
             file_types=[".zip", ".safetensors"],
@@ -107,7 +133,16 @@ def _tools() -> _Tools:
     with gr.Row(visible=False, elem_classes="undo") as undo_row:
         note = gr.HTML(apply_default_css=False)
         undo = gr.Button("Undo", size="sm", scale=0, min_width=100)
-    return _Tools(kind, upload, undo_row, note, undo)
+    return _Tools(kind, words, upload, undo_row, note, undo)
+
+
+def _pager() -> _Pager:
+    page = gr.State(1)
+    with gr.Row(visible=False, elem_classes="pager") as row:
+        back = gr.Button("Previous", size="sm", scale=0, min_width=100)
+        place = gr.HTML(apply_default_css=False)
+        forth = gr.Button("Next", size="sm", scale=0, min_width=100)
+    return _Pager(row, page, back, place, forth)
 
 
 def _sheet(handlers: LibraryHandlers, chosen: gr.State) -> _Sheet:
@@ -115,6 +150,7 @@ def _sheet(handlers: LibraryHandlers, chosen: gr.State) -> _Sheet:
         heading = gr.HTML(apply_default_css=False)
         with gr.Row(elem_classes="deeds"):
             use = gr.Button("Use", variant="primary", size="md", min_width=130)
+            confirm = gr.Button("Use it all the same", size="md", min_width=130, visible=False)
             duplicate = gr.Button("Duplicate", size="md", min_width=90)
             delete = gr.Button("Delete", variant="stop", size="md", min_width=90)
         name = gr.Textbox(label="Name", max_length=LONGEST_TITLE, max_lines=1, submit_btn="Rename")
@@ -129,7 +165,7 @@ def _sheet(handlers: LibraryHandlers, chosen: gr.State) -> _Sheet:
             files = gr.File(label="Ready to download", visible=False, interactive=False)
             repository = _publish(handlers, chosen)
     return _Sheet(
-        *(frame, heading, use, duplicate, delete, name, hint),
+        *(frame, heading, use, confirm, duplicate, delete, name, hint),
         *(sheet, modules, pack, norms, files, repository),
     )
 
@@ -144,6 +180,7 @@ def _wire_sheet(
         **QUIET,
     }
     chosen.change(**show)
+    sheet.confirm.click(handlers.confirm, [chosen], None, **QUIET).success(**show)
     renamed = sheet.name.submit(handlers.rename, [chosen, sheet.name], None, **QUIET)
     renamed.success(**refresh).success(**show)
     sheet.duplicate.click(handlers.duplicate, [chosen], [chosen], **QUIET).success(**refresh)

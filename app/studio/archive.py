@@ -23,8 +23,8 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from PIL import Image
 
 from lineas_core import PromptSet, SteeringMaps, UserError, load_maps
-
-from .maps import WEIGHTS
+from lineas_core.storage.disk import saving
+from lineas_core.storage.maps import WEIGHTS, check_prompts
 
 __all__ = [
     "LARGEST",
@@ -95,10 +95,12 @@ def read_imported_map(file: Path) -> ImportedMap:
         files = _members(archive)
         with TemporaryDirectory() as scratch:
             weights = Path(scratch, WEIGHTS)
-            weights.write_bytes(files.pop(WEIGHTS))
+            with saving("the imported map was"):
+                weights.write_bytes(files.pop(WEIGHTS))
             maps = load_maps(weights)
         if PROMPTS in files:
             PromptSet.parse(files[PROMPTS], PROMPTS)
+            check_prompts(files[PROMPTS], maps.metadata)
         for name in files.keys() - {PROMPTS}:
             _check_picture(name, files[name])
     return ImportedMap(maps, files)

@@ -1,44 +1,61 @@
-"""The maps of the library: shipped with the app, added by the user, or learnt by a job."""
+"""The maps of the library: shipped with the app, added by the user, or learnt by a job.
+
+A listing reads the header of each file once and keeps it until the file changes. Values are read
+when a map is used, and prompts when they are needed.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
-from lineas_core import PromptSet, UserError, load_maps
+from lineas_core import PromptSet, UserError
 from lineas_core.methods import LINEAS, METHODS
 from lineas_core.metrics.topic import words_from
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.storage.maps import WEIGHTS, load_prompts, read_metadata
 
 __all__ = [
-    "WEIGHTS",
     "MapEntry",
+    "Signs",
     "same_prompts",
     "find_map",
+    "has_damaged_prompts",
     "prompts_of",
     "read_map",
     "ready_made",
     "siblings",
     "maps_in",
+    "version_of",
 ]
 
 Origin = Literal["ready-made", "yours"]
 
 # Maps to open on: their models have free licences, and their effect shows at once.
 _OPENS_ON = ("football-smollm2-135m", "vaporwave-emoji-world")
-WEIGHTS = "lineas.safetensors"
-"""File name of a map's tensors; a folder without it is not a map."""
-_PROMPTS = "prompts.json"
+_PROMPTS, _ANY = "prompts.json", "any"  # maps of early versions do not name their prompts
 _OFFENSIVE = 0.3  # mean toxicity from which a side of the prompts counts as offensive
 
 _log = logging.getLogger(__name__)
+
+
+class Signs(NamedTuple):
+    """What the prompts of a map tell of its strengths.
+
+    Attributes:
+        harmful: sign of the strengths that make texts more offensive; 0 if neither sign does.
+        direction: sign of the strengths that bring more of the concept; 0 if unknown.
+    """
+
+    harmful: int = 0
+    direction: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,9 +69,8 @@ class MapEntry:
         origin: whether it was shipped with the app, or learnt or added by the user.
         folder: folder that `load_maps` reads.
         metadata: facts about how it was learnt, as saved with its tensors.
-        harmful: sign of the strengths that make texts more offensive; 0 if neither sign does.
         kind: kind of its model.
-        direction: sign of the strengths that bring more of the concept; 0 if unknown.
+        signs: None if they are still to be read from its prompts, which takes some time.
     """
 
     id: str
@@ -63,9 +79,18 @@ class MapEntry:
     origin: Origin
     folder: Path
     metadata: dict[str, Any]
-    harmful: int = 0
     kind: Kind = "language"
-    direction: int = 0
+    signs: Signs | None = None
+
+    @property
+    def harmful(self) -> int:
+        """Sign of the strengths that make texts more offensive; 0 if neither sign does."""
+        return (self.signs or _signs_of(self)).harmful
+
+    @property
+    def direction(self) -> int:
+        """Sign of the strengths that bring more of the concept; 0 if unknown."""
+        return (self.signs or _signs_of(self)).direction
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -121,8 +146,10 @@ def ready_made(library: Path) -> list[MapEntry]:
 
 def maps_in(origin: Origin, library: Path) -> list[MapEntry]:
     """List the maps of a folder, sorted by folder name."""
-    folders = sorted(library.glob("*/"))
-    return [entry for f in folders if (entry := read_map(f.name, origin, f))]
+    if not library.is_dir():
+        return []
+    names = sorted(item.name for item in os.scandir(library) if _is_visible_folder(item))
+    return [entry for name in names if (entry := read_map(name, origin, library / name))]
 
 
 def find_map(map_id: object, origin: Origin, library: Path) -> MapEntry | None:
@@ -133,7 +160,9 @@ def find_map(map_id: object, origin: Origin, library: Path) -> MapEntry | None:
         origin: origin of the maps in this folder.
         library: folder with one subfolder per map.
     """
-    if not isinstance(map_id, str) or map_id in ("", ".", "..") or Path(map_id).name != map_id:
+    if not isinstance(map_id, str) or not map_id or Path(map_id).name != map_id:
+        return None
+    if map_id.startswith("."):  # unfinished, or not in this folder
         return None
     try:
         found = (library / map_id / WEIGHTS).is_file()
@@ -145,20 +174,34 @@ def find_map(map_id: object, origin: Origin, library: Path) -> MapEntry | None:
 def read_map(map_id: str, origin: Origin, folder: Path) -> MapEntry | None:
     """Read the map of a folder; if it is damaged, log a warning and return None."""
     try:
-        facts = _read(folder, (folder / WEIGHTS).stat().st_mtime_ns)
-    except (OSError, UserError) as error:
+        return _entry(map_id, origin, folder, version_of(folder / WEIGHTS))
+    except OSError as error:
         _log.warning("The map %r is not listed: %s", folder.name, error)
         return None
-    title = str(facts.metadata.get("title") or folder.name)
-    return MapEntry(map_id, title, str(facts.metadata.get("model")), origin, folder, *facts)
 
 
 def prompts_of(entry: MapEntry) -> PromptSet | None:
     """Load the prompts that a map was learnt from; None if they are missing or damaged."""
     try:
-        return PromptSet.load(entry.folder / _PROMPTS)
-    except UserError:
+        version = version_of(entry.folder / _PROMPTS)
+        return _prompts(entry.folder, version, entry.metadata.get("prompts_sha256", _ANY))
+    except OSError:
         return None
+
+
+def has_damaged_prompts(entry: MapEntry) -> bool:
+    """Return whether a map has prompts that cannot be read or belong to another map."""
+    return (entry.folder / _PROMPTS).exists() and prompts_of(entry) is None
+
+
+def version_of(file: Path) -> tuple[int, ...]:
+    """Return numbers that differ once a file has been replaced or changed.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    found = os.stat(file)
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def siblings(entry: MapEntry, maps: Sequence[MapEntry]) -> list[MapEntry]:
@@ -183,31 +226,54 @@ def same_prompts(one: PromptSet, other: PromptSet | None) -> bool:
     return other is not None and all(getattr(one, s) == getattr(other, s) for s in sides)
 
 
-class _Facts(NamedTuple):
-    """The fields of a `MapEntry` that are read from its files."""
-
-    metadata: dict[str, Any]
-    harmful: int
-    kind: Kind
-    direction: int
+def _is_visible_folder(item: os.DirEntry[str]) -> bool:
+    # The names of unfinished folders begin with a dot.
+    return item.is_dir() and not item.name.startswith(".")
 
 
-@lru_cache(maxsize=1 << 14)  # larger than any library: a smaller cache would miss on every listing
-def _read(
+# Larger than any library: a smaller cache would miss on every listing.
+@lru_cache(maxsize=1 << 14)
+def _entry(
+    map_id: str,
+    origin: Origin,
     folder: Path,
-    changed: int,  # noqa: ARG001 - part of the key, so that a changed file is read again
-) -> _Facts:
-    """Read what is known of a map; its signs are computed from the prompts saved with it."""
-    metadata, harmful, direction = load_maps(folder).metadata, 0, 0
+    version: tuple[int, ...],  # noqa: ARG001 - part of the key, so that a changed file is read
+) -> MapEntry | None:
+    try:
+        metadata = read_metadata(folder)
+    except UserError as error:
+        _log.warning("The map %r is not listed: %s", folder.name, error)
+        return None
+    title, model = str(metadata.get("title") or folder.name), str(metadata.get("model"))
     kind: Kind = "text-to-image" if metadata.get("kind") == "text-to-image" else "language"
-    file = folder / _PROMPTS
-    if kind == "language" and file.is_file():  # damaged prompts would hide that a map is harmful
-        prompts = PromptSet.load(file)
+    return MapEntry(map_id, title, model, origin, folder, metadata, kind)
+
+
+@lru_cache(maxsize=1 << 12)
+def _prompts(
+    folder: Path,
+    version: tuple[int, ...],  # noqa: ARG001 - as in `_entry`
+    sha256: str | None,
+) -> PromptSet | None:
+    known = {} if sha256 == _ANY else {"prompts_sha256": sha256}
+    try:
+        return load_prompts(folder, known)
+    except UserError:
+        return None
+
+
+def _signs_of(entry: MapEntry) -> Signs:
+    prompts = prompts_of(entry)
+    return _signs(prompts, entry.kind) if prompts else Signs()
+
+
+@lru_cache(maxsize=1 << 12)
+def _signs(prompts: PromptSet, kind: Kind) -> Signs:
+    harmful = 0
+    if kind == "language":
         source, target = (fmean(toxicity(side)) for side in (prompts.source, prompts.target))
         harmful = (target > _OFFENSIVE) - (source > _OFFENSIVE)
-    with suppress(UserError):
-        direction = _direction(PromptSet.load(file))
-    return _Facts(metadata, harmful, kind, direction)
+    return Signs(harmful, _direction(prompts))
 
 
 def _direction(prompts: PromptSet) -> int:

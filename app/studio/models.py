@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from lineas_core import UserError, load_model
-from lineas_core.models import fetch, folder_of, installed
+from lineas_core.models import damage, fetch, folder_of, installed
 from lineas_core.models.catalog import MODELS
 
 from .fair_lock import FairLock
@@ -64,17 +64,16 @@ class Models:
         """Check that a model is installed.
 
         Raises:
-            UserError: it is not.
+            UserError: it is not, or its files are damaged.
         """
-        if not self.installed(name):
-            entry = MODELS[name]
-            raise UserError(
-                "E_NOT_INSTALLED",
-                f"{entry.title} is not installed yet",
-                remedy=f"Click “Install {entry.title}”."
-                if entry.embedded
-                else f"Download the project again; the weights belong to {entry.folder}.",
-            )
+        if self.installed(name):
+            return
+        entry, folder = MODELS[name], folder_of(name)
+        state = f"damaged ({damage(folder)})" if folder.exists() else "not installed yet"
+        remedy = f"Download the project again; the weights belong to {entry.folder}."
+        if entry.embedded:
+            remedy = f"Click “Install {entry.title}”."
+        raise UserError("E_NOT_INSTALLED", f"{entry.title} is {state}", remedy=remedy)
 
     def install(self, name: str) -> Iterator[str]:
         """Download and convert an embedded model; it continues if the generator is closed.

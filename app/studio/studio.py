@@ -11,11 +11,13 @@ from lineas_core.models.catalog import Kind
 from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.storage.lycoris import export_norms
 
+from ..jobs.lock import Lock
 from ..jobs.queue import Jobs
 from .maps import MapEntry, find_map, ready_made
 from .mix import Mix, checked_pairs
 from .models import Models
 from .pictures import Pictures
+from .plausible import check_usable
 from .prompts import PromptLibrary
 from .texts import Texts
 from .user_maps import UserMaps, slug
@@ -62,6 +64,11 @@ class Studio:
         """
         self.jobs = Jobs(data_dir / "jobs")
         self.user_maps = UserMaps(data_dir / "maps", self.jobs)
+        self._lock = Lock(data_dir)
+        if self._lock.claim():  # no other server uses the folder
+            self.user_maps.tidy()
+            self.jobs.sweep()
+        self.jobs.serve()
         self.models, self.prompts = Models(), PromptLibrary(prompts)
         self.texts, self.pictures = Texts(self.models), Pictures(self.models)
         self.hub_token = hub_token
@@ -97,13 +104,16 @@ class Studio:
         """Find several maps for pictures, which must have been learnt on the same model.
 
         Raises:
-            UserError: a map does not exist, or the maps belong to different models.
+            UserError: a map does not exist or has to be confirmed first, or the maps belong to
+                different models.
         """
         entries = [self.entry(map_id, "text-to-image") for map_id in map_ids]
         if len({entry.model for entry in entries}) > 1:
             models = ", ".join(f"{entry.title}: {entry.model}" for entry in entries)
             what = f"the maps were learnt on different models ({models})"
             raise UserError("E_MODEL", what, remedy="Choose maps that were learnt on one model.")
+        for entry in entries:
+            check_usable(entry)
         return entries
 
     def mix(self, map_id: object, further: object = ()) -> Mix:
@@ -138,6 +148,7 @@ class Studio:
             UserError: the model is not installed, the map does not fit it or steers modules
                 other than norms, or the files cannot be written.
         """
+        check_usable(entry)
         maps = self.steering(entry)
         with self.models.use(entry.model) as model:
             return export_norms(maps, model, folder, slug(entry.title))

@@ -17,6 +17,7 @@ from lineas_core.models import Sampling
 
 from .maps import MapEntry
 from .models import Models
+from .plausible import check_usable
 
 __all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts"]
 
@@ -76,6 +77,7 @@ class Texts:
         Raises:
             UserError: the model is not installed, or the map does not fit it.
         """
+        check_usable(entry)
         maps, size = load_maps(entry.folder), len(strengths)
         prompts, seeds, texts = [prompt] * size, [seed] * size, [""] * size
         yield [Continuation(strength, "") for strength in strengths]
@@ -116,6 +118,7 @@ class Texts:
         Raises:
             UserError: the model is not installed, or the map does not fit it.
         """
+        check_usable(entry)
         maps, metric = load_maps(entry.folder), METRICS["topic" if words else "toxicity"]
         counts = {strength: [Counts()] * seeds for strength in STRENGTHS}
         for start in range(0, len(openings), self._openings_at_once):

@@ -1,7 +1,8 @@
 """The user's own maps: added to a folder, imported, or learnt by a job.
 
 A map that a job learnt stays in the folder of the job and has its id; deleting the map deletes
-the job. The map deleted last can be restored until the app is started again.
+the job. The map deleted last can be restored until the app is started again. Each server has a
+bin of its own, so that another one on the same data folder does not empty it.
 """
 
 from __future__ import annotations
@@ -9,21 +10,18 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
 from lineas_core import SteeringMaps, UserError, load_maps, save_maps
 from lineas_core.models.catalog import MODELS
-from lineas_core.storage.disk import write_atomically
-from lineas_core.storage.maps import holds_maps
+from lineas_core.storage.disk import new_folder, saving, sweep, write_atomically
+from lineas_core.storage.maps import WEIGHTS, holds_maps
 
 from ..jobs.job import PENDING
 from ..jobs.queue import Jobs
 from .archive import contents, pictures_in, read_imported_map
-from .maps import WEIGHTS, MapEntry, find_map, maps_in, read_map
+from .maps import MapEntry, find_map, maps_in, read_map
 
 __all__ = ["LONGEST_TITLE", "UserMaps", "slug", "tidy"]
 
@@ -34,17 +32,25 @@ class UserMaps:
     """The maps that the user may change; methods raise `UserError` for any other id."""
 
     def __init__(self, folder: Path, jobs: Jobs) -> None:
-        """Use `folder`, and a bin beside it, which is emptied.
+        """Use `folder`, and a new bin beside it.
 
         Args:
             folder: has one subfolder per map; may be missing.
             jobs: jobs whose maps are listed as well.
         """
         self._folder, self._jobs = folder, jobs
-        self._bin = folder.parent / "deleted"
-        shutil.rmtree(self._bin, ignore_errors=True)
+        self._bins = folder.parent / "deleted"
+        self._bin = self._bins / secrets.token_hex(4)
         self._homes: dict[str, Path] = {}  # original folders of the maps in the bin
         self._lock = Lock()
+
+    def tidy(self) -> None:
+        """Empty all bins, and remove files that killed processes left unfinished.
+
+        No other server may use the folder.
+        """
+        shutil.rmtree(self._bins, ignore_errors=True)
+        sweep(self._folder)
 
     def maps(self) -> list[MapEntry]:
         """List the maps of the folder by name, then those of the jobs, newest first."""
@@ -66,9 +72,11 @@ class UserMaps:
         return read_map(job.id, "yours", job.map_folder)
 
     def unreadable(self) -> list[str]:
-        """List the names of the folders whose map is damaged."""
-        saved = [folder for folder in sorted(self._folder.glob("*/")) if holds_maps(folder)]
-        return [folder.name for folder in saved if not read_map(folder.name, "yours", folder)]
+        """List the names of the folders, and the ids of the jobs, whose map is damaged."""
+        places = [(f.name, f) for f in sorted(self._folder.glob("[!.]*/")) if holds_maps(f)]
+        over = [job for job in self._jobs.list() if job.state not in PENDING]
+        places += [(job.id, job.map_folder) for job in over if job.map_folder]
+        return [name for name, folder in places if not read_map(name, "yours", folder)]
 
     def pictures(self, entry: MapEntry) -> list[Path]:
         """Return the preview pictures of any map; for a job its latest ones."""
@@ -86,8 +94,7 @@ class UserMaps:
         maps = load_maps(entry.folder)
         save_maps(SteeringMaps(maps.maps, {**maps.metadata, "title": title}), entry.folder)
         if self._from_job(entry):
-            job = self._jobs.get(entry.id)
-            self._jobs.write(replace(job, request=replace(job.request, title=title)))
+            self._jobs.rename(entry.id, title)
 
     def duplicate(self, entry: MapEntry) -> str:
         """Copy any map to the user's maps; returns the id of the copy."""
@@ -126,7 +133,7 @@ class UserMaps:
         """Move a map to the bin, and remove the one that was there; returns its title."""
         entry = self._own(map_id)
         home = entry.folder.parent if self._from_job(entry) else entry.folder
-        with self._lock, _disk("deleted"):
+        with self._lock, saving("the map was", done="deleted"):
             shutil.rmtree(self._bin, ignore_errors=True)
             self._bin.mkdir(parents=True, exist_ok=True)
             self._homes.clear()
@@ -140,7 +147,7 @@ class UserMaps:
         Raises:
             UserError: another map was deleted after it.
         """
-        with self._lock, _disk("restored"):
+        with self._lock, saving("the map was", done="restored"):
             if map_id not in self._homes:
                 what = "this map cannot be restored, because another one was deleted after it"
                 raise UserError("E_MAP", what, remedy="Learn or import it again.")
@@ -154,17 +161,11 @@ class UserMaps:
     def _add(self, maps: SteeringMaps, facts: dict[str, str], files: dict[str, bytes]) -> str:
         """Save maps with additional metadata and files to a new folder; returns its id."""
         map_id = f"{slug(facts['title'])}-{secrets.token_hex(4)}"
-        folder = self._folder / map_id
-        try:
-            with _disk("saved"):
-                for name, data in files.items():
-                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    write_atomically(folder / name, data)
-            # Last, as in `save_maps`: a folder counts as a map once its weights are there.
+        with saving("the map was"), new_folder(self._folder / map_id) as folder:
+            for name, data in files.items():
+                (folder / name).parent.mkdir(exist_ok=True)
+                write_atomically(folder / name, data)
             save_maps(SteeringMaps(maps.maps, {**maps.metadata, **facts}), folder)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
         return map_id
 
     def _own(self, map_id: str) -> MapEntry:
@@ -185,15 +186,3 @@ def tidy(title: str | None) -> str:
 def slug(title: str) -> str:
     """Return a title in a form that can be a file name."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40] or "map"
-
-
-@contextmanager
-def _disk(done: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            "E_DISK",
-            f"the map was not {done} ({error.strerror})",
-            remedy="Free some disk space, or make the data folder writable.",
-        ) from error

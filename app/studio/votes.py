@@ -6,19 +6,24 @@ study of LinEAS (section 4.4). Lines are only appended.
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
+
+from lineas_core.storage.disk import saving
 
 __all__ = ["Vote", "Votes", "Choice", "Preference", "wilson"]
 
 Choice = Literal["steered", "original", "undecided"]
+_log = logging.getLogger(__name__)
 _Z = 1.96  # 95 % of a normal distribution
 
 
@@ -87,15 +92,22 @@ class Votes:
         self._file, self._lock = file, Lock()
 
     def add(self, vote: Vote) -> None:
-        """Append a vote."""
-        line = json.dumps(asdict(vote), ensure_ascii=False)
-        with self._lock, self._file.open("a+b") as file:
-            file.seek(max(0, file.tell() - 1))
-            torn = file.read() not in (
-                b"",
-                b"\n",
-            )  # by a crash: start a new line
-            file.write((b"\n" if torn else b"") + line.encode("utf-8", "replace") + b"\n")
+        """Append a vote.
+
+        Raises:
+            UserError: it cannot be saved, such as on a full disk.
+        """
+        line = json.dumps(asdict(vote), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        with self._lock, saving("the vote was"), self._file.open("a+b", buffering=0) as file:
+            size = file.tell()
+            file.seek(max(0, size - 1))
+            torn = file.read() not in (b"", b"\n")  # by a crash: start a new line
+            try:
+                if file.write(line := b"\n" * torn + line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(size)
+                raise
 
     def preferences(self) -> list[Preference]:
         """Count the votes of each map or combination of maps, most decided votes first."""
@@ -112,13 +124,22 @@ class Votes:
         return sorted(found, key=lambda preference: -preference.decided)
 
     def _read(self) -> Iterator[Vote]:
-        """Read the votes; damaged lines are skipped."""
+        """Read the votes; damaged lines are left out with a warning in the log."""
         lines = self._file.read_bytes().splitlines() if self._file.exists() else []
-        for line in lines:
-            with suppress(ValueError, TypeError, LookupError):
-                fields = json.loads(line)
-                maps = tuple((str(map_id), float(strength)) for map_id, strength in fields["maps"])
-                yield Vote(**{**fields, "maps": maps})
+        for number, line in enumerate(lines, 1):
+            try:
+                yield _vote(json.loads(line))
+            except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+                _log.warning("Line %d of %s is damaged and left out.", number, self._file.name)
+
+
+def _vote(fields: dict[str, Any]) -> Vote:
+    """Return the vote of a line; raises an error of the built-in types if it is damaged."""
+    maps = tuple((str(map_id), float(strength)) for map_id, strength in fields["maps"])
+    vote = Vote(**{**fields, "maps": maps, "title": str(fields["title"])})
+    if vote.choice not in get_args(Choice):
+        raise ValueError("unknown choice")
+    return vote
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:

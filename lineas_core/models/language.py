@@ -101,12 +101,10 @@ class LanguageModel:
                 source, use_safetensors=True, trust_remote_code=False, **options
             )
         except (OSError, ValueError, SafetensorError) as error:
-            raise UserError(
-                "E_MODEL",
-                f"the model {str(source)!r} could not be loaded ({first_line(error)})",
-                remedy="Check the name, the network and, for a gated model, that you accepted "
-                "its terms and ran `hf auth login`; the embedded models need neither.",
-            ) from error
+            raise _not_loaded(source, first_line(error), error) from error
+        # transformers makes an empty tokenizer where the file of the vocabulary is missing.
+        if len(tokenizer) < network.config.get_text_config().vocab_size / 2:
+            raise _not_loaded(source, f"its tokenizer knows only {len(tokenizer)} tokens")
         return cls(network, tokenizer, name=name or str(source), preset=preset)
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
@@ -265,6 +263,18 @@ class LanguageModel:
         if not tokens["attention_mask"].any(dim=1).all():
             raise UserError("E_PROMPT", "the prompt is empty", remedy="Write a few words.")
         return {k: tokens[k].to(self.network.device) for k in ("input_ids", "attention_mask")}
+
+
+def _not_loaded(source: str | Path, reason: str, error: Exception | None = None) -> UserError:
+    """Return the error for a model whose files are missing or damaged."""
+    remedy = (
+        "Check the name, the network and, for a gated model, that you accepted its terms and ran "
+        "`hf auth login`; the embedded models need neither."
+    )
+    if error is None or isinstance(error, SafetensorError) or Path(source).is_dir():
+        remedy = "Its files are incomplete or damaged: delete them and download them again."
+    what = f"the model {str(source)!r} could not be loaded ({reason})"
+    return UserError("E_MODEL", what, remedy=remedy)
 
 
 def _first_preset(network: torch.nn.Module) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lineas_core.errors import UserError
+from lineas_core.errors import UserError, is_disk_full
 from lineas_core.models import unpickle
 
 __all__ = ["convert_pickle"]
@@ -24,8 +24,8 @@ def convert_pickle(pickle: Path, target: Path) -> Path:
         The target.
 
     Raises:
-        UserError: the file is damaged, or holds code or anything else than named tensors. No
-            target is left behind.
+        UserError: the file is damaged, or holds code or anything else than named tensors; or
+            the disk is full. No target is left behind.
     """
     if target.is_file():
         return target
@@ -36,6 +36,9 @@ def convert_pickle(pickle: Path, target: Path) -> Path:
         # -P: modules must not be imported from the script's folder.
         command = [sys.executable, "-P", unpickle.__file__, str(pickle), str(unfinished)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if is_disk_full(result.stderr):
+            what, remedy = "the weights were not converted: the disk is full", "Free some space."
+            raise UserError("E_DISK", what, where=str(target.parent), remedy=remedy)
         if result.returncode:
             raise UserError(
                 "E_PICKLE",

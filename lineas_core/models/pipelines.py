@@ -86,9 +86,13 @@ def _loading_errors(source: str | Path, local_files_only: bool) -> Iterator[None
         reason = first_line(error)
         if local_files_only and isinstance(error, FileNotFoundError):
             reason = "it is not on this machine, and huggingface.co does not answer"
+        what = f"the image model {str(source)!r} could not be loaded ({reason})"
+        if isinstance(error, SafetensorError) or Path(source).is_dir():
+            remedy = "Its files are incomplete or damaged: delete them and download them again."
+            raise UserError("E_MODEL", what, remedy=remedy) from error
         raise UserError(
             "E_MODEL",
-            f"the image model {str(source)!r} could not be loaded ({reason})",
+            what,
             remedy="Check the name and the connection to huggingface.co, and for a gated model "
             "that you accepted its terms and ran `hf auth login`. A folder that holds the "
             "pipeline can be given instead; emoji-world needs no connection.",

@@ -137,6 +137,24 @@ class SteeringMaps(Mapping[str, AffineMap]):
         """Number of coordinates with scale < 0, which reverse the order and are no transport."""
         return sum(int((m.scale < 0).sum()) for m in self.values())
 
+    @property
+    def extreme(self) -> float:
+        """Share of coordinates with |scale| < 0.01 or > 10 or |shift| > 1000, 0 to 1."""
+        scale = torch.cat([m.scale for m in self.values()]).abs()
+        shift = torch.cat([m.shift for m in self.values()]).abs()
+        found = (scale < 0.01) | (scale > 10) | (shift > 1000)
+        return found.double().mean().item()
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Smallest and largest scale, and smallest and largest shift."""
+        scale = torch.cat([m.scale for m in self.values()])
+        shift = torch.cat([m.shift for m in self.values()])
+        return (
+            (scale.min().item(), scale.max().item()),
+            (shift.min().item(), shift.max().item()),
+        )
+
     def at(self, strength: Strength) -> SteeringMaps:
         """Return every map at strength λ, see `AffineMap.at`.
 

@@ -1,16 +1,24 @@
-"""Atomic writes of files."""
+"""Writes that survive a crash and a full disk: the old content stays until the new one is whole.
+
+A file is written under a temporary name beside its place, and renamed once it is on the disk.
+Only a process that is killed leaves a temporary file; `sweep` removes those.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lineas_core.errors import UserError
 
-__all__ = ["saving", "write_atomically"]
+__all__ = ["new_folder", "remove_folder", "saving", "sweep", "write_atomically", "write_together"]
+
+_UNFINISHED = ".unfinished"  # suffix of temporary files and folders
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -23,44 +31,120 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: the file cannot be written; the old one is kept.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    write_together(path.parent, {path.name: data})
+
+
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write several files of a folder; if one cannot be written, all old ones are kept.
+
+    Args:
+        folder: an existing folder.
+        files: content by name, in the order in which the files appear.
+
+    Raises:
+        OSError: a file cannot be written; no file has been changed.
+    """
+    written: dict[Path, Path] = {}
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        for name, data in files.items():
+            handle, unfinished = tempfile.mkstemp(_UNFINISHED, f".{name}.", folder)
+            written[Path(unfinished)] = folder / name
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for temporary, path in written.items():
+            temporary.chmod(0o644)
+            temporary.replace(path)
     except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
+        for temporary in written:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         raise
-    with suppress(OSError):  # not every file system can sync a folder, and Windows cannot
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    _sync(folder)
 
 
 @contextmanager
-def saving(what: str, where: Path) -> Iterator[None]:
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a new folder that appears under its name when the `with` block ends.
+
+    Args:
+        path: the folder; it must not exist. The folders above it are created if missing.
+
+    Yields:
+        The folder to fill, beside its final place. It is removed if the block raises.
+
+    Raises:
+        OSError: the folder cannot be created or renamed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(_UNFINISHED, f".{path.name}.", path.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        folder.rename(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _sync(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder at once under its name; what a crash leaves of it is left to `sweep`.
+
+    Raises:
+        OSError: the folder cannot be removed.
+    """
+    gone = path.with_name(f".{path.name}{_UNFINISHED}")
+    path.rename(gone)
+    shutil.rmtree(gone)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left unfinished in a folder and in the folders below it.
+
+    The caller makes sure that no process is writing there.
+    """
+    for place, folders, files in os.walk(folder):
+        for name in [n for n in folders if n.endswith(_UNFINISHED)]:
+            folders.remove(name)
+            shutil.rmtree(Path(place, name), ignore_errors=True)
+        for name in [n for n in files if n.endswith(_UNFINISHED)]:
+            with suppress(OSError):
+                Path(place, name).unlink()
+
+
+@contextmanager
+def saving(what: str, where: Path | None = None, done: str = "saved") -> Iterator[None]:
     """Raise an `OSError` of the block as a `UserError`.
 
     Args:
         what: beginning of the message, such as `the map was`, before "not saved".
-        where: the file or folder to name.
+        where: the file or folder to name; None names none.
+        done: what has not been done.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: the disk is full, or the place cannot be written.
     """
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise UserError(
             "E_DISK",
-            f"{what} not saved ({error.strerror})",
-            where=str(where),
-            remedy="Free some disk space or choose a writable folder.",
+            f"{what} not {done} ({error.strerror or error})",
+            where=str(where) if where else "",
+            remedy="Free some disk space and try again."
+            if full
+            else "Choose a writable folder, or make this one writable.",
         ) from error
+
+
+def _sync(folder: Path) -> None:
+    """Write the names of a folder to the disk."""
+    with suppress(OSError):  # not every file system can sync a folder, and Windows cannot
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -5,17 +5,16 @@
     prompts.json           the prompts that the map was learnt from
     README.md              a model card
 
-No content of a file is ever executed. The safetensors library accepts duplicate keys, NaN and
-any number of tensors, so this module checks the header before the library reads the file.
+The weights are the map: they appear last, and their metadata hold the checksum of the prompts, so
+that prompts of another map are never taken for those of this one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -23,7 +22,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from lineas_core.errors import UserError
@@ -31,30 +29,42 @@ from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.paths import ASSETS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import AffineMap, SteeringMaps
-from lineas_core.storage.disk import saving, write_atomically
+from lineas_core.storage.disk import new_folder, saving, write_together
+from lineas_core.storage.format import (
+    FORMAT_VERSION,
+    MAX_VALUE,
+    WEIGHTS,
+    checksum,
+    format_errors,
+    read_header,
+    read_tensors,
+    usable,
+)
 from lineas_core.storage.model_card import model_card, modelspec
 
 __all__ = [
-    "FORMAT_VERSION",
+    "NO_FINGERPRINT",
+    "WEIGHTS",
     "check_fits",
+    "check_prompts",
     "holds_maps",
     "load_maps",
+    "load_prompts",
+    "read_metadata",
     "save_maps",
 ]
 
-FORMAT_VERSION = 1
-_WEIGHTS, _PROMPTS = "lineas.safetensors", "prompts.json"
-_MAX_FILE, _MAX_HEADER, _MAX_VALUE = 64 << 20, 1 << 20, 1e4
-_MALFORMED = (
-    *(OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError),
-    SafetensorError,
-)
+NO_FINGERPRINT = "it does not say which weights it was learnt on; it may steer a model badly"
+"""Warning about a map that has no fingerprint."""
+_PROMPTS, _PROMPTS_SHA256 = "prompts.json", "prompts_sha256"
+_log = logging.getLogger(__name__)
 
 
 def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | None = None) -> Path:
     """Write maps to a folder, replacing those that it holds.
 
-    Each file is written atomically, the weights last.
+    A new folder appears with all files at once. In an existing one, no file is changed before
+    all of them are written, and the weights are replaced last.
 
     Args:
         maps: the learnt maps; their `metadata` must be JSON-like.
@@ -71,34 +81,29 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
     """
     folder = Path(folder)
     tensors = _tensors(maps)
-    if not _usable(tensors):
+    if not usable(tensors):
         raise UserError(
             "E_VALUES",
-            f"the map has values that are not finite or beyond {_MAX_VALUE:g}",
+            f"the map has values that are not finite or beyond {MAX_VALUE:g}",
             where=folder.name,
             remedy="Learn it again: with a lower learning rate, or with prompts that differ less.",
         )
-    config = _config(maps, tensors, prompts)
-    metadata = {"format": "pt", "lineas.config": json.dumps(config), **modelspec(config)}
-    files = {} if prompts is None else {_PROMPTS: _prompts_json(prompts)}
-    files |= {
-        "README.md": model_card(config).encode(),
-        "lineas_config.json": json.dumps(config, indent=2).encode(),
-        # Last: a folder counts as a map once its weights are there.
-        _WEIGHTS: safetensors.torch.save(tensors, metadata),
-    }
+    kept = _prompts_to_save(prompts, folder, maps.metadata, checksum(tensors))
+    files = _files(_config(maps, tensors, prompts, kept), tensors, kept)
     with saving("the map was", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if prompts is None and holds_maps(folder) and _saved_sha256(folder) != config["sha256"]:
-            (folder / _PROMPTS).unlink(missing_ok=True)  # they belong to the replaced map
-        for name, data in files.items():
-            write_atomically(folder / name, data)
+        if folder.exists():
+            write_together(folder, files)
+            if kept is None:  # they belong to the replaced map
+                (folder / _PROMPTS).unlink(missing_ok=True)
+        else:
+            with new_folder(folder) as unfinished:
+                write_together(unfinished, files)
     return folder
 
 
 def holds_maps(folder: Path) -> bool:
     """Return True if a folder holds completely saved maps."""
-    return (folder / _WEIGHTS).is_file()
+    return (folder / WEIGHTS).is_file()
 
 
 def load_maps(path: str | Path) -> SteeringMaps:
@@ -114,110 +119,119 @@ def load_maps(path: str | Path) -> SteeringMaps:
         UserError: the file is missing, is of another kind or is damaged.
     """
     path = next((p for p in (Path(path), ASSETS / "maps" / path) if p.exists()), Path(path))
-    with _format_errors(path.name):
-        tensors, config = _read(path / _WEIGHTS if path.is_dir() else path)
-        if _sha256(tensors) != config.get("sha256"):
-            raise _FormatError("it is damaged: its checksum does not match")
-        if not _usable(tensors):
-            raise _FormatError(f"it has values that are not finite or beyond {_MAX_VALUE:g}")
+    with format_errors(path.name):
+        tensors, config = read_tensors(path / WEIGHTS if path.is_dir() else path)
     return SteeringMaps(
         {n: AffineMap(tensors[f"{n}.scale"], tensors[f"{n}.shift"]) for n in config["modules"]},
         config,
     )
 
 
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Read the metadata of saved maps without their values, whose checksum is not compared.
+
+    Raises:
+        UserError: the file is missing, is of another kind, or is cut short.
+    """
+    with format_errors(folder.name):
+        return read_header(folder / WEIGHTS)
+
+
+def load_prompts(folder: Path, metadata: Mapping[str, Any]) -> PromptSet:
+    """Read the prompts that maps were learnt from.
+
+    Args:
+        folder: folder of the maps.
+        metadata: metadata of the maps.
+
+    Raises:
+        UserError: the prompts are missing, damaged, or those of other maps.
+    """
+    try:
+        data = (folder / _PROMPTS).read_bytes()
+    except OSError as error:
+        remedy = "Learn the map again."
+        raise UserError("E_FILE", "the prompts cannot be read", remedy=remedy) from error
+    check_prompts(data, metadata)
+    return PromptSet.parse(data, _PROMPTS)
+
+
+def check_prompts(data: bytes, metadata: Mapping[str, Any]) -> None:
+    """Check that the file of prompts is the one that maps were saved with.
+
+    Args:
+        data: content of the file.
+        metadata: metadata of the maps; those of early versions fit any prompts.
+
+    Raises:
+        UserError: it is another one.
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if metadata.get(_PROMPTS_SHA256, found) != found:
+        what = "these are not the prompts that the map was saved with"
+        remedy = "Export the map again, or delete the file."
+        raise UserError("E_FILE", what, where=_PROMPTS, remedy=remedy)
+
+
 def check_fits(maps: SteeringMaps, model: SteerableModel) -> None:
     """Check that maps were learnt on this model.
 
+    Maps without a fingerprint are accepted with a warning in the log if their modules exist and
+    have their widths.
+
     Raises:
-        UserError: they were learnt on another model; the message names both.
+        UserError: they were learnt on another model, or on other weights of this one; the
+            message says which.
     """
-    names = list(maps)
-    known = {name for name, _ in model.network.named_modules()}
+    reason = _misfit(maps, model)
+    if not reason:
+        if maps.metadata.get("fingerprint") is None:
+            _log.warning("%s: %s", maps.metadata.get("title") or "a map", NO_FINGERPRINT)
+        return
     learnt_on = maps.metadata.get("model", "another model")
-    if set(names) <= known:
-        expected = maps.metadata.get("fingerprint")
-        if expected is None or fingerprint(model.network, names) == expected:
-            return
+    other = "other weights of " if learnt_on == model.name else ""
     raise UserError(
         "E_MODEL",
-        f"this map was learnt on {learnt_on}, the loaded model is {model.name}",
-        remedy=f"Load {learnt_on}, or learn the map again on {model.name}.",
+        f"this map was learnt on {other}{learnt_on}, the loaded model is {model.name} ({reason})",
+        remedy=f"Load {other}{learnt_on}, or learn the map again on {model.name}.",
     )
 
 
-class _FormatError(Exception):
-    """The reason why a file is rejected."""
+def _misfit(maps: SteeringMaps, model: SteerableModel) -> str:
+    """Return why maps do not belong to a model; empty if they do."""
+    modules = dict(model.network.named_modules())
+    for name, step in maps.items():
+        if name not in modules:
+            return f"it has no module {name}"
+        weight = getattr(modules[name], "weight", None)
+        if isinstance(weight, Tensor) and step.width not in weight.shape:
+            return f"the module {name} does not have {step.width} coordinates"
+    expected = maps.metadata.get("fingerprint")
+    found = expected and fingerprint(model.network, list(maps))
+    if found == expected:
+        return ""
+    return f"the fingerprint of its {len(maps)} modules is {found}, that in the map {expected}"
 
 
-@contextmanager
-def _format_errors(name: str) -> Iterator[None]:
-    """Raise the errors of reading a file as one `UserError`."""
-    try:
-        yield
-        return
-    except FileNotFoundError:
-        reason = f"there is no {_WEIGHTS}"
-    except _FormatError as error:
-        reason = str(error)
-    except _MALFORMED as error:
-        reason = f"its header is malformed ({type(error).__name__})"
-    raise UserError(
-        "E_FILE",
-        f"this is not a usable steering map, {reason}",
-        where=name,
-        remedy="Download it or learn it again.",
-    )
-
-
-def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read tensors and metadata, after a check that the header holds nothing else."""
-    if not file.is_file():
-        raise FileNotFoundError(file)
-    if file.stat().st_size > _MAX_FILE:
-        raise _FormatError(f"it has more than {_MAX_FILE >> 20} MB")
-    data = file.read_bytes()
-    for magic, kind in ((b"PK", "zip archive or a pickle"), (b"GGUF", "GGUF model")):
-        if data.startswith(magic):
-            raise _FormatError(f"the file is a {kind}, not safetensors")
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(_MAX_HEADER, len(data) - 8):
-        raise _FormatError("it is not in safetensors format, or is cut short")
-    header = json.loads(data[8 : 8 + length], object_pairs_hook=_no_duplicates)
-    config_text = header.pop("__metadata__", {}).get("lineas.config")
-    if config_text is None:
-        raise _FormatError(
-            "the file has tensors other than scales and shifts; it may be a LoRA or a model"
-        )
-    config = json.loads(config_text, object_pairs_hook=_no_duplicates)
-    if re.search("[\ud800-\udfff]", json.dumps(config, ensure_ascii=False)):
-        raise _FormatError("its metadata contains half a character")
-    if config["format_version"] > FORMAT_VERSION:
-        raise _FormatError(
-            f"it has format {config['format_version']}, this version reads formats up to "
-            f"{FORMAT_VERSION}"
-        )
-    if not config["modules"]:
-        raise _FormatError("it steers no module")
-    expected = {
-        f"{name}.{part}": ("F32", [width])
-        for name, width in config["modules"].items()
-        for part in ("scale", "shift")
+def _files(
+    config: dict[str, Any], tensors: dict[str, Tensor], prompts: bytes | None
+) -> dict[str, bytes]:
+    """Return the content of the files in the order of writing."""
+    metadata = {"format": "pt", "lineas.config": json.dumps(config), **modelspec(config)}
+    return {
+        **({} if prompts is None else {_PROMPTS: prompts}),
+        "README.md": model_card(config).encode(),
+        "lineas_config.json": json.dumps(config, indent=2).encode(),
+        # Last: a folder counts as a map once its weights are there.
+        WEIGHTS: safetensors.torch.save(tensors, metadata),
     }
-    if {key: (entry["dtype"], entry["shape"]) for key, entry in header.items()} != expected:
-        raise _FormatError("its tensors are not the ones that its metadata names")
-    return safetensors.torch.load(data), config
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise _FormatError("its header has a key twice")
-    return table
 
 
 def _config(
-    maps: SteeringMaps, tensors: dict[str, Tensor], prompts: PromptSet | None
+    maps: SteeringMaps,
+    tensors: dict[str, Tensor],
+    prompts: PromptSet | None,
+    kept: bytes | None,
 ) -> dict[str, Any]:
     """Return the metadata to save; the maps' own replaces that of the prompts."""
     about: dict[str, Any] = {}
@@ -234,13 +248,26 @@ def _config(
         **maps.metadata,
         "format_version": FORMAT_VERSION,
         "modules": {name: m.width for name, m in maps.items()},
-        "sha256": _sha256(tensors),
+        "sha256": checksum(tensors),
+        _PROMPTS_SHA256: None if kept is None else hashlib.sha256(kept).hexdigest(),
     }
 
 
-def _prompts_json(prompts: PromptSet) -> bytes:
-    kept = {k: v for k, v in asdict(prompts).items() if v and k != "dropped"}
-    return json.dumps(kept, indent=1, ensure_ascii=False).encode()
+def _prompts_to_save(
+    prompts: PromptSet | None, folder: Path, metadata: Mapping[str, Any], sha256: str
+) -> bytes | None:
+    """Return the content for `prompts.json`: the given prompts, else those of the same maps."""
+    if prompts is not None:
+        given = {k: v for k, v in asdict(prompts).items() if v and k != "dropped"}
+        return json.dumps(given, indent=1, ensure_ascii=False).encode()
+    try:
+        if holds_maps(folder) and read_metadata(folder)["sha256"] != sha256:
+            return None
+        data = (folder / _PROMPTS).read_bytes()
+        check_prompts(data, metadata)
+    except (OSError, LookupError, UserError):
+        return None
+    return data
 
 
 def _tensors(maps: SteeringMaps) -> dict[str, Tensor]:
@@ -248,21 +275,3 @@ def _tensors(maps: SteeringMaps) -> dict[str, Tensor]:
     for name, step in maps.items():
         rows[f"{name}.scale"], rows[f"{name}.shift"] = step.scale, step.shift
     return {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in rows.items()}
-
-
-def _sha256(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for key in sorted(tensors):
-        digest.update(tensors[key].numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _saved_sha256(folder: Path) -> str | None:
-    try:
-        return load_maps(folder).metadata["sha256"]
-    except UserError:
-        return None
-
-
-def _usable(tensors: dict[str, Tensor]) -> bool:
-    return all(bool((v.abs() <= _MAX_VALUE).all()) for v in tensors.values())  # False for NaN

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from app.jobs.job import Job, JobRequest
-from app.studio.maps import MapEntry
+from app.studio.maps import MapEntry, Signs
 from app.studio.picture_cache import Painted
 from app.studio.studio import Studio
 from app.studio.texts import Continuation
@@ -199,7 +199,7 @@ def text_studio():
     return FakeStudio(
         [
             MapEntry("topic", MARKUP, "tiny", "ready-made", folder, {"keywords": ["goal"]}),
-            MapEntry("toxic", "Toxicity", "tiny", "yours", folder, {}, harmful=-1),
+            MapEntry("toxic", "Toxicity", "tiny", "yours", folder, {}, signs=Signs(harmful=-1)),
         ]
     )
 

@@ -1,4 +1,3 @@
-import errno
 import json
 import os
 import re
@@ -8,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +23,7 @@ from lineas_core.learning.problem import Problem
 from lineas_core.methods import METHODS
 from lineas_core.methods.iti_c import ItiConfig
 from tests.fakes import ask_for_a_petabyte, save_model, tiny_language_model
+from tests.full_disk import full_disk
 
 PROMPTS = PromptSet(
     source=("a grey cat", "the old dog", "one red hen", "my own cow"),
@@ -498,15 +499,6 @@ def test_a_link_is_no_job(idle, request_):
     assert [job.id for job in idle.list()] == [job_id]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"null", b"[]", b"{}", b"[" * 100_000])
-def test_a_corrupt_job_is_passed_over(idle, request_, content):
-    good, bad = idle.submit(request_), idle.submit(request_)
-    (idle.folder / bad / "job.json").write_bytes(content)
-    assert [job.id for job in idle.list()] == [good]
-    with pytest.raises(UserError, match="there is no such job"):
-        idle.get(bad)
-
-
 def test_a_torn_last_record_does_not_count(idle, request_):
     job_id = idle.submit(request_)
     log = idle.folder / job_id / "records.jsonl"
@@ -569,17 +561,97 @@ def test_a_program_cannot_fill_the_queue(idle, request_):
             idle.submit(request_)
 
 
-@pytest.mark.usefixtures("faults")
-def test_a_full_disk_does_not_end_the_worker(idle, request_, monkeypatch):
-    write, full = Jobs.write, []
+def test_a_disk_that_fills_up_fails_the_job_with_the_reason_and_later_all_goes_on(
+    idle, request_, monkeypatch
+):
+    learn_iter, filled = app.jobs.worker.learn_iter, ExitStack()
 
-    def no_room_for_failures(self, job):
-        if job.state == "failed":
-            full.append(job.id)
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write(self, job)
+    def fills_the_disk(*sides, **settings):
+        for iterate in learn_iter(*sides, **settings):
+            if iterate.iteration == 3:
+                filled.enter_context(full_disk())
+            yield iterate
 
-    monkeypatch.setattr(Jobs, "write", no_room_for_failures)
-    broken, done = worked_off(idle, 1, 0, request=request_)
-    assert full == [broken.id]
-    assert (broken.state, done.state) == ("interrupted", "done")
+    short = replace(request_, config=SHORT)
+    undisturbed = idle.submit(short)
+    work(idle)
+    broken, waits = idle.submit(short), idle.submit(short)
+    monkeypatch.setattr(app.jobs.worker, "learn_iter", fills_the_disk)
+    with filled, pytest.raises(UserError, match="not saved.*Free some disk space"):
+        work(idle)
+    monkeypatch.setattr(app.jobs.worker, "learn_iter", learn_iter)
+    job = idle.get(broken)
+    assert (job.state, job.message) == (
+        "failed",
+        "The disk was full. Free some space, then press Resume.",
+    )
+    idle.resume(broken)
+    work(idle)
+    assert [idle.get(each).state for each in (broken, waits)] == ["done", "done"]
+    saved = [load_maps(idle.get(each).map_folder).metadata for each in (undisturbed, broken)]
+    assert saved[0] == saved[1]
+
+
+_WITHOUT_SPACE = """
+import os, pathlib, resource, sys
+if not pathlib.Path(sys.argv[3], "space").exists():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def test_a_worker_on_a_full_disk_leaves_the_queue_with_the_reason(request_, tmp_path):
+    jobs = Jobs(tmp_path / "jobs", python=program(tmp_path / "python", _WITHOUT_SPACE))
+    job_id = jobs.submit(replace(request_, config=SHORT))
+    wait_until(lambda: jobs.get(job_id).state == "interrupted")
+    assert jobs.get(job_id).message == "The disk is full. The jobs start once there is space."
+    (jobs.folder / "space").touch()
+    jobs.resume(job_id)
+    wait_until(lambda: jobs.get(job_id).state == "done")
+    assert jobs.get(job_id).message == ""
+
+
+def test_the_queue_of_a_killed_server_is_taken_over(request_, tmp_path, monkeypatch):
+    monkeypatch.setattr("app.jobs.workers._GRACE_SECONDS", 1)
+    endless = replace(request_, config=replace(LONG, iterations=100_000))
+    requests = [asdict(endless), asdict(replace(request_, config=SHORT))]
+    (tmp_path / "requests.json").write_text(json.dumps(requests))
+    script = (
+        "import json; from app.jobs.job import JobRequest; from app.jobs.queue import Jobs\n"
+        "jobs = Jobs('jobs')\n"
+        "for request in json.load(open('requests.json')):\n"
+        "    jobs.submit(JobRequest.from_json(request))\n"
+        "input()"
+    )
+    survivor = Jobs(tmp_path / "jobs")
+    survivor.serve()
+    root = Path(app.jobs.worker.__file__).parents[2]
+    server = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdin=subprocess.PIPE,
+    )
+    with server:
+        wait_until(lambda: [job.state for job in survivor.list()] == ["queued", "running"])
+        server.kill()
+    wait_until(lambda: [job.state for job in survivor.list()] == ["done", "interrupted"])
+
+
+def test_a_damaged_checkpoint_costs_a_few_iterations_and_not_the_run(day, tmp_path):
+    jobs, job_id = Jobs(tmp_path), day.stopped
+    folder = shutil.copytree(day.jobs.folder / job_id, tmp_path / job_id)
+    latest = folder / "state.safetensors"
+    shutil.copy(latest, folder / "state-before.safetensors")
+    latest.write_bytes(latest.read_bytes()[:-9])
+    with (folder / "records.jsonl").open("r+b") as records:
+        records.write(b"?")  # the first line
+    jobs.resume(job_id)
+    wait_until(lambda: jobs.get(job_id).state == "done")
+    message = jobs.get(job_id).message
+    assert re.match(r"The latest checkpoint was damaged; the run continued from iter", message)
+    assert message.endswith("Line 1 of records.jsonl is damaged and left out.")
+    resumed, full = (
+        load_maps(each.map_folder) for each in (jobs.get(job_id), day.jobs.get(day.full))
+    )
+    assert resumed.metadata == full.metadata

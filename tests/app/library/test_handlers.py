@@ -1,5 +1,6 @@
 """The events of the Library tab as plain functions, over a real library of tiny maps."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import torch
 from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, save_maps
+from tests.full_disk import full_disk
 
 MARKUP = "<img src=x onerror=alert(1)>"
 PROMPTS = PromptSet(("a", "b"), ("x", "y"), name="Letters")
@@ -58,14 +60,14 @@ def test_a_map_that_cannot_be_read_is_told_of_and_the_others_are_there(handlers,
     save_maps(TEXTS, folder)
     weights = folder / "lineas.safetensors"
     weights.write_bytes(weights.read_bytes()[:-3])
-    cards, _ = handlers.library("", "")
+    cards = handlers.library("", "").cards
     assert "“torn” is damaged" in cards
     assert str(tmp_path) not in cards
     assert _order(cards) == ["mine", "pictures", "texts"]
 
 
 def test_the_users_maps_come_first_and_the_first_is_chosen(handlers):
-    cards, chosen = handlers.library("", "")
+    cards, chosen, *_ = handlers.library("", "")
     assert _order(cards) == ["mine", "pictures", "texts"]
     assert chosen == "mine"
     assert 'data-map="mine" aria-pressed="true"' in cards
@@ -84,11 +86,63 @@ def test_the_filter_shows_maps_of_one_kind(handlers):
 
 def test_an_empty_library_names_the_next_step(tmp_path):
     handlers = LibraryHandlers(Studio(tmp_path / "data", assets=tmp_path))
-    cards, chosen = handlers.library("", "gone")
+    cards, chosen, *_ = handlers.library("", "gone")
     assert "Learn one in the Learn tab, or import one" in cards
     heading, *_ = answers = handlers.details(chosen)
     assert heading == ""
     assert not answers[3].visible
+
+
+def test_a_full_disk_is_said_when_a_map_is_exported_or_imported(handlers, tmp_path):
+    shipped = tmp_path / "assets" / "maps" / "texts"
+    archive = shutil.make_archive(str(tmp_path / "map"), "zip", shipped)
+    for event in (lambda: list(handlers.pack("mine")), lambda: handlers.import_map(archive)):
+        with full_disk(), pytest.raises(gr.Error, match="not saved.*Free some disk space"):
+            event()
+    assert [folder.name for folder in (tmp_path / "data" / "maps").iterdir()] == ["mine"]
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A library of a hundred maps of the user, named by number, and a damaged one."""
+    first = tmp_path / "data" / "maps" / "map-000"
+    save_maps(SteeringMaps({"a": STEP}, {"model": "smollm2-135m"}), first, prompts=PROMPTS)
+    for number in range(1, 100):
+        shutil.copytree(first, first.with_name(f"map-{number:03d}"))
+    return LibraryHandlers(Studio(tmp_path / "data", assets=tmp_path))
+
+
+def test_many_maps_are_shown_in_pages_and_the_chosen_one_is_on_the_first_shown(many):
+    shelf = many.library("", "map-060")
+    assert (shelf.page, shelf.chosen, shelf.pager.visible) == (2, "map-060", True)
+    assert "49 to 96 of 100 maps" in shelf.place
+    assert _order(shelf.cards) == [f"map-{number:03d}" for number in range(48, 96)]
+    later = many.turn("", shelf.chosen, "", shelf.page)
+    assert (later.page, later.chosen, len(_order(later.cards))) == (3, "map-060", 4)
+    assert many.turn("", later.chosen, "", later.page).page == 3
+    assert many.turn_back("", shelf.chosen, "", 1).page == 1
+
+
+def test_a_search_finds_maps_by_all_its_words(many, tmp_path):
+    folder = tmp_path / "data" / "maps" / "map-050"
+    maps = SteeringMaps({"a": STEP}, {"model": "smollm2-135m", "title": "Night sky"})
+    save_maps(maps, folder)
+    for words in ("night", "SKY smollm2", " sky  night "):
+        shelf = many.library("", "map-000", words)
+        assert (_order(shelf.cards), shelf.chosen) == (["map-050"], "map-050")
+        assert not shelf.pager.visible
+    shelf = many.library("", "map-000", "night fever")
+    assert "No map has these words" in shelf.cards
+    assert shelf.chosen == ""
+
+
+def test_many_damaged_maps_are_one_warning(many, tmp_path):
+    for number in range(10):
+        file = tmp_path / "data" / "maps" / f"map-{number:03d}" / "lineas.safetensors"
+        file.write_bytes(b"torn")
+    cards = many.library("", "").cards
+    assert "“map-004” and 5 more are damaged" in cards
+    assert cards.count("damaged") == 1
 
 
 def test_a_click_on_a_card_is_its_map(handlers):
@@ -97,24 +151,24 @@ def test_a_click_on_a_card_is_its_map(handlers):
 
 def test_only_the_users_own_maps_can_be_renamed_and_deleted(handlers):
     for map_id, own in (("mine", True), ("texts", False)):
-        answers = handlers.details(map_id)
-        heading, sheet, layers, frame, use, name, delete, hint, norms, repository, files = answers
-        assert "Letters" in heading
-        assert "2 source prompts" in sheet
-        assert layers.count("<rect") == 3
-        assert frame.visible
-        assert use.value == "Use in Text"
-        assert (name.visible, delete.visible, hint.visible) == (own, own, not own)
-        assert name.value == "Letters"
-        assert not norms.visible
-        assert repository == "letters"
-        assert not files.visible
+        view = handlers.details(map_id)
+        assert "Letters" in view.heading
+        assert "2 source prompts" in view.sheet
+        assert view.modules.count("<rect") == 3
+        assert view.frame.visible
+        assert (view.use.value, view.use.visible) == ("Use in Text", True)
+        assert not view.confirm.visible
+        assert (view.name.visible, view.delete.visible, view.hint.visible) == (own, own, not own)
+        assert view.name.value == "Letters"
+        assert not view.norms.visible
+        assert view.repository == "letters"
+        assert not view.files.visible
 
 
 def test_maps_of_norms_can_go_to_other_tools(handlers):
-    *_, use, _, _, _, norms, _, _ = handlers.details("pictures")
-    assert use.value == "Use in Images"
-    assert norms.visible
+    view = handlers.details("pictures")
+    assert view.use.value == "Use in Images"
+    assert view.norms.visible
 
 
 @pytest.mark.parametrize("map_id", ["gone", "../maps", MARKUP])
@@ -141,8 +195,7 @@ def test_a_map_is_used_in_the_tab_of_its_kind(handlers):
 def test_a_map_of_the_user_is_renamed(handlers, studio):
     handlers.rename("mine", MARKUP)
     assert studio.entry("mine").title == MARKUP
-    cards, _ = handlers.library("", "")
-    assert "<img" not in cards
+    assert "<img" not in handlers.library("", "").cards
     with pytest.raises(gr.Error, match="Give 1 to 100 characters"):
         handlers.rename("mine", " ")
     with pytest.raises(gr.Error, match="duplicate this one"):

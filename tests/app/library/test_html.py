@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from app.library import html as library_html
-from app.studio.maps import MapEntry
+from app.studio.maps import MapEntry, Signs
 from lineas_core import AffineMap, PromptSet, SteeringMaps
 
 MARKUP = '"><img src=x onerror=alert(1)>'
@@ -92,7 +92,7 @@ def test_a_large_picture_is_shown_small(tmp_path):
 def test_offensive_prompts_are_on_no_card_and_folded_in_the_sheet():
     civil, rude = ("well", "good"), ("rude words", "ruder words")
     facts = {"modules": {"a": 2}}
-    towards, away = (_entry(metadata=facts, harmful=sign) for sign in (1, -1))
+    towards, away = (_entry(metadata=facts, signs=Signs(harmful=sign)) for sign in (1, -1))
     assert "rude" not in library_html.cards([(towards, [], PromptSet(civil, rude))], None)
     assert "rude" not in library_html.cards([(away, [], PromptSet(rude, civil))], None)
     assert "2 target prompts, offensive" in library_html.sheet(

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +13,15 @@ from app.jobs.job import Job, JobRequest
 from app.jobs.queue import Jobs
 from app.studio.archive import WEIGHTS
 from app.studio.maps import prompts_of, read_map
+from app.studio.studio import Studio
 from app.studio.user_maps import LONGEST_TITLE, UserMaps, slug
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, load_maps, save_maps
+from tests.full_disk import full_disk
 
 STEPS = {"a": AffineMap(torch.tensor([0.5, 1.0]), torch.tensor([0.1, 0.0]))}
 FACTS = {"model": "smollm2-135m", "kind": "language", "note": "stays"}
 PROMPTS = PromptSet(("a", "b"), ("x", "y"), name="Letters")
+ROOT = Path(__file__).parents[3]
 JOB = "20260101-000000-abcd"
 MARKUP = "<img src=x onerror=alert(1)>"
 
@@ -180,12 +185,45 @@ def test_only_what_was_deleted_last_can_be_brought_back(user_maps):
         user_maps.restore(JOB)
 
 
-def test_the_bin_is_empty_after_a_start(user_maps, tmp_path, jobs):
-    user_maps.delete("letters")
-    again = UserMaps(tmp_path / "maps", jobs)
-    assert not (tmp_path / "deleted").exists()
+def test_another_server_neither_empties_nor_fills_the_bin(tmp_path):
+    save_maps(SteeringMaps(STEPS, FACTS), tmp_path / "maps" / "letters", prompts=PROMPTS)
+    save_maps(SteeringMaps(STEPS, FACTS), tmp_path / "maps" / "other", prompts=PROMPTS)
+    first = Studio(tmp_path)
+    first.user_maps.delete("letters")
+    second = Studio(tmp_path)
+    second.user_maps.delete("other")
     with pytest.raises(UserError, match="cannot be restored"):
-        again.restore("letters")
+        second.user_maps.restore("letters")
+    first.user_maps.restore("letters")
+    second.user_maps.restore("other")
+    assert [entry.id for entry in first.user_maps.maps()] == ["letters", "other"]
+
+
+_SERVER = """
+import sys
+from pathlib import Path
+from app.studio.studio import Studio
+studio = Studio(Path(sys.argv[1]))
+studio.user_maps.delete("letters")
+(Path(sys.argv[1]) / "maps" / ".letters.killed.unfinished").mkdir()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_killed_server_s_bin_and_unfinished_files_are_swept_at_the_next_start(tmp_path):
+    save_maps(SteeringMaps(STEPS, FACTS), tmp_path / "maps" / "letters", prompts=PROMPTS)
+    command, pipe = [sys.executable, "-c", _SERVER, tmp_path], subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe) as server:
+        assert server.stdout.readline() == b"ready\n"
+        Studio(tmp_path)
+        assert list((tmp_path / "deleted").glob("*/letters"))
+        assert list((tmp_path / "maps").iterdir())
+        server.kill()
+        server.wait()
+    Studio(tmp_path)
+    assert not (tmp_path / "deleted").exists()
+    assert list((tmp_path / "maps").iterdir()) == []
 
 
 @pytest.mark.parametrize("map_id", ["shipped", "../jobs", "..", "", None, "/etc", "letters/"])
@@ -203,14 +241,42 @@ def test_a_job_that_is_not_over_stays(user_maps, jobs):
         user_maps.delete(JOB)
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(user_maps, monkeypatch, tmp_path):
-    def refuse(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("app.studio.user_maps.write_atomically", refuse)
-    with pytest.raises(UserError, match=r"not saved \(No space left on device\)"):
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(user_maps, tmp_path):
+    with full_disk(), pytest.raises(UserError, match="the map was not saved.*Free some disk"):
         user_maps.duplicate(user_maps.maps()[0])
     assert [folder.name for folder in (tmp_path / "maps").iterdir()] == ["letters"]
+    with full_disk(), pytest.raises(UserError, match="the map was not saved.*Free some disk"):
+        user_maps.rename("letters", "Other")
+    assert _titles(user_maps)["letters"] == "Letters"
+
+
+def test_a_listing_reads_headers_and_a_changed_map_again(user_maps, tmp_path):
+    weights = tmp_path / "maps" / "letters" / WEIGHTS
+    data = bytearray(weights.read_bytes())
+    data[-8:] = b"\xff" * 8
+    weights.write_bytes(data)
+    assert _titles(user_maps)["letters"] == "Letters"
+    with pytest.raises(UserError, match="checksum"):
+        load_maps(tmp_path / "maps" / "letters")
+    save_maps(SteeringMaps(STEPS, {**FACTS, "title": "New"}), tmp_path / "maps" / "letters")
+    assert _titles(user_maps)["letters"] == "New"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert "letters" not in _titles(user_maps)
+    assert user_maps.unreadable() == ["letters"]
+
+
+def test_a_damaged_map_of_a_job_is_named(user_maps, jobs):
+    (jobs.folder / JOB / "map" / WEIGHTS).write_bytes(b"torn")
+    assert list(_titles(user_maps)) == ["letters"]
+    assert user_maps.unreadable() == [JOB]
+
+
+def test_prompts_of_another_map_are_not_imported(user_maps, tmp_path):
+    folder = save_maps(SteeringMaps(STEPS, FACTS), tmp_path / "out", prompts=PROMPTS)
+    (folder / "prompts.json").write_text('{"source": ["c", "d"], "target": ["e", "f"]}')
+    archive = shutil.make_archive(str(folder), "zip", folder)
+    with pytest.raises(UserError, match="not the prompts that the map was saved with"):
+        user_maps.import_map(Path(archive), set())
 
 
 @pytest.mark.parametrize(

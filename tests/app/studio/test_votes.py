@@ -3,6 +3,8 @@ import math
 import pytest
 
 from app.studio.votes import Vote, Votes, wilson
+from lineas_core import UserError
+from tests.full_disk import full_disk
 
 
 def _vote(choice, maps=(("robot", 0.5),)):
@@ -35,6 +37,40 @@ def test_a_torn_line_spoils_no_other(votes, tmp_path):
     votes.add(_vote("original"))
     (preference,) = votes.preferences()
     assert (preference.steered, preference.original) == (1, 1)
+
+
+def test_a_full_disk_is_said_and_costs_no_earlier_vote(votes, tmp_path):
+    votes.add(_vote("steered"))
+    before = (tmp_path / "votes.jsonl").read_bytes()
+    with full_disk(), pytest.raises(UserError, match="the vote was not saved.*Free some disk"):
+        votes.add(_vote("original"))
+    assert (tmp_path / "votes.jsonl").read_bytes() == before
+    votes.add(_vote("original"))
+    (preference,) = votes.preferences()
+    assert (preference.steered, preference.original) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"?",
+        b"\xff\x00",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"title": "R", "maps": [["a", 1]], "prompt": "", "seed": 1, "choice": "both"}',
+        b'{"title": "R", "maps": 7, "prompt": "", "seed": 1, "choice": "steered"}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_damaged_line_is_left_out_with_a_warning(votes, tmp_path, caplog, line):
+    votes.add(_vote("steered"))
+    with (tmp_path / "votes.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    votes.add(_vote("steered"))
+    (preference,) = votes.preferences()
+    assert preference.steered == 2
+    assert "Line 2 of votes.jsonl is damaged" in caplog.text
 
 
 def test_wilsons_interval():

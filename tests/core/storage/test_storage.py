@@ -1,4 +1,5 @@
 import json
+import shutil
 import struct
 from contextlib import suppress
 from dataclasses import replace
@@ -19,8 +20,12 @@ from lineas_core import (
     steer,
 )
 from lineas_core.models.base import fingerprint
-from lineas_core.storage.disk import write_atomically
+from lineas_core.paths import ASSETS
+from lineas_core.storage.disk import sweep, write_atomically
+from lineas_core.storage.maps import load_prompts, read_metadata
 from tests.fakes import tiny_language_model
+from tests.full_disk import full_disk
+from tests.killed import killed_while
 
 
 def _maps(**metadata):
@@ -91,11 +96,45 @@ def test_a_map_of_another_model_names_both():
         check_fits(SteeringMaps(step, facts), twin)
 
 
+def test_other_weights_of_the_same_model_are_told_by_both_fingerprints():
+    model, twin = tiny_language_model(), tiny_language_model(seed=1)
+    name = model.default_modules[0]
+    twin.network.get_submodule(name).weight.data.mul_(1.5)
+    expected, found = (fingerprint(each.network, [name]) for each in (model, twin))
+    maps = SteeringMaps({name: AffineMap.identity(32)}, {"model": "tiny", "fingerprint": expected})
+    with pytest.raises(UserError, match="learnt on other weights of tiny") as caught:
+        check_fits(maps, twin)
+    assert expected in str(caught.value)
+    assert found in str(caught.value)
+
+
+def test_a_map_without_a_fingerprint_is_accepted_with_a_warning_if_it_fits(caplog):
+    model = tiny_language_model()
+    name = model.default_modules[0]
+    check_fits(SteeringMaps({name: AffineMap.identity(32)}, {"title": "Old"}), model)
+    assert "Old: it does not say which weights" in caplog.text
+    for steps, reason in (
+        ({name: AffineMap.identity(33)}, f"{name} does not have 33 coordinates"),
+        ({"no.such": AffineMap.identity(32)}, "it has no module no.such"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            check_fits(SteeringMaps(steps), model)
+
+
 def test_the_fingerprint_does_not_depend_on_precision():
     model = tiny_language_model()
     before = fingerprint(model.network, model.default_modules)
     model.network.to(torch.bfloat16)
     assert fingerprint(model.network, model.default_modules) == before
+
+
+def test_a_file_that_is_cut_is_not_listed_either(saved):
+    whole = saved.read_bytes()
+    assert read_metadata(saved.parent) == load_maps(saved).metadata
+    for cut in range(0, len(whole), 7):
+        saved.write_bytes(whole[:cut])
+        with pytest.raises(UserError, match="not a usable steering map"):
+            read_metadata(saved.parent)
 
 
 def test_every_cut_and_every_flipped_byte_is_refused_or_harmless(saved):
@@ -158,8 +197,8 @@ def _without_config(header, payload):
         (lambda header, payload: _join({"__metadata__": "x"}, payload), "malformed"),
         (_extra, "not the ones"),
         (_without_config, "LoRA"),
-        (lambda h, p: _join(h, p + b"\0" * 8), "malformed"),
-        (lambda h, p: _join(h, p[:-4]), "malformed"),
+        (lambda h, p: _join(h, p + b"\0" * 8), "length is malformed"),
+        (lambda h, p: _join(h, p[:-4]), "length is malformed"),
         (lambda h, p: _join(h, p[:-4] + struct.pack("<f", float("nan"))), "checksum"),
         (lambda h, p: struct.pack("<Q", 1 << 63) + p, "cut short"),
         (lambda h, p: b"", "cut short"),
@@ -223,3 +262,75 @@ def test_the_prompts_of_an_older_map_do_not_stay_beside_a_newer_one(tmp_path):
     assert (tmp_path / "prompts.json").exists()  # the same maps
     save_maps(SteeringMaps({"m": AffineMap(torch.ones(2), torch.zeros(2))}), tmp_path)
     assert not (tmp_path / "prompts.json").exists()
+
+
+PROMPTS = [PromptSet((f"{k} b", f"{k} c"), (f"{k} e", f"{k} f"), name=f"Set {k}") for k in (0, 1)]
+
+
+def _save_turn(folder, turn):
+    """Save maps with the shift 1 or 2 and the prompts that belong to them."""
+    maps = SteeringMaps({"m": AffineMap(torch.ones(8), torch.full((8,), turn % 2 + 1.0))})
+    save_maps(maps, folder, prompts=PROMPTS[turn % 2])
+
+
+def test_the_texts_of_a_map_never_belong_to_other_weights_after_a_kill(tmp_path):
+    folder, whole = tmp_path / "map", 0
+    for _ in range(30):
+        killed_while(lambda turn: _save_turn(folder, turn))
+        maps = load_maps(folder)
+        with suppress(UserError):  # prompts of other weights are refused
+            prompts = load_prompts(folder, maps.metadata)
+            assert prompts.source == PROMPTS[int(maps["m"].shift[0]) - 1].source
+            whole += 1
+    assert whole > 15
+    sweep(tmp_path)
+    assert {file.name for file in folder.iterdir()} == {
+        "README.md",
+        "lineas.safetensors",
+        "lineas_config.json",
+        "prompts.json",
+    }
+
+
+def test_a_new_map_appears_whole_or_not_at_all(tmp_path):
+    for kill in range(10):
+        killed_while(lambda turn, kill=kill: _save_turn(tmp_path / f"map-{kill}-{turn}", turn))
+    maps = list(tmp_path.glob("map-*"))
+    assert len(maps) >= 10
+    for folder in maps:
+        metadata = load_maps(folder).metadata
+        assert load_prompts(folder, metadata).name == metadata["title"]
+        assert len(list(folder.iterdir())) == 4
+    sweep(tmp_path)
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_full_disk_changes_no_file_of_the_map(saved):
+    before = {file.name: file.read_bytes() for file in saved.parent.iterdir()}
+    with full_disk(), pytest.raises(UserError, match="the map was not saved.*Free some disk"):
+        save_maps(_maps(), saved.parent, prompts=PROMPTS[0])
+    assert {file.name: file.read_bytes() for file in saved.parent.iterdir()} == before
+
+
+def test_a_full_disk_leaves_no_empty_folder(tmp_path):
+    with full_disk(), pytest.raises(UserError, match="the map was not saved"):
+        save_maps(_maps(), tmp_path / "map")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_prompts_of_another_map_are_refused(saved):
+    save_maps(_maps(), saved.parent, prompts=PROMPTS[0])
+    metadata = load_maps(saved).metadata
+    assert load_prompts(saved.parent, metadata).source == PROMPTS[0].source
+    other = save_maps(_maps(), saved.parent.parent / "other", prompts=PROMPTS[1])
+    shutil.copy(other / "prompts.json", saved.parent)
+    with pytest.raises(UserError, match="not the prompts that the map was saved with"):
+        load_prompts(saved.parent, metadata)
+
+
+def test_extreme_values_are_counted_and_those_of_the_ready_made_maps_are_not():
+    steps = {"a": AffineMap(torch.tensor([0.0, 1e4, 1.0, -1.0]), torch.tensor([0, 0, 2e3, 1.0]))}
+    assert SteeringMaps(steps).extreme == 0.75
+    assert SteeringMaps(steps).ranges == ((-1.0, 1e4), (0.0, 2e3))
+    names = [folder.name for folder in (ASSETS / "maps").iterdir()]
+    assert max(load_maps(name).extreme for name in names) < 0.01

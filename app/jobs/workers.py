@@ -1,0 +1,107 @@
+"""The workers that a server starts for the jobs of a folder, one after another."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from .lock import Lock
+
+__all__ = ["NO_SPACE", "Workers"]
+
+NO_SPACE = 28
+"""Exit status of a worker that cannot save the state of a job, because the disk is full."""
+_FULL = "The disk is full. The jobs start once there is space."
+_FAILED = "The worker ended at once; the log of the server says why."
+_LOOK_SECONDS = 2
+_GRACE_SECONDS = 20  # another server has started a worker that does not hold the lock yet
+_RETRY_SECONDS = 60
+# A clone can only be imported from its root, an installed package from any folder.
+_ROOT = None if __name__.startswith("lineas_studio.") else Path(__file__).parents[2]
+_DETACHED: dict[str, Any] = {"start_new_session": True}  # Ctrl-C must not reach the worker
+if sys.platform == "win32":
+    _FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS
+    _DETACHED = {"creationflags": _FLAGS}
+_log = logging.getLogger(__name__)
+
+
+class Workers:
+    """Runs workers as long as jobs are waiting.
+
+    Attributes:
+        running: True while a thread runs one worker after another.
+        failure: why the last worker has left the queue as it was; empty if it has not.
+    """
+
+    def __init__(self, lock: Lock, python: str, waiting: Callable[[], Sequence[str]]) -> None:
+        """Start no worker yet.
+
+        Args:
+            lock: lock of the folder of the jobs.
+            python: interpreter that runs the worker.
+            waiting: returns the ids of the waiting jobs.
+        """
+        self._lock, self._python, self._waiting = lock, python, waiting
+        self._starting = threading.Lock()
+        self._next_try = 0.0
+        self.running, self.failure = False, ""  # guarded by `_starting`
+
+    def start(self) -> None:
+        """Make sure that a worker runs for the job that has just been saved."""
+        with self._starting:
+            if not self.running:
+                self.running, self.failure = True, ""
+                threading.Thread(target=self._run_all, daemon=True).start()
+
+    def serve(self) -> None:
+        """Start a worker whenever jobs have none, such as those of a server that has ended."""
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        """Look after the queue until its folder is gone."""
+        unattended = -inf  # since when, in monotonic seconds; the first look does not wait
+        while self._lock.folder.is_dir():
+            now = time.monotonic()
+            with suppress(OSError):  # the folder is being deleted
+                if self._lock.held or not self._waiting():
+                    unattended = now
+                elif now >= max(unattended + _GRACE_SECONDS, self._next_try):
+                    self.start()
+            time.sleep(_LOOK_SECONDS)
+
+    def _run_all(self) -> None:
+        """Run one worker after another until no job is waiting.
+
+        After a worker that failed without starting any job, the next one would fail as well.
+        """
+        status, before = 0, list[str]()
+        while True:
+            with self._starting:  # a job saved later finds `running` unset
+                waiting = list(self._waiting())
+                failed = bool(status and waiting == before)
+                self.running = bool(waiting) and not failed
+                if not self.running:
+                    self.failure = (_FULL if status == NO_SPACE else _FAILED) if failed else ""
+                    self._next_try = time.monotonic() + _RETRY_SECONDS if failed else 0
+                    return
+            status, before = self._run_one(), waiting
+
+    def _run_one(self) -> int:
+        """Run a worker to its end and return its exit status; 1 if it cannot be started."""
+        command = [self._python, "-m", f"{__package__}.worker", str(self._lock.folder)]
+        # The worker ends when its standard input does, that is, when this process ends.
+        options = {"cwd": _ROOT, "stdin": subprocess.PIPE, **_DETACHED}
+        try:
+            with subprocess.Popen(command, **options) as worker:
+                return worker.wait()
+        except OSError:  # such as no memory for another process
+            _log.exception("The worker cannot be started.")
+            return 1

@@ -1,0 +1,101 @@
+"""Maps whose values no learnt map has, such as 10,000 everywhere: the user confirms them first.
+
+The confirmation is a file in the folder of the map with the checksum of its values, so that it
+does not hold for other values, and is not exported.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from lineas_core import SteeringMaps, UserError, load_maps
+from lineas_core.storage.disk import saving, write_atomically
+from lineas_core.storage.maps import NO_FINGERPRINT, WEIGHTS
+
+from .maps import MapEntry, has_damaged_prompts, version_of
+
+__all__ = ["check_usable", "confirm", "is_confirmed", "suspicion", "warnings_about"]
+
+_CONFIRMED = "confirmed"
+_MOST_EXTREME = 0.1  # of the coordinates; of the ready-made maps hardly any is extreme
+
+
+def check_usable(entry: MapEntry) -> None:
+    """Check that a map may steer.
+
+    Raises:
+        UserError: its values are damaged; they are implausible and not confirmed; or its prompts
+            are damaged, so that nobody knows which strengths make texts offensive.
+    """
+    if entry.kind == "language" and has_damaged_prompts(entry):
+        what = f"the prompts of the map “{entry.title}” are damaged"
+        raise UserError("E_PROMPTS", what, remedy="Import the map again, or learn it again.")
+    if (reason := suspicion(entry)) and not is_confirmed(entry):
+        raise UserError(
+            "E_VALUES",
+            f"the map “{entry.title}” has to be confirmed first: {reason}",
+            remedy="Open it in the Library and press “Use it all the same”, or delete it.",
+        )
+
+
+def suspicion(entry: MapEntry) -> str:
+    """Describe the values of a map if they are implausible; empty if they are not.
+
+    Raises:
+        UserError: the values are missing or damaged.
+    """
+    try:
+        return _suspicion(entry.folder, version_of(entry.folder / WEIGHTS))
+    except OSError:
+        return _implausible(load_maps(entry.folder))  # says what is missing
+
+
+def is_confirmed(entry: MapEntry) -> bool:
+    """Return whether the user has confirmed these values of a map."""
+    try:
+        return (entry.folder / _CONFIRMED).read_text() == entry.metadata.get("sha256")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def confirm(entry: MapEntry) -> None:
+    """Let a map with implausible values steer.
+
+    Raises:
+        UserError: the confirmation cannot be saved.
+    """
+    with saving("the confirmation was"):
+        write_atomically(entry.folder / _CONFIRMED, str(entry.metadata["sha256"]).encode())
+
+
+def warnings_about(entry: MapEntry) -> list[str]:
+    """Return what the user should know before using a map, in sentences.
+
+    Raises:
+        UserError: the values are missing or damaged.
+    """
+    found = [f"Implausible: {reason}."] if (reason := suspicion(entry)) else []
+    if has_damaged_prompts(entry):
+        found.append("Its prompts are damaged, or those of another map.")
+    if entry.metadata.get("fingerprint") is None:
+        found.append(f"It has no fingerprint: {NO_FINGERPRINT}.")
+    return found
+
+
+@lru_cache(maxsize=1 << 12)
+def _suspicion(
+    folder: Path,
+    version: tuple[int, ...],  # noqa: ARG001 - part of the key, so that a changed file is read
+) -> str:
+    return _implausible(load_maps(folder))
+
+
+def _implausible(maps: SteeringMaps) -> str:
+    if maps.extreme <= _MOST_EXTREME:
+        return ""
+    scale, shift = maps.ranges
+    return (
+        f"{maps.extreme:.0%} of its coordinates have values that no learnt map has (scales "
+        f"{scale[0]:.3g} to {scale[1]:.3g}, shifts {shift[0]:.3g} to {shift[1]:.3g})"
+    )

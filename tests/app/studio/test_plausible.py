@@ -1,0 +1,103 @@
+"""Maps with absurd values are shown, and used only after a confirmation."""
+
+import pytest
+import torch
+
+from app.library.handlers import LibraryHandlers
+from app.studio.maps import find_map
+from app.studio.plausible import check_usable, is_confirmed, warnings_about
+from app.studio.studio import Studio
+from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, save_maps
+
+PROMPTS = PromptSet(("a", "b"), ("x", "y"), name="Letters")
+
+
+def _maps(value, **facts):
+    step = AffineMap(torch.full((8,), value), torch.full((8,), value))
+    facts = {"model": "emoji-world", "kind": "text-to-image", "title": "Odd", **facts}
+    return SteeringMaps({"down.norm1": step}, facts)
+
+
+@pytest.fixture
+def studio(tmp_path):
+    return Studio(tmp_path / "data", assets=tmp_path / "assets")
+
+
+def _saved(tmp_path, maps, prompts=None):
+    folder = save_maps(maps, tmp_path / "data" / "maps" / "odd", prompts=prompts)
+    return find_map("odd", "yours", folder.parent)
+
+
+@pytest.mark.parametrize(
+    ("value", "statistics"),
+    [(1e4, "scales 1e+04 to 1e+04, shifts 1e+04 to 1e+04"), (0.0, "scales 0 to 0, shifts 0 to 0")],
+)
+def test_an_absurd_map_is_shown_with_its_statistics_and_confirmed_before_use(
+    studio, tmp_path, value, statistics
+):
+    entry, handlers = _saved(tmp_path, _maps(value)), LibraryHandlers(studio)
+    with pytest.raises(UserError, match="“Odd” has to be confirmed first: 100%.*Library"):
+        studio.mix("odd")
+    view = handlers.details("odd")
+    assert statistics in view.heading
+    assert (view.confirm.visible, view.use.visible) == (True, False)
+    handlers.confirm("odd")
+    view = handlers.details("odd")
+    assert statistics in view.heading
+    assert (view.confirm.visible, view.use.visible) == (False, True)
+    assert studio.mix("odd").entries == (entry,)
+
+
+def test_a_text_is_not_steered_by_an_absurd_map(studio, tmp_path):
+    entry = _saved(tmp_path, _maps(1e4, kind="language"))
+    with pytest.raises(UserError, match="has to be confirmed first"):
+        next(studio.texts.continue_text(entry, "hello", [0.0, 1.0]))
+
+
+def test_a_confirmation_holds_for_these_values_only(studio, tmp_path):
+    _saved(tmp_path, _maps(1e4))
+    LibraryHandlers(studio).confirm("odd")
+    studio.user_maps.rename("odd", "Renamed")
+    check_usable(studio.entry("odd"))
+    copy = studio.entry(studio.user_maps.duplicate(studio.entry("odd")))
+    other = _saved(tmp_path, _maps(9e3))
+    for entry in (copy, other):
+        assert not is_confirmed(entry)
+        with pytest.raises(UserError, match="has to be confirmed first"):
+            check_usable(entry)
+
+
+def test_an_ordinary_map_needs_no_confirmation(tmp_path):
+    step = AffineMap(torch.tensor([0.5, 1.0, 2.0]), torch.tensor([0.1, 0.0, 500.0]))
+    facts = {"model": "emoji-world", "kind": "text-to-image", "fingerprint": "0" * 16}
+    entry = _saved(tmp_path, SteeringMaps({"down.norm1": step}, facts))
+    check_usable(entry)
+    assert warnings_about(entry) == []
+
+
+def test_a_map_without_a_fingerprint_warns(tmp_path):
+    (warning,) = warnings_about(_saved(tmp_path, _maps(1.0)))
+    assert "does not say which weights" in warning
+
+
+def test_damaged_prompts_are_named_and_keep_a_map_for_texts_from_use(studio, tmp_path):
+    entry = _saved(tmp_path, _maps(1.0, kind="language"), PROMPTS)
+    (entry.folder / "prompts.json").write_bytes(b"{")
+    assert [each.id for each in studio.maps()] == ["odd"]
+    assert "prompts are damaged" in LibraryHandlers(studio).details("odd").heading
+    with pytest.raises(UserError, match="prompts of the map “Odd” are damaged"):
+        check_usable(entry)
+
+
+def test_damaged_values_are_named_and_the_map_can_be_deleted(studio, tmp_path):
+    weights = _saved(tmp_path, _maps(1.0), PROMPTS).folder / "lineas.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    view = LibraryHandlers(studio).details("odd")
+    assert "checksum does not match" in view.heading
+    assert (view.use.visible, view.delete.visible) == (False, True)
+    with pytest.raises(UserError, match="checksum does not match"):
+        studio.mix("odd")
+    studio.user_maps.delete("odd")
+    assert studio.maps() == []
