@@ -69,6 +69,8 @@ class Texts:
             sampling: length and temperature.
             chat: whether the prompt is put into the chat template of the model.
 
+        Other requests can use the model between two tokens.
+
         Yields:
             One continuation per strength: empty ones while the model is loading, the text so far
             after every token, and finally the finished texts with their perplexity.
@@ -81,12 +83,17 @@ class Texts:
         yield [Continuation(strength, "") for strength in strengths]
         with self._models.use(entry.model) as model:
             check_fits(maps, model)
-            stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
-            with steer(model.network, maps, strengths), closing(stream):
-                for texts in stream:
-                    rows = zip(strengths, texts, toxicity(texts), strict=True)
-                    yield [Continuation(*row) for row in rows]
-            # Outside of `steer`, because the perplexity is measured with the unsteered model.
+        stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
+        with closing(stream):
+            while True:
+                # Others may use this or another model after every token.
+                with self._models.use_again(), steer(model.network, maps, strengths):
+                    written = next(stream, None)
+                    if written is None:
+                        break
+                    texts, scored = written, toxicity(written)
+                yield [Continuation(*row) for row in zip(strengths, texts, scored, strict=True)]
+        with self._models.use_again():
             scores = toxicity(texts), perplexity(model, prompts, texts, chat=chat)
         yield [Continuation(*row) for row in zip(strengths, texts, *scores, strict=True)]
 
