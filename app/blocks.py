@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -28,6 +30,7 @@ _NO_ENDPOINT = (
     "lists all."
 )
 _UNREAD = 50  # answers to one session that are kept until it reads them
+_PATIENCE = 30.0  # seconds that a computation waits for them to be read
 _ANSWERS = 256  # requests without a session whose answers are kept
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
@@ -61,7 +64,7 @@ class StudioBlocks(gr.Blocks):
     ) -> Any:
         """Convert the values of a request, also those of a page that an earlier server opened."""
         if state:
-            believe_menus(block_fn, inputs, state)
+            believe_menus(block_fn, state)
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
 
     async def process_api(self, block_fn: BlockFunction | int, *args: Any, **kwargs: Any) -> Any:
@@ -69,6 +72,8 @@ class StudioBlocks(gr.Blocks):
         session, goes_on = kwargs.get("session_hash"), False
         try:
             with errors_for_users():
+                if kwargs.get("iterator") is not None:
+                    await self._wait_for_reader(session or "")
                 async with self._turn(block_fn, **kwargs):
                     answer = await super().process_api(block_fn, *args, **kwargs)
             goes_on = answer["is_generating"]
@@ -87,15 +92,7 @@ class StudioBlocks(gr.Blocks):
         event_id: str | None = None,
         **_: Any,
     ) -> AbstractAsyncContextManager[None]:
-        """Return the context in which a step is computed.
-
-        Raises:
-            UserError: nobody reads the answers to this request.
-        """
-        messages = self._queue.pending_messages_per_session.get(session_hash or "")
-        if iterator is not None and messages is not None and messages.qsize() > _UNREAD:
-            what = f"{_UNREAD} answers were not read"
-            raise UserError("E_UNREAD", what, remedy="Read the answers while they are computed.")
+        """Return the context in which a step is computed."""
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         if function.concurrency_id != MODEL["concurrency_id"]:
             return nullcontext()
@@ -103,6 +100,22 @@ class StudioBlocks(gr.Blocks):
         session = "" if session_hash in (None, event_id) else str(session_hash)
         visitor = Visitor(client.host if client else "unknown", session)
         return self._turns.turn(visitor, begun=iterator is not None)
+
+    async def _wait_for_reader(self, session: str) -> None:
+        """Wait until the answers so far have been read, but for a few.
+
+        Raises:
+            UserError: nobody reads them.
+        """
+        last = time.monotonic() + _PATIENCE
+        while (unread := self._queue.pending_messages_per_session.get(session)) is not None:
+            if unread.qsize() <= _UNREAD:
+                return
+            if time.monotonic() > last:
+                what = f"{_UNREAD} answers were not read within {_PATIENCE:.0f} seconds"
+                remedy = "Read the answers while they are computed."
+                raise UserError("E_UNREAD", what, remedy=remedy)
+            await asyncio.sleep(0.05)
 
     def _forget(self, session: str) -> None:
         """Drop the state of a request without a session, and the answers to earlier ones."""

@@ -146,6 +146,9 @@ def _serve(data_dir: Path, origins: set[str], *, guard: Any, **options: Any) -> 
     """Build the page for a data folder and serve it until it is interrupted."""
     start_log()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+    # Gradio would count all events anew after each one, for a page of figures that is off.
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(1 << 30)
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read when transformers is imported
     from .blocks import app_options
     from .images.handlers import warm_up
@@ -170,6 +173,7 @@ def _serve(data_dir: Path, origins: set[str], *, guard: Any, **options: Any) -> 
         footer_links=["api"],
         max_threads=_AT_ONCE,
         prevent_thread_lock=True,
+        _frontend=False,  # no call of its own address, which fails behind a proxy or under load
         state_session_capacity=SESSIONS,
         app_kwargs=app_options(guard),
         **options,

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from gradio.block_function import BlockFunction
-from gradio.components import Dropdown, Radio
+from gradio.components import Dropdown
 from gradio.state_holder import SessionState, StateHolder
 
 __all__ = ["SESSIONS", "Sessions", "believe_menus"]
@@ -36,17 +36,14 @@ class Sessions(StateHolder):
         self.time_last_used.pop(session_id, None)
 
 
-def believe_menus(block_fn: BlockFunction, values: list[Any], session: SessionState) -> None:
+def believe_menus(block_fn: BlockFunction, session: SessionState) -> None:
     """Accept what a page sends for a menu that its session has not filled.
 
     A page fills its menus when it is opened, and Gradio remembers the choices by session. If the
     server was started again since then, it refuses every choice. The handlers check all ids.
     """
     blocks = session.blocks_config.blocks
-    for menu, value in zip(block_fn.inputs, values, strict=False):
-        if isinstance(menu, Dropdown | Radio) and blocks.get(menu._id) is menu:
-            chosen = value if isinstance(value, list) else [value]
-            unknown = [each for each in chosen if isinstance(each, str | int | float)]
-            believed = copy(menu)
-            believed.choices = [*menu.choices, *((str(each), each) for each in unknown)]
-            blocks[menu._id] = believed
+    for menu in block_fn.inputs:
+        if isinstance(menu, Dropdown) and blocks.get(menu._id) is menu:
+            blocks[menu._id] = believed = copy(menu)
+            believed.allow_custom_value = True  # until the menu is filled

@@ -111,6 +111,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
             **QUIET,
         )
         opened.then(None, [start], [page.tabs], js=script("open_tab"), **IN_PAGE)
+        opened.then(None, js=script("keep_typed"), **IN_PAGE)
         for frame, events, tab in (
             (page.frames.images, handlers.images, page.images),
             (page.frames.text, handlers.text, page.text),

@@ -112,11 +112,13 @@ class RatesHandlers:
         texts = len(lines) * int(seeds or 0) * len(STRENGTHS)
         chosen = self._chosen.latest(request)
         started = time.monotonic()
-        yield _measurement(basics.hint("Writing the first texts …"), "", busy=True)
+        progress, result = basics.hint("Writing the first texts …"), ""
+        yield _measurement(progress, result, busy=True)
         try:
             for rows in stream:
-                progress = text_html.progress(rows, texts, time.monotonic() - started)
-                result = charts.rates(rows, counted) + text_html.rates(rows, counted)
+                if rows:
+                    progress = text_html.progress(rows, texts, time.monotonic() - started)
+                    result = charts.rates(rows, counted) + text_html.rates(rows, counted)
                 if self._chosen.outdated(chosen, request):
                     yield _measurement(busy=False)  # the panel now shows another map
                     return

@@ -32,6 +32,7 @@ def served(studio, **options):
     demo.launch(
         prevent_thread_lock=True,
         quiet=True,
+        _frontend=False,
         max_threads=128,
         state_session_capacity=SESSIONS,
         app_kwargs=app_options(guarded(LOCAL)),

@@ -62,7 +62,7 @@ def test_every_wrong_value_is_answered_with_a_sentence(program, endpoint, place,
             assert "Internal error" not in value["error"], (wrong, value)
         else:
             assert kind == "complete", (wrong, value)
-    assert written() == ""
+    assert not re.search("Traceback|WARNING|ERROR", log := written()), log
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_missing_arguments_take_their_defaults(program):
     assert (kind, len(pictures)) == ("complete", 1)
 
 
-FORGED = re.compile(r"^2026-01-01|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", re.MULTILINE)
+FORGED = re.compile(r"[\r\n\u2028]2026-01-01|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u202e]")
 ATTACK = "a\r\n2026-01-01 ERROR forged: \x1b[2J\x9b2J\u2028\u202e" + "x" * 5_000
 
 

@@ -80,7 +80,7 @@ def test_the_log_of_a_public_page_has_no_line_of_a_visitor(public):
         assert too_large.status_code == 413
     assert program.call("list_maps")[0] == "complete"
     written = log.read_bytes()
-    assert not re.search(rb"^2026-01-01 00:00:00 ERROR forged|[\r\x1b]", written, re.MULTILINE)
+    assert not re.search(rb"[\r\n]2026-01-01|\x1b", written)
     assert len(written) < 50_000
 
 
