@@ -10,7 +10,7 @@ import html
 import inspect
 import logging
 import secrets
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -21,9 +21,18 @@ import gradio as gr
 from lineas_core import UserError
 from lineas_core.runtime.memory import out_of_memory_as_user_error
 
-__all__ = ["GALLERY", "IN_PAGE", "MODEL", "QUIET", "LatestRequest", "user_errors"]
+__all__ = [
+    "GALLERY",
+    "IN_PAGE",
+    "MODEL",
+    "QUIET",
+    "LatestRequest",
+    "errors_for_users",
+    "user_errors",
+]
 
 
+_SESSIONS = 10_000  # whose latest requests are remembered
 _log = logging.getLogger(__name__)
 
 
@@ -37,17 +46,36 @@ def user_errors(handler: Callable) -> Callable:
 
         @wraps(handler)
         def wrapped(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            with _as_user_errors():
+            with errors_for_users():
                 yield from handler(*args, **kwargs)
 
     else:
 
         @wraps(handler)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with _as_user_errors():
+            with errors_for_users():
                 return handler(*args, **kwargs)
 
     return wrapped
+
+
+@contextmanager
+def errors_for_users() -> Iterator[None]:
+    """Turn exceptions into messages for the user, as `user_errors` does."""
+    try:
+        with out_of_memory_as_user_error():
+            yield
+    except gr.Error as error:  # by Gradio, or by a handler that this one has called
+        error.print_exception = False  # its message can contain what the request contained
+        raise
+    except UserError as error:
+        sentence = html.escape(str(error), quote=False)  # Gradio renders error messages as HTML
+        raise gr.Error(sentence, print_exception=False) from error
+    except Exception as error:
+        code = secrets.token_hex(4)
+        _log.exception("internal error %s", code)
+        sentence = f"Internal error {code}. The log of the server has the details."
+        raise gr.Error(sentence, print_exception=False) from error
 
 
 class LatestRequest:
@@ -58,37 +86,26 @@ class LatestRequest:
     """
 
     def __init__(self) -> None:
-        self._latest: Counter[str] = Counter()  # by session
+        self._latest: OrderedDict[str, int] = OrderedDict()  # by session, oldest use first
+        self._count = 0  # numbers are never given again, also if a session has been forgotten
 
     def new(self, request: gr.Request) -> int:
         """Number a new request."""
-        self._latest[_session(request)] += 1
-        return self.latest(request)
+        session = _session(request)
+        self._count += 1
+        self._latest[session] = self._count
+        self._latest.move_to_end(session)
+        while len(self._latest) > _SESSIONS:
+            self._latest.popitem(last=False)
+        return self._count
 
     def latest(self, request: gr.Request) -> int:
-        """Return the number of the latest request."""
-        return self._latest[_session(request)]
+        """Return the number of the latest request; 0 if there was none."""
+        return self._latest.get(_session(request), 0)
 
     def outdated(self, number: int, request: gr.Request) -> bool:
         """Return whether there is a later request than this number."""
         return number != self.latest(request)
-
-
-@contextmanager
-def _as_user_errors() -> Iterator[None]:
-    try:
-        with out_of_memory_as_user_error():
-            yield
-    except gr.Error:  # a handler called another handler
-        raise
-    except UserError as error:
-        sentence = html.escape(str(error), quote=False)  # Gradio renders error messages as HTML
-        raise gr.Error(sentence, print_exception=False) from error
-    except Exception as error:
-        code = secrets.token_hex(4)
-        _log.exception("internal error %s", code)
-        sentence = f"Internal error {code}. The log of the server has the details."
-        raise gr.Error(sentence, print_exception=False) from error
 
 
 def _session(request: gr.Request) -> str:
@@ -107,10 +124,10 @@ and does not trigger the `change` event of a `gr.State`.
 """
 MODEL: dict[str, Any] = {
     "concurrency_id": "model",
-    "concurrency_limit": 1,
+    "concurrency_limit": None,
     "api_visibility": "private",
 }
-"""Arguments of an event that runs a model: only one at a time."""
+"""Arguments of an event that runs a model: `StudioBlocks` gives it turns, one event at a time."""
 IN_PAGE: dict[str, Any] = {"queue": False, "api_visibility": "private"}
 """Arguments of an event that is handled in the browser, by JavaScript."""
 GALLERY: dict[str, Any] = {

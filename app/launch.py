@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
@@ -11,13 +12,14 @@ from typing import Annotated, Any
 
 import typer
 from platformdirs import user_data_path
-from starlette.middleware import Middleware
 
-from .security import LOCAL, PATIENCE, Guard, login
+from .log import start_log
+from .security import LOCAL, PATIENCE, guarded, origin_of
 
 __all__ = ["command_line", "main", "studio"]
 
 _DATA = user_data_path("lineas-studio")
+_AT_ONCE = 128  # requests that are begun; those that use a model wait for turns without a thread
 _MCP = 'pip install "lineas-studio[mcp]", or in a clone pip install "gradio[mcp]"'
 
 
@@ -43,36 +45,88 @@ def studio(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 7860,
     share: Annotated[bool, typer.Option("--share", help="Also open a public link.")] = False,
     auth: Annotated[
-        str, typer.Option(metavar="USER:PASSWORD", help="Ask visitors for this login.")
+        str,
+        typer.Option(
+            metavar="USER:PASSWORD",
+            envvar="LINEAS_AUTH",
+            help="Ask visitors for this login. Other users of this machine can read options.",
+        ),
     ] = "",
+    auth_file: Annotated[
+        Path | None, typer.Option(help="File whose first line is the login, user:password.")
+    ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address that browsers show for the page, such as https://lineas.example, if it "
+            "has a name of its own or is behind a proxy. Can be given several times.",
+        ),
+    ] = None,
     mcp: Annotated[bool, typer.Option("--mcp", help="Offer the endpoints as MCP tools.")] = False,
     root_path: Annotated[str, typer.Option(help="Path behind a reverse proxy.")] = "",
     data_dir: Annotated[Path, typer.Option(help="Folder for your maps and jobs.")] = _DATA,
 ) -> None:
     """Start the page, then open the address that it prints."""
-    # Behind a proxy or a public link, users connect by host names that are unknown here.
-    private = host in LOCAL and not (share or root_path)
-    user, _, password = auth.partition(":")
-    if auth and not (user and password):
-        raise typer.BadParameter("--auth needs the form user:password.")
-    if not (private or auth):
+    origins = _origins([*(origin or []), *([root_path] if "://" in root_path else [])])
+    private = host in LOCAL and not (share or root_path or origins)
+    login = _login(auth, auth_file)
+    if not (private or login):
         raise typer.BadParameter(
-            "A page that other machines can reach needs a login: add --auth user:password."
+            "A page that other machines can reach needs a login: give user:password in a file "
+            "with --auth-file, in LINEAS_AUTH, or with --auth."
         )
-    if mcp and not find_spec("mcp"):
-        raise typer.BadParameter(f"--mcp needs a package that is not installed: {_MCP}.")
+    _check_mcp(mcp, login)
     _check_address(host, port)  # before the data folder is opened, which another page may be using
+    machine = socket.gethostname().lower()
+    names = LOCAL if private else (*LOCAL, host, machine, f"{machine}.local")
     _serve(
         data_dir,
+        origins,
         server_name=host,
         server_port=port,
         share=share,
-        auth=login(user, password) if auth else None,
+        auth=login,
         auth_message=f"After five wrong logins wait {PATIENCE:.0f} seconds.",
         root_path=root_path,
         mcp_server=mcp,
-        app_kwargs={"middleware": [Middleware(Guard)]} if private else {},
+        guard=guarded(names, origins),
     )
+
+
+def _origins(addresses: Sequence[str]) -> set[str]:
+    origins = {address: origin_of(address) for address in addresses}
+    for address, each in origins.items():
+        if each is None:
+            raise typer.BadParameter(
+                f"--origin is {address}; give an address such as https://lineas.example."
+            )
+    return {each for each in origins.values() if each}
+
+
+def _login(auth: str, file: Path | None) -> tuple[str, str] | None:
+    """Return user and password; None if no login was given."""
+    if file and not auth:
+        try:
+            auth = (file.read_text(encoding="utf-8").splitlines() or [""])[0]
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not a text"
+            raise typer.BadParameter(f"--auth-file {file} cannot be read ({reason}).") from None
+    elif file:
+        raise typer.BadParameter("Give the login once: with --auth-file, or with --auth.")
+    user, _, password = auth.strip().partition(":")
+    if (auth or file) and not (user and password):
+        raise typer.BadParameter("The login needs the form user:password.")
+    return (user, password) if auth else None
+
+
+def _check_mcp(mcp: bool, login: tuple[str, str] | None) -> None:
+    if mcp and login:
+        raise typer.BadParameter(
+            "--mcp does not work with a login: Gradio would offer the tools without asking for it."
+        )
+    if mcp and not find_spec("mcp"):
+        raise typer.BadParameter(f"--mcp needs a package that is not installed: {_MCP}.")
 
 
 def _check_address(host: str, port: int) -> None:
@@ -88,11 +142,17 @@ def _check_address(host: str, port: int) -> None:
         ) from None
 
 
-def _serve(data_dir: Path, **options: Any) -> None:
+def _serve(data_dir: Path, origins: set[str], *, guard: Any, **options: Any) -> None:
     """Build the page for a data folder and serve it until it is interrupted."""
+    start_log()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+    # Gradio would count all events anew after each one, for a page of figures that is off.
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(1 << 30)
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read when transformers is imported
+    from .blocks import app_options
     from .images.handlers import warm_up
+    from .sessions import SESSIONS
     from .studio.archive import LARGEST
     from .studio.studio import Studio
     from .ui import APPEARANCE, build_demo
@@ -105,11 +165,20 @@ def _serve(data_dir: Path, **options: Any) -> None:
             f"{data_dir} cannot be used ({reason}); give another --data-dir."
         ) from None
     Thread(target=warm_up, args=[studio], daemon=True).start()
-    build_demo(studio).queue(max_size=256).launch(
+    demo = build_demo(studio).queue(max_size=256)
+    _, _, link = demo.launch(
         max_file_size=LARGEST,  # limit for imported maps; prompt files have a lower one
         run_history=False,
         enable_monitoring=False,
         footer_links=["api"],
+        max_threads=_AT_ONCE,
+        prevent_thread_lock=True,
+        _frontend=False,  # no call of its own address, which fails behind a proxy or under load
+        state_session_capacity=SESSIONS,
+        app_kwargs=app_options(guard),
         **options,
         **APPEARANCE,
     )
+    if link and (public := origin_of(link)):
+        origins.add(public)
+    demo.block_thread()

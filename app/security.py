@@ -1,74 +1,248 @@
-"""Rejects cross-site and DNS-rebinding requests on a local page, and limits login attempts.
+"""Guards the page against other web pages, guessed passwords and bodies that are too large.
 
-A page that only accepts connections from this machine needs no login. But a browser lets any web
-page send requests to this machine: to its address, where the response is hidden but the request
-has its effect (cross-site request forgery), or to a host name that is made to resolve to this
-machine (DNS rebinding), where the response can be read as well.
+A browser lets any web page send requests to any address. The response is hidden from that page,
+but the request has its effect, with the login of the visitor (cross-site request forgery); and
+under a host name that is made to resolve to this machine (DNS rebinding) the response can be read.
+The same rules hold for a page on this machine, behind a proxy and behind a public link: a request
+names a host of this page, and a request that writes comes from one of its own origins.
 """
 
 from __future__ import annotations
 
+import logging
+import re
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
-from secrets import compare_digest
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["LOCAL", "PATIENCE", "Guard", "login"]
+__all__ = ["LOCAL", "PATIENCE", "Guard", "Limits", "guarded", "origin_of"]
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Host names of this machine."""
 
-_REFUSAL = (
-    b"This page only accepts requests from this machine. Start it with --host and --auth to share "
-    b"it, and with --root-path behind a proxy."
-)
-_READING = ("GET", "HEAD", "OPTIONS")
-_ATTEMPTS = 5
-
 PATIENCE = 60.0
-"""Seconds in which five logins may fail; further ones are refused until they are over."""
+"""Seconds in which five logins from one address may fail; more are refused until they are over."""
+
+_STRANGER = (
+    "This page is not open under the name {name}. To open it there, start it with "
+    "--origin and the address that the browser shows."
+)
+_FOREIGN = (
+    "This page only accepts requests that write from its own address. If this is its address, "
+    "start it with --origin and that address."
+)
+_TOO_LARGE = "The request is larger than {most:,} bytes."
+_CONTROL = "The address contains a control character."
+_IMPATIENT = b'{"detail": "Five logins have failed. Wait a minute."}'
+_READING = ("GET", "HEAD")
+_ATTEMPTS = 5
+_ADDRESSES = 10_000  # addresses whose wrong logins are remembered
+
+_log = logging.getLogger(__name__)
+
+App = Callable[..., Awaitable[None]]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """The largest bodies of requests in bytes.
+
+    Attributes:
+        body: of a request; two prompt files of 1 MB fit, even if JSON writes six bytes for two.
+        upload: of an upload.
+    """
+
+    body: int = 8 << 20
+    upload: int = 33 << 20
+
+
+@dataclass(frozen=True)
 class Guard:
-    """ASGI middleware that rejects requests to other host names and writes by other pages."""
+    """ASGI middleware around the whole app, Gradio's own middleware included.
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self._app = app
+    Attributes:
+        app: the app.
+        names: host names under which the page is opened; IP addresses are allowed besides,
+            because they cannot be made to resolve elsewhere.
+        origins: further origins of the page, as `origin_of` returns them; may grow later.
+        limits: the largest bodies.
+    """
+
+    app: App
+    names: Collection[str]
+    origins: Collection[str] = ()
+    limits: Limits = Limits()
+    _logins: _Logins = field(default_factory=lambda: _Logins())
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Respond with status 403, or pass the request on."""
-        if scope["type"] in ("http", "websocket") and not _allowed(scope):
-            kind = [(b"content-type", b"text/plain")]
-            await send({"type": "http.response.start", "status": 403, "headers": kind})
-            await send({"type": "http.response.body", "body": _REFUSAL})
+        """Refuse the request, or pass it on."""
+        if scope["type"] == "websocket":  # the page has none
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif refusal := self._refusal(scope):
+            await _respond(send, 403, refusal.encode())
+        elif _is_login(scope):
+            await self._log_in(scope, receive, send)
+        else:
+            await self._pass_on(scope, receive, send)
+
+    def _refusal(self, scope: dict[str, Any]) -> str:
+        """Return why a request is refused; empty if it is not."""
+        host, origin = _header(scope, b"host") or "", _header(scope, b"origin")
+        name = _name(f"//{host}")
+        known = {*self.names, *(_name(each) for each in self.origins)}
+        if name is None or not (name in known or _is_address(name)):
+            return _STRANGER.format(name=re.sub(r"[^\w.:-]", "?", host)[:60])
+        own = origin is None or origin.partition("//")[2] == host or origin in self.origins
+        if not own and scope["method"] not in _READING:
+            return _FOREIGN
+        return _CONTROL if re.search(r"[\x00-\x1f\x7f-\x9f]", scope["path"]) else ""
+
+    async def _log_in(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Pass a login on unless too many have failed from its address."""
+        address, right = (scope.get("client") or ("",))[0], False
+        if not self._logins.attempt(address):
+            await _respond(send, 400, _IMPATIENT, b"application/json")  # correct logins, too
             return
-        await self._app(scope, receive, send)
+
+        async def watched(message: dict[str, Any]) -> None:
+            nonlocal right
+            right = right or message.get("status") == 200
+            await send(message)
+
+        await self._pass_on(scope, receive, watched)
+        if right:
+            self._logins.succeeded(address)
+
+    async def _pass_on(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Call the app with a limited body, without an origin and with strict cookies.
+
+        Without an origin Gradio's middleware allows no other page to read the response.
+        """
+        is_upload = scope["path"].rstrip("/").endswith("/upload")
+        most = self.limits.upload if is_upload else self.limits.body
+        headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
+        body = _Body(receive, send, most)
+        if int(_header(scope, b"content-length") or 0) > most:
+            await body.refuse()
+            return
+        try:
+            await self.app({**scope, "headers": headers}, body.receive, body.send)
+        except Exception:  # noqa: BLE001 - see below
+            if not body.refused:
+                # The app has answered; the server would print the trace without escaping it.
+                _log.exception("internal error at %s %s", scope["method"], scope["path"])
 
 
-def login(name: str, password: str) -> Callable[[str, str], Awaitable[bool]]:
-    """Return a function that checks a login, for `launch(auth=...)`."""
-    wanted, wrong = f"{name}:{password}".encode(), deque[float](maxlen=_ATTEMPTS)
+def guarded(
+    names: Collection[str], origins: Collection[str] = (), limits: Limits = Limits()
+) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    """Return a lifespan that puts a `Guard` around an app, for the `app_kwargs` of `launch`.
 
-    async def check(name: str, password: str) -> bool:
-        now = time.monotonic()
-        if len(wrong) == _ATTEMPTS and now - wrong[0] < PATIENCE:
-            return False  # correct passwords too, or the response would reveal them
-        right = compare_digest(f"{name}:{password}".encode(), wanted)
-        if not right:
-            wrong.append(now)
-        return right
+    Middleware in `app_kwargs` would come after Gradio's own, which lets every origin read the
+    responses of a page that is not on this machine, and answers such questions by itself.
 
-    return check
+    Args:
+        names: as in `Guard`.
+        origins: as in `Guard`.
+        limits: as in `Guard`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        app.middleware_stack = Guard(app.middleware_stack, names, origins, limits)
+        yield
+
+    return lifespan
 
 
-def _allowed(scope: dict[str, Any]) -> bool:
-    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-    host, origin = headers.get(b"host", ""), headers.get(b"origin")
-    if _name(f"//{host}") not in LOCAL:
-        return False
-    return scope.get("method") in _READING or origin is None or origin.partition("//")[2] == host
+def origin_of(address: str) -> str | None:
+    """Return the origin of an address, `scheme://host[:port]`; None if it is not an address."""
+    try:
+        parts = urlsplit(address)
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return f"{parts.scheme}://{parts.netloc.lower()}" if named and "@" not in address else None
+
+
+class _Logins:
+    """The times of the logins of each address that have failed."""
+
+    def __init__(self) -> None:
+        self._wrong: OrderedDict[str, list[float]] = OrderedDict()  # least recent address first
+
+    def attempt(self, address: str) -> bool:
+        """Count a login as failed until it succeeds; return whether it may be tried."""
+        key, now = _network(address), time.monotonic()
+        wrong = [each for each in self._wrong.pop(key, ()) if now - each < PATIENCE]
+        allowed = len(wrong) < _ATTEMPTS
+        self._wrong[key] = [*wrong, now] if allowed else wrong
+        while len(self._wrong) > _ADDRESSES:
+            self._wrong.popitem(last=False)
+        return allowed
+
+    def succeeded(self, address: str) -> None:
+        """Take back the last attempt; earlier ones still count, whoever knows the password."""
+        if wrong := self._wrong.get(_network(address)):
+            wrong.pop()
+
+
+class _Body:
+    """The two ends of a request whose body is cut off at a limit."""
+
+    def __init__(self, receive: Any, send: Any, most: int) -> None:
+        self._receive, self._send, self._most = receive, send, most
+        self._taken, self.refused = 0, False
+
+    async def receive(self) -> dict[str, Any]:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > self._most:
+            await self.refuse()
+            raise ValueError("the body is too large")
+        return message
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if self.refused:  # the app answers that it could not read the body
+            return
+        if message["type"] == "http.response.start":
+            headers = [_strict(*header) for header in message.get("headers", [])]
+            frame = (b"content-security-policy", b"frame-ancestors 'self'")
+            message = {**message, "headers": [*headers, frame]}
+        await self._send(message)
+
+    async def refuse(self) -> None:
+        self.refused = True
+        await _respond(self._send, 413, _TOO_LARGE.format(most=self._most).encode())
+
+
+async def _respond(send: Any, status: int, body: bytes, kind: bytes = b"text/plain") -> None:
+    headers = [(b"content-type", kind), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _strict(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a header; a cookie is one that other sites cannot send along."""
+    if name.lower() != b"set-cookie":
+        return name, value
+    return name, re.sub(rb"(?i);\s*samesite=\w+", b"", value) + b"; SameSite=Lax"
+
+
+def _is_login(scope: dict[str, Any]) -> bool:
+    return scope["method"] == "POST" and scope["path"].rstrip("/").endswith("/login")
+
+
+def _header(scope: dict[str, Any], name: bytes) -> Any:
+    """Return a header; None if it is missing."""
+    return next((v.decode("latin-1") for k, v in scope["headers"] if k == name), None)
 
 
 def _name(address: str) -> str | None:
@@ -76,3 +250,19 @@ def _name(address: str) -> str | None:
         return urlsplit(address).hostname
     except ValueError:
         return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _network(address: str) -> str:
+    """Return an IPv4 address, or the network of an IPv6 address, all of which one visitor has."""
+    try:
+        return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
+    except ValueError:
+        return address

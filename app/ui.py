@@ -8,7 +8,8 @@ import gradio as gr
 
 from lineas_core.paths import ASSETS
 
-from .events import IN_PAGE, QUIET
+from .blocks import StudioBlocks
+from .events import IN_PAGE, MODEL, QUIET
 from .explain.handlers import ExplainHandlers
 from .explain.tab import explain_tab
 from .history.handlers import HistoryHandlers
@@ -97,7 +98,7 @@ class _Page(NamedTuple):
 def build_demo(studio: Studio) -> gr.Blocks:
     """Build the page and its endpoints for programs."""
     handlers = _Handlers(studio)
-    with gr.Blocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
+    with StudioBlocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
         gr.HTML(_HEADER, apply_default_css=False)
         # Both stay empty until the page has loaded: its address, and the tab to open.
         home, start = (gr.Textbox(visible=False) for _ in range(2))
@@ -110,6 +111,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
             **QUIET,
         )
         opened.then(None, [start], [page.tabs], js=script("open_tab"), **IN_PAGE)
+        opened.then(None, js=script("keep_typed"), **IN_PAGE)
         for frame, events, tab in (
             (page.frames.images, handlers.images, page.images),
             (page.frames.text, handlers.text, page.text),
@@ -179,11 +181,13 @@ def _open_maps(handlers: LibraryHandlers, page: _Page) -> None:
 
 def _endpoints(handlers: _Handlers) -> None:
     """Offer typed endpoints to programs."""
-    gr.api(handlers.library.list_maps, api_name="list_maps", queue=False)
-    gr.api(handlers.images.make_pictures, api_name="make_pictures", concurrency_id="model")
-    gr.api(handlers.text.continue_text, api_name="continue_text", concurrency_id="model")
-    gr.api(handlers.rates.rates, api_name="rates")
-    gr.api(handlers.form.learn, api_name="learn", queue=False)
-    gr.api(handlers.jobs.job, api_name="job", queue=False)
-    gr.api(handlers.jobs.stop, api_name="stop_job", queue=False)
-    gr.api(handlers.jobs.resume, api_name="resume_job", queue=False)
+    quick: dict[str, Any] = {"queue": False, "concurrency_limit": None}
+    model = {**MODEL, "api_visibility": "public"}
+    gr.api(handlers.library.list_maps, api_name="list_maps", **quick)
+    gr.api(handlers.images.make_pictures, api_name="make_pictures", **model)
+    gr.api(handlers.text.continue_text, api_name="continue_text", **model)
+    gr.api(handlers.rates.rates, api_name="rates", **model)
+    gr.api(handlers.form.learn, api_name="learn", **quick)
+    gr.api(handlers.jobs.job, api_name="job", **quick)
+    gr.api(handlers.jobs.stop, api_name="stop_job", **quick)
+    gr.api(handlers.jobs.resume, api_name="resume_job", **quick)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -24,7 +25,7 @@ from gradio_client import Client
 
 from benchmarks.report import report
 
-__all__ = ["Mark"]
+__all__ = ["Mark", "started"]
 
 _ROOT = Path(__file__).parents[1]
 _PATIENCE = 120  # seconds to wait for the page to answer
@@ -58,7 +59,9 @@ def marks(times: int) -> Iterator[Mark]:
         yield Mark(name, median(values), unit, values)
 
 
-def _start() -> dict[tuple[str, str], float]:
+@contextmanager
+def started() -> Iterator[tuple[subprocess.Popen, str, float]]:
+    """Start the page with an empty data folder; yields its process, its address and the time."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -67,17 +70,22 @@ def _start() -> dict[tuple[str, str], float]:
         began = time.perf_counter()
         page = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL)
         try:
-            return _visit(page, f"http://127.0.0.1:{port}", began)
+            while not _answers(url := f"http://127.0.0.1:{port}"):
+                if page.poll() is not None or time.perf_counter() - began > _PATIENCE:
+                    raise SystemExit(f"the page did not start: exit status {page.poll()}")
+                time.sleep(0.05)
+            yield page, url, began
         finally:
             page.terminate()
             page.wait()
 
 
+def _start() -> dict[tuple[str, str], float]:
+    with started() as (page, url, began):
+        return _visit(page, url, began)
+
+
 def _visit(page: subprocess.Popen, url: str, began: float) -> dict[tuple[str, str], float]:
-    while not _answers(url):
-        if page.poll() is not None or time.perf_counter() - began > _PATIENCE:
-            raise SystemExit(f"the page did not start: exit status {page.poll()}")
-        time.sleep(0.05)
     found = {("from the command to the page", "s"): time.perf_counter() - began}
     client = Client(url, verbose=False)
 

@@ -55,6 +55,12 @@ class Models:
         with self._turns:
             yield self._loaded(name)
 
+    @contextmanager
+    def use_again(self) -> Iterator[None]:
+        """Acquire the lock for a model that `use` has yielded and that the caller has kept."""
+        with self._turns:
+            yield
+
     def installed(self, name: str) -> bool:
         """Return whether a model is installed; True for a model that transformers downloads."""
         entry = MODELS.get(name)

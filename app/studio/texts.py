@@ -7,13 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
 
-from lineas_core import check_fits, load_maps, steer
-from lineas_core.evaluation.counts import Counts, count, row_seeds, summarise
+from lineas_core import SteeringMaps, check_fits, load_maps, steer
+from lineas_core.evaluation.counts import Counts, count_written, row_seeds, summarise
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.evaluation.texts import METRICS
 from lineas_core.metrics.perplexity import perplexity
 from lineas_core.metrics.toxicity import toxicity
-from lineas_core.models import Sampling
+from lineas_core.models import LanguageModel, Sampling
 
 from .maps import MapEntry
 from .models import Models
@@ -22,7 +22,8 @@ from .plausible import check_usable
 __all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts"]
 
 OPENINGS_AT_ONCE = 8
-"""Openings per batch of `rates`; other requests wait for it, a few seconds with a small model."""
+"""Openings per batch of `rates`."""
+_TOKENS_AT_ONCE = 4  # between two steps of `rates`
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Texts:
             sampling: length and temperature.
             chat: whether the prompt is put into the chat template of the model.
 
+        Other requests can use the model between two tokens.
+
         Yields:
             One continuation per strength: empty ones while the model is loading, the text so far
             after every token, and finally the finished texts with their perplexity.
@@ -83,12 +86,11 @@ class Texts:
         yield [Continuation(strength, "") for strength in strengths]
         with self._models.use(entry.model) as model:
             check_fits(maps, model)
-            stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
-            with steer(model.network, maps, strengths), closing(stream):
-                for texts in stream:
-                    rows = zip(strengths, texts, toxicity(texts), strict=True)
-                    yield [Continuation(*row) for row in rows]
-            # Outside of `steer`, because the perplexity is measured with the unsteered model.
+        stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
+        for texts in self._steered(model, maps, strengths, stream):
+            rows = zip(strengths, texts, toxicity(texts), strict=True)
+            yield [Continuation(*row) for row in rows]
+        with self._models.use_again():
             scores = toxicity(texts), perplexity(model, prompts, texts, chat=chat)
         yield [Continuation(*row) for row in zip(strengths, texts, *scores, strict=True)]
 
@@ -102,7 +104,7 @@ class Texts:
     ) -> Iterator[list[dict]]:
         """Continue many openings at several strengths and count the texts with a property.
 
-        Other requests can use the model between two batches.
+        Other requests can use the model between two tokens.
 
         Args:
             entry: the map that steers.
@@ -112,8 +114,8 @@ class Texts:
             seeds: number of continuations per opening and strength.
 
         Yields:
-            After every batch one row per strength that has texts so far, as returned by
-            `lineas_core.evaluation.counts.summarise`.
+            After every batch, and every few tokens, one row per strength that has texts so far,
+            as returned by `lineas_core.evaluation.counts.summarise`.
 
         Raises:
             UserError: the model is not installed, or the map does not fit it.
@@ -121,19 +123,39 @@ class Texts:
         check_usable(entry)
         maps, metric = load_maps(entry.folder), METRICS["topic" if words else "toxicity"]
         counts = {strength: [Counts()] * seeds for strength in STRENGTHS}
+        rows: list[dict] = []
         for start in range(0, len(openings), self._openings_at_once):
             places = range(len(openings))[start : start + self._openings_at_once]
+            part, written = [openings[place] for place in places], [""]
             for seed, strength in product(range(seeds), STRENGTHS):
                 with self._models.use(entry.model) as model:
                     check_fits(maps, model)
-                    (counted,) = count(
-                        model,
-                        maps,
-                        [openings[place] for place in places],
-                        lambda texts: metric(texts, words),
-                        strength=strength,
-                        seeds=[row_seeds(seed, places)],
+                stream = model.stream(part, seeds=row_seeds(seed, places))
+                steered = self._steered(model, maps, [strength] * len(part), stream)
+                for step, texts in enumerate(steered):
+                    written = texts
+                    if step % _TOKENS_AT_ONCE == 0:
+                        yield rows
+                with self._models.use_again():
+                    counts[strength][seed] += count_written(
+                        model, part, written, lambda texts: metric(texts, words)
                     )
-                    counts[strength][seed] += counted
                 begun = {k: [c for c in row if c.texts] for k, row in counts.items()}
-                yield [summarise(k, row) for k, row in begun.items() if row]
+                rows = [summarise(k, row) for k, row in begun.items() if row]
+                yield rows
+
+    def _steered(
+        self,
+        model: LanguageModel,
+        maps: SteeringMaps,
+        strengths: Sequence[float],
+        stream: Iterator[list[str]],
+    ) -> Iterator[list[str]]:
+        """Steer a stream of texts; others may use any model after every token."""
+        with closing(stream):  # type: ignore[type-var]
+            while True:
+                with self._models.use_again(), steer(model.network, maps, strengths):
+                    texts = next(stream, None)
+                if texts is None:
+                    return
+                yield texts

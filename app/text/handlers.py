@@ -178,7 +178,7 @@ class TextHandlers(SteeringHandlers):
         max_new_tokens: int = 40,
         temperature: float = 1.0,
         chat: bool = False,
-    ) -> list[dict]:
+    ) -> Iterator[list[dict]]:
         """Continue a prompt at several strengths with one seed.
 
         Args:
@@ -190,14 +190,15 @@ class TextHandlers(SteeringHandlers):
             temperature: 0 takes the most likely token, 1 samples from the model, at most 2.
             chat: use the chat template of the model, if it has one.
 
-        Returns:
-            For each strength: strength, text, toxicity (probability that the text is offensive,
-            0 to 1) and perplexity (under the unsteered model, 1 or more; low is natural).
+        Yields:
+            After every token, for each strength: strength, text, toxicity (probability that the
+            text is offensive, 0 to 1) and, at the end, perplexity (under the unsteered model, 1
+            or more; low is natural).
         """
         entry = self._studio.entry(map_id, "language")
         sampling = _sampling(max_new_tokens, temperature)
-        *_, rows = self._write(entry, prompt, strengths, seed, sampling, chat=chat)
-        return [asdict(row) for row in rows]
+        for rows in self._write(entry, prompt, strengths, seed, sampling, chat=chat):
+            yield [asdict(row) for row in rows]
 
     def _write(
         self,

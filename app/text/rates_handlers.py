@@ -112,11 +112,13 @@ class RatesHandlers:
         texts = len(lines) * int(seeds or 0) * len(STRENGTHS)
         chosen = self._chosen.latest(request)
         started = time.monotonic()
-        yield _measurement(basics.hint("Writing the first texts …"), "", busy=True)
+        progress, result = basics.hint("Writing the first texts …"), ""
+        yield _measurement(progress, result, busy=True)
         try:
             for rows in stream:
-                progress = text_html.progress(rows, texts, time.monotonic() - started)
-                result = charts.rates(rows, counted) + text_html.rates(rows, counted)
+                if rows:
+                    progress = text_html.progress(rows, texts, time.monotonic() - started)
+                    result = charts.rates(rows, counted) + text_html.rates(rows, counted)
                 if self._chosen.outdated(chosen, request):
                     yield _measurement(busy=False)  # the panel now shows another map
                     return
@@ -132,7 +134,7 @@ class RatesHandlers:
     @user_errors
     def rates(
         self, map_id: str, openings: list[str], words: list[str] | None = None, seeds: int = 1
-    ) -> list[dict]:
+    ) -> Iterator[list[dict]]:
         """Continue many openings at λ = -1, -0.5, 0, 0.5 and 1, and measure the texts.
 
         Args:
@@ -142,13 +144,12 @@ class RatesHandlers:
                 toxic texts are counted.
             seeds: number of continuations per opening and strength, 1 to 8.
 
-        Returns:
-            For each strength: strength, texts, share (0 to 1), its spread over seeds, perplexity
-            (under the unsteered model), perplexity_spread and repetition (share of repeated
-            four-word sequences, 0 to 1).
+        Yields:
+            For each strength, over the texts so far: strength, texts, share (0 to 1), its spread
+            over seeds, perplexity (under the unsteered model), perplexity_spread and repetition
+            (share of repeated four-word sequences, 0 to 1).
         """
-        *_, rows = self._rates(map_id, openings, words or [], seeds)
-        return rows
+        yield from self._rates(map_id, openings, words or [], seeds)
 
     def _rates(
         self, map_id: str, openings: Sequence[str], words: Sequence[str], seeds: object

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from ..events import QUIET
+from ..events import MODEL, QUIET
 from ..html import basics
 from .rates_handlers import MOST_SEEDS, RatesHandlers
 
@@ -41,14 +41,13 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
     upload.upload(handlers.read, [upload], [openings], **QUIET)
     start.click(handlers.new_request, None, [run], **QUIET)
     stop.click(handlers.stop, None, [progress], **QUIET)
-    # QUIET instead of MODEL: events with MODEL wait for each other to end, whereas other requests
-    # may use the model between two batches of this one.
     run.change(
         handlers.measure,
         [run, concept, openings, words, seeds],
         [progress, result, start, stop],
         trigger_mode="always_last",
-        **QUIET,
+        show_progress="hidden",
+        **MODEL,
     )
 
 

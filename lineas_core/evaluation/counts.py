@@ -16,7 +16,15 @@ from lineas_core.runtime.memory import MemoryPlan
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.folding import fold
 
-__all__ = ["TEXTS_AT_ONCE", "Counts", "Writer", "count", "row_seeds", "summarise"]
+__all__ = [
+    "TEXTS_AT_ONCE",
+    "Counts",
+    "Writer",
+    "count",
+    "count_written",
+    "row_seeds",
+    "summarise",
+]
 
 TEXTS_AT_ONCE = {"cpu": 128, "gpu": 512}
 """Texts in one batch: a GPU takes hardly longer for more rows, a CPU gains nothing by them."""
@@ -115,6 +123,23 @@ def count(
         slice(start, start + len(openings)) for start in range(0, len(prompts), len(openings))
     )
     return [_counts(texts[rows], log_p[rows], has) for rows in repetitions]
+
+
+def count_written(
+    model: Writer,
+    openings: Sequence[str],
+    texts: Sequence[str],
+    has: Callable[[Sequence[str]], list[bool]],
+) -> Counts:
+    """Count in continuations that have been written.
+
+    Args:
+        model: measures the perplexity, unsteered.
+        openings: n texts.
+        texts: their n continuations.
+        has: as in `count`.
+    """
+    return _counts(texts, model.log_likelihood(openings, texts), has)
 
 
 def row_seeds(seed: int, places: Iterable[int]) -> list[int]:

@@ -1,5 +1,6 @@
 import html
 import json
+from itertools import groupby, zip_longest
 
 import gradio as gr
 import pytest
@@ -61,15 +62,27 @@ def test_a_closed_tab_gives_back_lock_and_hooks(studio):
         studio.entry("letters"), "hello", [0.0, 1.0], sampling=SHORT
     )
     next(stream), next(stream), next(stream)
-    assert studio.models.busy
     stream.close()
     assert not studio.models.busy
     assert not _hooks(studio)
 
 
+def test_others_can_write_between_two_tokens_and_change_nothing(studio):
+    def write(strength):
+        entry, sampling = studio.entry("letters"), Sampling(max_new_tokens=8)
+        return studio.texts.continue_text(entry, "hello", [strength], seed=3, sampling=sampling)
+
+    alone = [[*write(strength)][-1] for strength in (0.0, 1.0)]
+    together = [*zip_longest(write(0.0), write(1.0))]  # token by token in turns
+    for number, rows in enumerate(zip(*together, strict=True)):
+        assert [row for row in rows if row][-1] == alone[number]
+    assert not _hooks(studio)
+
+
 def test_rates_count_the_same_number_of_texts_at_every_strength(studio):
     texts, openings = Texts(studio.models, openings_at_once=2), ["hello", "once", "then"]
-    steps = list(texts.rates(studio.entry("letters"), openings, words=["e"], seeds=2))
+    every = texts.rates(studio.entry("letters"), openings, words=["e"], seeds=2)
+    steps = [rows for rows, _ in groupby(every) if rows]
     assert len(steps) == 2 * 2 * 5  # parts, seeds, strengths
     assert [row["texts"] for row in steps[0]] == [2]
     assert [(row["strength"], row["texts"]) for row in steps[-1]] == [
@@ -78,14 +91,19 @@ def test_rates_count_the_same_number_of_texts_at_every_strength(studio):
     assert not _hooks(studio)
 
 
-def test_others_can_write_between_two_batches_of_rates(studio):
-    stream = studio.texts.rates(studio.entry("letters"), ["hello", "once"])
-    next(stream)
+def test_others_can_write_between_two_tokens_of_rates_and_change_nothing(studio):
+    def stream():
+        return studio.texts.rates(studio.entry("letters"), ["hello", "once"], words=["e"])
+
+    *_, alone = stream()
+    beside = stream()
+    assert next(beside) == next(beside) == []
     *_, (text,) = studio.texts.continue_text(
         studio.entry("letters"), "hello", [1.0], sampling=SHORT
     )
     assert text.text
-    assert len(list(stream)) == 5 - 1
+    *_, rows = beside
+    assert rows == alone
 
 
 def test_an_unknown_map_is_one_sentence(studio):
@@ -109,12 +127,12 @@ def test_an_unknown_map_is_one_sentence(studio):
 def test_whatever_is_posted_is_checked_on_the_server(studio, change, sentence):
     request = {"map_id": "letters", "prompt": "hello", "strengths": [0.5], "max_new_tokens": 3}
     with pytest.raises(gr.Error) as caught:
-        TextHandlers(studio).continue_text(**{**request, **change})
+        next(TextHandlers(studio).continue_text(**{**request, **change}))
     assert sentence in html.unescape(str(caught.value))
 
 
 def test_the_endpoint_answers_one_row_per_strength(studio):
-    rows = TextHandlers(studio).continue_text("letters", "hello", [0, 1], max_new_tokens=3)
+    *_, rows = TextHandlers(studio).continue_text("letters", "hello", [0, 1], max_new_tokens=3)
     assert [row["strength"] for row in rows] == [0, 1]
 
 
@@ -237,7 +255,7 @@ def test_a_prompt_that_is_cut_is_told(gallery):
 
 def test_a_map_of_the_other_kind_is_refused(gallery, studio):
     with pytest.raises(gr.Error, match="no such map for texts"):
-        TextHandlers(gallery).continue_text("letters", "hello", [1.0])
+        next(TextHandlers(gallery).continue_text("letters", "hello", [1.0]))
     with pytest.raises(UserError, match="no such map for pictures"):
         studio.mix("letters")
     with pytest.raises(gr.Error, match="no such map for pictures"):

@@ -128,11 +128,11 @@ def test_a_model_that_is_missing_is_told_before_anything_is_counted(studio):
 
 
 def test_the_endpoint_answers_the_last_figures(studio):
-    rows = RatesHandlers(studio).rates("topic", ["Once "], ["goal"], seeds=2)
+    *_, rows = RatesHandlers(studio).rates("topic", ["Once "], ["goal"], seeds=2)
     assert studio.texts.asked == ("topic", ["Once"], ["goal"], 2)
     assert [row["strength"] for row in rows] == [0, 1]
     with pytest.raises(gr.Error, match="the prompt is empty"):
-        RatesHandlers(studio).rates("topic", ["Once", " "])
+        next(RatesHandlers(studio).rates("topic", ["Once", " "]))
 
 
 def test_a_figure_leaves_out_what_is_no_number():

@@ -1,0 +1,35 @@
+// When the server is back after a lost connection, Gradio reloads the page. The address restores
+// what the page shows; this keeps what was typed and not sent, also in tabs that are not open.
+() => {
+  const store = window.sessionStorage, key = "lineas typed";
+  const name = (box) => box.closest("[id^=component-]")?.id;
+  const boxes = (within) => within.querySelectorAll("[id^=component-] textarea");
+  const typed = {}, kept = JSON.parse(store.getItem(key) ?? "{}");
+  store.removeItem(key);
+
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("textarea") && name(event.target)) {
+      typed[name(event.target)] = event.target.value;
+    }
+  });
+  window.addEventListener("beforeunload", () => {
+    const titles = [...document.querySelectorAll(".toast-title")].map((each) => each.innerText);
+    if (!titles.some((title) => title.includes("Connection Lost"))) return;
+    for (const box of boxes(document)) {
+      if (name(box) in typed) typed[name(box)] = box.value;
+    }
+    store.setItem(key, JSON.stringify({ ...kept, ...typed }));
+  });
+
+  const fill = () => {
+    for (const box of boxes(document)) {
+      if (!(name(box) in kept)) continue;
+      box.value = kept[name(box)];
+      delete kept[name(box)];
+      box.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  };
+  if (!Object.keys(kept).length) return;
+  fill();
+  new MutationObserver(fill).observe(document.body, { childList: true, subtree: true });
+}

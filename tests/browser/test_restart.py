@@ -1,0 +1,36 @@
+"""A page whose server is stopped and started again while it is open."""
+
+import socket
+
+from app.studio.studio import Studio
+from tests.app.served import served
+from tests.browser.pages import CHROMIUM, STRIP, playwright, visible
+
+TYPED = "a prompt that was typed\nand not sent"
+
+
+def test_a_page_survives_a_restart_of_its_server_with_what_was_typed(letters, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(300_000)  # met only where something hangs
+        with served(Studio(tmp_path, assets=letters), server_port=port) as (_, address):
+            page.goto(address)
+            page.wait_for_function(STRIP)
+            page.get_by_role("tab", name="Learn").click()
+            visible(page, "Source: steer away from these").first.fill(TYPED)
+            page.get_by_role("tab", name="Images").click()
+        page.get_by_text("Connection Lost").wait_for()
+        with page.expect_navigation():
+            with served(Studio(tmp_path, assets=letters), server_port=port):
+                page.wait_for_function(STRIP)
+                address = page.url
+                strength = page.get_by_label("number input for λ", exact=False)
+                strength.and_(page.locator(":visible")).first.fill("0.5")
+                page.keyboard.press("Enter")
+                page.wait_for_url(lambda url: url != address and "strength=0.5" in url)
+                page.get_by_role("tab", name="Learn").click()
+                assert visible(page, "Source: steer away from these").first.input_value() == TYPED
+        browser.close()
