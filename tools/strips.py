@@ -16,10 +16,11 @@ from lineas_core.paths import ASSETS
 _STRENGTHS = [number / 4 for number in range(-4, 5)]
 _ROWS = (  # map, prompt, seed
     ("vaporwave", "a castle in the mountains, vaporwave style", 2),
+    ("car", "an owl under the night sky, with a car", 1),
     ("robot", "a castle in a meadow, with a robot", 3),
-    ("book", "a lion in the desert, with a book", 1),
-    ("fantasy", "a castle in a meadow", 3),
-    ("vaporwave", "a fox in the forest", 4),
+    ("car", "a mushroom in a meadow", 5),
+    ("underwater", "a panda in a meadow", 4),
+    ("fantasy", "a lion on a mountain", 3),
 )
 
 
