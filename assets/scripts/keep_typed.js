@@ -13,8 +13,8 @@
     }
   });
   window.addEventListener("beforeunload", () => {
-    const titles = [...document.querySelectorAll(".toast-title")].map((each) => each.innerText);
-    if (!titles.some((title) => title.includes("Connection Lost"))) return;
+    const notices = [...document.querySelectorAll(".toast-body")].map((each) => each.textContent);
+    if (!notices.some((text) => text.includes("Connection to the server was lost"))) return;
     for (const box of boxes(document)) {
       if (name(box) in typed) typed[name(box)] = box.value;
     }

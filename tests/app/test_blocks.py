@@ -129,10 +129,9 @@ def test_every_event_of_the_page_survives_wrong_values(page, program, written):
     for number, function in demo.fns.items():
         if function.fn is None or function.api_visibility == "public":
             continue
-        for values in ([], [None] * len(function.inputs), [ATTACK] * len(function.inputs)):
-            body = {"data": values, "fn_index": number, "session_hash": f"s{number}"}
-            answer = program.http.post("/gradio_api/queue/join", json=body)
-            assert answer.status_code == 200, answer.text
+        body = {"data": [ATTACK] * len(function.inputs), "fn_index": number, "session_hash": "s"}
+        answer = program.http.post("/gradio_api/queue/join", json=body)
+        assert answer.status_code == 200, answer.text
     program.call("list_maps")
     assert FORGED.search(log := written()) is None, log
 

@@ -22,7 +22,7 @@ def test_a_page_survives_a_restart_of_its_server_with_what_was_typed(letters, tm
             page.get_by_role("tab", name="Learn").click()
             visible(page, "Source: steer away from these").first.fill(TYPED)
             page.get_by_role("tab", name="Images").click()
-        lost = page.get_by_text("Connection Lost")
+        lost = page.get_by_text("Connection to the server was lost")
         lost.wait_for()
         with served(Studio(tmp_path, assets=letters), server_port=port):
             lost.wait_for(state="detached")  # Gradio reloads the page
