@@ -65,6 +65,10 @@ class ImageHandlers(SteeringHandlers):
 
     kind = "text-to-image"
 
+    def __init__(self, studio: Studio) -> None:
+        super().__init__(studio)
+        self._wanted: dict[str | None, str] = {}  # by session: key of the latest steered picture
+
     @user_errors
     def choose(self, map_id: str | None, prompt: str, restored: Sequence[str] = ()) -> MapView:
         """Show a chosen map.
@@ -121,6 +125,7 @@ class ImageHandlers(SteeringHandlers):
         if not self._studio.models.installed(entry.model):
             return  # the install panel is shown
         text, seed, strengths = prompt_text(prompt), seed_of(seed), mix.at(strength)
+        self._wanted[request.session_hash] = _picture_key(mix, strengths, text, seed)
         try:
             for canvas in self._canvases(shown, mix, strengths, text, seed):
                 if self.requests.outdated(latest, request):
@@ -150,22 +155,26 @@ class ImageHandlers(SteeringHandlers):
             further: pairs (id, λ) of the maps that are applied after it.
             prompt: the prompt.
             seed: seed of the starting noise; None while the user types.
-            request: identifies the browser session; a newer request ends this one.
+            request: identifies the browser session; its next picture ends this one.
 
         Yields:
             What is measured so far.
         """
         if not map_id or strength is None or seed is None:
             return
-        latest, mix = self.requests.latest(request), self._studio.mix(map_id, further)
-        pictures, text, seed = self._studio.pictures, prompt_text(prompt), seed_of(seed)
-        figures = figures_of(pictures, mix, mix.at(strength), text, seed)
-        if figures is None or self.requests.outdated(latest, request):
-            return  # not painted, or figures of a picture that is no longer shown
+        mix, text, seed = self._studio.mix(map_id, further), prompt_text(prompt), seed_of(seed)
+        pictures, strengths = self._studio.pictures, mix.at(strength)
+        # The number of the request would not do: this event can start after a newer request.
+        wanted, session = _picture_key(mix, strengths, text, seed), request.session_hash
+        if self._wanted.get(session) != wanted:
+            return
+        figures = figures_of(pictures, mix, strengths, text, seed)
+        if figures is None or self._wanted[session] != wanted:
+            return
         yield figures
         key = _strip_key(mix, text, seed)
         curve = curve_of(pictures, mix, text, seed) if measured != key else None
-        if curve is not None and not self.requests.outdated(latest, request):
+        if curve is not None and self._wanted[session] == wanted:
             yield Measured(curve=curve, measured=key)
 
     def strength_at(self, event: gr.SelectData) -> float:
@@ -265,3 +274,8 @@ def warm_up(studio: Studio) -> None:
 def _strip_key(mix: Mix, prompt: str, seed: int) -> str:
     """Return a text that changes with everything that a strip depends on."""
     return repr((mix.ids, mix.fixed, prompt, seed))
+
+
+def _picture_key(mix: Mix, strengths: Sequence[float], prompt: str, seed: int) -> str:
+    """Return a text that changes with everything that a steered picture depends on."""
+    return repr((mix.ids, strengths, prompt, seed))

@@ -109,10 +109,11 @@ def answer(goal: Goal, seed: int, picture: Image) -> str:
 
 def _no_way(concept: Concept, prompt: str, goal: Goal | None) -> str:
     """Say why there is no share of the way, if there is a simple reason."""
-    if not concept.keywords or (goal and not concept.is_thing):
+    if not concept.keywords:
         return ""
     if goal:
-        return f"the original shows no {safe(concept.noun)}"
+        missing = concept.is_thing and goal.removes
+        return f"the original shows no {safe(concept.noun)}" if missing else ""
     return "" if concept.mentioned(prompt) else "the concept is not in the prompt"
 
 

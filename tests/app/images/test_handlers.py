@@ -178,8 +178,10 @@ def test_figures_of_a_picture_that_is_no_longer_wanted_are_not_shown(studio):
     list(_generate(handlers))
     run = handlers.measure("", **ASKED, request=ME)
     next(run)
-    handlers.new_request(ME)
+    list(_generate(handlers, strength=0.7))
     assert list(run) == []
+    assert _measure(handlers) == []  # an event that starts late
+    assert _measure(handlers, strength=0.7)
 
 
 def test_the_curve_of_another_prompt_goes_with_its_strip(studio):
