@@ -2,8 +2,7 @@
 // what the page shows; this keeps what was typed and not sent, also in tabs that are not open.
 () => {
   const store = window.sessionStorage, key = "lineas typed";
-  const name = (box) => box.closest("[id^=component-]")?.id;
-  const boxes = (within) => within.querySelectorAll("[id^=component-] textarea");
+  const name = (box) => box.labels?.[0]?.textContent.trim();
   const typed = {}, kept = JSON.parse(store.getItem(key) ?? "{}");
   store.removeItem(key);
 
@@ -15,14 +14,14 @@
   window.addEventListener("beforeunload", () => {
     const notices = [...document.querySelectorAll(".toast-body")].map((each) => each.textContent);
     if (!notices.some((text) => text.includes("Connection to the server was lost"))) return;
-    for (const box of boxes(document)) {
+    for (const box of document.querySelectorAll("textarea")) {
       if (name(box) in typed) typed[name(box)] = box.value;
     }
     store.setItem(key, JSON.stringify({ ...kept, ...typed }));
   });
 
   const fill = () => {
-    for (const box of boxes(document)) {
+    for (const box of document.querySelectorAll("textarea")) {
       if (!(name(box) in kept)) continue;
       box.value = kept[name(box)];
       delete kept[name(box)];
