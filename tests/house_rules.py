@@ -53,7 +53,8 @@ LARGE = {
 }
 # The functions that a test replaces although they are private; private limits may be replaced.
 REPLACED = {"_begin_anew", "_free", "_learn", "_peak"}
-# Torch has no public way to ask whether a module has hooks, and named tuples and `os` no other names.
+# Torch has no public way to ask whether a module has hooks; named tuples and `os` have no other
+# names.
 PUBLIC = {"_forward_hooks", "_asdict", "_fields", "_make", "_replace", "_exit"}
 
 

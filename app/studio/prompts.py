@@ -64,8 +64,9 @@ class PromptLibrary:
         return self._lines("toxicity-openings.txt" if toxic else "neutral-openings.txt")
 
     def scenes(self) -> list[str]:
-        """Return descriptions of pictures, to try a map on."""
-        return self._lines("neutral-images.txt")
+        """Return descriptions of pictures, to try a map on; the first one has a subject."""
+        first, *others = self._lines("neutral-images.txt")
+        return [*others, first]
 
     def _lines(self, name: str) -> list[str]:
         return (self._folder / name).read_text(encoding="utf-8").splitlines()

@@ -158,8 +158,9 @@ def _look_adder(concept: str, rng: Random) -> Callable[[str, str, str], str]:
 
 def _description(concept: str) -> str:
     if concept in OBJECTS:
-        return f"Scenes with {article(concept)} and the same scenes without it, line by line."
-    return f"Scenes with the look {concept} and the same scenes without it, line by line."
+        it = article(concept)
+        return f"Takes {it} out of a picture: scenes with {it} and the same scenes without it."
+    return f"Takes the look {concept} away: scenes with it and the same scenes without it."
 
 
 def _sentence(text: str) -> str:
