@@ -238,24 +238,24 @@ class Jobs:
         for entry in os.scandir(self.folder):
             if _ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 with suppress(OSError):  # deleted meanwhile
-                    yield self._saved(self.folder / entry.name)
+                    yield self._saved(entry.path)
 
     def _read(self, job_id: str) -> Job:
         """Read a saved job, and take a request to stop into account."""
         try:
-            return self._saved(self._folder(job_id))
+            return self._saved(str(self._folder(job_id)))
         except OSError:  # deleted meanwhile
             raise _no_such_job() from None
 
-    def _saved(self, folder: Path) -> Job:
+    def _saved(self, folder: str) -> Job:
         """Read a job, or return it as last read if it is over and has not changed since."""
         version = _version(folder)
-        kept = self._over.get(folder.name)
+        kept = self._over.get(folder)
         if kept and kept[0] == version:
             return kept[1]
-        job = read_job(folder)
+        job = read_job(Path(folder))
         if job.state not in PENDING:
-            self._over[folder.name] = version, job
+            self._over[folder] = version, job
         return job
 
     def _folder(self, job_id: str) -> Path:
@@ -268,11 +268,14 @@ class Jobs:
         return folder
 
 
-def _version(folder: Path) -> object:
-    """Return a value that changes with the files of a job that is over."""
+def _version(folder: str) -> object:
+    """Return a value that changes with the files of a job that is over.
+
+    Paths are texts here, because `Path` would take longer than the system.
+    """
     changed = os.stat(folder).st_mtime_ns
     try:
-        file = os.stat(folder / "job.json")
+        file = os.stat(f"{folder}/job.json")
     except OSError:
         return changed
     return changed, file.st_ino, file.st_mtime_ns, file.st_size

@@ -233,5 +233,6 @@ if __name__ == "__main__":
     try:
         work(Jobs(sys.argv[1]))
     except UserError as error:  # on a full disk
-        sys.stderr.write(f"{error}\n")
+        with suppress(OSError):  # the log may be on that disk
+            sys.stderr.write(f"{error}\n")
         raise SystemExit(NO_SPACE) from None

@@ -148,8 +148,8 @@ def maps_in(origin: Origin, library: Path) -> list[MapEntry]:
     """List the maps of a folder, sorted by folder name."""
     if not library.is_dir():
         return []
-    names = sorted(item.name for item in os.scandir(library) if _is_visible_folder(item))
-    return [entry for name in names if (entry := read_map(name, origin, library / name))]
+    places = sorted((i.name, i.path) for i in os.scandir(library) if _is_visible_folder(i))
+    return [entry for name, path in places if (entry := _read(name, origin, path))]
 
 
 def find_map(map_id: object, origin: Origin, library: Path) -> MapEntry | None:
@@ -173,11 +173,7 @@ def find_map(map_id: object, origin: Origin, library: Path) -> MapEntry | None:
 
 def read_map(map_id: str, origin: Origin, folder: Path) -> MapEntry | None:
     """Read the map of a folder; if it is damaged, log a warning and return None."""
-    try:
-        return _entry(map_id, origin, folder, version_of(folder / WEIGHTS))
-    except OSError as error:
-        _log.warning("The map %r is not listed: %s", folder.name, error)
-        return None
+    return _read(map_id, origin, str(folder))
 
 
 def prompts_of(entry: MapEntry) -> PromptSet | None:
@@ -194,7 +190,7 @@ def has_damaged_prompts(entry: MapEntry) -> bool:
     return (entry.folder / _PROMPTS).exists() and prompts_of(entry) is None
 
 
-def version_of(file: Path) -> tuple[int, ...]:
+def version_of(file: str | Path) -> tuple[int, ...]:
     """Return numbers that differ once a file has been replaced or changed.
 
     Raises:
@@ -231,22 +227,32 @@ def _is_visible_folder(item: os.DirEntry[str]) -> bool:
     return item.is_dir() and not item.name.startswith(".")
 
 
+def _read(map_id: str, origin: Origin, folder: str) -> MapEntry | None:
+    # Paths are texts here, because the hash of a `Path` takes longer than the system.
+    try:
+        return _entry(map_id, origin, folder, version_of(f"{folder}/{WEIGHTS}"))
+    except OSError as error:
+        _log.warning("The map %r is not listed: %s", map_id, error)
+        return None
+
+
 # Larger than any library: a smaller cache would miss on every listing.
 @lru_cache(maxsize=1 << 14)
 def _entry(
     map_id: str,
     origin: Origin,
-    folder: Path,
+    folder: str,
     version: tuple[int, ...],  # noqa: ARG001 - part of the key, so that a changed file is read
 ) -> MapEntry | None:
+    place = Path(folder)
     try:
-        metadata = read_metadata(folder)
+        metadata = read_metadata(place)
     except UserError as error:
-        _log.warning("The map %r is not listed: %s", folder.name, error)
+        _log.warning("The map %r is not listed: %s", place.name, error)
         return None
-    title, model = str(metadata.get("title") or folder.name), str(metadata.get("model"))
+    title, model = str(metadata.get("title") or place.name), str(metadata.get("model"))
     kind: Kind = "text-to-image" if metadata.get("kind") == "text-to-image" else "language"
-    return MapEntry(map_id, title, model, origin, folder, metadata, kind)
+    return MapEntry(map_id, title, model, origin, place, metadata, kind)
 
 
 @lru_cache(maxsize=1 << 12)

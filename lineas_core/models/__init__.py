@@ -77,18 +77,19 @@ def _source(name: str, entry: ModelEntry | None) -> str:
                 remedy=f"Choose from {', '.join(MODELS)}, or give a hub id or a folder.",
             )
         if Path(name).is_dir() and (reason := damage(Path(name))):
-            remedy = "Copy or download the model again."
-            raise UserError(
-                "E_MODEL", f"the model is damaged ({reason})", where=name, remedy=remedy
-            )
+            what = f"the model {name!r} could not be loaded, its files are damaged ({reason})"
+            raise UserError("E_MODEL", what, remedy="Copy or download them again.")
         return name
     if not (entry.embedded or entry.folder):
         return str(entry.hub_id)
     folder = folder_of(name)
     if reason := damage(folder):
-        state = f"damaged ({reason})" if folder.exists() else "not installed"
+        what = f"the weights of {entry.title} are missing from assets/{entry.folder}"
         remedy = "Install the project again: the weights are part of it."
         if entry.embedded:
-            remedy = f"Run `lineas fetch {name}` ({entry.embedded.download_mb} MB)."
-        raise UserError("E_NOT_INSTALLED", f"{entry.title} is {state}", remedy=remedy)
+            what = f"{entry.title} is not installed"
+            remedy = f"Run `python -m lineas_core fetch {name}` ({entry.embedded.download_mb} MB)."
+        if any(folder.glob("*")):
+            what = f"the files of {entry.title} are damaged ({reason})"
+        raise UserError("E_NOT_INSTALLED", what, remedy=remedy)
     return str(folder)

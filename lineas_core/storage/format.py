@@ -37,6 +37,7 @@ WEIGHTS = "lineas.safetensors"
 MAX_VALUE = 1e4
 """Largest absolute scale or shift."""
 _MAX_FILE, _MAX_HEADER = 64 << 20, 1 << 20
+_HALF = re.compile("[\ud800-\udfff]")
 _MALFORMED = (
     *(OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError),
     SafetensorError,
@@ -85,7 +86,7 @@ def read_header(file: Path) -> dict[str, Any]:
         length = int.from_bytes(start, "little")
         if size < 8 or length > min(_MAX_HEADER, size - 8):
             raise _FormatError("it is not in safetensors format, or is cut short")
-        header = json.loads(opened.read(length), object_pairs_hook=_no_duplicates)
+        header = json.loads(opened.read(length).decode(), object_pairs_hook=_no_duplicates)
     config = _checked_config(header)
     if size != 8 + length + sum(8 * width for width in config["modules"].values()):
         raise _FormatError("its length is malformed")
@@ -124,7 +125,8 @@ def _checked_config(header: dict[str, Any]) -> dict[str, Any]:
             "the file has tensors other than scales and shifts; it may be a LoRA or a model"
         )
     config = json.loads(config_text, object_pairs_hook=_no_duplicates)
-    if re.search("[\ud800-\udfff]", json.dumps(config, ensure_ascii=False)):
+    # Only an escape can stand for half a character; the file is UTF-8.
+    if "\\u" in config_text and _HALF.search(json.dumps(config, ensure_ascii=False)):
         raise _FormatError("its metadata contains half a character")
     if config["format_version"] > FORMAT_VERSION:
         raise _FormatError(

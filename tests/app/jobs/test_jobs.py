@@ -624,7 +624,6 @@ def test_the_queue_of_a_killed_server_is_taken_over(request_, tmp_path, monkeypa
         "input()"
     )
     survivor = Jobs(tmp_path / "jobs")
-    survivor.serve()
     root = Path(app.jobs.worker.__file__).parents[2]
     server = subprocess.Popen(
         [sys.executable, "-c", script],
@@ -634,6 +633,7 @@ def test_the_queue_of_a_killed_server_is_taken_over(request_, tmp_path, monkeypa
     )
     with server:
         wait_until(lambda: [job.state for job in survivor.list()] == ["queued", "running"])
+        survivor.serve()
         server.kill()
     wait_until(lambda: [job.state for job in survivor.list()] == ["done", "interrupted"])
 
