@@ -426,6 +426,7 @@ def test_a_killed_worker_s_job_is_interrupted_while_the_next_worker_has_another(
     assert seen == {killed: "interrupted", other: "running"}
 
 
+@pytest.mark.slow
 def test_the_workers_of_two_servers_take_turns(request_, tmp_path):
     servers = Jobs(tmp_path), Jobs(tmp_path)
     ids = [jobs.submit(replace(request_, config=SHORT)) for jobs in servers for _ in range(2)]
@@ -600,6 +601,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
 
+@pytest.mark.slow
 def test_a_worker_on_a_full_disk_leaves_the_queue_with_the_reason(request_, tmp_path):
     jobs = Jobs(tmp_path / "jobs", python=program(tmp_path / "python", _WITHOUT_SPACE))
     job_id = jobs.submit(replace(request_, config=SHORT))
