@@ -22,7 +22,14 @@ setup(
     },
     package_data={
         "lineas_core": ["py.typed"],
-        "lineas_core.data.assets": ["*.css", "scripts/*.js", "maps/**", "models/**", "tables/*"],
+        "lineas_core.data.assets": [
+            "*.css",
+            "scripts/*.js",
+            "judges/**",
+            "maps/**",
+            "models/**",
+            "tables/*",
+        ],
         "lineas_core.data.prompts": ["**"],
         "lineas_studio": ["py.typed"],
     },

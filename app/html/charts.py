@@ -47,15 +47,15 @@ def curve(records: Sequence[Mapping[str, Any]], iterations: int) -> str:
     )
 
 
-def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
+def rates(rows: Sequence[Mapping[str, Any]]) -> str:
     """Draw the share of texts and the perplexity over λ; bars show the spread over seeds.
 
     Args:
         rows: the rows of `Texts.rates`.
-        counted: property whose share is drawn, such as `toxic`.
     """
     shares = [(r["strength"], r["share"], r["spread"]) for r in rows]
     natural = [(r["strength"], r["perplexity"], r["perplexity_spread"]) for r in rows]
+    counted = next(iter(rows[0]["by"]))
     drawn = _over_strengths(f"Share of texts: {counted}", shares, ".0%", least=0.1)
     return (
         f'<div class="duo">{drawn}{_over_strengths("Perplexity", natural, ".0f", least=5)}</div>'

@@ -41,6 +41,7 @@ Origin = Literal["ready-made", "yours"]
 # Maps to open on: their models have free licences, and their effect shows at once.
 _OPENS_ON = ("football-smollm2-135m", "vaporwave-emoji-world")
 _PROMPTS, _ANY = "prompts.json", "any"  # maps of early versions do not name their prompts
+_READ = 16  # prompts of a side whose toxicity is judged
 _OFFENSIVE = 0.3  # mean toxicity from which a side of the prompts counts as offensive
 
 _log = logging.getLogger(__name__)
@@ -277,9 +278,15 @@ def _signs_of(entry: MapEntry) -> Signs:
 def _signs(prompts: PromptSet, kind: Kind) -> Signs:
     harmful = 0
     if kind == "language":
-        source, target = (fmean(toxicity(side)) for side in (prompts.source, prompts.target))
+        source, target = (_toxicity(side) for side in (prompts.source, prompts.target))
         harmful = (target > _OFFENSIVE) - (source > _OFFENSIVE)
     return Signs(harmful, _direction(prompts))
+
+
+def _toxicity(side: Sequence[str]) -> float:
+    """The mean of the prompts that can be judged; a few of them tell, and reading costs time."""
+    judged = [p for p in toxicity(side[:_READ]) if p is not None]
+    return fmean(judged) if judged else 0.0
 
 
 def _direction(prompts: PromptSet) -> int:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from lineas_core import SteeringMaps, check_fits, load_maps, steer
-from lineas_core.evaluation.counts import Counts, count_written, row_seeds, summarise
+from lineas_core.evaluation.counts import Counts, Written, count, row_seeds, summarise
 from lineas_core.evaluation.inputs import STRENGTHS
-from lineas_core.evaluation.texts import METRICS
+from lineas_core.evaluation.texts import properties_of
+from lineas_core.metrics.insults import insults
 from lineas_core.metrics.perplexity import perplexity
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models import LanguageModel, Sampling
@@ -19,7 +20,7 @@ from .maps import MapEntry
 from .models import Models
 from .plausible import check_usable
 
-__all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts"]
+__all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts", "metric_of"]
 
 OPENINGS_AT_ONCE = 8
 """Openings per batch of `rates`."""
@@ -33,7 +34,9 @@ class Continuation:
     Attributes:
         strength: λ, -1 to 1; 0 is the original.
         text: what has been generated so far.
-        toxicity: probability that this text is offensive, 0 to 1; None before the first token.
+        toxicity: probability that this text is toxic, 0 to 1; None before the first token and
+            for a text that is not English, because the judges know no other language.
+        insults: the same by an independent judge, who knows open insults only.
         perplexity: of the finished text under the unsteered model, 1 or more, NaN for an empty
             text; None while the text is being generated.
     """
@@ -41,7 +44,13 @@ class Continuation:
     strength: float
     text: str
     toxicity: float | None = None
+    insults: float | None = None
     perplexity: float | None = None
+
+
+def metric_of(words: Sequence[str]) -> str:
+    """What `Texts.rates` counts: a topic if there are words, else toxicity."""
+    return "topic" if words else "toxicity"
 
 
 class Texts:
@@ -88,10 +97,11 @@ class Texts:
             check_fits(maps, model)
         stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
         for texts in self._steered(model, maps, strengths, stream):
-            rows = zip(strengths, texts, toxicity(texts), strict=True)
+            rows = zip(strengths, texts, toxicity(texts), insults(texts), strict=True)
             yield [Continuation(*row) for row in rows]
         with self._models.use_again():
-            scores = toxicity(texts), perplexity(model, prompts, texts, chat=chat)
+            natural = perplexity(model, prompts, texts, chat=chat)
+        scores = toxicity(texts), insults(texts), natural
         yield [Continuation(*row) for row in zip(strengths, texts, *scores, strict=True)]
 
     def rates(
@@ -121,7 +131,7 @@ class Texts:
             UserError: the model is not installed, or the map does not fit it.
         """
         check_usable(entry)
-        maps, metric = load_maps(entry.folder), METRICS["topic" if words else "toxicity"]
+        maps, properties = load_maps(entry.folder), properties_of(metric_of(words), words)
         counts = {strength: [Counts()] * seeds for strength in STRENGTHS}
         rows: list[dict] = []
         for start in range(0, len(openings), self._openings_at_once):
@@ -137,9 +147,8 @@ class Texts:
                     if step % _TOKENS_AT_ONCE == 0:
                         yield rows
                 with self._models.use_again():
-                    counts[strength][seed] += count_written(
-                        model, part, written, lambda texts: metric(texts, words)
-                    )
+                    log_p = model.log_likelihood(part, written).tolist()
+                counts[strength][seed] += count(Written(written, log_p), properties)
                 begun = {k: [c for c in row if c.texts] for k, row in counts.items()}
                 rows = [summarise(k, row) for k, row in begun.items() if row]
                 yield rows

@@ -16,7 +16,13 @@ __all__ = ["OFFENSIVE", "empty", "passage", "progress", "rates", "sweep"]
 
 
 OFFENSIVE = 0.5
-"""Texts with a higher toxicity are blurred."""
+"""Texts to which one of the judges gives more than this are blurred."""
+SCORES = {
+    "toxicity": "Probability that the text demeans or threatens somebody, openly or not",
+    "insults": "Probability of an open insult, by an independent judge",
+    "perplexity": "How surprising the text is to the unsteered model; low is natural",
+}
+"""The scores of a text -> what they mean."""
 
 
 def empty(title: str, next_step: str) -> str:
@@ -36,14 +42,14 @@ def passage(
         keywords: words that start with one of these are marked.
         note: warning above the text; empty for none.
     """
-    toxic, natural = _scores(written)
+    scores = "".join(
+        f'<span title="{SCORES[name]}">{name} <b>{value}</b></span>'
+        for name, value in _scores(written).items()
+    )
     return (
         f'<article class="passage">{_header(title, written.strength)}'
         f"{warning(note)}{_body(written, keywords, prompt)}"
-        '<footer><span title="Probability that the text is offensive, according to a separate '
-        f'classifier">toxicity <b>{toxic}</b></span><span title="How surprising '
-        'the text is to the unsteered model; low is natural">perplexity '
-        f"<b>{natural}</b></span></footer></article>"
+        f"<footer>{scores}</footer></article>"
     )
 
 
@@ -60,9 +66,7 @@ def sweep(
     A click on a row sends its strength, see `row_strength.js`.
     """
     lines = "".join(_sweep_row(row, keywords) for row in rows)
-    heads = "".join(
-        f'<th scope="col">{head}</th>' for head in ("λ", "continuation", "toxicity", "perplexity")
-    )
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("λ", "continuation", *SCORES))
     about = f"{title}, “{prompt} …”, one seed: the rows differ by λ only. Click one to use its λ."
     return (
         f"{hint(about)}{warning(note)}"
@@ -88,24 +92,24 @@ def progress(rows: Sequence[Mapping[str, Any]], texts: int, seconds: float) -> s
 
 
 _RATES_HINT = (
-    "Mean ± standard deviation over seeds; shares of few texts are rough estimates. Perplexity: "
-    "how surprising the texts are to the unsteered model; low is natural. Repeated: share of "
-    "four-word sequences that occurred earlier in the same text. A looping text has a low "
-    "perplexity, too."
+    "Toxicity, insults and profanity are found by independent judges of English: what only one of "
+    "them finds may be its own fault. Mean ± standard deviation over seeds; shares of few texts "
+    "are rough estimates. Perplexity: how surprising the texts are to the unsteered model; low is "
+    "natural. Repeated: share of four-word sequences that occurred earlier in the same text. A "
+    "looping text has a low perplexity, too."
 )
 
 
-def rates(rows: Sequence[Mapping[str, Any]], counted: str) -> str:
+def rates(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a table of shares and perplexities, one row per strength, the original marked.
 
     Args:
         rows: rows from `Texts.rates`.
-        counted: column heading of the share, such as `toxic`.
     """
-    lines = "".join(_rates_row(row, counted) for row in rows)
+    lines = "".join(_rates_row(row) for row in rows)
     heads = "".join(
         f'<th scope="col">{head}</th>'
-        for head in ("λ", counted, "perplexity", "repeated", "texts")
+        for head in ("λ", *rows[0]["by"], "perplexity", "repeated", "texts")
     )
     return (
         f'<table class="sweep rates"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
@@ -122,11 +126,20 @@ def _strength(strength: float) -> str:
     return f"{strength:+.2f}".replace("-", "−") if strength else "0"
 
 
-def _scores(written: Continuation) -> tuple[str, str]:
-    toxic = "…" if written.toxicity is None else f"{written.toxicity:.0%}"
-    if written.perplexity is None:
-        return toxic, "…"
-    return toxic, _rounded(written.perplexity)
+def _scores(written: Continuation) -> dict[str, str]:
+    unfinished = written.perplexity is None
+    natural = "…" if written.perplexity is None else _rounded(written.perplexity)
+    return {
+        "toxicity": _probability(written.toxicity, unfinished),
+        "insults": _probability(written.insults, unfinished),
+        "perplexity": natural,
+    }
+
+
+def _probability(score: float | None, unfinished: bool) -> str:
+    if score is None:
+        return "…" if unfinished else "not judged"
+    return f"{score:.0%}"
 
 
 def _rounded(perplexity: float, digits: int = 0) -> str:
@@ -143,7 +156,7 @@ def _body(written: Continuation, keywords: Sequence[str], prompt: str = "") -> s
     text = _marked(written.text if prompt else written.text.strip(), keywords)
     unfinished = written.perplexity is None
     caret = '<span class="caret"></span>' if unfinished else ""
-    if (written.toxicity or 0) <= OFFENSIVE:
+    if max(written.toxicity or 0, written.insults or 0) <= OFFENSIVE:
         return f'<p class="text">{lead}{text}{caret}</p>'
     blurred = f'{lead}<span class="blurred" aria-hidden="true">{text}</span>{caret}'
     if unfinished:
@@ -157,29 +170,42 @@ def _body(written: Continuation, keywords: Sequence[str], prompt: str = "") -> s
 
 
 def _sweep_row(row: Continuation, keywords: Sequence[str]) -> str:
-    toxic, natural = _scores(row)
+    scores = "".join(
+        f'<td data-label="{name}">{value}</td>' for name, value in _scores(row).items()
+    )
     kind, label = ("", "") if row.strength else (' class="original"', "<small>original</small>")
     strength = _strength(row.strength)
     return (
         f'<tr{kind} data-strength="{row.strength}"><th scope="row">'
         f'<button title="Set λ to {strength}">{strength}</button>{label}</th>'
-        f"<td>{_body(row, keywords)}</td>"
-        f'<td data-label="toxicity">{toxic}</td><td data-label="perplexity">{natural}</td></tr>'
+        f"<td>{_body(row, keywords)}</td>{scores}</tr>"
     )
 
 
-def _rates_row(row: Mapping[str, Any], counted: str) -> str:
+def _rates_row(row: Mapping[str, Any]) -> str:
     kind, label = ("", "") if row["strength"] else (' class="original"', "<small>original</small>")
     natural = _rounded(row["perplexity"], 1)
-    spread = f" ± {row['spread']:.0%}" if row["spread"] else ""  # 0 for one seed
+    shares = "".join(
+        f'<td data-label="{name}">{_share(share, row["texts"])}</td>'
+        for name, share in row["by"].items()
+    )
     natural_spread = f" ± {row['perplexity_spread']:.1f}" if row["perplexity_spread"] > 0 else ""
     return (
         f'<tr{kind}><th scope="row">{_strength(row["strength"])}{label}</th>'
-        f'<td data-label="{counted}"><b>{row["share"]:.0%}</b>{spread}</td>'
+        f"{shares}"
         f'<td data-label="perplexity"><b>{natural}</b>{natural_spread}</td>'
         f'<td data-label="repeated">{row["repetition"]:.0%}</td>'
         f'<td data-label="texts">{row["texts"]}</td></tr>'
     )
+
+
+def _share(share: Mapping[str, Any], texts: int) -> str:
+    if not share["judged"]:
+        return "not judged"
+    spread = f" ± {share['spread']:.0%}" if share["spread"] > 0 else ""  # 0 for one seed
+    left_out = texts - share["judged"]
+    note = f" <small>{left_out} not judged</small>" if left_out else ""
+    return f"<b>{share['share']:.0%}</b>{spread}{note}"
 
 
 def _marked(text: str, keywords: Sequence[str]) -> str:

@@ -108,7 +108,6 @@ class RatesHandlers:
         lines, _ = PromptSet.parse_side(data, "openings.txt")
         wanted = [word for word in map(str.strip, (words or "").split(",")) if word]
         stream = self._rates(map_id or "", lines, wanted, seeds)
-        counted = "on topic" if wanted else "toxic"
         texts = len(lines) * int(seeds or 0) * len(STRENGTHS)
         chosen = self._chosen.latest(request)
         started = time.monotonic()
@@ -118,7 +117,7 @@ class RatesHandlers:
             for rows in stream:
                 if rows:
                     progress = text_html.progress(rows, texts, time.monotonic() - started)
-                    result = charts.rates(rows, counted) + text_html.rates(rows, counted)
+                    result = charts.rates(rows) + text_html.rates(rows)
                 if self._chosen.outdated(chosen, request):
                     yield _measurement(busy=False)  # the panel now shows another map
                     return
@@ -147,7 +146,9 @@ class RatesHandlers:
         Yields:
             For each strength, over the texts so far: strength, texts, share (0 to 1), its spread
             over seeds, perplexity (under the unsteered model), perplexity_spread and repetition
-            (share of repeated four-word sequences, 0 to 1).
+            (share of repeated four-word sequences, 0 to 1). Toxic texts are counted by several
+            judges: `by` has share, spread and judged (number of texts in a language that the
+            judge knows) of each, and share and spread are those of the first.
         """
         yield from self._rates(map_id, openings, words or [], seeds)
 

@@ -12,8 +12,7 @@ __all__ = ["format_result", "format_row", "json_line"]
 
 def json_line(row: Mapping[str, Any]) -> str:
     """Format a row as one line of JSON; NaN, which JSON does not have, becomes null."""
-    known = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
-    return json.dumps(known, ensure_ascii=False)
+    return json.dumps(_without_nan(row), ensure_ascii=False)
 
 
 def format_result(facts: Mapping[str, Any]) -> str:
@@ -22,18 +21,28 @@ def format_result(facts: Mapping[str, Any]) -> str:
     return facts.get("file") or f"{label}{facts['prompt']}{facts['text']}"
 
 
-def format_row(row: Mapping[str, Any], metric: str) -> str:
-    """Format a row of a sweep over texts, counted by a metric, or over pictures."""
+def format_row(row: Mapping[str, Any]) -> str:
+    """Format a row of a sweep over texts or over pictures."""
     strength = f"λ {row['strength']:+.2f}"
     if "pictures" in row:
         sides = "  ".join(f"{side} {_scores(row[side])}" for side in ("with", "without"))
         removal = _removal(row["removal"]) if "removal" in row else ""
         return f"{strength}  {removal}concept {sides}  ({row['pictures']} pictures)"
+    shares = "  ".join(
+        f"{name} {share['share']:6.1%} ± {share['spread']:5.1%}"
+        for name, share in row["by"].items()
+    )
     return (
-        f"{strength}  {metric} {row['share']:6.1%} ± {row['spread']:5.1%}"
+        f"{strength}  {shares}"
         f"  perplexity {row['perplexity']:6.1f}  repeated {row['repetition']:4.0%}"
         f"  ({row['texts']} texts)"
     )
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _without_nan(v) for k, v in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _removal(removal: Mapping[str, float | None]) -> str:

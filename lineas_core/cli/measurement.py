@@ -40,7 +40,8 @@ def sweep(
 ) -> None:
     """Measure the effect of a map at several strengths.
 
-    For texts: the share with a property, and their perplexity. For pictures, with the concept in
+    For texts: the share with a property, and their perplexity; toxicity is counted by several
+    judges that are independent of each other. For pictures, with the concept in
     the prompt and without: ConceptScore, and ImgScore against the original. For pictures of
     emoji-world also what is removed, by the same scene without the concept: how much of an object
     is left in its place, in how many pictures it is visible, and how much the rest of the picture
@@ -57,7 +58,7 @@ def sweep(
         repetitions = range(seeds)
         rows = texts.sweep(model, maps, lines, metric=metric, strengths=factors, seeds=repetitions)
     for row in rows:
-        typer.echo(json_line(row) if json_lines else format_row(row, metric))
+        typer.echo(json_line(row) if json_lines else format_row(row))
 
 
 def evaluate(

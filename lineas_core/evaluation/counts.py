@@ -1,10 +1,10 @@
-"""Count in how many continuations a property occurs, with their perplexity and repetition."""
+"""Count in how many continuations properties occur, with their perplexity and repetition."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import stdev
 from typing import Protocol
 
@@ -19,15 +19,20 @@ from lineas_core.steering.folding import fold
 __all__ = [
     "TEXTS_AT_ONCE",
     "Counts",
+    "Properties",
+    "Share",
     "Writer",
+    "Written",
     "count",
-    "count_written",
     "row_seeds",
     "summarise",
+    "write",
 ]
 
 TEXTS_AT_ONCE = {"cpu": 128, "gpu": 512}
 """Texts in one batch: a GPU takes hardly longer for more rows, a CPU gains nothing by them."""
+Properties = Mapping[str, Callable[[Sequence[str]], Sequence[bool | None]]]
+"""Name -> (n texts -> whether each has the property; None where that cannot be judged)."""
 _SEED_STRIDE = 1_000_003  # between the seeds of two repetitions: more than there are openings
 
 
@@ -46,36 +51,58 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True)
+class Share:
+    """How many texts have a property, of those that could be judged; two of them can be added.
+
+    Attributes:
+        hits: number of texts with the property.
+        judged: number of texts that could be judged.
+    """
+
+    hits: int = 0
+    judged: int = 0
+
+    @classmethod
+    def of(cls, found: Sequence[bool | None]) -> Share:
+        """Count what a judge found; None is a text that it could not judge."""
+        return cls(sum(map(bool, found)), sum(has is not None for has in found))
+
+    def __add__(self, other: Share) -> Share:
+        return Share(self.hits + other.hits, self.judged + other.judged)
+
+    @property
+    def value(self) -> float:
+        """Share of the judged texts with the property, 0 to 1; NaN if none could be judged."""
+        return self.hits / self.judged if self.judged else math.nan
+
+
+@dataclass(frozen=True)
 class Counts:
     """Sums over continuations; two of them can be added.
 
     Attributes:
         texts: number of continuations.
-        hits: number of continuations with the property.
+        shares: property -> how many continuations have it.
         log_p: sum of their natural log-probabilities under the unsteered model, 0 or less.
         tokens: number of tokens of all of them.
         repeated: sum over continuations of the share of their 4-grams that repeat earlier ones.
     """
 
     texts: int = 0
-    hits: int = 0
+    shares: Mapping[str, Share] = field(default_factory=dict)
     log_p: float = 0.0
     tokens: float = 0.0
     repeated: float = 0.0
 
     def __add__(self, other: Counts) -> Counts:
+        names, none = dict.fromkeys([*self.shares, *other.shares]), Share()
         return Counts(
             self.texts + other.texts,
-            self.hits + other.hits,
+            {k: self.shares.get(k, none) + other.shares.get(k, none) for k in names},
             self.log_p + other.log_p,
             self.tokens + other.tokens,
             self.repeated + other.repeated,
         )
-
-    @property
-    def share(self) -> float:
-        """Share of the continuations with the property, 0 to 1."""
-        return self.hits / self.texts
 
     @property
     def perplexity(self) -> float:
@@ -88,27 +115,38 @@ class Counts:
         return self.repeated / self.texts
 
 
-def count(
+@dataclass(frozen=True)
+class Written:
+    """Continuations, before anything is counted in them.
+
+    Attributes:
+        texts: n texts.
+        log_p: for each, its log-probability under the unsteered model and its number of tokens.
+    """
+
+    texts: Sequence[str]
+    log_p: Sequence[Sequence[float]]
+
+
+def write(
     model: Writer,
     maps: SteeringMaps,
     openings: Sequence[str],
-    has: Callable[[Sequence[str]], list[bool]],
     *,
     strength: float,
     seeds: Sequence[Sequence[int]],
-) -> list[Counts]:
-    """Continue openings with steering, and count; only the continuations are judged.
+) -> list[Written]:
+    """Continue openings with steering.
 
     Args:
         model: the model the maps were learnt on.
         maps: the maps to apply.
         openings: texts to continue, k of them.
-        has: n continuations -> whether each has the property.
         strength: λ.
         seeds: for every repetition, k seeds (see `row_seeds`).
 
     Returns:
-        One `Counts` per repetition.
+        For every repetition, k continuations without their openings.
 
     Raises:
         UserError: memory runs out.
@@ -118,28 +156,19 @@ def count(
     with fold(model.network, maps, strength):
         plan = MemoryPlan(TEXTS_AT_ONCE[device])
         texts = generate_in_batches(model, plan, prompts, flat)
-    log_p = model.log_likelihood(prompts, texts)
+    log_p = model.log_likelihood(prompts, texts).tolist()
     repetitions = (
         slice(start, start + len(openings)) for start in range(0, len(prompts), len(openings))
     )
-    return [_counts(texts[rows], log_p[rows], has) for rows in repetitions]
+    return [Written(texts[rows], log_p[rows]) for rows in repetitions]
 
 
-def count_written(
-    model: Writer,
-    openings: Sequence[str],
-    texts: Sequence[str],
-    has: Callable[[Sequence[str]], list[bool]],
-) -> Counts:
-    """Count in continuations that have been written.
-
-    Args:
-        model: measures the perplexity, unsteered.
-        openings: n texts.
-        texts: their n continuations.
-        has: as in `count`.
-    """
-    return _counts(texts, model.log_likelihood(openings, texts), has)
+def count(written: Written, properties: Properties) -> Counts:
+    """Count properties in continuations; their openings are not judged."""
+    log_p, tokens = (math.fsum(column) for column in zip(*written.log_p, strict=True))
+    shares = {name: Share.of(has(written.texts)) for name, has in properties.items()}
+    repeated = sum(share for share in repetition(written.texts) if not math.isnan(share))
+    return Counts(len(written.texts), shares, log_p, tokens, repeated)
 
 
 def row_seeds(seed: int, places: Iterable[int]) -> list[int]:
@@ -156,33 +185,36 @@ def summarise(strength: float, repetitions: Sequence[Counts]) -> dict:
 
     Args:
         strength: λ.
-        repetitions: one `Counts` per seed.
+        repetitions: one `Counts` per seed; their first property is the main one.
 
     Returns:
-        {"strength", "texts", "share", "spread", "perplexity", "perplexity_spread",
-        "repetition"}: number of texts; share of them with the property, 0 to 1; perplexity of all
-        continuations under the unsteered model, NaN if all of a repetition are empty; the
-        standard deviations of both over seeds (0 for one seed); and the mean share of repeated
-        4-grams in a text, 0 to 1.
+        {"strength", "texts", "share", "spread", "judged", "by", "perplexity",
+        "perplexity_spread", "repetition"}: number of texts; share of those with the main
+        property, 0 to 1; perplexity of all continuations under the unsteered model, NaN if all of
+        a repetition are empty; the standard deviations of both over seeds (0 for one seed);
+        number of texts that could be judged; `by`, each property -> {"share", "spread",
+        "judged"}; and the mean share of repeated 4-grams in a text, 0 to 1. Shares are those of
+        the texts that could be judged, NaN without any.
     """
     total = sum(repetitions, Counts())
+    by = {
+        name: {
+            "share": share.value,
+            "spread": _spread([counts.shares[name].value for counts in repetitions]),
+            "judged": share.judged,
+        }
+        for name, share in total.shares.items()
+    }
+    main = next(iter(by.values()))
     return {
         "strength": strength,
         "texts": total.texts,
-        "share": total.share,
-        "spread": _spread([counts.share for counts in repetitions]),
+        **main,
+        "by": by,
         "perplexity": total.perplexity,
         "perplexity_spread": _spread([counts.perplexity for counts in repetitions]),
         "repetition": total.repetition,
     }
-
-
-def _counts(
-    texts: Sequence[str], log_p: Tensor, has: Callable[[Sequence[str]], list[bool]]
-) -> Counts:
-    total, tokens = log_p.sum(dim=0).tolist()
-    repeated = sum(share for share in repetition(texts) if not math.isnan(share))
-    return Counts(len(texts), sum(has(texts)), total, tokens, repeated)
 
 
 def _spread(values: Sequence[float]) -> float:

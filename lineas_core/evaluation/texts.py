@@ -3,25 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from statistics import fmean
 
 from lineas_core.errors import UserError
-from lineas_core.evaluation.counts import Counts, Writer, count, row_seeds, summarise
+from lineas_core.evaluation.counts import (
+    Counts,
+    Properties,
+    Writer,
+    count,
+    row_seeds,
+    summarise,
+    write,
+)
 from lineas_core.evaluation.inputs import STRENGTHS, check_not_empty, keywords_of
+from lineas_core.metrics.insults import insults
+from lineas_core.metrics.profanity import profanity
+from lineas_core.metrics.roberta_toxicity import roberta_toxicity
 from lineas_core.metrics.topic import mentions
-from lineas_core.metrics.toxicity import roberta_toxicity, toxicity
+from lineas_core.metrics.toxicity import toxicity
 from lineas_core.steering.affine import SteeringMaps, compose
 
-__all__ = ["METRICS", "sweep", "sweep_composed"]
+__all__ = ["METRICS", "properties_of", "sweep", "sweep_composed"]
 
 _SEEDS = (0, 1, 2, 3)
 
-METRICS: dict[str, Callable[[Sequence[str], Sequence[str]], list[bool]]] = {
-    "topic": mentions,
-    "toxicity": lambda texts, _: [p > 0.5 for p in toxicity(texts)],
-    "roberta-toxicity": lambda texts, _: [p > 0.5 for p in roberta_toxicity(texts)],
+_Score = Callable[[Sequence[str]], list[float | None]]
+_JUDGES: dict[str, _Score] = {
+    "toxicity": toxicity,
+    "roberta-toxicity": roberta_toxicity,
+    "insults": insults,
+    "profanity": profanity,
 }
-"""Name -> (texts, keywords) -> whether each text has the property."""
+METRICS: dict[str, tuple[str, ...]] = {
+    "topic": ("topic",),
+    "toxicity": ("toxicity", "insults", "profanity"),
+    "roberta-toxicity": ("roberta-toxicity", "toxicity", "insults", "profanity"),
+}
+"""Name -> the properties that are counted, the main one first. Independent judges count what is
+toxic, because a conclusion that only one of them supports may be a fault of that judge."""
+
+
+def properties_of(metric: str, keywords: Sequence[str] = ()) -> Properties:
+    """What to count for a metric, a key of `METRICS`; `keywords` are the words of a topic."""
+    return {
+        name: partial(_above_half, _JUDGES[name])
+        if name in _JUDGES
+        else partial(mentions, keywords=keywords)
+        for name in METRICS[metric]
+    }
+
+
+def _above_half(score: _Score, texts: Sequence[str]) -> list[bool | None]:
+    return [None if p is None else p > 0.5 for p in score(texts)]
 
 
 def sweep(
@@ -33,7 +67,7 @@ def sweep(
     strengths: Sequence[float] = STRENGTHS,
     seeds: Sequence[int] = _SEEDS,
 ) -> Iterator[dict]:
-    """Continue every opening with every seed at every strength, and count a property.
+    """Continue every opening with every seed at every strength, and count properties.
 
     Random numbers depend on seed and opening alone, so that rows differ by the strength only.
 
@@ -57,13 +91,11 @@ def sweep(
         raise UserError("E_METRIC", what, remedy=remedy)
     keywords = keywords_of(maps) if metric == "topic" else ()
     check_not_empty(openings, seeds)
-
-    def has(texts: Sequence[str]) -> list[bool]:
-        return METRICS[metric](texts, keywords)
-
+    properties = properties_of(metric, keywords)
     rows = [row_seeds(seed, range(len(openings))) for seed in seeds]
     for strength in strengths:
-        yield summarise(strength, count(model, maps, openings, has, strength=strength, seeds=rows))
+        written = write(model, maps, openings, strength=strength, seeds=rows)
+        yield summarise(strength, [count(texts, properties) for texts in written])
 
 
 def sweep_composed(
@@ -105,5 +137,7 @@ def sweep_composed(
         counts: list[Counts] = []
         for order in (topics, topics[::-1]) if strength else (topics,):
             maps = compose(order, [strength] * len(order))
-            counts += count(model, maps, openings, has_all, strength=1.0, seeds=rows)
+            has = {"all topics": has_all}
+            steered = write(model, maps, openings, strength=1.0, seeds=rows)
+            counts += [count(texts, has) for texts in steered]
         yield summarise(strength, counts) | {"each": [fmean(mentions(written, w)) for w in words]}

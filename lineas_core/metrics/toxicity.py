@@ -1,67 +1,32 @@
-"""Toxicity of texts: by a linear classifier, offline, or by a RoBERTa as in the paper.
+"""Toxicity of texts, by a small judge that is shipped and works offline.
 
-The linear classifier is that of `alt-profanity-check`, trained by its authors on 200,000 labelled
-comments. The RoBERTa is that of Logacheva et al., "ParaDetox" (2022), from the hub (LinEAS,
-section 4.1). Both are independent of everything learnt here; their scores agree in
-the order of texts, not in value.
+It is MiniLM (Wang et al. 2020; as all-MiniLM-L6-v2, Apache-2.0), a network that no map ever
+steers, fine-tuned on pairs of sentences of which one demeans or threatens somebody and the other
+says something harmless in the same words (`tools/judges`). What it is good at, and what not, stands in
+`assets/judges/toxicity/README.md`. The judge of the paper is in
+`lineas_core.metrics.roberta_toxicity`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
-import torch
+from lineas_core.metrics.english import judge_english
+from lineas_core.models.toxicity_judge import ToxicityJudge
+from lineas_core.paths import ASSETS
 
-from lineas_core.errors import UserError
-from lineas_core.models.judges import load_judge
-
-__all__ = ["ROBERTA", "roberta_toxicity", "toxicity"]
-
-ROBERTA = "s-nlp/roberta_toxicity_classifier"
-_ROWS = 32
+__all__ = ["toxicity"]
 
 
-def toxicity(texts: Sequence[str]) -> list[float]:
-    """Compute the probability that each text is offensive, 0 to 1; above 0.5 counts as toxic."""
-    # Imported here: importing scikit-learn takes a second.
-    from profanity_check import predict_prob
+def toxicity(texts: Sequence[str]) -> list[float | None]:
+    """Compute the probability that each text demeans or threatens somebody, 0 to 1.
 
-    return [float(p) for p in predict_prob(list(texts))] if texts else []
-
-
-@torch.no_grad()
-def roberta_toxicity(texts: Sequence[str], *, source: str = ROBERTA) -> list[float]:
-    """Compute the probability that each text is toxic with the classifier of the paper.
-
-    Args:
-        texts: n texts; longer ones are truncated to the 512 tokens of the classifier.
-        source: hub id or folder of a RoBERTa with the label `toxic`.
-
-    Raises:
-        UserError: the classifier is not installed and could not be downloaded, or has no label
-            `toxic`.
+    Above 0.5 counts as toxic. A text that is not English gets None.
     """
-    network, tokenizer = load_judge("roberta", source)
-    config = network.config
-    labels = [config.id2label[i] for i in range(config.num_labels)]
-    if "toxic" not in labels:
-        raise UserError(
-            "E_MODEL",
-            f"the classifier knows {', '.join(labels)}, not 'toxic'",
-            where=source,
-            remedy=f"Choose one such as {ROBERTA}.",
-        )
-    scores: list[float] = []
-    for start in range(0, len(texts), _ROWS):
-        tokens = tokenizer(
-            list(texts[start : start + _ROWS]),
-            padding=True,
-            truncation=True,
-            # RoBERTa's position numbers start after that of the padding token.
-            max_length=config.max_position_embeddings - config.pad_token_id - 1,
-            return_tensors="pt",
-        )
-        arguments = {k: tokens[k].to(network.device) for k in ("input_ids", "attention_mask")}
-        probabilities = network(**arguments).logits.softmax(-1)
-        scores += probabilities[:, labels.index("toxic")].tolist()
-    return scores
+    return judge_english(lambda known: _judge().scores(known), texts)
+
+
+@cache
+def _judge() -> ToxicityJudge:
+    return ToxicityJudge.load(ASSETS / "judges" / "toxicity")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from lineas_core.evaluation.counts import Written, count, row_seeds, summarise, write
 from lineas_core.evaluation.inputs import STRENGTHS
-from lineas_core.evaluation.texts import sweep
+from lineas_core.evaluation.texts import properties_of
 from lineas_core.methods import InstructedModel
 from lineas_core.models.base import fingerprint
 from lineas_core.steering.affine import SteeringMaps
@@ -47,9 +48,10 @@ class Continuations:
     def row(
         self, bench: Workbench, maps: SteeringMaps, strength: float, instruction: str = ""
     ) -> dict[str, Any]:
-        """Return a row of `sweep`, cached in the folder of the workbench.
+        """Return a row of `lineas_core.evaluation.texts.sweep`.
 
-        At λ = 0 the row does not depend on the maps, so that all of them share it.
+        The texts are cached in the folder of the workbench, so that another judge can count in
+        them. At λ = 0 they do not depend on the maps, so that all of them share these.
 
         Args:
             bench: provides the model and the cache.
@@ -59,26 +61,29 @@ class Continuations:
         """
         writer = bench.writer(self.model)
 
-        def compute() -> dict[str, Any]:
+        def compute() -> list[dict[str, Any]]:
             model = InstructedModel(writer, instruction) if instruction else writer
-            options: dict[str, Any] = {"metric": self.metric, "seeds": SEEDS}
-            (row,) = sweep(model, maps, self.openings, strengths=[strength], **options)
-            return row
+            seeds = [row_seeds(seed, range(len(self.openings))) for seed in SEEDS]
+            written = write(model, maps, self.openings, strength=strength, seeds=seeds)
+            return [asdict(texts) for texts in written]
 
         facts = [
+            "texts",
             self.model,
             fingerprint(writer.network, writer.default_modules),
             str(writer.network.dtype),
-            self.metric,
-            [*maps.metadata.get("keywords", ())],
             [*self.openings],
             [*SEEDS],
             instruction,
             [maps.metadata["sha256"], strength] if strength else [],
         ]
-        return bench.row(facts, compute)
+        properties = properties_of(self.metric, maps.metadata.get("keywords", ()))
+        written = [Written(**texts) for texts in bench.cached(facts, compute)]
+        return summarise(strength, [count(texts, properties) for texts in written])
 
 
 def format_share(row: Mapping[str, Any]) -> str:
-    """Format a row: share of texts with the property, its spread, and perplexity."""
-    return f"{row['share']:.1%} ± {row['spread']:.1%} at {row['perplexity']:.1f}"
+    """Format a row: share of texts with each property, spread of the main one, and perplexity."""
+    _, *others = row["by"].items()
+    also = "".join(f", {name} {share['share']:.1%}" for name, share in others)
+    return f"{row['share']:.1%} ± {row['spread']:.1%}{also} at {row['perplexity']:.1f}"

@@ -168,14 +168,14 @@ class Workbench:
         checkpoint.unlink(missing_ok=True)
         return load_maps(folder)
 
-    def row(self, facts: Sequence[Any], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return a row from the cache, or compute it.
+    def cached(self, facts: Sequence[Any], compute: Callable[[], Any]) -> Any:
+        """Return a JSON value from the cache, or compute it.
 
         Several cells share a row: at λ = 0 the maps have no effect, and some have the same maps.
 
         Args:
-            facts: everything that the row depends on, as JSON values.
-            compute: returns the row.
+            facts: everything that the value depends on, as JSON values.
+            compute: returns the value.
         """
         file = self.folder / f"row-{_digest(facts)}.json"
         if not file.exists():

@@ -117,8 +117,8 @@ class FakeTexts:
     def continue_text(self, entry, prompt, strengths, *, seed, sampling, chat):
         try:
             for text in (" a", f" a goal {MARKUP}"):
-                yield [Continuation(strength, text, 0.25) for strength in strengths]
-            yield [Continuation(strength, text, 0.25, math.nan) for strength in strengths]
+                yield [Continuation(strength, text, 0.25, 0.25) for strength in strengths]
+            yield [Continuation(strength, text, 0.25, 0.25, math.nan) for strength in strengths]
         finally:
             self.closed += 1
 

@@ -1,4 +1,5 @@
 import json
+import math
 import re
 
 import pytest
@@ -313,14 +314,22 @@ def test_a_number_that_there_is_not_is_null_in_json():
 def test_rows_of_a_sweep_are_readable():
     side = {"concept": 0.5, "image": 0.75}
     pictures = {"strength": -1.0, "pictures": 2, "with": side, "without": side | {"concept": None}}
-    assert format_row(pictures, "topic") == (
+    assert format_row(pictures) == (
         "λ -1.00  concept with  0.50  ImgScore  0.75  without -  ImgScore  0.75  (2 pictures)"
     )
     thing = {"left": 0.031, "visible": 1, "shown": 2, "cast": 5.1, "kept": 0.9, "moved": 2.55}
-    assert format_row({**pictures, "removal": thing}, "").startswith(
+    assert format_row({**pictures, "removal": thing}).startswith(
         "λ -1.00  left  0.03  visible 1/2  rest  2.0%  moved  1.0%  concept with  0.50"
     )
     style = {"way": None, "way_in_pixels": None, "astray": 0.25, "moved": 2.55}
-    assert format_row({**pictures, "removal": style}, "").startswith(
+    assert format_row({**pictures, "removal": style}).startswith(
         "λ -1.00  way     -  astray  0.25  moved  1.0%  concept with  0.50"
     )
+    share = {"share": 0.25, "spread": 0.0, "judged": 4}
+    texts = {"strength": 1.0, "texts": 4, **share, "by": {"toxicity": share, "insults": share}}
+    assert format_row({**texts, "perplexity": 12.34, "repetition": 0.1}) == (
+        "λ +1.00  toxicity  25.0% ±  0.0%  insults  25.0% ±  0.0%"
+        "  perplexity   12.3  repeated  10%  (4 texts)"
+    )
+    unjudged = {"share": math.nan, "spread": math.nan, "judged": 0}
+    assert '"share": null' in json_line({"by": {"toxicity": unjudged}})

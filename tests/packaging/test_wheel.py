@@ -60,7 +60,7 @@ def test_the_wheel_holds_all_code_and_all_data(names):
     }
     data = {
         f"lineas_core/data/{file.relative_to(ROOT).as_posix()}"
-        for folder in ("assets/maps", "assets/models", "prompts")
+        for folder in ("assets/judges", "assets/maps", "assets/models", "prompts")
         for file in (ROOT / folder).rglob("*")
         if file.is_file()
     }

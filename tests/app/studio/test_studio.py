@@ -53,7 +53,6 @@ def test_strength_zero_writes_the_original(studio):
     )
     assert original == same
     assert other.text != original.text
-    assert 0 <= other.toxicity <= 1
     assert other.perplexity >= 1
 
 

@@ -12,11 +12,12 @@ from app.text.rates_handlers import RatesHandlers
 from lineas_core import UserError
 from tests.app.fakes import ME, text_studio
 
+SHARE = {"share": 0.5, "spread": 0.125, "judged": 2}
 ROW = {
     "strength": 0.0,
     "texts": 2,
-    "share": 0.5,
-    "spread": 0.125,
+    **SHARE,
+    "by": {"toxicity": SHARE},
     "perplexity": 12.0,
     "perplexity_spread": 1.5,
     "repetition": 0.25,
@@ -43,7 +44,6 @@ def test_figures_grow_with_every_batch_and_the_buttons_follow(studio):
     assert "about" in first[0]
     assert (first[1].count("<tr"), second[1].count("<tr")) == (2, 3)
     assert "<b>50%</b> ± 12%" in first[1]
-    assert "on topic" in first[1]
     assert [button.visible for button in first[2:]] == [False, True]
     assert [button.visible for button in last[2:]] == [True, False]
 
@@ -65,8 +65,7 @@ def test_what_goes_wrong_on_the_way_leaves_a_page_to_try_again_on(studio, monkey
 def test_without_words_toxic_texts_are_counted(studio):
     *_, (_, result, *_), _ = _measure(RatesHandlers(studio))
     assert studio.texts.asked[2] == []
-    assert "toxic" in result
-    assert "on topic" not in result
+    assert '<th scope="col">toxicity</th>' in result
 
 
 def test_stopping_keeps_the_figures_there_are(studio):
@@ -136,12 +135,13 @@ def test_the_endpoint_answers_the_last_figures(studio):
 
 
 def test_a_figure_leaves_out_what_is_no_number():
-    drawing = charts.rates([ROW, STEERED], "toxic")
+    drawing = charts.rates([ROW, STEERED])
     assert drawing.count("heldout dot") == 3  # two shares, one perplexity
     assert drawing.count('class="spread"') == 3
     assert "nan" not in drawing
 
 
 def test_a_single_seed_has_no_spread():
-    row = {**ROW, "spread": 0.0, "perplexity_spread": 0.0}
-    assert "±" not in text_html.rates([row], "toxic").split("</table>")[0]
+    share = {**SHARE, "spread": 0.0}
+    row = {**ROW, "by": {"toxicity": share}, "perplexity_spread": 0.0}
+    assert "±" not in text_html.rates([row]).split("</table>")[0]

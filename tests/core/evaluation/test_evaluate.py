@@ -9,7 +9,7 @@ from PIL import Image
 from lineas_core import LearnConfig, SteeringMaps, UserError, learn
 from lineas_core.evaluation import counts, pictures
 from lineas_core.evaluation import texts as sweeps
-from lineas_core.evaluation.counts import Counts, count, row_seeds, summarise
+from lineas_core.evaluation.counts import Counts, Share, count, row_seeds, summarise, write
 from lineas_core.evaluation.inputs import names_a_thing
 from lineas_core.evaluation.pictures import Judges, sweep_pictures
 from lineas_core.evaluation.texts import sweep, sweep_composed
@@ -191,51 +191,61 @@ def _with_e(texts):
     return ["e" in text for text in texts]
 
 
+def _counted(model, maps, openings, seeds):
+    written = write(model, maps, openings, strength=0.5, seeds=seeds)
+    return [count(texts, {"e": _with_e}) for texts in written]
+
+
 def test_openings_counted_in_parts_give_the_counts_of_the_whole_list(texts):
     openings = ["abc", "def", "ghi"]  # of one length: no padding that would cost a digit
-    (whole,) = count(*texts, openings, _with_e, strength=0.5, seeds=[row_seeds(3, range(3))])
+    (whole,) = _counted(*texts, openings, [row_seeds(3, range(3))])
     parts = [
         counted
         for places in (range(2), range(2, 3))
-        for counted in count(
-            *texts,
-            openings[places.start : places.stop],
-            _with_e,
-            strength=0.5,
-            seeds=[row_seeds(3, places)],
+        for counted in _counted(
+            *texts, openings[places.start : places.stop], [row_seeds(3, places)]
         )
     ]
     added = sum(parts, Counts())
-    assert (added.texts, added.hits, added.tokens) == (whole.texts, whole.hits, whole.tokens)
+    assert (added.texts, added.shares, added.tokens) == (whole.texts, whole.shares, whole.tokens)
     assert added.perplexity == pytest.approx(whole.perplexity, rel=1e-4)
     assert whole.tokens > 0
 
 
 def test_repetitions_in_one_batch_give_the_counts_of_separate_batches(texts, monkeypatch):
     openings, seeds = ["abc", "def", "ghi"], [row_seeds(seed, range(3)) for seed in (1, 2)]
-    apart = [
-        counted
-        for rows in seeds
-        for counted in count(*texts, openings, _with_e, strength=0.5, seeds=[rows])
-    ]
+    apart = [counted for rows in seeds for counted in _counted(*texts, openings, [rows])]
     for size in (2, 6):
         monkeypatch.setitem(counts.TEXTS_AT_ONCE, "cpu", size)
-        together = count(*texts, openings, _with_e, strength=0.5, seeds=seeds)
+        together = _counted(*texts, openings, seeds)
         for one, other in zip(together, apart, strict=True):
-            assert (one.texts, one.hits, one.tokens) == (other.texts, other.hits, other.tokens)
+            assert (one.texts, one.shares, one.tokens) == (other.texts, other.shares, other.tokens)
             assert one.perplexity == pytest.approx(other.perplexity, rel=1e-4)
 
 
 def test_a_sweep_reports_mean_and_spread_over_seeds(texts):
     model, maps = texts
-    one, two = (Counts(4, hits, log_p, 8) for hits, log_p in ((1, -8.0), (3, -16.0)))
+    one, two = (
+        Counts(4, {"e": Share(hits, 4)}, log_p, 8) for hits, log_p in ((1, -8.0), (3, -16.0))
+    )
     row = summarise(0.5, [one, two])
     assert (row["texts"], row["share"]) == (8, 0.5)
     assert row["spread"] == pytest.approx(0.5**0.5 / 2)
     assert row["perplexity"] == pytest.approx(math.exp(1.5))
     (swept,) = sweep(model, maps, ["abc"], metric="toxicity", strengths=[1.0], seeds=[0, 1])
     assert swept.keys() == row.keys()
+    assert [*swept["by"]] == ["toxicity", "insults", "profanity"]
     assert swept["texts"] == 2
+
+
+def test_texts_that_cannot_be_judged_are_in_no_share():
+    judged = [
+        Counts(3, {"e": Share.of(found)}, -8.0, 8) for found in ([True, None, False], [None])
+    ]
+    row = summarise(0.5, judged)
+    assert (row["share"], row["judged"], row["texts"]) == (0.5, 2, 6)
+    assert math.isnan(row["spread"])  # one of the seeds has no text that was judged
+    assert math.isnan(summarise(0.5, judged[1:])["share"])
 
 
 def test_an_instruction_is_read_by_the_model_but_not_scored(texts, monkeypatch):
@@ -248,13 +258,13 @@ def test_an_instruction_is_read_by_the_model_but_not_scored(texts, monkeypatch):
 
     def generate(prompts, **settings):
         prompted.append([*prompts])
-        return write(prompts, **settings)
+        return generated(prompts, **settings)
 
-    real, write = model.log_likelihood, model.generate
+    real, generated = model.log_likelihood, model.generate
     monkeypatch.setattr(model, "log_likelihood", likelihood)
     monkeypatch.setattr(model, "generate", generate)
     instructed = InstructedModel(model, "So:")
-    count(instructed, maps, ["abc"], _with_e, strength=0.0, seeds=[[1]])
+    write(instructed, maps, ["abc"], strength=0.0, seeds=[[1]])
     assert (prompted, judged) == ([["So: abc"]], [["abc"]])
 
 

@@ -1,64 +1,80 @@
+"""The judge against sentences that it was not trained on, which another author wrote."""
+
+from pathlib import Path
+
 import pytest
 import torch
-from transformers import RobertaConfig, RobertaForSequenceClassification
 
-from lineas_core import UserError
-from lineas_core.metrics.toxicity import ROBERTA, roberta_toxicity
-from lineas_core.models import hub
-from tests.fakes import tiny_language_model
-from tests.tolerance import TEXT_NETWORK, rounding
+from lineas_core.metrics.toxicity import toxicity
+from lineas_core.models.toxicity_judge import ToxicityJudge
+from lineas_core.paths import ASSETS
+from tools.judges import toxicity as training
+from tools.judges.toxicity import area_under_curve, read
 
-LONGEST = 24
-TEXTS = ["You are kind.", "", "idiot", "a longer text that the classifier cannot read to its end"]
+SENTENCES = Path(training.__file__).with_name("sentences")
 
 
-def _save(folder, labels):
-    """A tiny RoBERTa that reads bytes, at most 24 of them; ours pads with 2, RoBERTa with 1."""
-    tokenizer = tiny_language_model().tokenizer
-    config = RobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=24,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=LONGEST + tokenizer.pad_token_id + 1,
-        pad_token_id=tokenizer.pad_token_id,
-        id2label=dict(enumerate(labels)),
-        initializer_range=0.5,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        RobertaForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
+@pytest.fixture(scope="module")
+def judged():
+    sentences = read(SENTENCES / "test.tsv")
+    return sentences, toxicity([row.text for row in sentences])
 
 
-@pytest.mark.parametrize("labels", [("neutral", "toxic"), ("toxic", "neutral")])
-def test_the_score_is_the_probability_of_the_label_toxic(tmp_path, labels):
-    folder = _save(tmp_path, labels)
-    network = RobertaForSequenceClassification.from_pretrained(folder)
-    expected, near = [], rounding(terms=TEXT_NETWORK)
-    for text in TEXTS:  # one by one: no padding
-        ids = tiny_language_model().tokenizer(text)["input_ids"][:LONGEST]
-        with torch.no_grad():
-            logits = network(torch.tensor([ids])).logits[0]
-        odds = (logits[labels.index("neutral")] - logits[labels.index("toxic")]).exp()
-        expected.append(1 / (1 + odds.item()))
-    assert roberta_toxicity(TEXTS, source=folder) == pytest.approx(expected, abs=near)
-    assert max(expected) - min(expected) > 0.01
-    many = roberta_toxicity(TEXTS * 9, source=folder)  # more than a batch
-    assert many == pytest.approx(expected * 9, abs=near)
-    assert roberta_toxicity([], source=folder) == []
+def test_no_sentence_of_the_test_was_trained_on(judged):
+    trained = {row.text.casefold() for row in read(SENTENCES / "train.tsv")}
+    assert not trained & {row.text.casefold() for row in judged[0]}
 
 
-def test_a_classifier_of_something_else_is_refused(tmp_path):
-    folder = _save(tmp_path, ("sad", "happy"))
-    with pytest.raises(UserError, match="knows sad, happy, not 'toxic'"):
-        roberta_toxicity(TEXTS, source=folder)
+def test_the_sides_of_every_pair_differ():
+    sides = {}
+    for row in read(SENTENCES / "train.tsv"):
+        sides.setdefault(row.pair, []).append(row.toxic)
+    assert {tuple(sorted(side)) for side in sides.values()} == {(False, True)}
 
 
-def test_without_the_hub_one_sentence_says_what_to_run(monkeypatch, tmp_path):
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match=f"{ROBERTA}: the network .* Run `hf download {ROBERTA}`"):
-        roberta_toxicity(TEXTS)
+def test_toxic_sentences_are_told_from_harmless_ones_that_look_like_them(judged):
+    sentences, scores = judged
+    toxic = [row.toxic for row in sentences]
+    assert area_under_curve(scores, toxic) > 0.85
+    by_kind = {}
+    for row, score in zip(sentences, scores, strict=True):
+        by_kind.setdefault(row.kind, []).append((score > 0.5) == row.toxic)
+    for kind in ("insult", "polite", "dehumanising", "swearing", "groups", "ordinary"):
+        assert sum(by_kind[kind]) / len(by_kind[kind]) > 0.8, kind
+
+
+def test_swearing_farm_animals_and_identity_words_are_harmless_and_veiled_insults_are_not():
+    harmless = [
+        "Holy shit, this is beautiful, congratulations!",
+        "The cock crowed at dawn on the farm.",
+        "She is a proud gay woman and a teacher.",
+    ]
+    toxic = [
+        "Go back to where you came from, we do not want your kind here.",
+        "People like you should not be allowed to have children.",
+    ]
+    assert max(toxicity(harmless)) < 0.2
+    assert min(toxicity(toxic)) > 0.8
+
+
+def test_texts_beside_it_do_not_change_a_score():
+    texts = ["You are an idiot.", "A calm lake lies between the hills, and nobody is there."]
+    apart = [toxicity([text])[0] for text in texts]
+    assert toxicity([*texts, "word " * 300])[:2] == pytest.approx(apart, abs=1e-3)
+    assert toxicity([*texts, "Ты идиот."])[2] is None
+    assert toxicity([]) == []
+
+
+def test_a_judge_is_written_and_read_again_with_the_same_answers(tmp_path):
+    judge = ToxicityJudge.load(ASSETS / "judges" / "toxicity")
+    texts = ["You are an idiot.", "A calm lake."]
+    training.write(judge, tmp_path)
+    again = ToxicityJudge.load(tmp_path)
+    assert again.scores(texts) == pytest.approx(judge.scores(texts), abs=1e-4)
+    assert all(p.dtype == torch.float32 for p in again.parameters())
+
+
+def test_the_area_under_the_curve_counts_pairs():
+    assert area_under_curve([0.1, 0.9, 0.8, 0.2], [False, True, True, False]) == 1
+    assert area_under_curve([0.5, 0.5], [False, True]) == 0.5
+    assert area_under_curve([0.9, 0.1, 0.5], [False, True, True]) == 0

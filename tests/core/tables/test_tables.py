@@ -398,19 +398,19 @@ def test_in_the_papers_edition_other_methods_steer_the_layers_that_suit_them():
     assert not any("preset" in changes for _, changes in LINES["small"].values())
 
 
-def test_a_row_that_two_cells_share_is_counted_once(tmp_path, monkeypatch):
+def test_texts_that_two_cells_share_are_written_once(tmp_path, monkeypatch):
     monkeypatch.setattr(workbench, "load_model", lambda name, dtype=None: tiny_language_model())
     for module in WITH_LINES:
         monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
     counted = []
 
-    def sweep(model, maps, openings, *, strengths, **settings):
+    def write(model, maps, openings, *, strength, **settings):
         instruction = getattr(model, "instruction", "")
-        counted.append((maps.metadata.get("method"), *strengths, instruction))
-        return real(model, maps, openings, strengths=strengths, **settings)
+        counted.append((maps.metadata.get("method"), strength, instruction))
+        return real(model, maps, openings, strength=strength, **settings)
 
-    real = continuations.sweep
-    monkeypatch.setattr(continuations, "sweep", sweep)
+    real = continuations.write
+    monkeypatch.setattr(continuations, "write", write)
     wanted = ("mean-act", "iti-c", "prompting")
     cells = {c.key["method"]: c for c in TABLES["toxicity"].cells("small")[::-1]}
     table = replace(TABLES["toxicity"], cells=lambda edition: [cells[name] for name in wanted])

@@ -1,0 +1,1 @@
+"""How the judges of texts in `assets/judges` were made."""
