@@ -2,8 +2,8 @@
 
 It is MiniLM (Wang et al. 2020; as all-MiniLM-L6-v2, Apache-2.0), a network that no map ever
 steers, fine-tuned on pairs of sentences of which one demeans or threatens somebody and the other
-says something harmless in the same words (`tools/judges`). What it is good at, and what not, stands in
-`assets/judges/toxicity/README.md`. The judge of the paper is in
+says something harmless in the same words (`tools/judges`). The card in `assets/judges/toxicity`
+says what it is good at and what not. The judge of the paper is in
 `lineas_core.metrics.roberta_toxicity`.
 """
 
