@@ -84,6 +84,6 @@ def closed_form(
 
 
 def _check_finite(maps: SteeringMaps) -> None:
-    for module, step in maps.items():
+    for module, step in maps.affine.items():
         if not (step.scale.isfinite().all() and step.shift.isfinite().all()):
             raise not_finite(module)
