@@ -33,7 +33,9 @@ def _random(*shape, seed=0):
 
 
 def _map(**settings):
-    return LowRankMap(_random(D, RANK), _random(RANK, D, seed=1), _random(RANK, seed=2), **settings)
+    return LowRankMap(
+        _random(D, RANK), _random(RANK, D, seed=1), _random(RANK, seed=2), **settings
+    )
 
 
 def _maps():
