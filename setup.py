@@ -37,6 +37,7 @@ setup(
     extras_require={
         "dev": Path("requirements-dev.txt").read_text(encoding="utf-8").splitlines(),
         "harness": ["lm-eval>=0.4.12"],  # MMLU, TruthfulQA; before: not with transformers 5
+        "oracle": ["peft>=0.21,<1", "trl>=1.16,<2"],  # LoFIT-RL and LRTC-RL
         "mcp": ["gradio[mcp]>=6.20,<7"],
     },
 )

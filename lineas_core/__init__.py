@@ -21,6 +21,7 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import AffineMap, SteeringMaps, compose
 from lineas_core.steering.folding import fold
 from lineas_core.steering.hooks import find_modules, record, steer
+from lineas_core.steering.low_rank import LowRankMap
 from lineas_core.storage.maps import check_fits, load_maps, save_maps
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "FitConfig",
     "Iterate",
     "LearnConfig",
+    "LowRankMap",
     "PromptSet",
     "SteeringMaps",
     "UserError",

@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lineas_core import AffineMap, SteeringMaps
+from lineas_core import AffineMap, LowRankMap, SteeringMaps
 from lineas_core.pictures import label_of
 
-from .basics import safe
+from .basics import hint, safe
 
 __all__ = ["curve", "modules", "rates", "scores", "transport"]
 
@@ -95,8 +95,10 @@ def scores(strengths: Sequence[float], lines: Mapping[str, Sequence[float | None
     )
 
 
-_IN_MODULES: dict[str, Callable[[AffineMap], Any]] = {
+_IN_MODULES: dict[str, Callable[[AffineMap | LowRankMap], Any]] = {
     "share of coordinates moved": lambda m: m.moved.double().mean(),
+}
+_IN_AFFINE_MAPS: dict[str, Callable[[AffineMap], Any]] = {
     "mean |scale − 1|": lambda m: (m.scale - 1).abs().mean(),
     "mean |shift|": lambda m: m.shift.abs().mean(),
 }
@@ -105,14 +107,26 @@ _IN_MODULES: dict[str, Callable[[AffineMap], Any]] = {
 def modules(maps: SteeringMaps, *, largest_of: SteeringMaps | None = None) -> str:
     """Draw how much the maps change in each module, first layer to last, as three bar charts.
 
+    Low-rank maps have neither scale nor shift, so that one chart is left of them.
+
     Args:
         maps: the maps.
         largest_of: maps whose largest value fills the height; None takes `maps`. A sequence of
             drawings with the same `largest_of` has one scale.
     """
+    tallest = largest_of or maps
+    drawn = _charts(_IN_MODULES, maps, tallest)
+    return drawn + (_charts(_IN_AFFINE_MAPS, maps.affine, tallest.affine) if maps.affine else "")
+
+
+def _charts(
+    measures: Mapping[str, Callable[[Any], Any]],
+    maps: Mapping[str, Any],
+    tallest: Mapping[str, Any],
+) -> str:
     drawn = ""
-    for title, measure in _IN_MODULES.items():
-        largest = max((measure(m).item() for m in (largest_of or maps).values()), default=0)
+    for title, measure in measures.items():
+        largest = max((measure(m).item() for m in tallest.values()), default=0)
         drawn += _bars(title, list(maps), [measure(m).item() for m in maps.values()], largest)
     return drawn
 
@@ -121,10 +135,13 @@ def transport(maps: SteeringMaps, strength: float) -> str:
     """Draw the map of one coordinate: steered activation over original activation.
 
     Args:
-        maps: the maps; the coordinate with the largest shift is drawn.
+        maps: the maps; the coordinate with the largest shift is drawn. A low-rank map mixes
+            coordinates, which the drawing replaces by a sentence.
         strength: λ, -1 to 1.
     """
-    name, step = max(maps.items(), key=lambda item: item[1].shift.abs().max().item())
+    if not maps.affine:
+        return hint("This map mixes coordinates, so no coordinate has a curve of its own.")
+    name, step = max(maps.affine.items(), key=lambda item: item[1].shift.abs().max().item())
     k = int(step.shift.abs().argmax())
     at, reach = step.at(strength), 2 * max(step.shift.abs().max().item(), 1e-6)
     scale, shift = at.scale[k].item(), at.shift[k].item() / reach

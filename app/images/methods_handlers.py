@@ -28,8 +28,12 @@ from .side_by_side import GalleryView, Labelled, Restored, restore_from, side_by
 
 __all__ = ["MethodsHandlers"]
 
-_QUICK = [name for name, method in METHODS.items() if not method.iterative]
-"""The methods without iterations."""
+_QUICK = [
+    name
+    for name, method in METHODS.items()
+    if "text-to-image" in method.kinds and not method.iterative
+]
+"""The methods for pictures that have no iterations."""
 _NO_PROMPTS = (
     "This map was shared without its prompts, so other methods cannot learn from them. "
     "Choose a ready-made map, or one of your own."

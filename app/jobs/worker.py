@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -148,10 +149,15 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
 
 
 def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
-    """Learn without iterations or checkpoints, so that a resumed job starts from the beginning."""
+    """Learn without iterations.
+
+    A resumed job starts from the beginning, unless the method keeps checkpoints of its own.
+    """
     sides, settings = _arguments(model, request)
-    started = time.monotonic()
-    maps = _unless_stopped(folder, METHODS[request.method].learn, model, *sides, **settings)
+    method, started, states = METHODS[request.method], time.monotonic(), folder / "checkpoints"
+    if method.checkpoints:
+        settings["checkpoints"] = states
+    maps = _unless_stopped(folder, method.learn, model, *sides, **settings)
     distance, nothing = maps.metadata.get, {"loss": None, "learning_rate": None}
     before = {"iteration": 0, "heldout": distance("heldout_start"), "support": 0.0, "elapsed": 0.0}
     after = {"iteration": 1, "heldout": distance("heldout"), "support": maps.support}
@@ -163,6 +169,7 @@ def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> tupl
     lines = "".join(json.dumps(record) + "\n" for record in records)
     with saving("the records were"):
         write_atomically(folder / "records.jsonl", lines.encode())
+    rmtree(states, ignore_errors=True)
     return "done", ""
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "aim_of",
     "aims",
     "budgets",
+    "check_steers",
     "config_of",
     "count_prompts",
     "fill",
@@ -31,6 +32,7 @@ __all__ = [
     "lines",
     "matching",
     "method_of",
+    "methods",
     "requested_config",
     "suited_values",
     "title_of",
@@ -134,6 +136,24 @@ def method_of(name: str) -> Method:
         remedy = f"Give one of {', '.join(METHODS)}."
         raise UserError("E_METHOD", f"method is {name!r:.60}", remedy=remedy)
     return METHODS[name]
+
+
+def methods(model: str) -> list[tuple[str, str]]:
+    """Return the methods that can steer a model, as pairs of menu label and name."""
+    kind = kind_of(model)
+    return [(method.title, name) for name, method in METHODS.items() if kind in method.kinds]
+
+
+def check_steers(name: str, model: str) -> None:
+    """Refuse a method that cannot steer a model.
+
+    Raises:
+        UserError: it cannot.
+    """
+    method, kind = method_of(name), kind_of(model)
+    if kind not in method.kinds:
+        what = f"{method.label} cannot steer a {kind} model"
+        raise UserError("E_METHOD", what, remedy="Choose another method, or another model.")
 
 
 def config_of(method: Method, values: Sequence[Any]) -> FitConfig:

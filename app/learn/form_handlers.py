@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from lineas_core import BUDGETS, PromptSet, UserError
+from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 
 from ..events import user_errors
@@ -26,6 +27,7 @@ from .form import (
     aim_of,
     aims,
     budgets,
+    check_steers,
     config_of,
     count_prompts,
     fill,
@@ -33,6 +35,7 @@ from .form import (
     lines,
     matching,
     method_of,
+    methods,
     requested_config,
     suited_values,
     title_of,
@@ -49,6 +52,7 @@ class ModelView(NamedTuple):
     sets: object
     aim: object
     preview_prompt: object
+    method: object
     budget: object
 
 
@@ -85,20 +89,22 @@ class FormHandlers:
     ) -> tuple[Any, ...]:
         """Adapt the form to a model.
 
-        A budget that does not suit the model is replaced by the first one and its settings, and
-        an unchanged preview prompt by the default one. Of the settings, those change that depend
-        on the model.
+        A budget that does not suit the model is replaced by the first one and its settings, a
+        method that cannot steer it by LinEAS, and an unchanged preview prompt by the default one.
+        Of the settings, those change that depend on the model.
 
         Returns:
             The fields of `ModelView`, then a value for each of `SETTINGS`.
         """
         replaceable = (preview_prompt or "") in ("", *PREVIEWS.values())
         names = [name for _, name in budgets(model)]
-        keep = budget in names
+        keep, possible = budget in names, methods(model)
+        method = method if any(name == method for _, name in possible) else LINEAS
         view = ModelView(
             sets=gr.Dropdown(self.sets(model), value=None),
             aim=gr.Dropdown(aims(model), value=aims(model)[0]),
             preview_prompt=PREVIEWS[kind_of(model)] if replaceable else gr.skip(),
+            method=gr.Dropdown(possible, value=method),
             budget=gr.Radio(budgets(model), value=budget if keep else names[0]),
         )
         if not method_of(method).iterative:
@@ -180,18 +186,12 @@ class FormHandlers:
         batch: int | None,
     ) -> str:
         """Estimate how long learning takes."""
-        prompts = max(count_prompts(source)[0] - (heldout or 0), 0) or ENOUGH
-        if not method_of(
-            method
-        ).iterative:  # one or two passes over both sides, and as many to measure
-            iterations, batch = 1, None
+        chosen, held = method_of(method), heldout or 0
+        prompts = max(count_prompts(source)[0] - held, 0) or ENOUGH
+        steps, batch = (iterations, batch) if chosen.iterative else (chosen.passes, None)
         prompts = min(prompts, batch or prompts)
-        seconds = self._studio.jobs.pace(model) * prompts * (iterations or 0)
-        details = f", {heldout} more held out" if heldout else ""
-        details += "" if method_of(method).iterative else ", without iterations"
-        return basics.hint(
-            f"About {basics.clock(max(seconds, 1))} with {prompts} prompts a side{details}."
-        )
+        seconds = self._studio.jobs.pace(model) * prompts * (steps or 0)
+        return learn_html.estimate(seconds, prompts, held, in_one_pass=chosen.passes == 1)
 
     @user_errors
     def start(
@@ -265,8 +265,9 @@ class FormHandlers:
             model: an installed model of the catalog.
             budget: quick, normal, thorough, paper (language) or paper (DMD2).
             heldout: number of prompts per side that are only measured on.
-            method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid or aura, which have no
-                iterations and take no budget.
+            method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid, aura, reft, lofit-rl or
+                lrtc-rl, which take no budget. The last three are for texts; lofit-rl and lrtc-rl
+                learn from a judge of toxicity.
             both_ways: lineas only: also learn the direction for λ < 0. None: for pictures beyond
                 the quick budget.
             identity_loss: lineas only: keep target prompts where they are; recommended for tone,
@@ -294,5 +295,6 @@ class FormHandlers:
         if request.model not in known:
             remedy = f"Give one of {', '.join(MODELS)}."
             raise UserError("E_MODEL", f"model is {request.model!r:.60}", remedy=remedy)
+        check_steers(request.method, request.model)
         self._studio.models.require(request.model)
         return self._studio.jobs.submit(request)

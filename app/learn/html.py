@@ -9,7 +9,7 @@ from typing import Any
 from lineas_core.methods import METHODS
 from lineas_core.pictures import label_of
 
-from ..html.basics import clock, safe
+from ..html.basics import clock, hint, safe
 from ..html.thumbnails import thumbnail
 from ..jobs.job import Job
 
@@ -64,7 +64,9 @@ def job_state(job: Job) -> str:
         state += f", number {job.position} in the queue"
     progress = f"iteration {job.iteration} of {job.iterations}"
     if not job.request.iterations:
-        progress = f"{METHODS[job.request.method].label}, in one pass"
+        epochs = getattr(job.request.config, "epochs", None)
+        effort = f"{epochs} epochs" if epochs else "in one pass"
+        progress = f"{METHODS[job.request.method].label}, {effort}"
     facts = [progress, f"{clock(job.elapsed)} spent"]
     if job.eta is not None:
         facts.append(f"about {clock(job.eta)} left")
@@ -75,6 +77,13 @@ def job_state(job: Job) -> str:
         f'<progress max="{job.iterations}" value="{job.iteration}" '
         f'aria-label="Iterations"></progress>{message}</section>'
     )
+
+
+def estimate(seconds: float, prompts: int, heldout: int, *, in_one_pass: bool) -> str:
+    """Say how long learning takes from how many prompts of each side, and held-out ones."""
+    details = f", {heldout} more held out" if heldout else ""
+    details += ", without iterations" if in_one_pass else ""
+    return hint(f"About {clock(max(seconds, 1))} with {prompts} prompts a side{details}.")
 
 
 def previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:

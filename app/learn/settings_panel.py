@@ -14,6 +14,8 @@ from lineas_core.learning.config import (
     PRECISIONS,
 )
 from lineas_core.methods.iti_c import ItiConfig
+from lineas_core.methods.oracle import OracleConfig
+from lineas_core.methods.reft import ReftConfig
 
 from .form import SETTINGS
 
@@ -39,6 +41,27 @@ def settings_panel(config: LearnConfig) -> dict[str, Component]:
 def _steps(config: LearnConfig) -> dict[str, Component]:
     return {
         "iterations": gr.Number(config.iterations, label="Iterations", precision=0),
+        "epochs": gr.Number(
+            ReftConfig.epochs,
+            label="Epochs",
+            info="Passes over all prompts.",
+            precision=0,
+            visible=False,
+        ),
+        "ppo_epochs": gr.Number(
+            OracleConfig.ppo_epochs,
+            label="Steps per epoch",
+            info="On the judged continuations of an epoch.",
+            precision=0,
+            visible=False,
+        ),
+        "rank": gr.Number(
+            ReftConfig.rank,
+            label="Rank",
+            info="Number of directions of each map.",
+            precision=0,
+            visible=False,
+        ),
         "learning_rate": gr.Number(config.learning_rate, label="Learning rate", step=0.001),
         "sparsity": gr.Slider(
             0,

@@ -10,14 +10,14 @@ from gradio.components import Component
 
 from lineas_core import BUDGETS
 from lineas_core.learning.config import suited_config
-from lineas_core.methods import LINEAS, METHODS
+from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 from lineas_core.steering.hooks import PRESETS
 
 from ..events import QUIET
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
-from .form import PREVIEWS, SUITED, aims, budgets, keeps_layout, kind_of
+from .form import PREVIEWS, SUITED, aims, budgets, keeps_layout, kind_of, methods
 from .form_handlers import FormHandlers
 from .job_handlers import JobHandlers
 from .settings_panel import settings_panel
@@ -68,8 +68,7 @@ def _form(handlers: FormHandlers, install: InstallHandlers, job: gr.Dropdown) ->
     source = _side(handlers, "Source: steer away from these", model)
     target = _side(handlers, "Target: steer towards these", model)
     matched = gr.HTML(apply_default_css=False)
-    methods = [(method.title, name) for name, method in METHODS.items()]
-    method = gr.Dropdown(methods, value=LINEAS, label="Method")
+    method = gr.Dropdown(methods(initial), value=LINEAS, label="Method")
     budget = gr.Radio(budgets(initial), value=next(iter(BUDGETS)), label="Budget")
     duration = gr.HTML(apply_default_css=False)
     with gr.Accordion("Settings", open=False):
@@ -84,7 +83,7 @@ def _form(handlers: FormHandlers, install: InstallHandlers, job: gr.Dropdown) ->
     model.change(
         handlers.choose_model,
         [model, preview, method, budget, known],
-        [sets.shipped, sets.aim, preview, budget, *values],
+        [sets.shipped, sets.aim, preview, method, budget, *values],
         **QUIET,
     )
     method.change(handlers.choose_method, [method, model, known], [budget, *values], **QUIET)

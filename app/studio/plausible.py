@@ -94,8 +94,11 @@ def _suspicion(
 def _implausible(maps: SteeringMaps) -> str:
     if maps.extreme <= _MOST_EXTREME:
         return ""
+    found = f"{maps.extreme:.0%} of its coordinates have values that no learnt map has"
+    if not maps.affine:
+        return found
     scale, shift = maps.ranges
     return (
-        f"{maps.extreme:.0%} of its coordinates have values that no learnt map has (scales "
-        f"{scale[0]:.3g} to {scale[1]:.3g}, shifts {shift[0]:.3g} to {shift[1]:.3g})"
+        f"{found} (scales {scale[0]:.3g} to {scale[1]:.3g}, "
+        f"shifts {shift[0]:.3g} to {shift[1]:.3g})"
     )

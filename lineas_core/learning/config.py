@@ -33,6 +33,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "micro_batch_size": (1, 100_000),
     "sparsity": (0, 10),
     "heldout_every": (1, 100_000),
+    "rank": (1, 256),
+    "epochs": (1, 10_000),
+    "ppo_epochs": (1, 1000),
     "seed": (0, 2**53),
 }
 _FRACTIONS = ("learning_rate", "sparsity")

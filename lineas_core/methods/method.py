@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lineas_core.errors import UserError
 from lineas_core.learning.config import FitConfig, LearnConfig, check_settings
 from lineas_core.learning.facts import describe_run, heldout_distance
 from lineas_core.learning.samples import UNTOUCHED, Samples, not_finite
 from lineas_core.models.base import SteerableModel
 from lineas_core.steering.affine import SteeringMaps
 
-__all__ = ["Method", "closed_form"]
+__all__ = ["Method", "check_kind", "closed_form"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Method:
             result and errors of `lineas_core.learn`.
         config: default settings; their class is the one that `learn` accepts.
         strength: recommended λ, as in the method's paper.
+        kinds: kinds of models that the method can steer, see `SteerableModel.kind`.
+        passes: about how many iterations of LinEAS take as long as the default settings.
+        checkpoints: whether `learn` also takes `checkpoints`, a folder in which an interrupted
+            run leaves its state, and from which the same call resumes.
     """
 
     name: str
@@ -32,6 +37,9 @@ class Method:
     learn: Callable[..., SteeringMaps]
     config: FitConfig
     strength: float = 1.0
+    kinds: tuple[str, ...] = ("language", "text-to-image")
+    passes: int = 1
+    checkpoints: bool = False
 
     @property
     def label(self) -> str:
@@ -42,6 +50,21 @@ class Method:
     def iterative(self) -> bool:
         """Whether the method learns by iterations, and so has budgets and can be resumed."""
         return isinstance(self.config, LearnConfig)
+
+
+def check_kind(method: Method, model: SteerableModel) -> None:
+    """Refuse a model of a kind that the method cannot steer.
+
+    Raises:
+        UserError: it is of such a kind.
+    """
+    if model.kind not in method.kinds:
+        raise UserError(
+            "E_METHOD",
+            f"{method.label} steers {' and '.join(method.kinds)} models, "
+            f"{model.name} is {model.kind}",
+            remedy="Choose another method, or another model.",
+        )
 
 
 def closed_form(
@@ -84,6 +107,6 @@ def closed_form(
 
 
 def _check_finite(maps: SteeringMaps) -> None:
-    for module, step in maps.items():
+    for module, step in maps.affine.items():
         if not (step.scale.isfinite().all() and step.shift.isfinite().all()):
             raise not_finite(module)

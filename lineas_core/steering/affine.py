@@ -15,11 +15,9 @@ import torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
+from lineas_core.steering.low_rank import SMALLEST_SCALE, LowRankMap
 
 __all__ = ["SMALLEST_SCALE", "AffineMap", "SteeringMaps", "Strength", "compose"]
-
-SMALLEST_SCALE = 1e-3
-"""Coordinates with |scale| below this have no usable inverse and are not steered for λ < 0."""
 
 Strength = float | Sequence[float]
 """One λ for the whole batch, or one λ per row."""
@@ -48,6 +46,11 @@ class AffineMap:
         return self.scale.shape[-1]
 
     @property
+    def rows(self) -> int | None:
+        """Number of rows of the batch that have a map each; None if all have the same."""
+        return len(self.scale) if self.scale.dim() == 2 else None
+
+    @property
     def invertible(self) -> Tensor:
         """Mask of the coordinates that have a usable inverse, bool (d,)."""
         return self.scale.abs() >= SMALLEST_SCALE
@@ -56,6 +59,12 @@ class AffineMap:
     def moved(self) -> Tensor:
         """Mask of the coordinates where the map is not exactly the identity, bool (d,)."""
         return (self.scale != 1) | (self.shift != 0)
+
+    @property
+    def extreme(self) -> Tensor:
+        """Mask of the coordinates with |scale| < 0.01 or > 10 or |shift| > 1000, bool (d,)."""
+        size = self.scale.abs()
+        return (size < 0.01) | (size > 10) | (self.shift.abs() > 1000)
 
     def to(self, device: torch.device) -> AffineMap:
         """Return the map on a device; itself if it is there already."""
@@ -89,6 +98,18 @@ class AffineMap:
             return self._inverse(strength)
         return AffineMap(1 + strength * (self.scale - 1), strength * self.shift)
 
+    def apply(self, output: Tensor, axis: int, read: Tensor) -> Tensor:  # noqa: ARG002
+        """Apply the map to a module's output, whose coordinates are on `axis`.
+
+        The input of the module, `read`, has no effect; see `LowRankMap.apply`.
+        """
+        shape = [1] * output.dim()
+        shape[axis] = self.width
+        if self.rows is not None:
+            shape[0] = self.rows
+        scale, shift = self.scale.view(shape), self.shift.view(shape)
+        return torch.addcmul(shift, output, scale).to(output.dtype)
+
     def then(self, other: AffineMap) -> AffineMap:
         """Return one map that applies this one first and `other` second."""
         return AffineMap(other.scale * self.scale, other.scale * self.shift + other.shift)
@@ -101,18 +122,18 @@ class AffineMap:
 
 
 @dataclass(frozen=True, eq=False)
-class SteeringMaps(Mapping[str, AffineMap]):
-    """Learnt maps: one `AffineMap` per module, with metadata.
+class SteeringMaps(Mapping[str, AffineMap | LowRankMap]):
+    """Learnt maps: one `AffineMap` or `LowRankMap` per module, with metadata.
 
     Attributes:
         maps: module name (dotted path in the network) -> map, in the order of execution.
         metadata: JSON-like record of model, prompts, settings and measurements.
     """
 
-    maps: dict[str, AffineMap]
+    maps: Mapping[str, AffineMap | LowRankMap]
     metadata: dict = field(default_factory=dict)
 
-    def __getitem__(self, name: str) -> AffineMap:
+    def __getitem__(self, name: str) -> AffineMap | LowRankMap:
         return self.maps[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -122,6 +143,11 @@ class SteeringMaps(Mapping[str, AffineMap]):
         return len(self.maps)
 
     @property
+    def affine(self) -> dict[str, AffineMap]:
+        """Those of the maps that have a scale and a shift for each coordinate."""
+        return {name: m for name, m in self.items() if isinstance(m, AffineMap)}
+
+    @property
     def support(self) -> float:
         """Share of coordinates moved, 0 to 1 (LinEAS, section 4.3)."""
         moved = torch.cat([m.moved for m in self.values()])
@@ -129,68 +155,73 @@ class SteeringMaps(Mapping[str, AffineMap]):
 
     @property
     def not_invertible(self) -> int:
-        """Number of coordinates that are not steered for λ < 0."""
+        """Number of coordinates, in low-rank maps of directions, not steered for λ < 0."""
         return sum(int((~m.invertible).sum()) for m in self.values())
 
     @property
     def reflected(self) -> int:
         """Number of coordinates with scale < 0, which reverse the order and are no transport."""
-        return sum(int((m.scale < 0).sum()) for m in self.values())
+        return sum(int((m.scale < 0).sum()) for m in self.affine.values())
 
     @property
     def extreme(self) -> float:
-        """Share of coordinates with |scale| < 0.01 or > 10 or |shift| > 1000, 0 to 1."""
-        scale = torch.cat([m.scale for m in self.values()]).abs()
-        shift = torch.cat([m.shift for m in self.values()]).abs()
-        found = (scale < 0.01) | (scale > 10) | (shift > 1000)
-        return found.double().mean().item()
+        """Share of coordinates and directions that are `extreme` in their map, 0 to 1."""
+        return torch.cat([m.extreme for m in self.values()]).double().mean().item()
 
     @property
     def ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Smallest and largest scale, and smallest and largest shift."""
-        scale = torch.cat([m.scale for m in self.values()])
-        shift = torch.cat([m.shift for m in self.values()])
+        """Smallest and largest scale, and smallest and largest shift, of the affine maps."""
+        scale = torch.cat([m.scale for m in self.affine.values()])
+        shift = torch.cat([m.shift for m in self.affine.values()])
         return (
             (scale.min().item(), scale.max().item()),
             (shift.min().item(), shift.max().item()),
         )
 
     def at(self, strength: Strength) -> SteeringMaps:
-        """Return every map at strength λ, see `AffineMap.at`.
+        """Return every map at strength λ, see `AffineMap.at` and `LowRankMap.at`.
 
         Raises:
             UserError: the strength is not finite.
         """
         checked = check_strength(strength)
-        return self._changed(lambda step: step.at(checked))
+        affine = _at_once(self.affine, lambda step: step.at(checked))
+        changed = {n: affine.get(n) or step.at(checked) for n, step in self.items()}
+        return SteeringMaps(changed, self.metadata)
 
     def to(self, device: torch.device) -> SteeringMaps:
         """Return the maps on a device; themselves if they are there already."""
-        if all(m.scale.device == m.shift.device == device for m in self.values()):
+        if all(step.to(device) is step for step in self.values()):
             return self
-        return self._changed(lambda step: step.to(device))
+        affine = _at_once(self.affine, lambda step: step.to(device))
+        changed = {n: affine.get(n) or step.to(device) for n, step in self.items()}
+        return SteeringMaps(changed, self.metadata)
 
-    def _changed(self, change: Callable[[AffineMap], AffineMap]) -> SteeringMaps:
-        maps = list(self.values())
-        if len({(m.scale.shape[:-1], m.scale.device) for m in maps}) != 1:
-            changed = map(change, maps)  # no maps, or shapes or devices differ
-        else:
-            # One concatenated map: many small tensors take ten times as long.
-            scale = torch.cat([m.scale for m in maps], -1)
-            shift = torch.cat([m.shift for m in maps], -1)
-            whole, widths = change(AffineMap(scale, shift)), [m.width for m in maps]
-            changed = map(AffineMap, whole.scale.split(widths, -1), whole.shift.split(widths, -1))
-        return SteeringMaps(dict(zip(self, changed, strict=True)), self.metadata)
+
+def _at_once(
+    maps: Mapping[str, AffineMap], change: Callable[[AffineMap], AffineMap]
+) -> dict[str, AffineMap]:
+    """Change all maps as one concatenated map: many small tensors take ten times as long."""
+    steps = list(maps.values())
+    if len({(m.scale.shape[:-1], m.scale.device) for m in steps}) != 1:
+        changed = map(change, steps)  # no maps, or shapes or devices differ
+    else:
+        scale = torch.cat([m.scale for m in steps], -1)
+        shift = torch.cat([m.shift for m in steps], -1)
+        whole, widths = change(AffineMap(scale, shift)), [m.width for m in steps]
+        changed = map(AffineMap, whole.scale.split(widths, -1), whole.shift.split(widths, -1))
+    return dict(zip(maps, changed, strict=True))
 
 
 def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> SteeringMaps:
-    """Compose the maps of several concepts into one affine map per module (LinEAS, section F).
+    """Compose the maps of several concepts into one map per module (LinEAS, section F).
 
     T^{c2}(T^{c1}(z)): the first concept acts first, each at its own strength. Apply the result
     at strength 1; its cost does not depend on the number of concepts.
 
     Args:
-        maps: the concepts, in the order in which they act. Module sets may differ.
+        maps: the concepts, in the order in which they act. Module sets may differ; a module with
+            a low-rank map must be in one of them only.
         strengths: one λ, or one λ per row of the batch, for each concept.
 
     Returns:
@@ -198,7 +229,7 @@ def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> Stee
 
     Raises:
         UserError: the two sequences differ in length, two maps disagree on a width, or two
-            strengths on the number of rows.
+            strengths on the number of rows, or two maps of a module are not both affine.
     """
     if len(maps) != len(strengths):
         raise UserError(
@@ -214,19 +245,28 @@ def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> Stee
             f"the maps came with {' and '.join(map(str, sorted(rows)))} strengths for the rows",
             remedy="Give every map one strength, or as many as there are rows.",
         )
-    composed: dict[str, AffineMap] = {}
+    composed: dict[str, AffineMap | LowRankMap] = {}
     for concept, strength in zip(maps, strengths, strict=True):
         for name, step in concept.at(strength).items():
             before = composed.get(name)
-            if before is not None and before.width != step.width:
-                raise UserError(
-                    "E_MODEL",
-                    f"the maps to compose disagree on {name}: {before.width} and {step.width} "
-                    "coordinates",
-                    remedy="Compose maps that were learnt on the same model.",
-                )
-            composed[name] = before.to(step.scale.device).then(step) if before else step
+            composed[name] = _in_turn(name, before, step) if before else step
     return SteeringMaps(composed)
+
+
+def _in_turn(name: str, before: AffineMap | LowRankMap, step: AffineMap | LowRankMap) -> AffineMap:
+    if before.width != step.width:
+        raise UserError(
+            "E_MODEL",
+            f"the maps to compose disagree on {name}: {before.width} and {step.width} coordinates",
+            remedy="Compose maps that were learnt on the same model.",
+        )
+    if not isinstance(before, AffineMap) or not isinstance(step, AffineMap):
+        raise UserError(
+            "E_COMPOSE",
+            f"two maps steer {name}, and not both have a scale and shift per coordinate",
+            remedy="Take one of them, or nest one `steer` block in another.",
+        )
+    return before.to(step.scale.device).then(step)
 
 
 def check_strength(strength: Strength) -> float | Tensor:

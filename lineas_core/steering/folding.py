@@ -35,8 +35,8 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
     Maps are always folded into the original parameters, which are restored bit for bit when the
     block ends. Rounding folded parameters would lose some of the effect, so in a network of
     reduced precision LayerNorms and GroupNorms compute in float32 while the block runs. What
-    cannot be folded exactly is steered by hooks: one λ per row, other kinds of modules, and
-    other modules in reduced precision.
+    cannot be folded exactly is steered by hooks: one λ per row, low-rank maps (the modules of
+    ReFT have no parameters), other kinds of modules, and other modules in reduced precision.
 
     Args:
         network: the network in which the maps' module names resolve.
@@ -57,7 +57,11 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
             before: list[_Place] = []
             stack.callback(_restore, before)
             maps = SteeringMaps(
-                {n: step for n, step in steps.items() if not _fold(network, n, step, before)}
+                {
+                    n: step
+                    for n, step in steps.items()
+                    if not isinstance(step, AffineMap) or not _fold(network, n, step, before)
+                }
             )
         stack.enter_context(steer(network, maps, strength))
         yield network

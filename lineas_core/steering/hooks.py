@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lineas_core.errors import UserError
 from lineas_core.steering.affine import AffineMap, SteeringMaps, Strength, check_strength
+from lineas_core.steering.low_rank import LowRankMap
 
 __all__ = [
     "Complete",
@@ -126,7 +127,7 @@ def record(
     wanted = dict.fromkeys(names)
     activations: dict[str, Tensor] = {}
 
-    def keep(name: str, module: nn.Module, output: Tensor) -> None:
+    def keep(name: str, module: nn.Module, _: tuple, output: Tensor) -> None:
         value = pool(output, coordinate_axis(module)) if pool else output
         if len(activations) == len(wanted):
             return  # a checkpointed block is recomputed; keeping its output would leak memory
@@ -162,12 +163,12 @@ def fit_in_passing(
     wanted = dict.fromkeys(names)
     maps: dict[str, AffineMap] = {}
 
-    def fit_and_apply(name: str, module: nn.Module, output: Tensor) -> Tensor:
+    def fit_and_apply(name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
         axis = coordinate_axis(module)
         maps[name] = fit(name, output, axis)
         if len(maps) == len(wanted):
             raise Complete
-        return _apply(maps[name], output, axis, name)
+        return _apply(maps[name], args, output, axis, name)
 
     with _hooked(network, wanted, fit_and_apply), suppress(Complete):
         yield maps
@@ -196,10 +197,10 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
     device = next(network.parameters(), torch.empty(0)).device
     steps = {} if unsteered else dict(maps.to(device).at(strength))
 
-    def apply(name: str, module: nn.Module, output: Tensor) -> Tensor:
+    def apply(name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
         # Keep the copy: in a network spread over devices, every pass would wait for a transfer.
         step = steps[name] = steps[name].to(output.device)
-        return _apply(step, output, coordinate_axis(module), name)
+        return _apply(step, args, output, coordinate_axis(module), name)
 
     with _hooked(network, steps, apply):
         yield network
@@ -209,9 +210,12 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
 def _hooked(
     network: nn.Module,
     names: Iterable[str],
-    act: Callable[[str, nn.Module, Tensor], Tensor | None],
+    act: Callable[[str, nn.Module, tuple, Tensor], Tensor | None],
 ) -> Iterator[None]:
-    """Call `act` with name, module and output of each named module; a result replaces it."""
+    """Call `act` with name, module, arguments and output of each named module.
+
+    A result replaces the output.
+    """
     paths = {name: path_to(network, name) for name in names}
     with ExitStack() as handles:
         if any(module._compiled_call_impl for path in paths.values() for module in path):
@@ -221,7 +225,7 @@ def _hooked(
             handles.enter_context(
                 path[-1].register_forward_hook(
                     lambda module, args, output, name=name: act(
-                        name, module, _tensor(output, name)
+                        name, module, args, _tensor(output, name)
                     )
                 )
             )
@@ -238,26 +242,27 @@ def _tensor(output: object, name: str) -> Tensor:
     return output
 
 
-def _apply(step: AffineMap, output: Tensor, axis: int, name: str) -> Tensor:
+def _apply(
+    step: AffineMap | LowRankMap, args: tuple, output: Tensor, axis: int, name: str
+) -> Tensor:
     if output.shape[axis] != step.width:
         raise UserError(
             "E_MODEL",
             f"{name} has {output.shape[axis]} coordinates, the map has {step.width}",
             remedy="Load the model that the map was learnt on.",
         )
-    per_row = step.scale.dim() == 2
-    if per_row and len(step.scale) != len(output):
+    if step.rows not in (None, len(output)):
         raise UserError(
             "E_STRENGTH",
-            f"{len(step.scale)} strengths came with a batch of {len(output)} rows",
+            f"{step.rows} strengths came with a batch of {len(output)} rows",
             remedy="Give one strength, or one for every row.",
         )
-    shape = [1] * output.dim()
-    shape[axis] = step.width
-    if per_row:
-        shape[0] = len(output)
-    scale, shift = step.scale.view(shape), step.shift.view(shape)
-    return torch.addcmul(shift, output, scale).to(output.dtype)
+    read = args[0] if args else output
+    if isinstance(step, LowRankMap) and (wrong := step.misread(read, axis, called=bool(args))):
+        raise UserError(
+            "E_MODEL", f"{name} {wrong}", remedy="Load the model that the map was learnt on."
+        )
+    return step.apply(output, axis, read)
 
 
 def path_to(network: nn.Module, name: str) -> list[nn.Module]:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from lineas_core.errors import UserError
+from lineas_core.storage.tensors import shapes_of
 
 __all__ = [
     "FORMAT_VERSION",
@@ -31,11 +33,12 @@ __all__ = [
     "usable",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2 has low-rank maps. A file without any is of version 1, which every release reads."""
 WEIGHTS = "lineas.safetensors"
 """Name of the file in the folder of a map."""
 MAX_VALUE = 1e4
-"""Largest absolute scale or shift."""
+"""Largest absolute value of a tensor."""
 _MAX_FILE, _MAX_HEADER = 64 << 20, 1 << 20
 _HALF = re.compile("[\ud800-\udfff]")
 _MALFORMED = (
@@ -88,7 +91,7 @@ def read_header(file: Path) -> dict[str, Any]:
             raise _FormatError("it is not in safetensors format, or is cut short")
         header = json.loads(opened.read(length).decode(), object_pairs_hook=_no_duplicates)
     config = _checked_config(header)
-    if size != 8 + length + sum(8 * width for width in config["modules"].values()):
+    if size != 8 + length + sum(4 * prod(shape) for shape in shapes_of(config).values()):
         raise _FormatError("its length is malformed")
     return config
 
@@ -135,11 +138,7 @@ def _checked_config(header: dict[str, Any]) -> dict[str, Any]:
         )
     if not config["modules"]:
         raise _FormatError("it steers no module")
-    expected = {
-        f"{name}.{part}": ("F32", [width])
-        for name, width in config["modules"].items()
-        for part in ("scale", "shift")
-    }
+    expected = {key: ("F32", shape) for key, shape in shapes_of(config).items()}
     if {key: (entry["dtype"], entry["shape"]) for key, entry in header.items()} != expected:
         raise _FormatError("its tensors are not the ones that its metadata names")
     return config

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from lineas_core.errors import UserError
 from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.steering.affine import AffineMap, SteeringMaps
+from lineas_core.steering.low_rank import LowRankMap
 from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.storage.maps import check_fits
 
@@ -92,11 +93,12 @@ def _check_exportable(maps: SteeringMaps, model: SteerableModel) -> None:
         )
 
 
-def _is_norm(module: nn.Module, step: AffineMap) -> bool:
-    """Return True for a norm whose weight and bias have the width of the map."""
+def _is_norm(module: nn.Module, step: AffineMap | LowRankMap) -> bool:
+    """Return True for a norm whose weight and bias have the width of an affine map."""
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     return (
         isinstance(module, _NORMS)
+        and isinstance(step, AffineMap)
         and weight is not None
         and bias is not None
         and weight.shape == bias.shape == (step.width,)
@@ -106,7 +108,7 @@ def _is_norm(module: nn.Module, step: AffineMap) -> bool:
 def _patches(maps: SteeringMaps, network: nn.Module) -> dict[str, Tensor]:
     """Return the changes of the norms' parameters, under the keys of LyCORIS."""
     tensors = {}
-    for name, step in maps.items():
+    for name, step in maps.affine.items():  # all of them, as was checked
         module, key = network.get_submodule(name), f"lora_unet_{name.replace('.', '_')}"
         weight, bias = (p.detach().to("cpu", torch.float32) for p in module.parameters())
         scale, shift = step.scale.cpu().float(), step.shift.cpu().float()

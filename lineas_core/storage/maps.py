@@ -1,6 +1,6 @@
 """Learnt maps on disk: one folder per map, written atomically and read strictly.
 
-    lineas.safetensors     <module>.scale and <module>.shift, float32, (d,) each, and metadata
+    lineas.safetensors     the tensors, float32, see `lineas_core.storage.tensors`, and metadata
     lineas_config.json     a copy of the metadata, for people and other tools
     prompts.json           the prompts that the map was learnt from
     README.md              a model card
@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
 from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.paths import ASSETS
 from lineas_core.prompts.prompt_set import PromptSet
-from lineas_core.steering.affine import AffineMap, SteeringMaps
+from lineas_core.steering.affine import SteeringMaps
 from lineas_core.storage.disk import new_folder, saving, write_together
 from lineas_core.storage.format import (
     FORMAT_VERSION,
@@ -41,6 +40,7 @@ from lineas_core.storage.format import (
     usable,
 )
 from lineas_core.storage.model_card import model_card, modelspec
+from lineas_core.storage.tensors import maps_of, sizes_of, tensors_of
 
 __all__ = [
     "NO_FINGERPRINT",
@@ -80,7 +80,7 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
         UserError: a value is not finite or larger than 10,000, or the folder cannot be written.
     """
     folder = Path(folder)
-    tensors = _tensors(maps)
+    tensors = tensors_of(maps)
     if not usable(tensors):
         raise UserError(
             "E_VALUES",
@@ -121,10 +121,7 @@ def load_maps(path: str | Path) -> SteeringMaps:
     path = next((p for p in (Path(path), ASSETS / "maps" / path) if p.exists()), Path(path))
     with format_errors(path.name):
         tensors, config = read_tensors(path / WEIGHTS if path.is_dir() else path)
-    return SteeringMaps(
-        {n: AffineMap(tensors[f"{n}.scale"], tensors[f"{n}.shift"]) for n in config["modules"]},
-        config,
-    )
+    return maps_of(tensors, config)
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -235,6 +232,7 @@ def _config(
 ) -> dict[str, Any]:
     """Return the metadata to save; the maps' own replaces that of the prompts."""
     about: dict[str, Any] = {}
+    sizes = sizes_of(maps)
     if prompts is not None:
         about = {
             "title": prompts.name,
@@ -246,8 +244,8 @@ def _config(
         "date": date.today().isoformat(),
         **about,
         **maps.metadata,
-        "format_version": FORMAT_VERSION,
-        "modules": {name: m.width for name, m in maps.items()},
+        **sizes,
+        "format_version": FORMAT_VERSION if sizes["low_rank"] else 1,
         "sha256": checksum(tensors),
         _PROMPTS_SHA256: None if kept is None else hashlib.sha256(kept).hexdigest(),
     }
@@ -268,10 +266,3 @@ def _prompts_to_save(
     except (OSError, LookupError, UserError):
         return None
     return data
-
-
-def _tensors(maps: SteeringMaps) -> dict[str, Tensor]:
-    rows = {}
-    for name, step in maps.items():
-        rows[f"{name}.scale"], rows[f"{name}.shift"] = step.scale, step.shift
-    return {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in rows.items()}

@@ -9,7 +9,7 @@ __all__ = ["model_card", "modelspec"]
 
 _NOTE = (
     "Learnt with LinEAS Studio. Strength 0 is the original model, 1 applies the map in full; "
-    "negative strengths apply its inverse."
+    "negative strengths {}."
 )
 
 
@@ -41,7 +41,9 @@ def model_card(config: dict[str, Any]) -> str:
     lines = ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items() if v), "---", ""]
     lines += [f"# {title}", "", str(config.get("description", "")), ""]
     lines += [f"- {k}: {v}" for k, v in facts.items() if v is not None]
-    lines += ["", _NOTE, ""]
+    reading = [low["input"] for low in config.get("low_rank", {}).values()]
+    below = "subtract what it adds" if any(reading) else "apply its inverse"
+    lines += ["", _NOTE.format(below), ""]
     return "\n".join(lines)
 
 

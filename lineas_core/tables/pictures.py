@@ -166,7 +166,11 @@ def _counts(_edition: str, concept: str) -> dict[str, dict[str, Any]]:
 
 
 def _methods(edition: str, _concept: str) -> dict[str, dict[str, Any]]:
-    methods: dict[str, dict[str, Any]] = {name: {"method": name} for name in METHODS}
+    methods: dict[str, dict[str, Any]] = {
+        name: {"method": name}
+        for name, method in METHODS.items()
+        if "text-to-image" in method.kinds
+    }
     if edition == "small":
         methods[_PAPER_LOSS] = {"suited": False}
     return methods

@@ -11,9 +11,11 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.folding import fold
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
+    JUDGES,
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
     LINES,
+    ORACLES,
     OWN_STRENGTH,
     PROMPTS,
     Workbench,
@@ -29,11 +31,12 @@ _TOLERATED = 1.03  # times the perplexity at λ = 0
 
 
 def _cells(edition: str) -> list[Cell]:
-    return [
+    found = [
         Cell({"model": model, "method": name}, _work(edition, model, method, **changes))
         for model in reversed(LANGUAGE_MODELS[edition])
         for name, (method, changes) in LINES[edition].items()
     ]
+    return sorted(found, key=lambda cell: cell.key["method"] in ORACLES)
 
 
 def _work(
@@ -44,7 +47,14 @@ def _work(
 
     def work(bench: Workbench) -> dict[str, Any]:
         model, texts = bench.model(model_name), lines_of("prose.txt")
-        maps = bench.maps(model, prompts, config=config, method=method.name, preset=preset)
+        maps = bench.maps(
+            model,
+            prompts,
+            config=config,
+            method=method.name,
+            preset=preset,
+            judge=JUDGES[edition],
+        )
         rows = []
         for strength in (part * method.strength for part in _PARTS):
             with fold(model.network, maps, strength):

@@ -71,11 +71,11 @@ def _about(word: str, count: int) -> PromptSet:
 
 
 def _shifts(maps: SteeringMaps) -> Tensor:
-    return torch.cat([step.shift for step in maps.values()])
+    return torch.cat([step.shift for step in maps.affine.values()])
 
 
 def _scales(maps: SteeringMaps) -> Tensor:
-    return torch.cat([step.scale - 1 for step in maps.values()])
+    return torch.cat([step.scale - 1 for step in maps.affine.values()])
 
 
 def _cosine(one: Tensor, other: Tensor) -> float:

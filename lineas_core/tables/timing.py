@@ -26,21 +26,29 @@ def _cells(edition: str) -> list[Cell]:
         Cell({"model": model, "method": name}, _timed(edition, model, method))
         for model in _MODELS[edition]
         for name, method in METHODS.items()
+        if _kind(model) in method.kinds
     ]
 
 
+def _kind(model: str) -> str:
+    return MODELS[model].kind if model in MODELS else "language"
+
+
 def _timed(edition: str, name: str, method: Method) -> Callable[[Workbench], dict[str, Any]]:
-    painting = name in MODELS and MODELS[name].kind == "text-to-image"
+    painting = _kind(name) == "text-to-image"
     file = "images/vaporwave.json" if painting else "football.json"
     paper = "paper (DMD2)" if painting else "paper (language)"
     config = settings_of(method.name, paper if edition == "paper" else "quick")
+
+    steps = getattr(config, "epochs", 1) * getattr(config, "ppo_epochs", 1)
+    if isinstance(config, LearnConfig):
+        steps = config.iterations
 
     def work(bench: Workbench) -> dict[str, Any]:
         model, prompts = bench.model(name), PromptSet.load(PROMPTS / file)
         start = time.perf_counter()
         maps = method.learn(model, prompts.source, prompts.target, config=config)
         seconds = time.perf_counter() - start
-        steps = config.iterations if isinstance(config, LearnConfig) else 1
         return {"facts": {"steps": steps, "seconds": seconds} | end_of(maps), "rows": []}
 
     return work

@@ -11,9 +11,11 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.continuations import PANELS, Continuations, format_share
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
+    JUDGES,
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
     LINES,
+    ORACLES,
     OWN_STRENGTH,
     PROMPTS,
     Workbench,
@@ -41,7 +43,8 @@ def _methods(edition: str) -> list[Cell]:
         } | {"prompting": _prompted(edition, model)}
         return [Cell({"model": model, "method": name}, work) for name, work in works.items()]
 
-    return [cell for model in reversed(LANGUAGE_MODELS[edition]) for cell in cells(model)]
+    found = [cell for model in reversed(LANGUAGE_MODELS[edition]) for cell in cells(model)]
+    return sorted(found, key=lambda cell: cell.key["method"] in ORACLES)
 
 
 def _layers(edition: str) -> list[Cell]:
@@ -109,7 +112,12 @@ def _learnt(
 
     def work(bench: Workbench) -> dict[str, Any]:
         maps = bench.maps(
-            bench.model(model), prompts, config=config, method=method.name, preset=preset
+            bench.model(model),
+            prompts,
+            config=config,
+            method=method.name,
+            preset=preset,
+            judge=JUDGES[edition],
         )
         return continuations.measure(bench, maps, strengths)
 
@@ -145,8 +153,10 @@ TABLES = (
         "Tables 1, 7 and 8",
         f"{_MEASURE}. All methods steer the model's default layers (Gemma's norms after attention "
         "and MLP, SmolLM2's attention outputs; in the paper's edition the layers that suit each "
-        f"method best) and learn from the mean over tokens. {OWN_STRENGTH} Prompting learns "
-        f'nothing: the model gets the instruction "{INSTRUCTION}"',
+        "method best) and learn from the mean over tokens. ReFT learns from the likelihood of the "
+        "prompts instead. LoFIT-RL and LRTC-RL steer the attention and learn from the judge that "
+        f"counts here, so that they are oracles. {OWN_STRENGTH} Prompting learns nothing: the "
+        f'model gets the instruction "{INSTRUCTION}"',
         _methods,
         format_share,
         PANELS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -17,6 +18,8 @@ from scipy.stats import spearmanr
 from lineas_core.learning.config import BUDGETS, FitConfig
 from lineas_core.learning.lineas import Iterate
 from lineas_core.methods import METHODS, Method
+from lineas_core.methods.oracle import Judge
+from lineas_core.metrics.toxicity import roberta_toxicity, toxicity
 from lineas_core.models import load_model
 from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.paths import PROMPTS
@@ -28,9 +31,11 @@ from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.storage.maps import holds_maps, load_maps, save_maps
 
 __all__ = [
+    "JUDGES",
     "LANGUAGE_BUDGET",
     "LANGUAGE_MODELS",
     "LINES",
+    "ORACLES",
     "OWN_STRENGTH",
     "Workbench",
     "end_of",
@@ -46,10 +51,17 @@ LANGUAGE_MODELS = {
 }
 LANGUAGE_BUDGET = {"small": "quick", "paper": "paper (language)"}
 """Edition -> budget of the tables about texts, for the models above."""
+JUDGES = {"small": toxicity, "paper": roberta_toxicity}
+"""Edition -> the judge that counts toxic texts, and that the oracles learn from."""
+_ATTENTION = {"lofit-rl": "attention-output", "lrtc-rl": r".*[qkvo]_proj"}  # section I
 _OWN_LAYERS = {  # LinEAS, sections 4.1 and E; CAA and ITI-C as in their papers
     **dict.fromkeys(("lin-act", "iti-c"), "attention-output"),
-    **dict.fromkeys(("caa", "caa-mid"), r"model\.layers\.\d+"),
+    **dict.fromkeys(("caa", "caa-mid", "reft"), r"model\.layers\.\d+"),
+    **_ATTENTION,
 }
+ORACLES = (*_ATTENTION,)
+"""Methods that learn from the judge; their lines take the longest, and need further packages."""
+_PAPER_STEPS = {"epochs": 10, "ppo_epochs": 20, "learning_rate": 1e-5}  # Table 11
 LINES: dict[str, dict[str, tuple[Method, dict[str, Any]]]] = {
     edition: {
         "lineas": (METHODS["lineas"], {}),
@@ -59,12 +71,16 @@ LINES: dict[str, dict[str, tuple[Method, dict[str, Any]]]] = {
             {"identity_loss": True, "shift_only": True},
         ),
         **{
-            name: (method, {"preset": layers[name]} if name in layers else {})
+            name: (
+                method,
+                ({"preset": layers[name]} if name in layers else {})
+                | (_PAPER_STEPS if name in _ATTENTION and edition == "paper" else {}),
+            )
             for name, method in METHODS.items()
             if name != "lineas"
         },
     }
-    for edition, layers in (("small", {}), ("paper", _OWN_LAYERS))
+    for edition, layers in (("small", _ATTENTION), ("paper", _OWN_LAYERS))
 }
 """Edition -> lines of the tables that compare methods: name -> method, changed settings."""
 OWN_STRENGTH = (
@@ -79,10 +95,9 @@ def lines_of(name: str) -> list[str]:
 
 
 def settings_of(method: str, budget: str, **changes: Any) -> FitConfig:
-    """Return the settings of a method: a changed budget if it is iterative, else its defaults."""
-    if METHODS[method].iterative:
-        return replace(BUDGETS[budget], **changes)
-    return METHODS[method].config
+    """Return the settings of a method, changed: a budget if it is iterative, else its defaults."""
+    default = BUDGETS[budget] if METHODS[method].iterative else METHODS[method].config
+    return replace(default, **changes)
 
 
 def facts_of(maps: SteeringMaps) -> dict[str, Any]:
@@ -136,8 +151,9 @@ class Workbench:
         config: FitConfig,
         method: str = "lineas",
         preset: str | None = None,
+        judge: Judge = toxicity,
     ) -> SteeringMaps:
-        """Load maps from the cache, or learn them; an interrupted iterative run resumes.
+        """Load maps from the cache, or learn them; an interrupted long run resumes.
 
         Args:
             model: the model to steer.
@@ -145,13 +161,17 @@ class Workbench:
             config: settings of the method.
             method: a key of `METHODS`.
             preset: layer preset or pattern; None is the model's default preset.
+            judge: what LoFIT-RL and LRTC-RL learn from.
         """
         modules = find_modules(model.network, preset) if preset else model.default_modules
         if config.pooling == "auto":
             config = replace(config, pooling=model.default_pooling)
         # Everything that the maps depend on: a changed prompt, default or model gets new maps.
         weights = fingerprint(model.network, modules)
-        digest = _digest([model.name, weights, asdict(prompts), asdict(config), method, modules])
+        facts = [model.name, weights, asdict(prompts), asdict(config), method, modules]
+        if METHODS[method].checkpoints:
+            facts.append(judge.__name__)
+        digest = _digest(facts)
         folder = self.folder / f"{prompts.name.lower().replace(' ', '-')}-{method}-{digest}"
         if holds_maps(folder):
             return load_maps(folder)
@@ -163,9 +183,13 @@ class Workbench:
         checkpoint = folder.with_suffix(".safetensors")
         if METHODS[method].iterative:
             settings |= {"resume": _read(checkpoint), "watch": self._checkpoints(checkpoint)}
+        states = folder.with_suffix(".checkpoints")
+        if METHODS[method].checkpoints:
+            settings |= {"judge": judge, "checkpoints": states}
         maps = METHODS[method].learn(model, prompts.source, prompts.target, **settings)
         save_maps(maps, folder, prompts=prompts)
         checkpoint.unlink(missing_ok=True)
+        shutil.rmtree(states, ignore_errors=True)
         return load_maps(folder)
 
     def cached(self, facts: Sequence[Any], compute: Callable[[], Any]) -> Any:

@@ -16,7 +16,8 @@ from lineas_core.steering.hooks import find_modules
 from tests.app.fakes import JOB, MARKUP, ME, FakeStudio
 
 PROMPTS = PromptSet(("a b", "b c"), ("y z", "x y"), ("c d",), ("w x",), keywords=("with ab",))
-CLOSED_FORM = [name for name in METHODS if name != "lineas"]
+PICTURES = [name for name, method in METHODS.items() if "text-to-image" in method.kinds]
+CLOSED_FORM = [name for name in PICTURES if name != "lineas"]
 MODULES = {"down.0": 2, "up.0": 2}
 
 

@@ -76,7 +76,7 @@ def test_an_aim_of_another_kind_of_model_is_refused(studio):
 )
 def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview):
     fit = partial(FormHandlers(studio).choose_model, model)
-    sets, aim, prompt, names, *_ = fit("A castle by a lake", "lineas", "thorough", None)
+    sets, aim, prompt, _, names, *_ = fit("A castle by a lake", "lineas", "thorough", None)
     assert aim.value == aim.choices[0][1]
     assert [value for _, value in sets.choices] == [stem]
     assert [value for _, value in names.choices] == ["quick", "normal", "thorough", paper]
@@ -84,6 +84,18 @@ def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview
     assert names.value == "thorough"
     _, _, kept, *_ = fit("My own words", "lineas", "quick", None)
     assert not isinstance(kept, str)
+
+
+def test_a_method_that_cannot_steer_the_model_gives_way():
+    handlers = FormHandlers(text_studio())
+    for model, method, possible in (
+        ("smollm2-135m", "reft", True),
+        ("emoji-world", "reft", False),
+        ("emoji-world", "caa", True),
+    ):
+        _, _, _, menu, *_ = handlers.choose_model(model, "", method, "quick", None)
+        assert (method in [name for _, name in menu.choices]) == possible
+        assert menu.value == (method if possible else "lineas")
 
 
 def test_a_budget_of_another_kind_of_model_gives_way_with_its_settings(studio):
@@ -106,7 +118,7 @@ def _suited(filled):
 
 
 def _split(answers):
-    return *answers[:4], answers[4:]
+    return *answers[:5], answers[5:]
 
 
 def test_sides_for_pictures_are_said_to_be_matched_or_not(studio):

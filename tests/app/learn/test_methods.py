@@ -79,6 +79,7 @@ def test_the_endpoint_learns_with_every_method(studio):
         ({"method": "caa", "budget": "normal"}, "CAA has no iterations"),
         ({"method": "caa", "both_ways": True}, "no both_ways"),
         ({"method": "caa", "shift_only": True}, "no shift_only"),
+        ({"method": "reft", "model": "emoji-world"}, "ReFT cannot steer a text-to-image model"),
     ],
 )
 def test_the_endpoint_refuses_what_no_method_can(studio, changes, sentence):
@@ -94,6 +95,9 @@ def test_a_pass_is_told_to_be_short_and_without_iterations(studio):
     assert "About 2 s with 3 prompts a side, without iterations" in estimate(
         "caa", "tiny", "a\nb\nc", 0, None, None
     )
+    longer = estimate("reft", "tiny", "a\nb\nc", 0, None, None)
+    assert "About 45 s" in longer
+    assert "without" not in longer
 
 
 def test_a_job_without_iterations_is_not_said_to_have_one(studio):
@@ -103,6 +107,8 @@ def test_a_job_without_iterations_is_not_said_to_have_one(studio):
     assert "ITI-C, in one pass" in shown
     assert "iteration" not in shown.replace("Iterations", "")
     assert job.eta is None
+    of_reft = replace(request, method="reft", config=METHODS["reft"].config)
+    assert "ReFT, 10 epochs" in learn_html.job_state(replace(job, request=of_reft))
     studio.jobs.jobs = [replace(job, state="stopped")]
     _, state, _, *buttons, curve, _, _, _ = JobHandlers(studio).watch(None, "")
     assert "kept" not in state
@@ -153,6 +159,8 @@ def test_the_facts_of_a_map_are_those_of_its_method():
     assert "2.00 before, 0.50 after at λ = 0.5" in facts
     assert "by ITI-C" in summary
     assert "optimizer" not in facts
+    facts, _ = _about(method="reft", config={"epochs": 10})
+    assert "30 target prompts, 10 epochs" in facts
     assert "?" not in facts
 
 
