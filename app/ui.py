@@ -23,6 +23,7 @@ from .images.tab import ImagesHandlers, images_tab
 from .learn.form_handlers import FormHandlers
 from .learn.job_handlers import JobHandlers
 from .learn.tab import LearnTab, learn_tab
+from .learn.upload_handlers import UploadHandlers
 from .library.handlers import LibraryHandlers
 from .library.tab import LibraryTab, library_tab
 from .results.tab import results_tab
@@ -69,7 +70,8 @@ class _Handlers:
         self.mix, self.install = MixHandlers(studio), InstallHandlers(studio)
         self.overview, self.methods = OverviewHandlers(studio), MethodsHandlers(studio)
         self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)
-        self.form, self.jobs = FormHandlers(studio), JobHandlers(studio)
+        self.form, self.uploads = FormHandlers(studio), UploadHandlers()
+        self.jobs = JobHandlers(studio)
         self.library, self.explain = LibraryHandlers(studio), ExplainHandlers(studio)
         self.history = HistoryHandlers(studio, self.mix.show)
 
@@ -139,7 +141,7 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
         with gr.Tab("Text", id="language") as text_frame:
             text = text_tab(handlers.text, handlers.rates, handlers.install)
         with gr.Tab("Learn", id="learn"):
-            learn = learn_tab(handlers.form, handlers.jobs, handlers.install)
+            learn = learn_tab(*(handlers.form, handlers.uploads, handlers.jobs, handlers.install))
         with gr.Tab("Library", id="library") as library_frame:
             library = library_tab(handlers.library)
         with gr.Tab("How it works", id="explain") as explain_frame:

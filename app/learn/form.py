@@ -10,7 +10,10 @@ from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
 from lineas_core.learning.config import suited_config
 from lineas_core.methods import LINEAS, METHODS, Method
 from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.prompts.files import read_lines
+from lineas_core.prompts.files import tidy as drop_blanks
 from lineas_core.prompts.matching import are_matched
+from lineas_core.prompts.syntax import describe_syntax
 
 from ..studio.user_maps import LONGEST_TITLE, tidy
 
@@ -33,6 +36,7 @@ __all__ = [
     "matching",
     "method_of",
     "methods",
+    "prompts_in",
     "requested_config",
     "suited_values",
     "title_of",
@@ -205,11 +209,19 @@ def values_of(config: FitConfig) -> dict[str, Any]:
 def count_prompts(text: str | None) -> tuple[int, tuple[str, ...]]:
     """Return the number of prompts in a box, and a sentence for each problem."""
     try:
-        data = (text or "").encode("utf-8", "surrogatepass")
-        prompts, dropped = PromptSet.parse_side(data, "prompts.txt")
+        prompts, dropped = prompts_in(text)
     except UserError as error:
         return 0, (str(error),)
-    return len(prompts), dropped
+    return len(prompts), (*dropped, *describe_syntax(prompts))
+
+
+def prompts_in(text: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the prompts in a box, and a sentence for each kind that was dropped.
+
+    Raises:
+        UserError: a line is no valid prompt.
+    """
+    return drop_blanks(read_lines(text or "", "prompts"), "prompts")
 
 
 def matching(model: str, source: str | None, target: str | None) -> str:

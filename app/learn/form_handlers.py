@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -36,6 +36,7 @@ from .form import (
     matching,
     method_of,
     methods,
+    prompts_in,
     requested_config,
     suited_values,
     title_of,
@@ -132,18 +133,6 @@ class FormHandlers:
         return fill(prompts, model, budget)
 
     @user_errors
-    def read_set(self, model: str, budget: str, path: str) -> FilledForm:
-        """Fill the form with an uploaded file that has both sides."""
-        return fill(PromptSet.load(path), model, budget)
-
-    @user_errors
-    def read_side(self, path: str) -> str:
-        """Read an uploaded file that has one side, one prompt per line."""
-        file = Path(path)
-        prompts, _ = PromptSet.parse_side(file.read_bytes(), file.name)
-        return lines(prompts)
-
-    @user_errors
     def budget(self, name: str, model: str, known: dict[str, Any] | None) -> tuple[Any, ...]:
         """Return a value for each of `SETTINGS`: the one of the budget, or no change."""
         values = suited_values(model, known, name)
@@ -171,9 +160,13 @@ class FormHandlers:
 
     @user_errors
     def matching(self, model: str, source: str, target: str) -> str:
-        """Show whether the sides of a set for pictures are matched."""
+        """Show whether the sides of a set for pictures are matched, and what is not read."""
         told = matching(model, source, target)
-        return basics.hint(told) if told else ""
+        cut = ""
+        with suppress(UserError):  # the counter of the box shows it
+            sides = prompts_in(source)[0], prompts_in(target)[0]
+            cut = " ".join(self._studio.models.cut_prompts(model, *sides))
+        return (basics.hint(told) if told else "") + basics.warning(cut)
 
     @user_errors
     def estimate(

@@ -8,12 +8,13 @@ from typing import Any
 
 from lineas_core.methods import METHODS
 from lineas_core.pictures import label_of
+from lineas_core.prompts.tables import Table
 
 from ..html.basics import clock, hint, safe
 from ..html.thumbnails import thumbnail
 from ..jobs.job import Job
 
-__all__ = ["counter", "job_state", "previews", "report", "stage", "strips"]
+__all__ = ["columns", "counter", "job_state", "previews", "report", "stage", "strips"]
 
 
 def strips(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
@@ -118,3 +119,21 @@ def counter(found: int, problems: Sequence[str], enough: int) -> str:
     remarks = "".join(f'<span class="problem">{safe(problem)}</span>' for problem in problems)
     kind = "enough" if found >= enough else "few"
     return f'<p class="counter"><b class="{kind}">{found} / {enough}</b> prompts{remarks}</p>'
+
+
+def columns(name: str, table: Table, reason: str) -> str:
+    """Return the first three records of an uploaded file, and why its columns are asked for."""
+    head = "".join(f'<th scope="col">{safe(column)}</th>' for column in table.columns)
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{_cell(record.values.get(c))}</td>' for c in table.columns)}</tr>"
+        for record in table.records[:3]
+    )
+    return (
+        f"<h3>Which columns of {safe(name)}?</h3>{hint(reason)}"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else " ".join(str(value).split())
+    return safe(text if len(text) <= 80 else f"{text[:80]} …")

@@ -17,14 +17,16 @@ from lineas_core.steering.hooks import PRESETS
 from ..events import QUIET
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
+from .columns_panel import columns_panel
 from .form import PREVIEWS, SUITED, aims, budgets, keeps_layout, kind_of, methods
 from .form_handlers import FormHandlers
 from .job_handlers import JobHandlers
 from .settings_panel import settings_panel
+from .upload_handlers import UploadHandlers
 
 __all__ = ["LearnTab", "learn_tab"]
 
-_TYPES = [".txt", ".csv", ".json", ".jsonl"]
+_TYPES = [".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson"]
 _SECONDS = 1.5  # between two updates of the job
 
 
@@ -41,32 +43,40 @@ class LearnTab:
     try_it: gr.Button
 
 
-def learn_tab(handlers: FormHandlers, watching: JobHandlers, install: InstallHandlers) -> LearnTab:
+def learn_tab(
+    handlers: FormHandlers,
+    uploads: UploadHandlers,
+    watching: JobHandlers,
+    install: InstallHandlers,
+) -> LearnTab:
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
         handlers: event handlers of the form.
+        uploads: event handlers of uploaded prompts.
         watching: event handlers of the job.
         install: event handlers of the install panel.
     """
     job = gr.Dropdown([], label="Job", render=False)
     with gr.Row(elem_classes="learn"):
         with gr.Column(min_width=320):
-            _form(handlers, install, job)
+            _form(handlers, uploads, install, job)
         with gr.Column(min_width=320, elem_classes="watch"):
             try_it = _watch(watching, job)
     return LearnTab(job, try_it)
 
 
-def _form(handlers: FormHandlers, install: InstallHandlers, job: gr.Dropdown) -> None:
+def _form(
+    handlers: FormHandlers, uploads: UploadHandlers, install: InstallHandlers, job: gr.Dropdown
+) -> None:
     """Declare the form from top to bottom, and wire it."""
     initial = handlers.initial_model()
     title, model = _name_and_model(initial)
     install_panel(install, model)
-    sets = _sets(handlers, initial)
+    sets, panel = _sets(handlers, initial), columns_panel(uploads)
     known = gr.State()
-    source = _side(handlers, "Source: steer away from these", model)
-    target = _side(handlers, "Target: steer towards these", model)
+    source = _side(handlers, uploads, "Source: steer away from these", model)
+    target = _side(handlers, uploads, "Target: steer towards these", model)
     matched = gr.HTML(apply_default_css=False)
     method = gr.Dropdown(methods(initial), value=LINEAS, label="Method")
     budget = gr.Radio(budgets(initial), value=next(iter(BUDGETS)), label="Budget")
@@ -80,6 +90,9 @@ def _form(handlers: FormHandlers, install: InstallHandlers, job: gr.Dropdown) ->
     suited = [settings[name] for name in SUITED]
     filled = [title, source, target, heldout, preview, known, *suited]  # a `FilledForm`
     _wire_sets(handlers, sets, [model, budget], filled)
+    upload = [model, budget, sets.upload]
+    sets.upload.upload(uploads.read_set, upload, [*filled, *panel.view], **QUIET)
+    panel.wire(uploads, [model, budget], filled)
     model.change(
         handlers.choose_model,
         [model, preview, method, budget, known],
@@ -139,7 +152,6 @@ def _wire_sets(
 ) -> None:
     """Fill the form from a set; `chosen` are the model and the budget."""
     sets.shipped.input(handlers.load_set, [*chosen, sets.shipped], filled, **QUIET)
-    sets.upload.upload(handlers.read_set, [*chosen, sets.upload], filled, **QUIET)
     gr.on(
         [sets.write.click, sets.word.submit],
         handlers.write_set,
@@ -169,14 +181,16 @@ def _run_settings(initial: str) -> tuple[gr.Number, gr.Dropdown, gr.Textbox]:
     return heldout, preset, preview
 
 
-def _side(handlers: FormHandlers, label: str, model: gr.Dropdown) -> gr.Textbox:
+def _side(
+    handlers: FormHandlers, uploads: UploadHandlers, label: str, model: gr.Dropdown
+) -> gr.Textbox:
     """Declare the box for one side of the prompts, with its counter and its upload button."""
     box = gr.Textbox(label=label, placeholder="One prompt per line", lines=6, max_lines=8)
     with gr.Row(elem_classes="side"):
         counter = gr.HTML(handlers.count(model.value, ""), apply_default_css=False)
         upload = gr.UploadButton("Upload this side", file_types=_TYPES, size="sm", scale=0)
     gr.on([box.change, model.change], handlers.count, [model, box], [counter], **QUIET)
-    upload.upload(handlers.read_side, [upload], [box], **QUIET)
+    upload.upload(uploads.read_side, [upload], [box], **QUIET)
     return box
 
 

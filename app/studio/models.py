@@ -7,7 +7,7 @@ browser tab was closed, releases the lock and the hooks like one that ran to its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from lineas_core import UserError, load_model
 from lineas_core.models import damage, fetch, folder_of, installed
 from lineas_core.models.catalog import MODELS
+from lineas_core.models.reading import Reader, load_reader
 
 from .fair_lock import FairLock
 from .vocabulary import known_words, unknown_words
@@ -34,6 +35,7 @@ class Models:
         """Start without a loaded model; a model is loaded when it is first used."""
         self._kept: dict[str, Any] = {}  # in order of use
         self._turns, self._installing = FairLock(), Lock()
+        self._readers: dict[str, Reader] = {}
 
     @property
     def loaded(self) -> list[str]:
@@ -112,6 +114,21 @@ class Models:
     def unknown_words(self, name: str, prompt: str) -> tuple[str, ...]:
         """Return the words of a prompt that a small model has not learnt."""
         return unknown_words(prompt, _folder(name))
+
+    def cut_prompts(
+        self, name: str, source: Sequence[str], target: Sequence[str] = ()
+    ) -> list[str]:
+        """Describe the prompts that are longer than a model reads, see `Reader.describe`.
+
+        The weights are not loaded. The result is empty for a model that is not in a folder of
+        this machine.
+        """
+        if name not in self._readers:
+            reader = load_reader(_folder(name))
+            if reader is None:  # it may be installed later
+                return []
+            self._readers[name] = reader
+        return self._readers[name].describe(source, target)
 
     def _loaded(self, name: str) -> Any:
         """Return a kept model, or load it. The caller must hold the lock."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +14,10 @@ from lineas_core.errors import UserError
 from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, FitConfig, suited_config
 from lineas_core.learning.lineas import Iterate, learn_iter
 from lineas_core.methods import METHODS, Method
-from lineas_core.models import fetch, load_model
+from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_model
 from lineas_core.models.base import SteerableModel
 from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.prompts.tables import Columns
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.hooks import find_modules
 from lineas_core.storage.maps import save_maps
@@ -41,7 +42,13 @@ def fetch_model(
 
 
 def learn(
-    prompts: Annotated[Path, typer.Argument(help="Prompt set: csv, json or jsonl.")],
+    prompts: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A file with both sides (csv, tsv, json, jsonl, ndjson), or two files with one "
+            "side each (also txt): the source first, then the target."
+        ),
+    ],
     output: Annotated[Path, typer.Argument(help="Folder for the learnt map.")],
     model: Annotated[str, typer.Option(help="Catalog name, hub id or folder.")] = "smollm2-135m",
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "lineas",
@@ -100,12 +107,31 @@ def learn(
     micro_batch_size: Annotated[
         int | None, typer.Option(help="Prompts per forward pass, to save memory.")
     ] = None,
+    chat: Annotated[
+        bool,
+        typer.Option(
+            "--chat", help="Give the prompts to the model as user turns of its chat template."
+        ),
+    ] = False,
+    text_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column with the prompts; given twice: that of the source, then of the target "
+            "[default: found by name]."
+        ),
+    ] = None,
+    label_column: Annotated[
+        str, typer.Option(help="Column with the label of each prompt [default: found by name].")
+    ] = "",
+    source_label: Annotated[
+        str,
+        typer.Option(help="Label of source prompts, such as 1; all others are the target."),
+    ] = "",
     seed: Seed = 0,
 ) -> None:
     """Learn a map from source and target prompts. Ctrl-C saves the best maps so far."""
-    data = PromptSet.load(prompts)
-    for note in data.notes:
-        typer.echo(f"note: {note}", err=True)
+    data = _load(prompts, _columns(text_column or [], label_column, source_label))
+    _note(data.notes)
     chosen = {
         "iterations": iterations,
         "both_ways": both_ways,
@@ -119,7 +145,9 @@ def learn(
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
     _check(method, budget, given, chosen)
     _make_folder(output)
-    loaded = load_model(model)
+    loaded = _load_model(model, chat=chat)
+    sides = (data.source, data.heldout_source), (data.target, data.heldout_target)
+    _note(loaded.reader.describe(*(own + heldout for own, heldout in sides)))
     config = METHODS[method].config
     if METHODS[method].iterative:
         suited = suited_config(data.kind, budget, keeps_layout=loaded.keeps_layout)
@@ -130,6 +158,36 @@ def learn(
     save_maps(maps, output, prompts=data)
     typer.echo(str(output))
     raise SystemExit(status)
+
+
+def _columns(texts: Sequence[str], label: str, source_label: str) -> Columns:
+    if len(texts) > 2 or (len(texts) == 2 and (label or source_label)):
+        reason = "give one with a label column, or two: that of the source, then of the target"
+        raise typer.BadParameter(reason, param_hint="--text-column")
+    if len(texts) == 2:
+        return Columns(source=texts[0], target=texts[1])
+    return Columns("".join(texts), label, source_label)
+
+
+def _load(files: Sequence[Path], columns: Columns) -> PromptSet:
+    if len(files) > 2:
+        raise typer.BadParameter("give one file, or two", param_hint="PROMPTS")
+    return PromptSet.load(*files, columns=columns)
+
+
+def _note(notes: Iterable[str]) -> None:
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+
+
+def _load_model(name: str, *, chat: bool) -> LanguageModel | TextToImageModel:
+    model = load_model(name)
+    if not chat:
+        return model
+    if isinstance(model, LanguageModel):
+        return model.as_chat()
+    remedy = "Leave out --chat, or choose an instruct model."
+    raise UserError("E_CHAT", f"{name} makes pictures and has no chat template", remedy=remedy)
 
 
 def _check(method: str, budget: str, given: dict[str, Any], options: Iterable[str]) -> None:

@@ -92,7 +92,7 @@ def evaluate(
 
 
 def _read_lines(file: Path) -> list[str]:
-    lines = [row.text for row in read_rows(*read_file(file), "source") if row.text]
+    lines = [row.text for row in read_rows(*read_file(file), "source").rows if row.text]
     if not lines:
         remedy = "Write one per line."
         raise UserError("E_PROMPTS", "there are no texts", where=file.name, remedy=remedy)

@@ -61,5 +61,6 @@ def describe_run(
         "source_size": len(samples.source),
         "target_size": len(samples.target),
         "truncated": samples.source.truncated + samples.target.truncated,
+        "chat": getattr(samples.model, "chat", False),  # language models only
         "versions": library_versions(),
     }

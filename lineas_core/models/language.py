@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.base import Inputs
+from lineas_core.models.chat import apply_template, tokens_before
 from lineas_core.models.likelihood import sum_log_probabilities
+from lineas_core.models.reading import MAX_TOKENS, Reader
 from lineas_core.models.sampling import Sampling, sample_tokens
 from lineas_core.steering.hooks import find_modules
 
 __all__ = ["LanguageModel"]
 
-_MAX_TOKENS = 512
 _PRESETS = ("post-layernorms", "attention-output", "all-layernorms")  # in order of preference
 
 
@@ -41,6 +42,8 @@ class LanguageModel:
         default_modules: the module names of its preset; empty if no preset matches.
         default_pooling: `mean`, over tokens.
         keeps_layout: False; texts have none.
+        reader: what it reads of a prompt.
+        chat: whether `encode` takes prompts as user turns of a chat, see `as_chat`.
     """
 
     kind = "language"
@@ -69,6 +72,8 @@ class LanguageModel:
         self.name = name
         self.network = network.eval().requires_grad_(False)
         self.tokenizer = tokenizer
+        self.reader = Reader([(tokenizer, MAX_TOKENS)])
+        self.chat = False
         self.default_modules = find_modules(network, preset) if preset else _first_preset(network)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
@@ -107,12 +112,24 @@ class LanguageModel:
             raise _not_loaded(source, f"its tokenizer knows only {len(tokenizer)} tokens")
         return cls(network, tokenizer, name=name or str(source), preset=preset)
 
+    def as_chat(self) -> LanguageModel:
+        """Return this model, with the same network, that learns from prompts as user turns.
+
+        Raises:
+            UserError: it has no chat template.
+        """
+        self._texts([], chat=True)
+        model = copy(self)
+        model.chat = True
+        return model
+
     def encode(self, prompts: Sequence[str]) -> Inputs:
         """Tokenize prompts, right-padded to the longest and truncated to 512 tokens.
 
         The first token is excluded from pooling unless it is the only one: it serves as an
         attention sink, with extreme values that do not depend on the prompt. Padding and the
-        tokens that the tokenizer adds are excluded, too.
+        tokens that the tokenizer adds are excluded, too, and in a chat the part of the template
+        that comes before the prompt: causal attention makes it the same for all prompts.
 
         Args:
             prompts: n texts.
@@ -123,16 +140,21 @@ class LanguageModel:
         Raises:
             UserError: a prompt is empty.
         """
+        texts = [*self._texts(prompts, chat=self.chat)]
         tokens = self.tokenizer(
-            list(prompts),
+            texts,
             padding=True,
             padding_side="right",
+            add_special_tokens=not self.chat,
             truncation=True,
-            max_length=_MAX_TOKENS,
+            max_length=MAX_TOKENS,
             return_tensors="pt",
             return_special_tokens_mask=True,
         )
         counts = (1 - tokens["special_tokens_mask"]) * tokens["attention_mask"]
+        if self.chat:
+            for row, text, prompt in zip(counts, texts, prompts, strict=True):
+                row[: tokens_before(self.tokenizer, text, prompt)] = 0
         if empty := [n for n, row in enumerate(counts, 1) if not row.any()]:
             raise UserError(
                 "E_PROMPT",
@@ -145,7 +167,7 @@ class LanguageModel:
         return Inputs(
             {k: tokens[k].to(device) for k in ("input_ids", "attention_mask")},
             weight=counts.to(device),
-            truncated=sum(len(self.tokenizer(p)["input_ids"]) > _MAX_TOKENS for p in prompts),
+            truncated=self.reader.truncated(texts),
         )
 
     def with_noise(self, inputs: Inputs, seed: int) -> Inputs:  # noqa: ARG002
@@ -222,7 +244,7 @@ class LanguageModel:
             UserError: `chat` is set for a model without a chat template.
         """
         texts, counts = [], []
-        openings = self._apply_template(openings, chat)
+        openings = self._texts(openings, chat=chat)
         for opening, continuation in zip(openings, continuations, strict=True):
             start, whole = (
                 self.tokenizer(text, add_special_tokens=not chat)["input_ids"]
@@ -234,23 +256,11 @@ class LanguageModel:
         sums = sum_log_probabilities(self.network, texts, counts)
         return torch.tensor([*zip(sums, counts, strict=True)]).view(-1, 2)
 
-    def _apply_template(self, prompts: Sequence[str], chat: bool) -> list[str]:
-        """Return the prompts in the chat template if `chat` is set, else unchanged."""
-        if not chat:
-            return list(prompts)
-        if not self.tokenizer.chat_template:
-            raise UserError(
-                "E_CHAT",
-                f"{self.name} has no chat template",
-                remedy="Continue the text instead, or choose an instruct model.",
-            )
-        template = partial(
-            self.tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True
-        )
-        return [str(template([{"role": "user", "content": text}])) for text in prompts]
+    def _texts(self, prompts: Sequence[str], *, chat: bool) -> Sequence[str]:
+        return apply_template(self.tokenizer, self.name, prompts) if chat else prompts
 
     def _encode_openings(self, prompts: Sequence[str], chat: bool) -> dict[str, Tensor]:
-        texts = self._apply_template(prompts, chat)
+        texts = [*self._texts(prompts, chat=chat)]
         if not texts:
             raise UserError("E_PROMPT", "there is no prompt", remedy="Give at least one.")
         tokens = self.tokenizer(

@@ -5,9 +5,7 @@ n prompts or rows; c h w channels, height and width of the latents.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 from lineas_core.errors import UserError
 from lineas_core.models.base import Inputs
 from lineas_core.models.layout import LAYOUT_NUMBERS, layout_noise
+from lineas_core.models.reading import Reader, silenced
 from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.steering.hooks import find_modules
 
@@ -53,6 +52,7 @@ class TextToImageModel:
         size: width and height of the pictures, in pixels.
         noise: `per-pixel` or `layout`, see `catalog.OneStep`.
         timestep: timestep of the single step, a scalar tensor.
+        reader: what it reads of a prompt.
     """
 
     kind = "text-to-image"
@@ -95,6 +95,7 @@ class TextToImageModel:
         for tokenizer, encoder in self._text_encoders():
             limit = encoder.config.max_position_embeddings
             tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
+        self.reader = Reader([(t, t.model_max_length) for t, _ in self._text_encoders()])
 
     @property
     def keeps_layout(self) -> bool:
@@ -124,7 +125,7 @@ class TextToImageModel:
         seeds = range(_FIRST_SEED, _FIRST_SEED + len(prompts))
         arguments = self._arguments(prompts, self._latents(seeds))
         self.free_text_encoders()
-        return Inputs(arguments, truncated=self.truncated(prompts))
+        return Inputs(arguments, truncated=self.reader.truncated(prompts))
 
     def with_noise(self, inputs: Inputs, seed: int) -> Inputs:
         """Replace the starting noise.
@@ -142,12 +143,7 @@ class TextToImageModel:
 
     def truncated(self, prompts: Sequence[str]) -> int:
         """Count the prompts that exceed the text encoders' context length and are truncated."""
-        tokenizers = [tokenizer for tokenizer, _ in self._text_encoders()]
-        with _silent():
-            return sum(
-                any(len(t(text)["input_ids"]) > t.model_max_length for t in tokenizers)
-                for text in prompts
-            )
+        return self.reader.truncated(prompts)
 
     def free_text_encoders(self) -> None:
         """Move the text encoders to the CPU; they return to the device for the next prompt."""
@@ -208,7 +204,7 @@ class TextToImageModel:
                 allowed = f"a number below {steps}"
                 raise _config_error(self.name, f"timestep is {timestep!r}", allowed)
             try:
-                with _silent():
+                with silenced(*_TALKATIVE):
                     scheduler.set_timesteps(timesteps=[timestep], device=device)
             except (TypeError, ValueError) as error:  # some classes accept no timesteps
                 raise _config_error(self.name, f"timestep is {timestep}", "none") from error
@@ -240,7 +236,7 @@ class TextToImageModel:
         device, dtype = self.network.device, self.network.dtype
         for _, encoder in self._text_encoders():
             encoder.to(device)
-        with _silent():
+        with silenced(*_TALKATIVE):
             hidden, _, pooled, _ = self.pipeline.encode_prompt(
                 texts, device=device, do_classifier_free_guidance=False
             )
@@ -271,20 +267,6 @@ class TextToImageModel:
 def _check_prompts(prompts: Sequence[str]) -> None:
     if not prompts or not all(text.strip() for text in prompts):
         raise UserError("E_PROMPT", "a prompt is empty", remedy="Write a few words.")
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Suppress warnings about intended settings (timestep 399) and truncated prompts."""
-    logs = [logging.getLogger(name) for name in _TALKATIVE]
-    before = [log.disabled for log in logs]
-    try:
-        for log in logs:
-            log.disabled = True
-        yield
-    finally:
-        for log, disabled in zip(logs, before, strict=True):
-            log.disabled = disabled
 
 
 def _config_error(name: str, what: str, allowed: str) -> UserError:

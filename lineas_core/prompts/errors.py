@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lineas_core.errors import UserError
 
-__all__ = ["plural", "prompt_error"]
+__all__ = ["UNCLEAR", "listed", "plural", "prompt_error"]
+
+UNCLEAR = ("E_COLUMNS", "E_LABELS")
+"""Codes of the errors that a choice of columns resolves."""
+_LONGEST_LIST = 80  # characters
 
 _REMEDIES = {
     "E_BINARY": "Save the prompts as UTF-8 text.",
     "E_COUNT": "Choose a number in this range.",
     "E_WORD": "Name one thing in a few words, such as: car, or: the sea.",
+    "E_COLUMN": "Name one that the file has, or leave it out.",
+    "E_COLUMNS": "Rename the columns, or name them with --text-column and --label-column.",
     "E_CSV": "Correct this line; put a text that contains the separator in double quotes.",
     "E_ENCODING": "Save the prompts as UTF-8 text.",
     "E_FILE": "Check the path.",
-    "E_FORMAT": "Use a txt, csv, json or jsonl file.",
+    "E_FORMAT": "Use a txt, csv, tsv, json, jsonl or ndjson file.",
     "E_JSON": "Correct this line.",
     "E_KIND": "Choose one of them, or leave it out.",
+    "E_LABELS": "Rename the labels to source and target, or name the source with --source-label.",
     "E_SIDES": "Give one file with both sides, or two files with one side each.",
+    "E_STYLES": "Give a file with the columns source and target, or one file for each side.",
     "E_TOO_FEW": "Add prompts to this side.",
     "E_TOO_LARGE": "Keep fewer prompts.",
     "E_TOO_LONG": "Shorten this text.",
@@ -39,3 +49,9 @@ def prompt_error(code: str, what: str, where: int | str = "") -> UserError:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, such as `1 prompt` or `2 prompts`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names separated by commas, cut to 80 characters."""
+    text = ", ".join(names)
+    return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]} ..."

@@ -14,15 +14,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lineas_core.prompts.errors import plural, prompt_error
-from lineas_core.prompts.files import (
-    LISTS,
-    SIDES,
-    TEXTS,
-    Row,
-    read_file,
-    read_rows,
-    tidy,
-)
+from lineas_core.prompts.files import read_file, read_lines, read_rows, tidy
+from lineas_core.prompts.formats import LISTS, SIDES, TEXTS
+from lineas_core.prompts.syntax import describe_syntax
+from lineas_core.prompts.tables import Columns, Row
 
 __all__ = ["MIN_PROMPTS", "PromptSet"]
 
@@ -47,7 +42,8 @@ class PromptSet:
         kind: kind of concept: `style` (of a whole picture), `thing` (an object in a picture) or
             `manner` (the tone of a text); empty for a topic or if unknown.
         keywords: words or stems; a text is on topic if a word in it starts with one of them.
-        dropped: one sentence for each kind of prompt that was dropped while reading.
+        dropped: one sentence for each kind of prompt that was dropped while reading, and for
+            everything else in the file that was passed over or read in another way.
     """
 
     source: tuple[str, ...]
@@ -75,20 +71,27 @@ class PromptSet:
 
     @classmethod
     def load(
-        cls, path: str | PathLike[str], target_path: str | PathLike[str] | None = None
+        cls,
+        path: str | PathLike[str],
+        target_path: str | PathLike[str] | None = None,
+        *,
+        columns: Columns = Columns(),  # noqa: B008 - frozen
     ) -> PromptSet:
         """Read one file with both sides, or two files with one side each.
 
         Args:
             path: the file with both sides, or with the source side.
             target_path: the file with the target side; None if `path` holds both.
+            columns: the columns of a table; those that are not named are found by name.
 
         Raises:
-            UserError: a file cannot be read, or its content is invalid.
+            UserError: a file cannot be read, or its content is invalid, or it is not certain
+                which column holds what.
         """
         if target_path is None:
-            return cls.parse(*read_file(Path(path)))
-        return cls.parse(*read_file(Path(path)), *read_file(Path(target_path)))
+            return cls.parse(*read_file(Path(path)), columns=columns)
+        files = *read_file(Path(path)), *read_file(Path(target_path))
+        return cls.parse(*files, columns=columns)
 
     @classmethod
     def parse(
@@ -97,21 +100,22 @@ class PromptSet:
         filename: str,
         target_data: bytes | None = None,
         target_filename: str = "",
+        *,
+        columns: Columns = Columns(),  # noqa: B008 - frozen
     ) -> PromptSet:
         """Parse the content of files like `load`, given their bytes and names."""
         if target_data is None:
-            return cls._from_rows(read_rows(data, filename), PurePath(filename).stem)
-        rows = read_rows(data, filename, side="source")
-        rows += read_rows(target_data, target_filename, side="target")
-        return cls._from_rows(rows, PurePath(target_filename).stem)
+            rows, notes = read_rows(data, filename, columns=columns)
+            return cls._from_rows(rows, PurePath(filename).stem, notes)
+        rows, notes = read_rows(data, filename, "source", columns)
+        target_rows, target_notes = read_rows(target_data, target_filename, "target", columns)
+        name = PurePath(target_filename).stem
+        return cls._from_rows(rows + target_rows, name, notes + target_notes)
 
     @classmethod
     def from_texts(cls, source: str, target: str) -> PromptSet:
-        """Parse two texts with one prompt per line, by the rules for txt files."""
-        rows = []
-        for side, text in (("source", source), ("target", target)):
-            data = text.encode("utf-8", "surrogatepass")  # rejected by the reader, with its line
-            rows += read_rows(data, f"{side}.txt", side=side)
+        """Parse two texts with one prompt per line, each taken as it is."""
+        rows = read_lines(source, "source") + read_lines(target, "target")
         return cls._from_rows(rows, name="")
 
     @classmethod
@@ -158,12 +162,14 @@ class PromptSet:
         """Parse a file with one side.
 
         Returns:
-            Its prompts, and one sentence for each kind of prompt that was dropped.
+            Its prompts, and one sentence for each kind of thing that was dropped or passed over.
 
         Raises:
             UserError: the content is invalid.
         """
-        return tidy(read_rows(data, filename, side="source"), filename)
+        rows, notes = read_rows(data, filename, side="source")
+        prompts, dropped = tidy(rows, filename)
+        return prompts, (*notes, *dropped, *describe_syntax(prompts))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -177,7 +183,7 @@ class PromptSet:
                 notes.append(f"{one} and {other} share {plural(len(shared), 'prompt')}")
         if set(self.source) == set(self.target):
             notes.append("source and target are equal: the map will be the identity")
-        return tuple(notes)
+        return (*notes, *describe_syntax((*self.source, *self.target)))
 
     def holdout(self, count: int) -> PromptSet:
         """Hold out the last `count` prompts of each side, unless the set has held-out prompts.
@@ -207,13 +213,13 @@ class PromptSet:
         return replace(self, source=self.source[:count], target=self.target[:count])
 
     @classmethod
-    def _from_rows(cls, rows: list[Row], name: str) -> PromptSet:
+    def _from_rows(cls, rows: list[Row], name: str, notes: Sequence[str] = ()) -> PromptSet:
         texts = {row.field: row.text for row in rows if row.field in TEXTS}
         about: dict[str, Any] = {k: v for k, v in texts.items() if k != "license"}
-        dropped: list[str] = []
+        dropped = [*notes]
         for field in LISTS:
-            about[field], notes = tidy([row for row in rows if row.field == field], field)
-            dropped += notes
+            about[field], sentences = tidy([row for row in rows if row.field == field], field)
+            dropped += sentences
         return cls(**{"name": name, **about}, dropped=tuple(dropped))
 
 

@@ -77,6 +77,10 @@ class FakeModels:
     def words(self, model):
         return {"subjects": ("robot", "church", "valley", MARKUP)}
 
+    def cut_prompts(self, model, source, target=()):
+        cut = sum(len(prompt) > 40 for prompt in (*source, *target))
+        return [f"{cut} prompts are cut."] if cut else []
+
     def unknown_words(self, model, prompt):
         unknown = ("dodecahedron", "lighthouse", MARKUP.split()[0])
         return [word for word in prompt.split() if word in unknown]

@@ -306,6 +306,100 @@ def test_what_there_is_to_know_about_a_set_is_told_before_it_is_learnt_from(work
     assert "note: source and target are equal: the map will be the identity" in result.stderr
 
 
+def test_two_files_with_one_side_each_are_learnt_from(workplace, tmp_path):
+    (tmp_path / "pos.txt").write_text("# letters\na b c\nb c d\n")
+    (tmp_path / "neg.txt").write_text("h g f\ng f e\n")
+    result = _run(
+        "learn", tmp_path / "pos.txt", tmp_path / "neg.txt", tmp_path / "map",
+        "--model", workplace / "model", "--iterations", 1,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert "note: pos.txt: 1 comment line passed over" in result.stderr
+    data = PromptSet.load(tmp_path / "map" / "prompts.json")
+    assert (data.source, data.target) == (("a b c", "b c d"), ("h g f", "g f e"))
+    assert _run("learn", *[tmp_path / "pos.txt"] * 3, tmp_path / "map").exit_code == 2
+
+
+TABLE = "before,after,score\na b,y z,1\nb c,x y,0\nc d,w x,1\nd e,v w,0\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "sides"),
+    [
+        (["--text-column", "Before", "--label-column", "score", "--source-label", "1"],
+         (("a b", "c d"), ("b c", "d e"))),
+        (["--text-column", "after", "--text-column", "before"],
+         (("y z", "x y", "w x", "v w"), ("a b", "b c", "c d", "d e"))),
+    ],
+)  # fmt: skip
+def test_columns_are_named_on_the_command_line(workplace, tmp_path, options, sides):
+    (tmp_path / "table.csv").write_text(TABLE)
+    result = _run(
+        "learn", tmp_path / "table.csv", tmp_path / "map",
+        "--model", workplace / "model", "--iterations", 1, *options,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    data = PromptSet.load(tmp_path / "map" / "prompts.json")
+    assert (data.source, data.target) == sides
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ([], "before, after, score found; source and target, text and label, or text expected"),
+        (["--text-column", "none"], "there is no column 'none' among before, after, score"),
+        (["--text-column", "before", "--label-column", "score"], "0, 1|1, 0 found, and it is not"),
+        (["--text-column", "before", "--label-column", "score", "--source-label", "2"],
+         "there is no label '2' among"),
+        (["--text-column", "before", "--text-column", "after", "--label-column", "score"],
+         "give one with a label column, or two"),
+    ],
+)  # fmt: skip
+def test_columns_that_do_not_tell_are_one_sentence(tmp_path, options, sentence):
+    (tmp_path / "table.csv").write_text(TABLE)
+    result = _run("learn", tmp_path / "table.csv", tmp_path / "map", "--model", "none", *options)
+    told = f"{result.exception} {result.stderr}".replace("│", " ")
+    assert re.search(sentence, " ".join(told.split()))
+    assert not (tmp_path / "map").exists()
+
+
+def test_prompts_that_are_cut_are_told_before_they_are_learnt_from(workplace, tmp_path):
+    sides = {"source": ["a" * 600, "b"], "target": ["a" * 600 + "c", "d"]}
+    (tmp_path / "long.json").write_text(json.dumps(sides))
+    result = _run(
+        "learn", tmp_path / "long.json", tmp_path / "map",
+        "--model", workplace / "model", "--iterations", 1,
+    )  # fmt: skip
+    assert "note: 2 prompts are longer than the model reads (512 tokens" in result.stderr
+    assert "note: 1 source prompt differs from the target prompts only in what" in result.stderr
+    assert result.stderr.index("longer than") < result.stderr.index("loss")
+
+
+def test_prompts_are_learnt_from_as_turns_of_a_chat(workplace, tmp_path):
+    model = tiny_language_model()
+    refused = _run(
+        "learn", workplace / "set.json", tmp_path / "map", "--model", workplace / "model", "--chat"
+    )
+    assert "has no chat template" in str(refused.exception)
+    model.tokenizer.chat_template = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
+    save_model(model, tmp_path / "model")
+    result = _run(
+        "learn", workplace / "set.json", tmp_path / "map", "--model", tmp_path / "model",
+        "--iterations", 1, "--chat",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert json.loads(_run("info", tmp_path / "map").stdout)["chat"] is True
+
+
+def test_a_model_for_pictures_has_no_chat(painted, workplace, tmp_path):
+    assert painted
+    pipeline = workplace / "pipeline"
+    refused = _run(
+        "learn", workplace / "set.json", tmp_path / "map", "--model", pipeline, "--chat"
+    )
+    assert "makes pictures and has no chat template" in str(refused.exception)
+
+
 def test_a_number_that_there_is_not_is_null_in_json():
     row = {"strength": 1.0, "perplexity": float("nan"), "text": "é"}
     assert json_line(row) == '{"strength": 1.0, "perplexity": null, "text": "é"}'

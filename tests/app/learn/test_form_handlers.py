@@ -193,24 +193,15 @@ def test_equal_sides_are_learnt_with_a_word_of_warning(studio):
     assert len(studio.jobs.submitted) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("empty.csv", b"", "nothing found"),
-        ("one.csv", b"source,target\na,b\n", "1 prompt found"),
-        ("binary.csv", b"\x89PNG\r\n\x1a\n\0\0", "binary"),
-        ("columns.csv", b"before,after\na,b\nc,d\n", "column"),
-        ("large.csv", b"source,target\n" + b"a" * 10_000_000, "larger than 1,000,000 bytes"),
-        ("broken.json", b'{"source": ["a"', "line 1"),
-        ("picture.png", b"a", "png"),
-    ],
-)
-def test_an_upload_that_cannot_be_read_is_one_sentence(studio, tmp_path, name, content, sentence):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(gr.Error, match=sentence) as caught:
-        FormHandlers(studio).read_set("tiny", "quick", str(tmp_path / name))
-    assert "Internal error" not in str(caught.value)
-    assert str(tmp_path) not in str(caught.value)
+def test_prompts_that_are_cut_are_told_before_they_are_learnt_from(studio):
+    told = FormHandlers(studio).matching
+    long, short = "a quiet lake " * 4, "a lake"
+    assert "2 prompts are cut" in told("tiny", f"{long}\n{short}", f"{long}x\n{short}")
+    assert told("tiny", short, short) == ""
+
+
+def test_syntax_of_other_programs_is_named_at_once(studio):
+    assert "(cat:1.2)" in FormHandlers(studio).count("tiny", "a (cat:1.2)\na dog")
 
 
 def test_the_endpoint_refuses_an_unknown_budget(studio):

@@ -114,6 +114,29 @@ def test_a_chat_template_that_is_not_there_is_one_sentence(model):
         model.generate(["hello"], seeds=[1], chat=True)
 
 
+def test_in_a_chat_the_template_before_the_prompt_does_not_count():
+    model = tiny_language_model()
+    model.tokenizer.chat_template = (
+        "{% for m in messages %}S:{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}>{% endif %}"
+    )
+    chat = model.as_chat()
+    inputs = chat.encode([" ab", "abcd"])
+    texts = model.tokenizer.batch_decode(inputs.arguments["input_ids"], skip_special_tokens=True)
+    assert texts == ["S: ab>", "S:abcd>"]
+    assert inputs.weight.tolist() == [[0, 0, 0, 1, 1, 1, 0], [0, 0, 1, 1, 1, 1, 1]]
+    assert (model.chat, chat.chat) == (False, True)
+    assert chat.network is model.network
+
+
+def test_a_map_records_that_it_was_learnt_from_a_chat():
+    model = tiny_language_model()
+    model.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    config, sides = LearnConfig(iterations=1), (["a b", "c d"], ["e f", "g h"])
+    for each, expected in ((model, False), (model.as_chat(), True)):
+        assert learn(each, *sides, config=config).metadata["chat"] is expected
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("temperature", float("nan")), ("temperature", -1), ("max_new_tokens", 0), ("top_k", "all")],

@@ -1,0 +1,201 @@
+"""Event handlers of uploaded prompts, and of the panel that asks which columns hold what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from lineas_core import PromptSet, UserError
+from lineas_core.prompts.errors import UNCLEAR, listed
+from lineas_core.prompts.files import read_file, read_table
+from lineas_core.prompts.labels import are_flags, are_scores, label_of, labels_of
+from lineas_core.prompts.tables import Columns, Table, guess_columns
+
+from ..events import user_errors
+from ..html import basics
+from . import html as learn_html
+from .form import FilledForm, fill, lines
+
+__all__ = ["LABELLED", "PAIRS", "ColumnsView", "Upload", "UploadHandlers"]
+
+LABELLED, PAIRS = "labelled", "pairs"
+"""The layouts of a table: a column of prompts and one of labels, or a column for each side."""
+_MOST_LABELS = 12  # that the panel offers
+_EXAMPLE = 60  # characters
+
+
+class Upload(NamedTuple):
+    """An uploaded file that waits for a choice of columns."""
+
+    name: str
+    data: bytes
+
+
+class ColumnsView(NamedTuple):
+    """The parts of the panel."""
+
+    frame: Any
+    upload: Any
+    preview: Any
+    layout: Any
+    source: Any
+    target: Any
+    text: Any
+    label: Any
+    source_label: Any
+
+
+class _Choice(NamedTuple):
+    """The values of the panel."""
+
+    layout: str
+    source: str | None
+    target: str | None
+    text: str | None
+    label: str | None
+    source_label: str | None
+
+
+class UploadHandlers:
+    """The event handlers of uploaded prompts; they need no models."""
+
+    @user_errors
+    def read_set(self, model: str, budget: str, path: str) -> tuple[Any, ...]:
+        """Fill the form with an uploaded file that has both sides.
+
+        If it is not certain which column holds what, the form stays as it is, and the panel asks.
+
+        Returns:
+            The fields of `FilledForm`, then those of `ColumnsView`.
+        """
+        data, name = read_file(Path(path))
+        try:
+            filled = _filled(data, name, Columns(), model, budget)
+        except UserError as error:
+            if error.code not in UNCLEAR:
+                raise
+            nothing = [gr.skip()] * len(FilledForm._fields)
+            return *nothing, *_ask(Upload(name, data), error)
+        return *filled, *_closed()
+
+    @user_errors
+    def read_side(self, path: str) -> str:
+        """Read an uploaded file that has one side, one prompt per line."""
+        prompts, notes = PromptSet.parse_side(*read_file(Path(path)))
+        _inform(notes)
+        return lines(prompts)
+
+    @user_errors
+    def choose_layout(self, layout: str) -> tuple[Any, ...]:
+        """Show the menus of a layout: those of both sides, or of texts and labels."""
+        pairs = layout == PAIRS
+        return *[gr.update(visible=pairs)] * 2, *[gr.update(visible=not pairs)] * 3
+
+    @user_errors
+    def choose_columns(self, upload: Upload | None, text: str | None, label: str | None) -> Any:
+        """Offer the labels of the chosen column, each with its first prompt."""
+        if upload is None or not label:
+            return gr.Radio([], value=None)
+        return _source_labels(read_table(upload.data, upload.name), text or "", label)
+
+    @user_errors
+    def use(self, model: str, budget: str, upload: Upload | None, *values: Any) -> tuple[Any, ...]:
+        """Fill the form with the uploaded file, read by the chosen columns.
+
+        Args:
+            model: name of the model.
+            budget: a key of `BUDGETS`.
+            upload: the file.
+            *values: the values of the panel from `layout` on.
+
+        Returns:
+            The fields of `FilledForm`, then those of `ColumnsView`.
+        """
+        if upload is None:
+            raise UserError("E_FILE", "there is no file", remedy="Upload it again.")
+        filled = _filled(upload.data, upload.name, _columns(_Choice(*values)), model, budget)
+        return *filled, *_closed()
+
+    def cancel(self) -> ColumnsView:
+        """Close the panel; the form stays as it is."""
+        return _closed()
+
+
+def _filled(data: bytes, name: str, columns: Columns, model: str, budget: str) -> FilledForm:
+    prompts = PromptSet.parse(data, name, columns=columns)
+    _inform(prompts.dropped)
+    return fill(prompts, model, budget)
+
+
+def _inform(notes: Iterable[str]) -> None:
+    for note in notes:
+        gr.Info(basics.safe(f"{note}."))
+
+
+def _columns(choice: _Choice) -> Columns:
+    """Return the chosen columns; those of the other layout are ignored."""
+    needed = ("source", "target") if choice.layout == PAIRS else ("text", "label", "source_label")
+    chosen = {name: getattr(choice, name) or "" for name in needed}
+    for name, value in chosen.items():
+        if not value:
+            what = (
+                f"nothing is chosen for the {name.replace('source_label', 'label of the source')}"
+            )
+            raise UserError("E_COLUMN", what, remedy="Choose one in the panel.")
+    if len({*chosen.values()}) < len(chosen) and choice.layout == PAIRS:
+        what = f"{chosen['source']} is chosen for both sides"
+        raise UserError("E_COLUMN", what, remedy="Choose another column for one of them.")
+    return Columns(**chosen)
+
+
+def _ask(upload: Upload, error: UserError) -> ColumnsView:
+    """Open the panel for a file, with what is certain already chosen."""
+    table = read_table(upload.data, upload.name)
+    guess, names = guess_columns(table, Columns()), [*table.columns]
+    flags = [name for name in names if are_flags(table.values(name))]
+    labelled = bool(guess.text or guess.label or flags)
+    label = guess.label or (flags[0] if len(flags) == 1 else "")
+    first, second = names if len(names) == 2 else (None, None)
+    return ColumnsView(
+        frame=gr.Column(visible=True),
+        upload=upload,
+        preview=learn_html.columns(upload.name, table, _reason(error, table, label)),
+        layout=LABELLED if labelled else PAIRS,
+        source=gr.Dropdown(names, value=first, visible=not labelled),
+        target=gr.Dropdown(names, value=second, visible=not labelled),
+        text=gr.Dropdown(names, value=guess.text or None, visible=labelled),
+        label=gr.Dropdown(names, value=label or None, visible=labelled),
+        source_label=_source_labels(table, guess.text, label, visible=labelled),
+    )
+
+
+def _reason(error: UserError, table: Table, label: str) -> str:
+    if error.code == "E_LABELS":
+        found = listed(labels_of(table.values(label)))
+        return f"The labels in {label} do not say which one is the source: {found}."
+    return "The names of its columns do not say which one holds what."
+
+
+def _closed() -> ColumnsView:
+    nothing = [gr.skip()] * (len(ColumnsView._fields) - 2)
+    return ColumnsView(gr.Column(visible=False), None, *nothing)
+
+
+def _source_labels(table: Table, text: str, label: str, **options: Any) -> gr.Radio:
+    values = table.values(label)
+    first = {name: "" for name in labels_of(values)[:_MOST_LABELS]}
+    for record in reversed(table.records):
+        name = label_of(record.values.get(label), scores=are_scores(values))
+        if name in first:
+            first[name] = str(record.values.get(text, ""))
+    choices = [(_with_example(name, example), name) for name, example in first.items()]
+    return gr.Radio(choices, value=None, **options)
+
+
+def _with_example(label: str, example: str) -> str:
+    words = " ".join(example.split())
+    short = words if len(words) <= _EXAMPLE else f"{words[:_EXAMPLE]} …"
+    return f"{label}, such as “{short}”" if short else label

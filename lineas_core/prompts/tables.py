@@ -1,0 +1,297 @@
+"""Prompts in columns: which column of a table holds what, and the rows that follow from it.
+
+Layouts with both sides:
+    pairs       one column with source prompts and one with target prompts
+    labelled    one column with prompts and one with a label; one label is the source, all others
+                are the target
+
+Columns and labels are recognised by their names in any case: `source` and `target`, `text` and
+`label`, and the usual names of public data sets, see below. A label column may hold scores from 0
+to 1; 0.5 or more counts as 1. What is not recognised for certain is an error that asks for
+`Columns`, never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
+
+from lineas_core.prompts.errors import listed, plural, prompt_error
+from lineas_core.prompts.labels import (
+    are_flags,
+    are_scores,
+    are_texts,
+    is_missing,
+    label_of,
+    labels_of,
+)
+
+__all__ = [
+    "EXPECTED",
+    "Columns",
+    "Record",
+    "Row",
+    "Table",
+    "guess_columns",
+    "rows_of",
+]
+
+_TEXTS = ("text", "prompt.text", "prompt", "comment_text", "comment", "sentence", "caption")
+_LABELS = ("label", "labels", "class", "sentiment", "target")
+_SOURCE_WORDS = {"toxic", "toxicity", "offensive", "hateful", "rude"}
+_TARGET_WORDS = {"neutral", "civil", "polite", "detoxified", "nontoxic"}
+_NEGATIONS = {"non", "not", "no"}
+EXPECTED = "source and target, text and label, or text"
+"""The usual columns, for messages."""
+_STYLES = {"prompt", "negative_prompt"}  # columns of a web UI's styles
+
+
+class Row(NamedTuple):
+    """One text of a prompt file.
+
+    Attributes:
+        field: side or key, such as `source` or `name`; empty in a file with one side.
+        text: the text, without surrounding white space.
+        line: its line in the file, from 1.
+    """
+
+    field: str
+    text: str
+    line: int
+
+
+class Record(NamedTuple):
+    """One record of a table: its line in the file, from 1, and its values by column."""
+
+    line: int
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The records of a file with columns.
+
+    Attributes:
+        columns: names of the columns, different ones.
+        records: the records; JSON records may lack columns.
+        line: line of their names in the file, from 1.
+        code: code of the error for an invalid record.
+    """
+
+    columns: tuple[str, ...]
+    records: tuple[Record, ...]
+    line: int
+    code: str
+
+    def values(self, column: str) -> list[Any]:
+        """Return the values of a column that are not missing; none for an unknown column."""
+        values = (record.values.get(column) for record in self.records)
+        return [value for value in values if not is_missing(value)]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table holds what; what is empty is found by name.
+
+    Attributes:
+        text: column with prompts of both sides, or of one in a file with one side.
+        label: column that says which side each prompt is on.
+        source_label: the label of source prompts; all others are target prompts.
+        source: column with source prompts, in a table of pairs.
+        target: column with target prompts, in a table of pairs.
+    """
+
+    text: str = ""
+    label: str = ""
+    source_label: str = ""
+    source: str = ""
+    target: str = ""
+
+
+def guess_columns(table: Table, chosen: Columns) -> Columns:
+    """Complete a choice of columns as far as their names and values are certain.
+
+    Args:
+        table: the table.
+        chosen: the columns that the user has named, in any case.
+
+    Raises:
+        UserError: a named column or label does not exist.
+    """
+    chosen = _existing(table, chosen)
+    if chosen.source or chosen.target:
+        return chosen
+    names = {name.casefold(): name for name in table.columns}
+    if not chosen.text and not chosen.label and (pair := _pair(table, names)):
+        return Columns(source=pair[0], target=pair[1])
+    text = chosen.text or next((names[n] for n in _TEXTS if n in names), "")
+    label = chosen.label or next((names[n] for n in _LABELS if n in names), "")
+    if label and not text:
+        others = [
+            name for name in table.columns if name != label and are_texts(table.values(name))
+        ]
+        text = others[0] if len(others) == 1 else ""
+    if text and not label:
+        flags = [name for name in table.columns if name != text and are_flags(table.values(name))]
+        label = next((name for name in flags if _side_of(name) == "source"), "")
+    source_label = chosen.source_label.strip().casefold() or _source_label(table, label)
+    labels = labels_of(table.values(label))
+    if label and source_label and source_label not in labels:
+        what = f"there is no label {source_label!r:.60} among {listed(labels)}"
+        raise prompt_error("E_COLUMN", what, f"column {label}")
+    return Columns(text, label, source_label)
+
+
+def rows_of(table: Table, chosen: Columns, side: str, notes: list[str]) -> Iterator[Row]:
+    """Yield the prompts of a table.
+
+    Args:
+        table: the table.
+        chosen: the columns that the user has named.
+        side: the side that the file holds; empty for a file with both.
+        notes: gets a sentence on columns with other names than usual, and on what is passed over.
+
+    Yields:
+        Rows whose field is `source` or `target`, or empty for a file with one side.
+
+    Raises:
+        UserError: it is not certain which column holds what (E_COLUMNS), or which label is the
+            source (E_LABELS); or a record is invalid.
+    """
+    columns = guess_columns(table, chosen)
+    names = {name.casefold() for name in table.columns}
+    if names >= _STYLES and chosen == Columns():
+        what = f"the columns {listed(table.columns)} are those of a web UI's styles"
+        raise prompt_error("E_STYLES", what, table.line)
+    several = columns.source or len(labels_of(table.values(columns.label))) > 1
+    if side and (chosen.text or not several):
+        columns = Columns(text=columns.text)
+    if not _are_certain(columns, table, side):
+        raise _unclear(table, columns)
+    _note_columns(table, columns, notes)
+    if columns.source:
+        return _pairs(table, columns)
+    return _labelled(table, columns, notes) if columns.label else _texts(table, columns)
+
+
+def _existing(table: Table, chosen: Columns) -> Columns:
+    """Return the chosen columns as the table writes them."""
+    names = {name.casefold(): name for name in table.columns}
+    for field in fields(Columns):
+        value = getattr(chosen, field.name).strip()
+        if not value or field.name == "source_label":
+            continue
+        if value.casefold() not in names:
+            what = f"there is no column {value!r:.60} among {listed(table.columns)}"
+            raise prompt_error("E_COLUMN", what)
+        chosen = replace(chosen, **{field.name: names[value.casefold()]})
+    return chosen
+
+
+def _pair(table: Table, names: dict[str, str]) -> tuple[str, str] | None:
+    """Return the columns of source and target prompts, if the table has one for each side."""
+    if "source" in names and "target" in names:
+        pair = names["source"], names["target"]  # numbers are a label beside a provenance
+        return None if any(are_scores(table.values(name)) for name in pair) else pair
+    texts = [name for name in table.columns if are_texts(table.values(name))]
+    sources = [name for name in texts if _side_of(name) == "source"]
+    others = [name for name in texts if name not in sources]
+    targets = [name for name in others if _side_of(name) == "target"] or others
+    return (sources[0], targets[0]) if len(sources) == len(targets) == 1 else None
+
+
+def _source_label(table: Table, column: str) -> str:
+    """Return the label of source prompts; empty if the names do not tell."""
+    if not column:
+        return ""
+    labels = labels_of(table.values(column))
+    if "source" in labels:  # then all others have to be `target`
+        return "source"
+    if {*labels} <= {"0", "1"}:
+        return "1" if _side_of(column) == "source" else ""
+    sources = [label for label in labels if _side_of(label) == "source"]
+    return sources[0] if len(labels) == 2 and len(sources) == 1 else ""
+
+
+def _side_of(name: str) -> str:
+    """Return the side that a column or label is named after; empty if it is neither."""
+    words = {*re.findall(r"[^\W\d_]+", name.casefold())}
+    if words & _SOURCE_WORDS:
+        return "target" if words & _NEGATIONS else "source"
+    return "target" if words & _TARGET_WORDS else ""
+
+
+def _are_certain(columns: Columns, table: Table, side: str) -> bool:
+    pair = columns.source and columns.target
+    if side:
+        return bool(columns.text or pair)
+    alone = columns.text and len(table.columns) == 1  # the file has one side only
+    return bool(pair or (columns.text and columns.source_label) or alone)
+
+
+def _unclear(table: Table, columns: Columns) -> Exception:
+    """Return the error for a table whose columns or labels do not tell which is which."""
+    if columns.text and columns.label:
+        found = listed(labels_of(table.values(columns.label))) or "no label"
+        what = f"{found} found, and it is not certain which one is the source"
+        return prompt_error("E_LABELS", what, f"column {columns.label}")
+    what = f"{listed(table.columns)} found; {EXPECTED} expected"
+    if columns.text:
+        what = f"{columns.text} holds prompts, but no column says which side they are on"
+    return prompt_error("E_COLUMNS", what, table.line)
+
+
+def _note_columns(table: Table, columns: Columns, notes: list[str]) -> None:
+    used = [name for name in (columns.source, columns.target, columns.text, columns.label) if name]
+    others = [name for name in table.columns if name not in used]
+    usual = {name.casefold() for name in used} <= {"source", "target", "text", "label"}
+    if usual and not others and columns.source_label in ("", "source"):
+        return
+    note = f"source is {columns.source}, target is {columns.target}"
+    if columns.text:
+        note = f"the prompts are in {columns.text}"
+    if columns.label:
+        target = [x for x in labels_of(table.values(columns.label)) if x != columns.source_label]
+        note += (
+            f"; {columns.label} {columns.source_label} is the source, {listed(target)} the target"
+        )
+    notes.append(note + f"; {listed(others)} passed over" * bool(others))
+
+
+def _pairs(table: Table, columns: Columns) -> Iterator[Row]:
+    for record in table.records:
+        for side, column in (("source", columns.source), ("target", columns.target)):
+            yield Row(side, _text(table, record, column), record.line)
+
+
+def _texts(table: Table, columns: Columns) -> Iterator[Row]:
+    for record in table.records:
+        yield Row("", _text(table, record, columns.text), record.line)
+
+
+def _labelled(table: Table, columns: Columns, notes: list[str]) -> Iterator[Row]:
+    scores, missing = are_scores(table.values(columns.label)), 0
+    if scores and not are_flags(table.values(columns.label)):
+        notes.append(f"{columns.label} is a score: 0.5 or more counts as 1")
+    for record in table.records:
+        label = label_of(record.values.get(columns.label), scores=scores)
+        if columns.source_label == "source" and label not in ("", "source", "target"):
+            what = f"label {label!r:.40} found; source or target expected"
+            raise prompt_error(table.code, what, record.line)
+        missing += not label
+        if label:
+            side = "source" if label == columns.source_label else "target"
+            yield Row(side, _text(table, record, columns.text), record.line)
+    if missing:
+        notes.append(f"{plural(missing, 'record')} without a label passed over")
+
+
+def _text(table: Table, record: Record, column: str) -> Any:
+    """Return a prompt; a missing value is blank."""
+    if column not in record.values:
+        found = listed(record.values) or "nothing"
+        raise prompt_error(table.code, f"{found} found; {column} expected", record.line)
+    value = record.values[column]
+    return "" if value is None else value
