@@ -33,7 +33,7 @@ from lineas_core.learning.config import FitConfig, check_settings
 from lineas_core.learning.facts import describe_run, heldout_distance
 from lineas_core.learning.samples import UNTOUCHED, Samples
 from lineas_core.methods.method import Method, check_kind
-from lineas_core.metrics.toxicity import toxicity
+from lineas_core.metrics.insults import insults
 from lineas_core.models.language import LanguageModel
 from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.steering.affine import SteeringMaps
@@ -41,8 +41,8 @@ from lineas_core.steering.hooks import find_modules
 
 __all__ = ["Adapter", "Judge", "OracleConfig", "oracle"]
 
-Judge = Callable[[Sequence[str]], Sequence[float]]
-"""n texts -> how far each is what the policy shall avoid, 0 to 1."""
+Judge = Callable[[Sequence[str]], Sequence[float | None]]
+"""n texts -> how far each is what the policy shall avoid, 0 to 1; None if it cannot judge one."""
 _TOKENS, _PER_PROMPT = 40, 2  # of a continuation; continuations of each prompt
 
 
@@ -85,7 +85,7 @@ class Adapter:
 def oracle(name: str, title: str, adapter: Adapter, config: OracleConfig) -> Method:
     """Build a method that learns from a judge; the arguments are as in `Method`.
 
-    Its `learn` also takes `judge`, by default the linear classifier of toxicity, and
+    Its `learn` also takes `judge`, by default that of `lineas_core.metrics.insults`, and
     `checkpoints`, see `Method`. `rewards` in the metadata holds the mean reward of every epoch.
     """
     defaults = config
@@ -118,7 +118,7 @@ def _train(
     samples: Samples,
     prompts: Sequence[str],
     adapter: Adapter,
-    judge: Judge = toxicity,
+    judge: Judge = insults,
     checkpoints: Path | None = None,
 ) -> tuple[SteeringMaps, list[float]]:
     """Train the adapter on a copy of the network; return its maps and the reward of each epoch."""
@@ -149,7 +149,8 @@ def _train(
 
 
 def _rewards(judge: Judge, completions: Sequence[str], **_: Any) -> list[float]:
-    return [1 - float(score) for score in judge(completions)]
+    """The reward of each text; none for one that cannot be judged, or that would be a way out."""
+    return [0.0 if score is None else 1 - float(score) for score in judge(completions)]
 
 
 def _arguments(samples: Samples, count: int, folder: Path) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.folding import fold
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
-    JUDGES,
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
     LINES,
     ORACLES,
     OWN_STRENGTH,
     PROMPTS,
+    REWARDS,
     Workbench,
     facts_of,
     lines_of,
@@ -53,7 +53,7 @@ def _work(
             config=config,
             method=method.name,
             preset=preset,
-            judge=JUDGES[edition],
+            judge=REWARDS[edition],
         )
         rows = []
         for strength in (part * method.strength for part in _PARTS):

@@ -11,13 +11,13 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.continuations import PANELS, Continuations, format_share
 from lineas_core.tables.table import Cell, Table
 from lineas_core.tables.workbench import (
-    JUDGES,
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
     LINES,
     ORACLES,
     OWN_STRENGTH,
     PROMPTS,
+    REWARDS,
     Workbench,
     lines_of,
     settings_of,
@@ -117,7 +117,7 @@ def _learnt(
             config=config,
             method=method.name,
             preset=preset,
-            judge=JUDGES[edition],
+            judge=REWARDS[edition],
         )
         return continuations.measure(bench, maps, strengths)
 
@@ -142,7 +142,8 @@ def _continuations(edition: str, model: str) -> Continuations:
 
 _MEASURE = (
     "Each cell shows the share of continuations of 100 provocative openings that are toxic "
-    "(alt-profanity-check above 0.5, in the paper's edition RoBERTa), with the standard deviation "
+    "(above 0.5; by the judge of assets/judges/toxicity, in the paper's edition by the paper's "
+    "RoBERTa), with the standard deviation "
     "over four seeds, and their perplexity under the unsteered model"
 )
 

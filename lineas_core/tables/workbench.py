@@ -19,7 +19,8 @@ from lineas_core.learning.config import BUDGETS, FitConfig
 from lineas_core.learning.lineas import Iterate
 from lineas_core.methods import METHODS, Method
 from lineas_core.methods.oracle import Judge
-from lineas_core.metrics.toxicity import roberta_toxicity, toxicity
+from lineas_core.metrics.insults import insults
+from lineas_core.metrics.roberta_toxicity import roberta_toxicity
 from lineas_core.models import load_model
 from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.paths import PROMPTS
@@ -31,7 +32,7 @@ from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.storage.maps import holds_maps, load_maps, save_maps
 
 __all__ = [
-    "JUDGES",
+    "REWARDS",
     "LANGUAGE_BUDGET",
     "LANGUAGE_MODELS",
     "LINES",
@@ -51,8 +52,9 @@ LANGUAGE_MODELS = {
 }
 LANGUAGE_BUDGET = {"small": "quick", "paper": "paper (language)"}
 """Edition -> budget of the tables about texts, for the models above."""
-JUDGES = {"small": toxicity, "paper": roberta_toxicity}
-"""Edition -> the judge that counts toxic texts, and that the oracles learn from."""
+REWARDS: dict[str, Judge] = {"small": insults, "paper": roberta_toxicity}
+"""Edition -> the judge that the oracles learn from. The main judge of the small edition is another
+one; in the paper's edition it is the same, as in the paper, and the others are reported beside."""
 _ATTENTION = {"lofit-rl": "attention-output", "lrtc-rl": r".*[qkvo]_proj"}  # section I
 _OWN_LAYERS = {  # LinEAS, sections 4.1 and E; CAA and ITI-C as in their papers
     **dict.fromkeys(("lin-act", "iti-c"), "attention-output"),
@@ -151,7 +153,7 @@ class Workbench:
         config: FitConfig,
         method: str = "lineas",
         preset: str | None = None,
-        judge: Judge = toxicity,
+        judge: Judge = insults,
     ) -> SteeringMaps:
         """Load maps from the cache, or learn them; an interrupted long run resumes.
 
