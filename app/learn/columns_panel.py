@@ -36,7 +36,7 @@ class ColumnsPanel:
         """Fill the form by the button; `chosen` are the model and the budget."""
         view = self.view
         menus = [view.source, view.target, view.text, view.label, view.source_label]
-        view.layout.change(handlers.choose_layout, [view.layout], menus, **QUIET)
+        view.layout.change(handlers.choose_layout, [view.layout, view.label], menus, **QUIET)
         gr.on(
             [view.text.input, view.label.input],
             handlers.choose_columns,
@@ -59,7 +59,7 @@ def columns_panel(handlers: UploadHandlers) -> ColumnsPanel:
             target = gr.Dropdown([], label="Column of the target", min_width=160)
             text = gr.Dropdown([], label="Column of the prompts", min_width=160)
             label = gr.Dropdown([], label="Column of the labels", min_width=160)
-        source_label = gr.Radio([], label="Source prompts have the label")
+        source_label = gr.Radio([], label="Source prompts have the label", visible=False)
         with gr.Row():
             use = gr.Button("Use these columns", variant="primary", size="sm", min_width=140)
             cancel = gr.Button("Cancel", size="sm", min_width=100)

@@ -135,5 +135,6 @@ def columns(name: str, table: Table, reason: str) -> str:
 
 
 def _cell(value: object) -> str:
+    value = f"{value:g}" if isinstance(value, float) else value  # JSON's whole numbers
     text = "" if value is None else " ".join(str(value).split())
     return safe(text if len(text) <= 80 else f"{text[:80]} …")

@@ -89,16 +89,17 @@ class UploadHandlers:
         return lines(prompts)
 
     @user_errors
-    def choose_layout(self, layout: str) -> tuple[Any, ...]:
+    def choose_layout(self, layout: str, label: str | None) -> tuple[Any, ...]:
         """Show the menus of a layout: those of both sides, or of texts and labels."""
         pairs = layout == PAIRS
-        return *[gr.update(visible=pairs)] * 2, *[gr.update(visible=not pairs)] * 3
+        labels = gr.update(visible=not pairs and bool(label))
+        return *[gr.update(visible=pairs)] * 2, *[gr.update(visible=not pairs)] * 2, labels
 
     @user_errors
     def choose_columns(self, upload: Upload | None, text: str | None, label: str | None) -> Any:
         """Offer the labels of the chosen column, each with its first prompt."""
         if upload is None or not label:
-            return gr.Radio([], value=None)
+            return gr.Radio([], value=None, visible=False)
         return _source_labels(read_table(upload.data, upload.name), text or "", label)
 
     @user_errors
@@ -168,7 +169,7 @@ def _ask(upload: Upload, error: UserError) -> ColumnsView:
         target=gr.Dropdown(names, value=second, visible=not labelled),
         text=gr.Dropdown(names, value=guess.text or None, visible=labelled),
         label=gr.Dropdown(names, value=label or None, visible=labelled),
-        source_label=_source_labels(table, guess.text, label, visible=labelled),
+        source_label=_source_labels(table, guess.text, label),
     )
 
 
@@ -184,7 +185,7 @@ def _closed() -> ColumnsView:
     return ColumnsView(gr.Column(visible=False), None, *nothing)
 
 
-def _source_labels(table: Table, text: str, label: str, **options: Any) -> gr.Radio:
+def _source_labels(table: Table, text: str, label: str) -> gr.Radio:
     values = table.values(label)
     first = {name: "" for name in labels_of(values)[:_MOST_LABELS]}
     for record in reversed(table.records):
@@ -192,7 +193,7 @@ def _source_labels(table: Table, text: str, label: str, **options: Any) -> gr.Ra
         if name in first:
             first[name] = str(record.values.get(text, ""))
     choices = [(_with_example(name, example), name) for name, example in first.items()]
-    return gr.Radio(choices, value=None, **options)
+    return gr.Radio(choices, value=None, visible=bool(choices))
 
 
 def _with_example(label: str, example: str) -> str:

@@ -74,8 +74,12 @@ def test_another_label_column_offers_its_labels(handlers):
 
 
 def test_a_layout_shows_its_own_menus(handlers):
-    for layout, shown in ((PAIRS, [True] * 2 + [False] * 3), (LABELLED, [False] * 2 + [True] * 3)):
-        assert [update["visible"] for update in handlers.choose_layout(layout)] == shown
+    for layout, label, shown in (
+        (PAIRS, "label", [True, True, False, False, False]),
+        (LABELLED, "label", [False, False, True, True, True]),
+        (LABELLED, None, [False, False, True, True, False]),  # there are no labels to choose from
+    ):
+        assert [update["visible"] for update in handlers.choose_layout(layout, label)] == shown
 
 
 @pytest.mark.parametrize(
