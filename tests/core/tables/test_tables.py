@@ -3,6 +3,7 @@ import re
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from lineas_core import BUDGETS, AffineMap, PromptSet, SteeringMaps, UserError, 
 from lineas_core.evaluation import counts
 from lineas_core.evaluation import pictures as picture_sweeps
 from lineas_core.learning.lineas import learn
+from lineas_core.methods import METHODS
+from lineas_core.metrics.toxicity import toxicity as toxicity_of_texts
 from lineas_core.steering.hooks import find_modules
 from lineas_core.tables import (
     TABLES,
@@ -304,6 +307,15 @@ _WRITING = tiny_language_model
             {"identity_loss": True, "shift_only": True},
             1,
         ),
+        ("toxicity", {"method": "reft"}, _WRITING, {"rank": 4, "preset": None}, 1),
+        (
+            "toxicity",
+            {"method": "lofit-rl"},
+            _WRITING,
+            {"preset": "attention-output", "judge": toxicity_of_texts},
+            1,
+        ),
+        ("prose", {"method": "lrtc-rl"}, _WRITING, {"rank": 2, "preset": ".*[qkvo]_proj"}, 1),
         ("topics", {"topic": "night", "budget": "thorough"}, _WRITING, {"iterations": 1000}, 1),
         ("truthfulness", {"method": "lin-act"}, _WRITING, {"method": "lin-act"}, 1),
         ("picture-sparsity", {"γ": "5.0"}, _PAINTING, {"sparsity": 5.0}, 1),
@@ -326,10 +338,9 @@ def test_a_line_is_learnt_and_measured_as_its_key_says(
 ):
     settings_used, steered = [], []
 
-    def maps(_self, _model, prompts, *, config, method="lineas", preset=None):
-        settings_used.append(
-            {"prompts": len(prompts.source), "method": method, "preset": preset, **vars(config)}
-        )
+    def maps(_self, _model, prompts, *, config, method="lineas", preset=None, **options):
+        facts = {"prompts": len(prompts.source), "method": method, "preset": preset}
+        settings_used.append({**facts, **options, **vars(config)})
         step = AffineMap(torch.ones(4), torch.ones(4))
         return SteeringMaps({"m": step}, {"config": {}, "sha256": "0", "keywords": ["robot"]})
 
@@ -395,7 +406,47 @@ def test_in_the_papers_edition_other_methods_steer_the_layers_that_suit_them():
     assert steered["lin-act"] == steered["iti-c"] == "attention-output"
     network = tiny_language_model().network
     assert find_modules(network, steered["caa"]) == ["model.layers.0", "model.layers.1"]
-    assert not any("preset" in changes for _, changes in LINES["small"].values())
+    own = {name for name, (_, changes) in LINES["small"].items() if "preset" in changes}
+    assert own == {"lofit-rl", "lrtc-rl"}  # they change the attention by definition
+
+
+def test_the_oracles_learn_last_and_in_the_paper_edition_with_its_settings():
+    for name in ("toxicity", "prose"):
+        methods = [cell.key["method"] for cell in TABLES[name].cells("small")]
+        assert set(methods[-4:]) == {"lofit-rl", "lrtc-rl"}
+        assert not {"lofit-rl", "lrtc-rl"} & set(methods[:-4])
+    changes = {k: v for k, v in LINES["paper"]["lrtc-rl"][1].items() if k != "preset"}
+    config = workbench.settings_of("lrtc-rl", "quick", **changes)
+    assert (config.epochs, config.ppo_epochs, config.learning_rate, config.rank) == (
+        10,
+        20,
+        1e-5,
+        2,
+    )
+
+
+def test_a_method_with_checkpoints_gets_a_folder_and_the_judge(tmp_path, monkeypatch):
+    model, bench, given = tiny_language_model(), Workbench(tmp_path, lambda line: None), []
+    plain = METHODS["caa"].learn
+
+    def learn_with_judge(*sides, judge, checkpoints, **settings):
+        checkpoints.mkdir(exist_ok=True)
+        given.append((judge, checkpoints))
+        if len(given) == 1:
+            raise KeyboardInterrupt
+        return plain(*sides, **settings)
+
+    method = replace(METHODS["caa"], learn=learn_with_judge, checkpoints=True)
+    monkeypatch.setitem(METHODS, "caa", method)
+    learnt = partial(bench.maps, model, SET, config=method.config, method="caa")
+    with pytest.raises(KeyboardInterrupt):
+        learnt(judge=len)
+    assert given[0][1].is_dir()
+    for judge in (len, len, sum):
+        learnt(judge=judge)
+    assert [judge for judge, _ in given] == [len, len, sum]
+    assert given[0][1] == given[1][1] != given[2][1]
+    assert not any(folder.exists() for _, folder in given)
 
 
 def test_texts_that_two_cells_share_are_written_once(tmp_path, monkeypatch):
@@ -517,13 +568,16 @@ def test_the_time_of_each_method_is_taken_and_there_is_no_figure(tmp_path, monke
     assert "| model | method | steps | seconds |" in made
     assert cells_done(tmp_path / "timing.json")[0]["facts"]["seconds"] > 0
     assert not (tmp_path / "timing.svg").exists()
+    lines = {(c.key["model"], c.key["method"]) for c in TABLES["timing"].cells("small")}
+    assert ("smollm2-135m", "reft") in lines
+    assert ("emoji-world", "reft") not in lines
 
 
 def _learnt_in_a_moment(maps):
-    def short(self, model, prompts, *, config, method="lineas", preset=None):
+    def short(self, model, prompts, *, config, method="lineas", **options):
         if method == "lineas":
             config = replace(config, iterations=1)
-        return maps(self, model, prompts, config=config, method=method, preset=preset)
+        return maps(self, model, prompts, config=config, method=method, **options)
 
     return short
 
