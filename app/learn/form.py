@@ -10,12 +10,10 @@ from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
 from lineas_core.learning.config import suited_config
 from lineas_core.methods import LINEAS, METHODS, Method
 from lineas_core.models.catalog import MODELS, Kind
-from lineas_core.prompts.files import read_lines
-from lineas_core.prompts.files import tidy as drop_blanks
 from lineas_core.prompts.matching import are_matched
-from lineas_core.prompts.syntax import describe_syntax
 
 from ..studio.user_maps import LONGEST_TITLE, tidy
+from .boxes import lines
 
 __all__ = [
     "ENOUGH",
@@ -28,15 +26,12 @@ __all__ = [
     "budgets",
     "check_steers",
     "config_of",
-    "count_prompts",
     "fill",
     "keeps_layout",
     "kind_of",
-    "lines",
     "matching",
     "method_of",
     "methods",
-    "prompts_in",
     "requested_config",
     "suited_values",
     "title_of",
@@ -206,24 +201,6 @@ def values_of(config: FitConfig) -> dict[str, Any]:
     return {name: 0 if value is None else value for name, value in asdict(config).items()}
 
 
-def count_prompts(text: str | None) -> tuple[int, tuple[str, ...]]:
-    """Return the number of prompts in a box, and a sentence for each problem."""
-    try:
-        prompts, dropped = prompts_in(text)
-    except UserError as error:
-        return 0, (str(error),)
-    return len(prompts), (*dropped, *describe_syntax(prompts))
-
-
-def prompts_in(text: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the prompts in a box, and a sentence for each kind that was dropped.
-
-    Raises:
-        UserError: a line is no valid prompt.
-    """
-    return drop_blanks(read_lines(text or "", "prompts"), "prompts")
-
-
 def matching(model: str, source: str | None, target: str | None) -> str:
     """Say whether the sides are matched, for a picture model; empty for texts and empty boxes."""
     if kind_of(model) != "text-to-image" or not source or not target:
@@ -292,11 +269,6 @@ def fill(prompts: PromptSet, model: str, budget: str) -> FilledForm:
         known=known,
         **{name: values[name] for name in SUITED},
     )
-
-
-def lines(prompts: Sequence[str]) -> str:
-    """Join prompts to the content of a box, one per line."""
-    return "\n".join(" ".join(prompt.splitlines()) for prompt in prompts)
 
 
 def title_of(text: str | None) -> str:

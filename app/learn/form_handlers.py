@@ -18,6 +18,7 @@ from ..html import maps as map_html
 from ..jobs.job import JobRequest
 from ..studio.studio import Studio
 from . import html as learn_html
+from .boxes import count_prompts, lines, prompts_in
 from .form import (
     ENOUGH,
     PREVIEWS,
@@ -29,14 +30,11 @@ from .form import (
     budgets,
     check_steers,
     config_of,
-    count_prompts,
     fill,
     kind_of,
-    lines,
     matching,
     method_of,
     methods,
-    prompts_in,
     requested_config,
     suited_values,
     title_of,

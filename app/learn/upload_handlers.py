@@ -17,7 +17,8 @@ from lineas_core.prompts.tables import Columns, Table, guess_columns
 from ..events import user_errors
 from ..html import basics
 from . import html as learn_html
-from .form import FilledForm, fill, lines
+from .boxes import lines
+from .form import FilledForm, fill
 
 __all__ = ["LABELLED", "PAIRS", "ColumnsView", "Upload", "UploadHandlers"]
 

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from lineas_core import BUDGETS, AffineMap, PromptSet, SteeringMaps, UserError, cli
 from lineas_core.evaluation import counts
 from lineas_core.evaluation import pictures as picture_sweeps
+from lineas_core.evaluation.texts import METRICS
 from lineas_core.learning.lineas import learn
 from lineas_core.methods import METHODS
-from lineas_core.metrics.toxicity import toxicity as toxicity_of_texts
+from lineas_core.metrics.insults import insults
 from lineas_core.steering.hooks import find_modules
 from lineas_core.tables import (
     TABLES,
@@ -312,7 +313,7 @@ _WRITING = tiny_language_model
             "toxicity",
             {"method": "lofit-rl"},
             _WRITING,
-            {"preset": "attention-output", "judge": toxicity_of_texts},
+            {"preset": "attention-output", "judge": insults},
             1,
         ),
         ("prose", {"method": "lrtc-rl"}, _WRITING, {"rank": 2, "preset": ".*[qkvo]_proj"}, 1),
@@ -721,3 +722,8 @@ def test_the_command_refuses_what_there_is_not(tmp_path):
     assert "choose from small, paper" in run("topics", "--edition", "huge").output
     assert "write KEY=VALUE" in run("topics", "--only", "football").output
     assert "Choose from budget=quick" in str(run("topics", "--only", "topic=tennis").exception)
+
+
+def test_in_the_small_edition_another_judge_counts_than_the_one_that_rewards():
+    (counted, *_) = METRICS["toxicity"]
+    assert workbench.REWARDS["small"].__name__ != counted
