@@ -83,7 +83,9 @@ class Continuations:
 
 
 def format_share(row: Mapping[str, Any]) -> str:
-    """Format a row: share of texts with each property, spread of the main one, and perplexity."""
-    _, *others = row["by"].items()
-    also = "".join(f", {name} {share['share']:.1%}" for name, share in others)
-    return f"{row['share']:.1%} ± {row['spread']:.1%}{also} at {row['perplexity']:.1f}"
+    """Format a row: share of texts with each property, its spread, and perplexity."""
+    shares = ", ".join(
+        f"{'' if name == 'topic' else f'{name} '}{share['share']:.1%} ± {share['spread']:.1%}"
+        for name, share in row["by"].items()
+    )
+    return f"{shares} at {row['perplexity']:.1f}"
