@@ -21,6 +21,7 @@ from ..html import basics
 from ..jobs.job import PENDING, Job, JobRequest
 from ..studio.checks import number, prompt_text, seed_of
 from ..studio.maps import MapEntry, prompts_of, same_prompts, siblings
+from ..studio.plausible import usable
 from ..studio.studio import Studio
 from ..studio.user_maps import LONGEST_TITLE
 from . import html as images_html
@@ -147,6 +148,8 @@ class MethodsHandlers:
     ) -> Iterator[GalleryView]:
         """Paint one prompt and seed with the map of every method, the original first.
 
+        Maps that have to be confirmed first, and damaged ones, are named and left out.
+
         Args:
             map_id: the chosen map.
             prompt: description of the picture.
@@ -164,10 +167,10 @@ class MethodsHandlers:
         text, seed, strength = prompt_text(prompt), seed_of(seed), number("λ", strength, -1, 1)
         before = _heldout(entry.metadata.get("heldout_start"))
         wanted: list[Labelled] = [(None, f"original{before}")]
-        found = self._found(entry)
+        found, left_out = usable(self._found(entry))
         wanted += [(each, _caption(each)) for each in found]
-        view = None
-        for view in side_by_side(self._studio, wanted, text, strength, seed, _DONE):
+        view, done = None, f"{_DONE}{left_out}"
+        for view in side_by_side(self._studio, wanted, text, strength, seed, done):
             if self._chosen.outdated(chosen, request):
                 return
             yield view

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
 
-from lineas_core import SteeringMaps, check_fits, load_maps, steer
+from lineas_core import SteeringMaps, check_fits, steer
 from lineas_core.evaluation.counts import Counts, count_written, row_seeds, summarise
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.evaluation.texts import METRICS
@@ -17,7 +17,7 @@ from lineas_core.models import LanguageModel, Sampling
 
 from .maps import MapEntry
 from .models import Models
-from .plausible import check_usable
+from .plausible import load_usable
 
 __all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts"]
 
@@ -80,8 +80,7 @@ class Texts:
         Raises:
             UserError: the model is not installed, or the map does not fit it.
         """
-        check_usable(entry)
-        maps, size = load_maps(entry.folder), len(strengths)
+        maps, size = load_usable(entry), len(strengths)
         prompts, seeds, texts = [prompt] * size, [seed] * size, [""] * size
         yield [Continuation(strength, "") for strength in strengths]
         with self._models.use(entry.model) as model:
@@ -120,8 +119,7 @@ class Texts:
         Raises:
             UserError: the model is not installed, or the map does not fit it.
         """
-        check_usable(entry)
-        maps, metric = load_maps(entry.folder), METRICS["topic" if words else "toxicity"]
+        maps, metric = load_usable(entry), METRICS["topic" if words else "toxicity"]
         counts = {strength: [Counts()] * seeds for strength in STRENGTHS}
         rows: list[dict] = []
         for start in range(0, len(openings), self._openings_at_once):
