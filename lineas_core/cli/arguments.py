@@ -11,7 +11,8 @@ import typer
 from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, TextToImageModel, load_model
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.storage.maps import check_fits, load_maps
+from lineas_core.storage.fits import check_fits
+from lineas_core.storage.maps import load_maps
 
 __all__ = [
     "JsonLines",

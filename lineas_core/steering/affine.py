@@ -20,6 +20,7 @@ __all__ = ["SMALLEST_SCALE", "AffineMap", "SteeringMaps", "Strength", "compose"]
 
 SMALLEST_SCALE = 1e-3
 """Coordinates with |scale| below this have no usable inverse and are not steered for λ < 0."""
+_MOST_EXTREME = 0.1  # of the coordinates; of the ready-made maps hardly any is extreme
 
 Strength = float | Sequence[float]
 """One λ for the whole batch, or one λ per row."""
@@ -153,6 +154,17 @@ class SteeringMaps(Mapping[str, AffineMap]):
         return (
             (scale.min().item(), scale.max().item()),
             (shift.min().item(), shift.max().item()),
+        )
+
+    @property
+    def implausible(self) -> str:
+        """What values there are that no learnt map has; empty if there are hardly any."""
+        if self.extreme <= _MOST_EXTREME:
+            return ""
+        scale, shift = self.ranges
+        return (
+            f"{self.extreme:.0%} of its coordinates have values that no learnt map has (scales "
+            f"{scale[0]:.3g} to {scale[1]:.3g}, shifts {shift[0]:.3g} to {shift[1]:.3g})"
         )
 
     def at(self, strength: Strength) -> SteeringMaps:

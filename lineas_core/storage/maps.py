@@ -5,15 +5,15 @@
     prompts.json           the prompts that the map was learnt from
     README.md              a model card
 
-The weights are the map: they appear last, and their metadata hold the checksum of the prompts, so
-that prompts of another map are never taken for those of this one.
+All files of a save appear at once, by the rename of their folder. The weights hold the checksum of
+the prompts, so that prompts of another map are never taken for those of this one.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
@@ -25,11 +25,10 @@ import torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
-from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.paths import ASSETS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import AffineMap, SteeringMaps
-from lineas_core.storage.disk import new_folder, saving, write_together
+from lineas_core.storage.disk import new_folder, replaced_folder, saving, write_together
 from lineas_core.storage.format import (
     FORMAT_VERSION,
     MAX_VALUE,
@@ -43,9 +42,7 @@ from lineas_core.storage.format import (
 from lineas_core.storage.model_card import model_card, modelspec
 
 __all__ = [
-    "NO_FINGERPRINT",
     "WEIGHTS",
-    "check_fits",
     "check_prompts",
     "holds_maps",
     "load_maps",
@@ -54,17 +51,15 @@ __all__ = [
     "save_maps",
 ]
 
-NO_FINGERPRINT = "it does not say which weights it was learnt on; it may steer a model badly"
-"""Warning about a map that has no fingerprint."""
 _PROMPTS, _PROMPTS_SHA256 = "prompts.json", "prompts_sha256"
-_log = logging.getLogger(__name__)
 
 
 def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | None = None) -> Path:
     """Write maps to a folder, replacing those that it holds.
 
-    A new folder appears with all files at once. In an existing one, no file is changed before
-    all of them are written, and the weights are replaced last.
+    All files appear at once, in a new folder or in place of the maps that an existing one holds.
+    In a folder that cannot be renamed, such as the working folder, no file is changed before all
+    of them are written, and the weights are replaced last.
 
     Args:
         maps: the learnt maps; their `metadata` must be JSON-like.
@@ -91,13 +86,11 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
     kept = _prompts_to_save(prompts, folder, maps.metadata, checksum(tensors))
     files = _files(_config(maps, tensors, prompts, kept), tensors, kept)
     with saving("the map was", folder):
-        if folder.exists():
-            write_together(folder, files)
-            if kept is None:  # they belong to the replaced map
-                (folder / _PROMPTS).unlink(missing_ok=True)
-        else:
+        if not folder.exists():
             with new_folder(folder) as unfinished:
-                write_together(unfinished, files)
+                _write(unfinished, files)
+        elif not (holds_maps(folder) and _replace(folder, files)):
+            _write(folder, files)
     return folder
 
 
@@ -173,44 +166,22 @@ def check_prompts(data: bytes, metadata: Mapping[str, Any]) -> None:
         raise UserError("E_FILE", what, where=_PROMPTS, remedy=remedy)
 
 
-def check_fits(maps: SteeringMaps, model: SteerableModel) -> None:
-    """Check that maps were learnt on this model.
-
-    Maps without a fingerprint are accepted with a warning in the log if their modules exist and
-    have their widths.
-
-    Raises:
-        UserError: they were learnt on another model, or on other weights of this one; the
-            message says which.
-    """
-    reason = _misfit(maps, model)
-    if not reason:
-        if maps.metadata.get("fingerprint") is None:
-            _log.warning("%s: %s", maps.metadata.get("title") or "a map", NO_FINGERPRINT)
-        return
-    learnt_on = maps.metadata.get("model", "another model")
-    other = "other weights of " if learnt_on == model.name else ""
-    raise UserError(
-        "E_MODEL",
-        f"this map was learnt on {other}{learnt_on}, the loaded model is {model.name} ({reason})",
-        remedy=f"Load {other}{learnt_on}, or learn the map again on {model.name}.",
-    )
+def _replace(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Replace the files of a folder at once; return False if the folder cannot be renamed."""
+    try:
+        with replaced_folder(folder) as copy:
+            _write(copy, files)
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
+            return False
+        raise
+    return True
 
 
-def _misfit(maps: SteeringMaps, model: SteerableModel) -> str:
-    """Return why maps do not belong to a model; empty if they do."""
-    modules = dict(model.network.named_modules())
-    for name, step in maps.items():
-        if name not in modules:
-            return f"it has no module {name}"
-        weight = getattr(modules[name], "weight", None)
-        if isinstance(weight, Tensor) and step.width not in weight.shape:
-            return f"the module {name} does not have {step.width} coordinates"
-    expected = maps.metadata.get("fingerprint")
-    found = expected and fingerprint(model.network, list(maps))
-    if found == expected:
-        return ""
-    return f"the fingerprint of its {len(maps)} modules is {found}, that in the map {expected}"
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    write_together(folder, files)
+    if _PROMPTS not in files:  # they belong to the replaced map
+        (folder / _PROMPTS).unlink(missing_ok=True)
 
 
 def _files(
