@@ -16,7 +16,7 @@ import gradio as gr
 from lineas_core import PromptSet, UserError
 from lineas_core.methods import METHODS
 
-from ..events import LatestRequest, user_errors
+from ..events import LatestRequest, user_errors, visitor
 from ..html import basics
 from ..jobs.job import PENDING, Job, JobRequest
 from ..studio.checks import number, prompt_text, seed_of
@@ -126,7 +126,8 @@ class MethodsHandlers:
         if prompts := prompts_of(entry):
             progress = self._progress(entry, prompts)
             for name in progress.missing:
-                self._studio.jobs.submit(_request(entry, prompts, progress.found, name))
+                request = _request(entry, prompts, progress.found, name)
+                self._studio.jobs.submit(request, visitor())
         return self.refresh(map_id, painted)
 
     @user_errors

@@ -11,7 +11,7 @@ import gradio as gr
 from lineas_core import BUDGETS, PromptSet, UserError
 from lineas_core.models.catalog import MODELS
 
-from ..events import user_errors
+from ..events import user_errors, visitor
 from ..html import basics
 from ..html import maps as map_html
 from ..jobs.job import JobRequest
@@ -295,4 +295,4 @@ class FormHandlers:
             remedy = f"Give one of {', '.join(MODELS)}."
             raise UserError("E_MODEL", f"model is {request.model!r:.60}", remedy=remedy)
         self._studio.models.require(request.model)
-        return self._studio.jobs.submit(request)
+        return self._studio.jobs.submit(request, visitor())

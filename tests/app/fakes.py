@@ -40,7 +40,7 @@ class FakeJobs:
     def list(self):
         return self.jobs
 
-    def submit(self, request):
+    def submit(self, request, visitor=""):
         self.submitted.append(request)
         self.jobs = [replace(JOB, request=request)]
         return JOB.id
