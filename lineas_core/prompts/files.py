@@ -102,7 +102,7 @@ def read_rows(data: bytes, filename: str, side: str = "") -> list[Row]:
             text = _check_text(content, line)
             if bool(field) == bool(side):
                 what = f"holds {'both sides' if side else 'one side only'}"
-                raise prompt_error("E_SIDES", what, line if rows else "")
+                raise prompt_error("E_SIDES" if side else "E_ONE_SIDE", what, line if rows else "")
             counts[field] += 1
             if counts[field] > MAX_PROMPTS:
                 raise prompt_error(

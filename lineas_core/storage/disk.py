@@ -1,4 +1,4 @@
-"""Writes that survive a crash and a full disk: the old content stays until the new one is whole.
+"""Files that survive a crash and a full disk: the old content stays until the new one is whole.
 
 A file or folder is written under a temporary name beside its place, and renamed once it is on the
 disk. Only a process that is killed leaves a temporary one; `sweep` removes those.
@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,7 +19,9 @@ from pathlib import Path
 from lineas_core.errors import UserError
 
 __all__ = [
+    "has_links",
     "new_folder",
+    "read_regular",
     "remove_folder",
     "replaced_folder",
     "saving",
@@ -27,9 +30,37 @@ __all__ = [
     "write_together",
 ]
 
+_FULL, _FAULTY = "Free some disk space and try again.", "Check the disk, or save elsewhere."
+_REMEDIES = {
+    **dict.fromkeys([errno.ENOSPC, errno.EDQUOT, errno.EFBIG], _FULL),
+    **dict.fromkeys([errno.EIO, errno.ESTALE], _FAULTY),
+}
 _UNFINISHED = ".unfinished"  # suffix of temporary files and folders
 _REPLACED = ".replaced"  # suffix of a folder that makes room for another one of its name
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # missing on Windows, which has no such pipes
 _AT_WORKING_FOLDER, _SWAP = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file; unlike `Path.read_bytes` this never waits for the other end of a pipe.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe, a device or a folder.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read()
+
+
+def has_links(folder: Path) -> bool:
+    """Return whether a folder, or anything in it, is a symbolic link."""
+    inside = (
+        os.path.join(place, name)
+        for place, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+    )
+    return any(map(os.path.islink, (folder, *inside)))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -167,14 +198,13 @@ def saving(what: str, where: Path | None = None, done: str = "saved") -> Iterato
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise UserError(
             "E_DISK",
             f"{what} not {done} ({error.strerror or error})",
             where=str(where) if where else "",
-            remedy="Free some disk space and try again."
-            if full
-            else "Choose a writable folder, or make this one writable.",
+            remedy=_REMEDIES.get(
+                error.errno, "Choose a writable folder, or make this one writable."
+            ),
         ) from error
 
 

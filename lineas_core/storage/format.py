@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from lineas_core.errors import UserError
+from lineas_core.storage.disk import read_regular
 
 __all__ = [
     "FORMAT_VERSION",
@@ -96,7 +97,7 @@ def read_header(file: Path) -> dict[str, Any]:
 def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read and check tensors and metadata; must be called within `format_errors`."""
     config = read_header(file)
-    tensors = safetensors.torch.load(file.read_bytes())
+    tensors = safetensors.torch.load(read_regular(file))
     if checksum(tensors) != config.get("sha256"):
         raise _FormatError("it is damaged: its checksum does not match")
     if not usable(tensors):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
@@ -28,7 +29,13 @@ from lineas_core.errors import UserError
 from lineas_core.paths import ASSETS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import AffineMap, SteeringMaps
-from lineas_core.storage.disk import new_folder, replaced_folder, saving, write_together
+from lineas_core.storage.disk import (
+    new_folder,
+    read_regular,
+    replaced_folder,
+    saving,
+    write_together,
+)
 from lineas_core.storage.format import (
     FORMAT_VERSION,
     MAX_VALUE,
@@ -44,6 +51,7 @@ from lineas_core.storage.model_card import model_card, modelspec
 __all__ = [
     "WEIGHTS",
     "check_prompts",
+    "find_maps",
     "holds_maps",
     "load_maps",
     "load_prompts",
@@ -111,13 +119,22 @@ def load_maps(path: str | Path) -> SteeringMaps:
     Raises:
         UserError: the file is missing, is of another kind or is damaged.
     """
-    path = next((p for p in (Path(path), ASSETS / "maps" / path) if p.exists()), Path(path))
+    path = find_maps(path)
     with format_errors(path.name):
         tensors, config = read_tensors(path / WEIGHTS if path.is_dir() else path)
     return SteeringMaps(
         {n: AffineMap(tensors[f"{n}.scale"], tensors[f"{n}.shift"]) for n in config["modules"]},
         config,
     )
+
+
+def find_maps(path: str | Path) -> Path:
+    """Return the path of learnt maps; the name of a ready-made map stands for its folder.
+
+    It need not exist.
+    """
+    # Unlike a `Path`, this takes any text, such as one that is too long for a file name.
+    return next((p for p in (Path(path), ASSETS / "maps" / path) if os.path.exists(p)), Path(path))
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -141,7 +158,7 @@ def load_prompts(folder: Path, metadata: Mapping[str, Any]) -> PromptSet:
         UserError: the prompts are missing, damaged, or those of other maps.
     """
     try:
-        data = (folder / _PROMPTS).read_bytes()
+        data = read_regular(folder / _PROMPTS)
     except OSError as error:
         remedy = "Learn the map again."
         raise UserError("E_FILE", "the prompts cannot be read", remedy=remedy) from error
@@ -234,7 +251,7 @@ def _prompts_to_save(
     try:
         if holds_maps(folder) and read_metadata(folder)["sha256"] != sha256:
             return None
-        data = (folder / _PROMPTS).read_bytes()
+        data = read_regular(folder / _PROMPTS)
         check_prompts(data, metadata)
     except (OSError, LookupError, UserError):
         return None

@@ -401,7 +401,7 @@ def test_a_jsonl_mistake_is_refused_with_its_line(record):
 @pytest.mark.parametrize("filename", ONE_SIDE)
 def test_a_file_with_one_side_alone_is_refused(filename):
     error = refusal(ONE_SIDE[filename], filename)
-    assert (error.code, error.what) == ("E_SIDES", "holds one side only")
+    assert (error.code, error.what) == ("E_ONE_SIDE", "holds one side only")
     assert "two files" in error.remedy
 
 
