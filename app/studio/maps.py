@@ -20,6 +20,7 @@ from lineas_core.methods import LINEAS, METHODS
 from lineas_core.metrics.topic import words_from
 from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.storage.disk import has_links
 from lineas_core.storage.maps import WEIGHTS, load_prompts, read_metadata
 
 __all__ = [
@@ -230,7 +231,8 @@ def _is_visible_folder(item: os.DirEntry[str]) -> bool:
 def _read(map_id: str, origin: Origin, folder: str) -> MapEntry | None:
     # Paths are texts here, because the hash of a `Path` takes longer than the system.
     try:
-        return _entry(map_id, origin, folder, version_of(f"{folder}/{WEIGHTS}"))
+        version = (*version_of(f"{folder}/{WEIGHTS}"), os.stat(folder).st_mtime_ns)
+        return _entry(map_id, origin, folder, version)
     except OSError as error:
         _log.warning("The map %r is not listed: %s", map_id, error)
         return None
@@ -245,6 +247,9 @@ def _entry(
     version: tuple[int, ...],  # noqa: ARG001 - part of the key, so that a changed file is read
 ) -> MapEntry | None:
     place = Path(folder)
+    if origin == "yours" and has_links(place):
+        _log.warning("The map %r is not listed: it has links to other places.", place.name)
+        return None
     try:
         metadata = read_metadata(place)
     except UserError as error:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lineas_core import SteeringMaps, UserError, load_maps
-from lineas_core.storage.disk import saving, write_atomically
+from lineas_core.storage.disk import read_regular, saving, write_atomically
 from lineas_core.storage.fits import NO_FINGERPRINT
 from lineas_core.storage.maps import WEIGHTS
 
@@ -94,7 +94,8 @@ def suspicion(entry: MapEntry) -> str:
 def is_confirmed(entry: MapEntry) -> bool:
     """Return whether the user has confirmed these values of a map."""
     try:
-        return (entry.folder / _CONFIRMED).read_text() == entry.metadata.get("sha256")
+        found = read_regular(entry.folder / _CONFIRMED)
+        return found.decode() == entry.metadata.get("sha256")
     except (OSError, UnicodeDecodeError):
         return False
 

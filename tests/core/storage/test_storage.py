@@ -405,3 +405,24 @@ def test_extreme_values_are_counted_and_those_of_the_ready_made_maps_are_not():
     assert SteeringMaps(steps).ranges == ((-1.0, 1e4), (0.0, 2e3))
     names = [folder.name for folder in (ASSETS / "maps").iterdir()]
     assert max(load_maps(name).extreme for name in names) < 0.01
+
+
+def test_of_two_processes_that_save_the_same_map_one_wins_whole(tmp_path):
+    folder, children = save_maps(_maps(), tmp_path / "map", prompts=PROMPTS[0]), []
+    for first in range(2):
+        if not (child := os.fork()):
+            for turn in range(20):
+                _save_turn(folder, first + turn)
+            os._exit(0)
+        children.append(child)
+    while children:
+        with suppress(UserError):  # prompts that are read after a swap are those of another save
+            load_prompts(folder, load_maps(folder).metadata)
+        done, status = os.waitpid(children[-1], os.WNOHANG)
+        if done:
+            assert os.waitstatus_to_exitcode(status) == 0
+            children.pop()
+    maps = load_maps(folder)
+    found = load_prompts(folder, maps.metadata)
+    assert found.source == PROMPTS[int(maps["m"].shift[0]) - 1].source
+    assert [item.name for item in tmp_path.iterdir()] == ["map"]
