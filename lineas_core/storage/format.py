@@ -27,6 +27,7 @@ __all__ = [
     "WEIGHTS",
     "checksum",
     "format_errors",
+    "has_half_a_character",
     "read_header",
     "read_tensors",
     "usable",
@@ -113,6 +114,11 @@ def checksum(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def has_half_a_character(config: dict[str, Any]) -> bool:
+    """Return whether a text in metadata contains half of a surrogate pair."""
+    return _HALF.search(json.dumps(config, ensure_ascii=False)) is not None
+
+
 def usable(tensors: dict[str, Tensor]) -> bool:
     """Return whether all values are finite and within `MAX_VALUE`."""
     return all(bool((v.abs() <= MAX_VALUE).all()) for v in tensors.values())  # False for NaN
@@ -127,7 +133,7 @@ def _checked_config(header: dict[str, Any]) -> dict[str, Any]:
         )
     config = json.loads(config_text, object_pairs_hook=_no_duplicates)
     # Only an escape can stand for half a character; the file is UTF-8.
-    if "\\u" in config_text and _HALF.search(json.dumps(config, ensure_ascii=False)):
+    if "\\u" in config_text and has_half_a_character(config):
         raise _FormatError("its metadata contains half a character")
     if config["format_version"] > FORMAT_VERSION:
         raise _FormatError(

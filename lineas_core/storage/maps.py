@@ -42,6 +42,7 @@ from lineas_core.storage.format import (
     WEIGHTS,
     checksum,
     format_errors,
+    has_half_a_character,
     read_header,
     read_tensors,
     usable,
@@ -80,7 +81,8 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
         The folder.
 
     Raises:
-        UserError: a value is not finite or larger than 10,000, or the folder cannot be written.
+        UserError: a value is not finite or larger than 10,000, the metadata contain half a
+            surrogate pair, or the folder cannot be written.
     """
     folder = Path(folder)
     tensors = _tensors(maps)
@@ -92,7 +94,11 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
             remedy="Learn it again: with a lower learning rate, or with prompts that differ less.",
         )
     kept = _prompts_to_save(prompts, folder, maps.metadata, checksum(tensors))
-    files = _files(_config(maps, tensors, prompts, kept), tensors, kept)
+    config = _config(maps, tensors, prompts, kept)
+    if has_half_a_character(config):
+        what, remedy = "the metadata contain half a character", "Correct them and save again."
+        raise UserError("E_ENCODING", what, where=folder.name, remedy=remedy)
+    files = _files(config, tensors, kept)
     with saving("the map was", folder):
         if not folder.exists():
             with new_folder(folder) as unfinished:

@@ -272,10 +272,13 @@ def test_writing_replaces_a_file_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_half_a_character_in_the_metadata_is_refused(tmp_path):
-    folder = save_maps(_maps(keywords=["\ud83e"]), tmp_path / "map")
+def test_half_a_character_in_the_metadata_is_refused(saved):
     with pytest.raises(UserError, match="half a character"):
-        load_maps(folder)
+        save_maps(_maps(keywords=["\ud83e"]), saved.parent / "new")
+    assert not (saved.parent / "new").exists()
+    saved.write_bytes(_configured(keywords=["\ud83e"])(*_parts(saved)))
+    with pytest.raises(UserError, match="half a character"):
+        load_maps(saved)
 
 
 def test_the_prompts_of_an_older_map_do_not_stay_beside_a_newer_one(tmp_path):
