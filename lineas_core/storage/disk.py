@@ -30,6 +30,7 @@ __all__ = [
     "write_together",
 ]
 
+_READ_ONLY = "Choose a writable folder, or make this one writable."
 _FULL, _FAULTY = "Free some disk space and try again.", "Check the disk, or save elsewhere."
 _REMEDIES = {
     **dict.fromkeys([errno.ENOSPC, errno.EDQUOT, errno.EFBIG], _FULL),
@@ -60,7 +61,7 @@ def has_links(folder: Path) -> bool:
         for place, folders, files in os.walk(folder)
         for name in (*folders, *files)
     )
-    return any(map(os.path.islink, (folder, *inside)))
+    return any(os.path.islink(place) for place in (folder, *inside))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -148,7 +149,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     if _holds_working_folder(path):  # that would stay the old one
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
     with _unfinished(path) as folder:
-        shutil.copytree(path, folder, copy_function=_link, dirs_exist_ok=True)
+        shutil.copytree(path, folder, symlinks=True, copy_function=_link, dirs_exist_ok=True)
         yield folder
         _swap(folder, path)
     _sync(path.parent)
@@ -202,9 +203,7 @@ def saving(what: str, where: Path | None = None, done: str = "saved") -> Iterato
             "E_DISK",
             f"{what} not {done} ({error.strerror or error})",
             where=str(where) if where else "",
-            remedy=_REMEDIES.get(
-                error.errno, "Choose a writable folder, or make this one writable."
-            ),
+            remedy=_REMEDIES.get(error.errno or 0, _READ_ONLY),
         ) from error
 
 

@@ -343,9 +343,11 @@ def test_what_else_is_in_the_folder_of_a_map_stays(saved):
     (folder / "previews" / "00.png").write_bytes(b"picture")
     (folder / "notes.txt").write_text("mine")
     os.link(folder / "notes.txt", folder.parent / "elsewhere.txt")
+    (folder / "more").symlink_to(folder.parent)  # not to be followed
     save_maps(_maps(), folder)
     assert (folder / "previews" / "00.png").read_bytes() == b"picture"
     assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / "more").is_symlink()
     assert (folder.parent / "elsewhere.txt").read_text() == "mine"
 
 
