@@ -20,6 +20,7 @@ from lineas_core import UserError
 
 from .endpoints import check_texts, complete
 from .events import MODEL, errors_for_users
+from .security import network_of
 from .sessions import Sessions, believe_menus
 from .turns import Turns, Visitor
 
@@ -98,7 +99,7 @@ class StudioBlocks(gr.Blocks):
             return nullcontext()
         client = getattr(request, "client", None)
         session = "" if session_hash in (None, event_id) else str(session_hash)
-        visitor = Visitor(client.host if client else "unknown", session)
+        visitor = Visitor(network_of(client.host) if client else "unknown", session)
         return self._turns.turn(visitor, begun=iterator is not None)
 
     async def _wait_for_reader(self, session: str) -> None:

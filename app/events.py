@@ -17,9 +17,12 @@ from functools import wraps
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from lineas_core import UserError
 from lineas_core.runtime.memory import out_of_memory_as_user_error
+
+from .security import network_of
 
 __all__ = [
     "GALLERY",
@@ -29,6 +32,7 @@ __all__ = [
     "LatestRequest",
     "errors_for_users",
     "user_errors",
+    "visitor",
 ]
 
 
@@ -76,6 +80,13 @@ def errors_for_users() -> Iterator[None]:
         _log.exception("internal error %s", code)
         sentence = f"Internal error {code}. The log of the server has the details."
         raise gr.Error(sentence, print_exception=False) from error
+
+
+def visitor() -> str:
+    """Return the address whose request is being handled; empty without a request."""
+    request = LocalContext.request.get(None)
+    client = getattr(request, "client", None)
+    return network_of(client.host) if client else ""
 
 
 class LatestRequest:

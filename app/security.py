@@ -1,4 +1,4 @@
-"""Guards the page against other web pages, guessed passwords and bodies that are too large.
+"""Guards the page against other web pages, guessed passwords, and bodies and uploads without end.
 
 A browser lets any web page send requests to any address. The response is hidden from that page,
 but the request has its effect, with the login of the visitor (cross-site request forgery); and
@@ -17,10 +17,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["LOCAL", "PATIENCE", "Guard", "Limits", "guarded", "origin_of"]
+from .bodies import Body, respond
+from .uploads import Quota, Uploads
+
+__all__ = ["LOCAL", "PATIENCE", "Guard", "Limits", "guarded", "network_of", "origin_of"]
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Host names of this machine."""
@@ -36,8 +40,8 @@ _FOREIGN = (
     "This page only accepts requests that write from its own address. If this is its address, "
     "start it with --origin and that address."
 )
-_TOO_LARGE = "The request is larger than {most:,} bytes."
 _CONTROL = "The address contains a control character."
+_NO_FILES = b"This page takes files at /upload only."
 _IMPATIENT = b'{"detail": "Five logins have failed. Wait a minute."}'
 _READING = ("GET", "HEAD")
 _ATTEMPTS = 5
@@ -55,10 +59,12 @@ class Limits:
     Attributes:
         body: of a request; two prompt files of 1 MB fit, even if JSON writes six bytes for two.
         upload: of an upload.
+        quota: of all uploads.
     """
 
     body: int = 8 << 20
     upload: int = 33 << 20
+    quota: Quota = Quota()
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class Guard:
 
     Attributes:
         app: the app.
+        uploads: passes uploads on to the app.
         names: host names under which the page is opened; IP addresses are allowed besides,
             because they cannot be made to resolve elsewhere.
         origins: further origins of the page, as `origin_of` returns them; may grow later.
@@ -74,6 +81,7 @@ class Guard:
     """
 
     app: App
+    uploads: Uploads
     names: Collection[str]
     origins: Collection[str] = ()
     limits: Limits = Limits()
@@ -86,7 +94,9 @@ class Guard:
         elif scope["type"] != "http":
             await self.app(scope, receive, send)
         elif refusal := self._refusal(scope):
-            await _respond(send, 403, refusal.encode())
+            await respond(send, 403, refusal.encode())
+        elif _brings_files(scope):
+            await respond(send, 415, _NO_FILES)
         elif _is_login(scope):
             await self._log_in(scope, receive, send)
         else:
@@ -106,9 +116,9 @@ class Guard:
 
     async def _log_in(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Pass a login on unless too many have failed from its address."""
-        address, right = (scope.get("client") or ("",))[0], False
+        address, right = _address(scope), False
         if not self._logins.attempt(address):
-            await _respond(send, 400, _IMPATIENT, b"application/json")  # correct logins, too
+            await respond(send, 400, _IMPATIENT, b"application/json")  # correct logins, too
             return
 
         async def watched(message: dict[str, Any]) -> None:
@@ -125,15 +135,20 @@ class Guard:
 
         Without an origin Gradio's middleware allows no other page to read the response.
         """
-        is_upload = scope["path"].rstrip("/").endswith("/upload")
+        is_upload = _ends(scope, "/upload")
         most = self.limits.upload if is_upload else self.limits.body
         headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
-        body = _Body(receive, send, most)
-        if int(_header(scope, b"content-length") or 0) > most:
-            await body.refuse()
+        body, size = Body(receive, send, most), _size(scope)
+        if size is not None and size > most:
+            await body.too_large()
             return
+        scope = {**scope, "headers": headers}
         try:
-            await self.app({**scope, "headers": headers}, body.receive, body.send)
+            if is_upload and scope["method"] == "POST":
+                visitor = network_of(_address(scope))
+                await self.uploads.pass_on(self.app, scope, body, visitor, size or most)
+            else:
+                await self.app(scope, body.receive, body.send)
         except Exception:  # noqa: BLE001 - see below
             if not body.refused:
                 # The app has answered; the server would print the trace without escaping it.
@@ -156,7 +171,8 @@ def guarded(
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        app.middleware_stack = Guard(app.middleware_stack, names, origins, limits)
+        uploads = Uploads(Path(app.uploaded_file_dir), limits.quota)
+        app.middleware_stack = Guard(app.middleware_stack, uploads, names, origins, limits)
         yield
 
     return lifespan
@@ -172,6 +188,14 @@ def origin_of(address: str) -> str | None:
     return f"{parts.scheme}://{parts.netloc.lower()}" if named and "@" not in address else None
 
 
+def network_of(address: str) -> str:
+    """Return an IPv4 address, or the network of an IPv6 address, all of which one visitor has."""
+    try:
+        return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
+    except ValueError:
+        return address
+
+
 class _Logins:
     """The times of the logins of each address that have failed."""
 
@@ -180,7 +204,7 @@ class _Logins:
 
     def attempt(self, address: str) -> bool:
         """Count a login as failed until it succeeds; return whether it may be tried."""
-        key, now = _network(address), time.monotonic()
+        key, now = network_of(address), time.monotonic()
         wrong = [each for each in self._wrong.pop(key, ()) if now - each < PATIENCE]
         allowed = len(wrong) < _ATTEMPTS
         self._wrong[key] = [*wrong, now] if allowed else wrong
@@ -190,54 +214,33 @@ class _Logins:
 
     def succeeded(self, address: str) -> None:
         """Take back the last attempt; earlier ones still count, whoever knows the password."""
-        if wrong := self._wrong.get(_network(address)):
+        if wrong := self._wrong.get(network_of(address)):
             wrong.pop()
 
 
-class _Body:
-    """The two ends of a request whose body is cut off at a limit."""
-
-    def __init__(self, receive: Any, send: Any, most: int) -> None:
-        self._receive, self._send, self._most = receive, send, most
-        self._taken, self.refused = 0, False
-
-    async def receive(self) -> dict[str, Any]:
-        message = await self._receive()
-        self._taken += len(message.get("body", b""))
-        if self._taken > self._most:
-            await self.refuse()
-            raise ValueError("the body is too large")
-        return message
-
-    async def send(self, message: dict[str, Any]) -> None:
-        if self.refused:  # the app answers that it could not read the body
-            return
-        if message["type"] == "http.response.start":
-            headers = [_strict(*header) for header in message.get("headers", [])]
-            frame = (b"content-security-policy", b"frame-ancestors 'self'")
-            message = {**message, "headers": [*headers, frame]}
-        await self._send(message)
-
-    async def refuse(self) -> None:
-        self.refused = True
-        await _respond(self._send, 413, _TOO_LARGE.format(most=self._most).encode())
-
-
-async def _respond(send: Any, status: int, body: bytes, kind: bytes = b"text/plain") -> None:
-    headers = [(b"content-type", kind), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _strict(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Return a header; a cookie is one that other sites cannot send along."""
-    if name.lower() != b"set-cookie":
-        return name, value
-    return name, re.sub(rb"(?i);\s*samesite=\w+", b"", value) + b"; SameSite=Lax"
-
-
 def _is_login(scope: dict[str, Any]) -> bool:
-    return scope["method"] == "POST" and scope["path"].rstrip("/").endswith("/login")
+    return scope["method"] == "POST" and _ends(scope, "/login")
+
+
+def _brings_files(scope: dict[str, Any]) -> bool:
+    """Return whether a request has files where this page takes none; Gradio would store them."""
+    kind = _header(scope, b"content-type") or ""
+    wanted = _ends(scope, "/upload") or _ends(scope, "/login")
+    return kind.strip().lower().startswith("multipart/") and not wanted
+
+
+def _ends(scope: dict[str, Any], path: str) -> bool:
+    return scope["path"].rstrip("/").endswith(path)
+
+
+def _address(scope: dict[str, Any]) -> str:
+    return (scope.get("client") or ("",))[0]
+
+
+def _size(scope: dict[str, Any]) -> int | None:
+    """Return the size of a body in bytes; None if the request does not say."""
+    size = _header(scope, b"content-length")
+    return int(size) if size else None
 
 
 def _header(scope: dict[str, Any], name: bytes) -> Any:
@@ -258,11 +261,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _network(address: str) -> str:
-    """Return an IPv4 address, or the network of an IPv6 address, all of which one visitor has."""
-    try:
-        return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
-    except ValueError:
-        return address

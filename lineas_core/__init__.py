@@ -22,7 +22,8 @@ from lineas_core.steering.affine import AffineMap, SteeringMaps, compose
 from lineas_core.steering.folding import fold
 from lineas_core.steering.hooks import find_modules, record, steer
 from lineas_core.steering.low_rank import LowRankMap
-from lineas_core.storage.maps import check_fits, load_maps, save_maps
+from lineas_core.storage.fits import check_fits
+from lineas_core.storage.maps import load_maps, save_maps
 
 __all__ = [
     "BUDGETS",

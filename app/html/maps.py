@@ -10,7 +10,7 @@ from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 
 from ..studio.maps import MapEntry
-from .basics import hint, link, safe
+from .basics import hint, link, safe, warning
 
 __all__ = ["about", "not_learnt", "summary", "vocabulary"]
 
@@ -21,14 +21,20 @@ def not_learnt(words: Sequence[str]) -> list[str]:
     return [f"Words that this small model has not learnt: {listed}."] if words else []
 
 
-def summary(entry: MapEntry) -> str:
-    """Describe a map in two lines: its description, then model, method and quality."""
+def summary(entry: MapEntry, warnings: Sequence[str] = ()) -> str:
+    """Describe a map in two lines: its description, then model, method and quality.
+
+    Args:
+        entry: the map.
+        warnings: sentences that are shown below.
+    """
     by = "" if entry.method == LINEAS else f" · by {safe(entry.method_label)}"
     quality = _quality(entry)
     learnt = f"{by} · {quality}" if quality else by
     return (
         f'<p class="summary">{safe(entry.metadata.get("description", ""))}'
         f"<small>{_licensed(entry.model)}{learnt}</small></p>"
+        + "".join(warning(each) for each in warnings)
     )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from lineas_core.storage.disk import read_regular
+
 __all__ = ["small_jpeg", "thumbnail"]
 
 
@@ -21,7 +23,7 @@ def thumbnail(file: Path) -> str:
 
     Cached, because a running job and all its pictures are redrawn every second or two.
     """
-    with Image.open(file) as image:
+    with Image.open(BytesIO(read_regular(file))) as image:
         return small_jpeg(image)
 
 

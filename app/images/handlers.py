@@ -18,6 +18,7 @@ from ..studio.checks import check_count, prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.mix import Mix
 from ..studio.picture_cache import Painted
+from ..studio.plausible import warnings_about
 from ..studio.settings import SEED, STRIP
 from ..studio.studio import Studio
 from ..widgets.steering import SteeringHandlers
@@ -84,7 +85,7 @@ class ImageHandlers(SteeringHandlers):
         entry = self._studio.entry(map_id)
         scenes = self._studio.prompts.scenes()[:_EXAMPLES]
         return MapView(
-            summary=map_html.summary(entry),
+            summary=map_html.summary(entry, warnings_about(entry)),
             facts=map_html.about(entry, self._studio.steering(entry)),
             prompt=self._adapted_example(prompt, entry, restored) or gr.skip(),
             examples=gr.update(samples=[[entry.within(s)] for s in scenes], sample_labels=scenes),

@@ -16,11 +16,12 @@ import gradio as gr
 from lineas_core import PromptSet, UserError
 from lineas_core.methods import METHODS
 
-from ..events import LatestRequest, user_errors
+from ..events import LatestRequest, user_errors, visitor
 from ..html import basics
 from ..jobs.job import PENDING, Job, JobRequest
 from ..studio.checks import number, prompt_text, seed_of
 from ..studio.maps import MapEntry, prompts_of, same_prompts, siblings
+from ..studio.plausible import usable
 from ..studio.studio import Studio
 from ..studio.user_maps import LONGEST_TITLE
 from . import html as images_html
@@ -129,7 +130,8 @@ class MethodsHandlers:
         if prompts := prompts_of(entry):
             progress = self._progress(entry, prompts)
             for name in progress.missing:
-                self._studio.jobs.submit(_request(entry, prompts, progress.found, name))
+                request = _request(entry, prompts, progress.found, name)
+                self._studio.jobs.submit(request, visitor())
         return self.refresh(map_id, painted)
 
     @user_errors
@@ -151,6 +153,8 @@ class MethodsHandlers:
     ) -> Iterator[GalleryView]:
         """Paint one prompt and seed with the map of every method, the original first.
 
+        Maps that have to be confirmed first, and damaged ones, are named and left out.
+
         Args:
             map_id: the chosen map.
             prompt: description of the picture.
@@ -168,10 +172,10 @@ class MethodsHandlers:
         text, seed, strength = prompt_text(prompt), seed_of(seed), number("λ", strength, -1, 1)
         before = _heldout(entry.metadata.get("heldout_start"))
         wanted: list[Labelled] = [(None, f"original{before}")]
-        found = self._found(entry)
+        found, left_out = usable(self._found(entry))
         wanted += [(each, _caption(each)) for each in found]
-        view = None
-        for view in side_by_side(self._studio, wanted, text, strength, seed, _DONE):
+        view, done = None, f"{_DONE}{left_out}"
+        for view in side_by_side(self._studio, wanted, text, strength, seed, done):
             if self._chosen.outdated(chosen, request):
                 return
             yield view

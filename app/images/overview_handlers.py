@@ -9,6 +9,7 @@ import gradio as gr
 
 from ..events import user_errors
 from ..studio.checks import number, prompt_text, seed_of
+from ..studio.plausible import usable
 from ..studio.studio import Studio
 from .side_by_side import GalleryView, Labelled, Restored, restore_from, side_by_side
 
@@ -27,6 +28,8 @@ class OverviewHandlers:
     ) -> Iterator[GalleryView]:
         """Paint one prompt and seed with every map of the model, the original first.
 
+        Maps that have to be confirmed first, and damaged ones, are named and left out.
+
         Args:
             map_id: id of any map of the model.
             prompt: description of the picture.
@@ -41,11 +44,11 @@ class OverviewHandlers:
         model, strength = self._studio.entry(map_id).model, number("λ", strength, -1, 1)
         self._studio.models.require(model)
         text, seed = prompt_text(prompt), seed_of(seed)
-        entries = [
+        entries, left_out = usable(
             e for e in self._studio.maps() if e.kind == "text-to-image" and e.model == model
-        ]
+        )
         wanted: list[Labelled] = [(None, "original"), *((e, e.title) for e in entries)]
-        done = "click a picture to use its concept."
+        done = f"click a picture to use its concept.{left_out}"
         yield from side_by_side(self._studio, wanted, text, strength, seed, done)
 
     @user_errors

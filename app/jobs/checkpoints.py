@@ -10,7 +10,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lineas_core.storage.disk import write_atomically
+from lineas_core.storage.disk import read_regular, write_atomically
 
 __all__ = ["restore_checkpoint", "save_checkpoint"]
 
@@ -55,7 +55,7 @@ def restore_checkpoint(folder: Path) -> tuple[dict[str, Tensor] | None, str]:
 
 def _read(file: Path) -> dict[str, Tensor]:
     """Read a checkpoint; those of early versions have no checksum."""
-    data = file.read_bytes()
+    data = read_regular(file)
     state = safetensors.torch.load(data)
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     expected = header.get("__metadata__", {}).get("sha256")

@@ -20,6 +20,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from itertools import groupby, zip_longest
 from math import isfinite
 from pathlib import Path
@@ -29,7 +30,7 @@ from PIL import Image
 
 from lineas_core.errors import UserError
 from lineas_core.prompts.prompt_set import PromptSet
-from lineas_core.storage.disk import write_atomically
+from lineas_core.storage.disk import read_regular, write_atomically
 from lineas_core.storage.maps import holds_maps, read_metadata
 
 from .job import Job, JobRequest
@@ -86,7 +87,7 @@ def read_records(folder: Path) -> Records:
     """Read the records of a job; none if the file is missing or unreadable."""
     lines: list[bytes] = []
     with suppress(OSError):
-        lines = (folder / "records.jsonl").read_bytes().split(b"\n")[:-1]
+        lines = read_regular(folder / "records.jsonl").split(b"\n")[:-1]
     return Records([line + b"\n" for line in lines], [_record(line) for line in lines])
 
 
@@ -111,7 +112,7 @@ def read_job(folder: Path) -> Job:
         "damage": records.damage,
     }
     try:
-        written = json.loads((folder / "job.json").read_bytes())
+        written = json.loads(read_regular(folder / "job.json"))
         state, message = str(written["state"]), str(written["message"])
         facts |= {
             "request": JobRequest.from_json(written["request"]),
@@ -155,7 +156,7 @@ def _is_picture(folder: Path, name: object) -> bool:
     if not isinstance(name, str) or Path(name).name != name:
         return False
     try:
-        with Image.open(folder / name, formats=("PNG",)) as image:
+        with Image.open(BytesIO(read_regular(folder / name)), formats=("PNG",)) as image:
             image.verify()
     except (*MALFORMED, SyntaxError):  # PIL raises the latter for a damaged PNG file
         return False

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lineas_core.storage.disk import read_regular
+
 __all__ = ["Lock"]
 
 _DEATH_SECONDS = 10  # maximal time to wait for a killed process
@@ -69,10 +71,10 @@ class Lock:
     def end_holder(self) -> None:
         """Kill the process that holds the lock, and wait until the lock is released."""
         with suppress(OSError, ValueError):  # the process has ended, or never held the lock
-            holder = int(self._holder.read_text())
+            holder = int(read_regular(self._holder))
             os.kill(holder, _KILL)
             deadline = time.monotonic() + _DEATH_SECONDS
             while self.held and time.monotonic() < deadline:
-                if int(self._holder.read_text()) != holder:  # another worker has acquired it
+                if int(read_regular(self._holder)) != holder:  # another worker has acquired it
                     return
                 time.sleep(0.05)

@@ -24,22 +24,22 @@ from typing import Any
 
 from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS, Kind
-from lineas_core.storage.disk import new_folder, remove_folder, saving, sweep
+from lineas_core.storage.disk import new_folder, read_regular, remove_folder, saving, sweep
 
 from .files import DISK_FULL, MALFORMED, STOP, pictures_of, read_job, read_records, write_job
+from .heartbeats import Heartbeats
 from .job import PENDING, STARTED, Job, JobRequest
 from .lock import Lock
+from .room import Room
 from .workers import Workers
 
 __all__ = ["Jobs"]
 
 PATIENCE = 120
 """Heartbeat timeout of a worker in seconds."""
-_ONCE_STOPPED = {"queued": "stopped", "loading": "stopping", "running": "stopping"}
 _ITERATIONS_OF_PATIENCE = 20  # a large model's iteration may take longer than PATIENCE
 _FIRST_ITERATION = 5  # times PATIENCE, before the first iteration has been timed
 _ENOUGH = 5  # iterations needed to estimate a pace
-_MOST_WAITING = 50
 _ID = re.compile(r"[a-z0-9-]{8,40}")
 # Per prompt and iteration on two CPU cores; pictures have more positions than texts.
 _SECONDS_PER_GB: dict[Kind, float] = {"language": 0.03, "text-to-image": 0.2}
@@ -64,6 +64,8 @@ class Jobs:
         self.lock, self.patience = Lock(self.folder), patience
         self._workers = Workers(self.lock, python, lambda: [job.id for job in self.waiting()])
         self._ending = threading.Lock()
+        self._heartbeats = Heartbeats()
+        self._room, self._queuing = Room(), threading.Lock()
         self._over: dict[str, tuple[object, Job]] = {}  # jobs that are over, as last read
 
     def serve(self) -> None:
@@ -75,18 +77,24 @@ class Jobs:
         if not self.lock.held:
             sweep(self.folder)
 
-    def submit(self, request: JobRequest) -> str:
+    def submit(self, request: JobRequest, visitor: str = "") -> str:
         """Queue a job and return its id.
+
+        Args:
+            request: what to learn.
+            visitor: address of the visitor who asks for it; empty if unknown.
 
         Raises:
             UserError: too many jobs are waiting, or the disk is full.
         """
-        if len(self.waiting()) >= _MOST_WAITING:
-            remedy = "Wait until some of them are over, or stop them."
-            raise UserError("E_JOBS", f"{_MOST_WAITING} jobs are waiting already", remedy=remedy)
         job_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
-        with saving("the job was"), new_folder(self.folder / job_id) as folder:
-            write_job(folder, Job(job_id, request, "queued", created=time.time()))
+        with self._queuing:
+            self._room.check(waiting := self.waiting(), visitor)
+            # A clock that has been set back must not change the order of the queue.
+            created = max([time.time(), *(job.created + 1e-3 for job in waiting)])
+            with saving("the job was"), new_folder(self.folder / job_id) as folder:
+                write_job(folder, Job(job_id, request, "queued", created=created))
+            self._room.take(job_id, visitor)
         self._workers.start()
         return job_id
 
@@ -126,8 +134,13 @@ class Jobs:
         with saving("the job was", done="stopped"):
             (self._folder(job_id) / STOP).touch()
 
-    def resume(self, job_id: str) -> None:
-        """Queue a stopped, failed or interrupted job to continue from its checkpoint."""
+    def resume(self, job_id: str, visitor: str = "") -> None:
+        """Queue a stopped, failed or interrupted job to continue from its checkpoint.
+
+        Args:
+            job_id: the job.
+            visitor: as in `submit`, which has the same limits.
+        """
         job = self.get(job_id)
         if job.state not in ("stopped", "failed", "interrupted"):
             raise UserError("E_JOB", f"this job is {job.state}", remedy="It cannot be resumed.")
@@ -135,10 +148,13 @@ class Jobs:
         if not job.described:
             remedy = "Learn the map again."
             raise UserError("E_JOB", f"this job cannot be resumed: {job.damage}", remedy=remedy)
-        with saving("the job was", done="resumed"):
+        with self._queuing, saving("the job was", done="resumed"):
+            others = [each for each in self.waiting() if each.id != job_id]
+            self._room.check(others, visitor)
             write_job(folder, replace(job, state="queued", message=""))
             for name in (STOP, DISK_FULL):
                 (folder / name).unlink(missing_ok=True)
+            self._room.take(job_id, visitor)
         self._workers.start()
 
     def rename(self, job_id: str, title: str) -> None:
@@ -172,7 +188,7 @@ class Jobs:
     def modules(self, job_id: str) -> dict[str, float]:
         """Return the loss by module name at the last checkpoint; empty before the first one."""
         try:
-            return dict(json.loads((self._folder(job_id) / "modules.json").read_bytes()))
+            return dict(json.loads(read_regular(self._folder(job_id) / "modules.json")))
         except MALFORMED as error:
             if isinstance(error, UserError):
                 raise
@@ -195,7 +211,7 @@ class Jobs:
 
     def _end_worker(self, job: Job) -> None:
         """Kill the hung worker of this job; another worker runs the next jobs."""
-        silence = time.time() - self._last_heartbeat(job)
+        silence = self._heartbeats.silence(self.folder / job.id)
         self.lock.end_holder()
         message = f"The worker did not respond for {silence:.0f} s and was stopped."
         with suppress(OSError):  # on a full disk it is interrupted without a message
@@ -225,13 +241,8 @@ class Jobs:
         """Return whether the heartbeat of the worker has timed out."""
         pace = job.elapsed / job.iteration if job.iteration else 0
         patience = self.patience * (1 if pace or job.state == "loading" else _FIRST_ITERATION)
-        silence = time.time() - self._last_heartbeat(job)
+        silence = self._heartbeats.silence(self.folder / job.id)
         return silence > max(patience, _ITERATIONS_OF_PATIENCE * pace)
-
-    def _last_heartbeat(self, job: Job) -> float:
-        """Return the time of the last progress with this job, in seconds since the epoch."""
-        files = (self.folder / job.id / name for name in ("job.json", "alive"))
-        return max(file.stat().st_mtime for file in files if file.exists())
 
     def _each(self) -> Iterator[Job]:
         """Read every job."""

@@ -12,7 +12,7 @@ from lineas_core import BUDGETS, PromptSet, UserError
 from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 
-from ..events import user_errors
+from ..events import user_errors, visitor
 from ..html import basics
 from ..html import maps as map_html
 from ..jobs.job import JobRequest
@@ -288,4 +288,4 @@ class FormHandlers:
             raise UserError("E_MODEL", f"model is {request.model!r:.60}", remedy=remedy)
         check_steers(request.method, request.model)
         self._studio.models.require(request.model)
-        return self._studio.jobs.submit(request)
+        return self._studio.jobs.submit(request, visitor())

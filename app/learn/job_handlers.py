@@ -9,7 +9,7 @@ import gradio as gr
 
 from lineas_core import SteeringMaps, UserError, load_maps
 
-from ..events import user_errors
+from ..events import user_errors, visitor
 from ..html import basics, charts
 from ..jobs.job import PENDING, Job
 from ..studio.studio import Studio
@@ -64,7 +64,7 @@ class JobHandlers:
     @user_errors
     def resume(self, job_id: str | None) -> None:
         """Continue a job that ended early."""
-        self._studio.jobs.resume(job_id or "")
+        self._studio.jobs.resume(job_id or "", visitor())
 
     @user_errors
     def delete(self, job_id: str | None) -> None:

@@ -23,7 +23,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from PIL import Image
 
 from lineas_core import PromptSet, SteeringMaps, UserError, load_maps
-from lineas_core.storage.disk import saving
+from lineas_core.storage.disk import read_regular, saving
 from lineas_core.storage.maps import WEIGHTS, check_prompts
 
 __all__ = [
@@ -63,7 +63,7 @@ class ImportedMap:
 def pictures_in(folder: Path) -> list[Path]:
     """Return the preview pictures in the folder of a map, sorted by name."""
     found = (folder / PREVIEWS).glob("*")
-    return sorted(file for file in found if file.suffix.lower() in _SUFFIXES)
+    return sorted(f for f in found if f.suffix.lower() in _SUFFIXES and f.is_file())
 
 
 def contents(folder: Path, pictures: Sequence[Path]) -> dict[str, bytes]:
@@ -76,7 +76,7 @@ def contents(folder: Path, pictures: Sequence[Path]) -> dict[str, bytes]:
     paths = {name: folder / name for name in (*_TEXTS, WEIGHTS) if (folder / name).is_file()}
     for number, picture in enumerate(pictures[:_MOST_PICTURES]):
         paths[f"{PREVIEWS}/{number:02d}{picture.suffix.lower()}"] = picture
-    return {name: path.read_bytes() for name, path in paths.items()}
+    return {name: read_regular(path) for name, path in paths.items()}
 
 
 def read_imported_map(file: Path) -> ImportedMap:

@@ -12,19 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from statistics import fmean
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from lineas_core import PromptSet, UserError
 from lineas_core.methods import LINEAS, METHODS
-from lineas_core.metrics.topic import words_from
-from lineas_core.metrics.toxicity import toxicity
 from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.storage.disk import has_links
 from lineas_core.storage.maps import WEIGHTS, load_prompts, read_metadata
+
+from .signs import Signs, signs_of
 
 __all__ = [
     "MapEntry",
-    "Signs",
     "same_prompts",
     "find_map",
     "has_damaged_prompts",
@@ -41,22 +40,8 @@ Origin = Literal["ready-made", "yours"]
 # Maps to open on: their models have free licences, and their effect shows at once.
 _OPENS_ON = ("football-smollm2-135m", "vaporwave-emoji-world")
 _PROMPTS, _ANY = "prompts.json", "any"  # maps of early versions do not name their prompts
-_READ = 16  # prompts of a side whose toxicity is judged
-_OFFENSIVE = 0.3  # mean toxicity from which a side of the prompts counts as offensive
 
 _log = logging.getLogger(__name__)
-
-
-class Signs(NamedTuple):
-    """What the prompts of a map tell of its strengths.
-
-    Attributes:
-        harmful: sign of the strengths that make texts more offensive; 0 if neither sign does.
-        direction: sign of the strengths that bring more of the concept; 0 if unknown.
-    """
-
-    harmful: int = 0
-    direction: int = 0
 
 
 @dataclass(frozen=True)
@@ -231,7 +216,8 @@ def _is_visible_folder(item: os.DirEntry[str]) -> bool:
 def _read(map_id: str, origin: Origin, folder: str) -> MapEntry | None:
     # Paths are texts here, because the hash of a `Path` takes longer than the system.
     try:
-        return _entry(map_id, origin, folder, version_of(f"{folder}/{WEIGHTS}"))
+        version = (*version_of(f"{folder}/{WEIGHTS}"), os.stat(folder).st_mtime_ns)
+        return _entry(map_id, origin, folder, version)
     except OSError as error:
         _log.warning("The map %r is not listed: %s", map_id, error)
         return None
@@ -246,6 +232,9 @@ def _entry(
     version: tuple[int, ...],  # noqa: ARG001 - part of the key, so that a changed file is read
 ) -> MapEntry | None:
     place = Path(folder)
+    if origin == "yours" and has_links(place):
+        _log.warning("The map %r is not listed: it has links to other places.", place.name)
+        return None
     try:
         metadata = read_metadata(place)
     except UserError as error:
@@ -271,29 +260,4 @@ def _prompts(
 
 def _signs_of(entry: MapEntry) -> Signs:
     prompts = prompts_of(entry)
-    return _signs(prompts, entry.kind) if prompts else Signs()
-
-
-@lru_cache(maxsize=1 << 12)
-def _signs(prompts: PromptSet, kind: Kind) -> Signs:
-    harmful = 0
-    if kind == "language":
-        source, target = (_toxicity(side) for side in (prompts.source, prompts.target))
-        harmful = (target > _OFFENSIVE) - (source > _OFFENSIVE)
-    return Signs(harmful, _direction(prompts))
-
-
-def _toxicity(side: Sequence[str]) -> float:
-    """The mean of the prompts that can be judged; a few of them tell, and reading costs time."""
-    judged = [p for p in toxicity(side[:_READ]) if p is not None]
-    return fmean(judged) if judged else 0.0
-
-
-def _direction(prompts: PromptSet) -> int:
-    """Return 1 if more target than source prompts have a keyword, -1 if fewer, 0 if as many."""
-    if not prompts.keywords:
-        return 0
-    found = words_from(prompts.keywords).search
-    sides = (prompts.source, prompts.target)
-    source, target = (fmean(found(text) is not None for text in side) for side in sides)
-    return (target > source) - (target < source)
+    return signs_of(prompts, entry.kind) if prompts else Signs()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 
-from lineas_core import UserError, check_fits, load_maps, pictures
+from lineas_core import UserError, check_fits, pictures
 from lineas_core.evaluation.counterfactual import Concept
 from lineas_core.evaluation.effect import Effect, Goal, effects, goal_of
 from lineas_core.metrics.concept import concept_scores, known_concept
@@ -16,6 +16,7 @@ from lineas_core.pictures import recipe_of
 from .maps import MapEntry
 from .models import Models
 from .picture_cache import Painted, PictureCache
+from .plausible import check_usable, load_usable
 
 __all__ = ["IMG_SCORE", "Pictures"]
 
@@ -69,8 +70,11 @@ class Pictures:
             One picture for each row of strengths.
 
         Raises:
-            UserError: the model is not installed, a map does not fit it, or memory ran out.
+            UserError: the model is not installed, a map does not fit it or has to be confirmed
+                first, or memory ran out.
         """
+        for entry in entries:  # also where the cache has the pictures of equal values
+            check_usable(entry)
         cached = self.painted(entries, prompt, strengths, seed=seed)
         if cached is not None:  # the model need not even be installed
             return cached
@@ -228,7 +232,7 @@ def _paint(
     strengths: Sequence[Sequence[float]],
     seed: int,
 ) -> list[Painted]:
-    maps = [load_maps(entry.folder) for entry in entries]
+    maps = [load_usable(entry) for entry in entries]
     for each in maps:
         check_fits(each, model)
     images = pictures.paint(model, maps, strengths, prompt, seed)

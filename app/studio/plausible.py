@@ -6,19 +6,30 @@ does not hold for other values, and is not exported.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from lineas_core import SteeringMaps, UserError, load_maps
-from lineas_core.storage.disk import saving, write_atomically
-from lineas_core.storage.maps import NO_FINGERPRINT, WEIGHTS
+from lineas_core.steering.plausible import describe_implausible
+from lineas_core.storage.disk import read_regular, saving, write_atomically
+from lineas_core.storage.fits import NO_FINGERPRINT
+from lineas_core.storage.maps import WEIGHTS
 
 from .maps import MapEntry, has_damaged_prompts, version_of
 
-__all__ = ["check_usable", "confirm", "is_confirmed", "suspicion", "warnings_about"]
+__all__ = [
+    "check_usable",
+    "confirm",
+    "is_confirmed",
+    "load_usable",
+    "suspicion",
+    "usable",
+    "warnings_about",
+]
 
 _CONFIRMED = "confirmed"
-_MOST_EXTREME = 0.1  # of the coordinates; of the ready-made maps hardly any is extreme
+_NAMED = 3  # maps that a sentence names
 
 
 def check_usable(entry: MapEntry) -> None:
@@ -39,6 +50,36 @@ def check_usable(entry: MapEntry) -> None:
         )
 
 
+def load_usable(entry: MapEntry) -> SteeringMaps:
+    """Load a map that steers; raises what `check_usable` and `load_maps` raise."""
+    check_usable(entry)
+    return load_maps(entry.folder)
+
+
+def usable(entries: Iterable[MapEntry]) -> tuple[list[MapEntry], str]:
+    """Divide maps into those that may steer, and a sentence that names the others.
+
+    Returns:
+        The first ones, and the sentence; it is empty if there are no others.
+
+    Raises:
+        UserError: none of them may steer; the reason is that of the last one.
+    """
+    found, others, reason = list[MapEntry](), list[str](), None
+    for entry in entries:
+        try:
+            check_usable(entry)
+            found.append(entry)
+        except UserError as error:
+            others.append(f"“{entry.title}”")
+            reason = error
+    if reason and not found:
+        raise reason
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    named = f"{', '.join(others[:_NAMED])}{more}"
+    return found, f" Left out, see the Library: {named}." if others else ""
+
+
 def suspicion(entry: MapEntry) -> str:
     """Describe the values of a map if they are implausible; empty if they are not.
 
@@ -54,7 +95,8 @@ def suspicion(entry: MapEntry) -> str:
 def is_confirmed(entry: MapEntry) -> bool:
     """Return whether the user has confirmed these values of a map."""
     try:
-        return (entry.folder / _CONFIRMED).read_text() == entry.metadata.get("sha256")
+        found = read_regular(entry.folder / _CONFIRMED)
+        return found.decode() == entry.metadata.get("sha256")
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -88,17 +130,4 @@ def _suspicion(
     folder: Path,
     version: tuple[int, ...],  # noqa: ARG001 - part of the key, so that a changed file is read
 ) -> str:
-    return _implausible(load_maps(folder))
-
-
-def _implausible(maps: SteeringMaps) -> str:
-    if maps.extreme <= _MOST_EXTREME:
-        return ""
-    found = f"{maps.extreme:.0%} of its coordinates have values that no learnt map has"
-    if not maps.affine:
-        return found
-    scale, shift = maps.ranges
-    return (
-        f"{found} (scales {scale[0]:.3g} to {scale[1]:.3g}, "
-        f"shifts {shift[0]:.3g} to {shift[1]:.3g})"
-    )
+    return describe_implausible(load_maps(folder))

@@ -17,7 +17,7 @@ from .maps import MapEntry, find_map, ready_made
 from .mix import Mix, checked_pairs
 from .models import Models
 from .pictures import Pictures
-from .plausible import check_usable
+from .plausible import check_usable, load_usable
 from .prompts import PromptLibrary
 from .texts import Texts
 from .user_maps import UserMaps, slug
@@ -148,8 +148,7 @@ class Studio:
             UserError: the model is not installed, the map does not fit it or steers modules
                 other than norms, or the files cannot be written.
         """
-        check_usable(entry)
-        maps = self.steering(entry)
+        maps = load_usable(entry)
         with self.models.use(entry.model) as model:
             return export_norms(maps, model, folder, slug(entry.title))
 

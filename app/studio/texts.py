@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
 
-from lineas_core import SteeringMaps, check_fits, load_maps, steer
+from lineas_core import SteeringMaps, check_fits, steer
 from lineas_core.evaluation.counts import Counts, Written, count, row_seeds, summarise
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.evaluation.texts import properties_of
@@ -18,7 +18,7 @@ from lineas_core.models import LanguageModel, Sampling
 
 from .maps import MapEntry
 from .models import Models
-from .plausible import check_usable
+from .plausible import load_usable
 
 __all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts", "metric_of"]
 
@@ -89,8 +89,7 @@ class Texts:
         Raises:
             UserError: the model is not installed, or the map does not fit it.
         """
-        check_usable(entry)
-        maps, size = load_maps(entry.folder), len(strengths)
+        maps, size = load_usable(entry), len(strengths)
         prompts, seeds, texts = [prompt] * size, [seed] * size, [""] * size
         yield [Continuation(strength, "") for strength in strengths]
         with self._models.use(entry.model) as model:
@@ -130,8 +129,7 @@ class Texts:
         Raises:
             UserError: the model is not installed, or the map does not fit it.
         """
-        check_usable(entry)
-        maps, properties = load_maps(entry.folder), properties_of(metric_of(words), words)
+        maps, properties = load_usable(entry), properties_of(metric_of(words), words)
         counts = {strength: [Counts()] * seeds for strength in STRENGTHS}
         rows: list[dict] = []
         for start in range(0, len(openings), self._openings_at_once):

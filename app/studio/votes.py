@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, get_args
 
-from lineas_core.storage.disk import saving
+from lineas_core.storage.disk import read_regular, saving
 
 __all__ = ["Vote", "Votes", "Choice", "Preference", "wilson"]
 
@@ -125,7 +125,13 @@ class Votes:
 
     def _read(self) -> Iterator[Vote]:
         """Read the votes; damaged lines are left out with a warning in the log."""
-        lines = self._file.read_bytes().splitlines() if self._file.exists() else []
+        lines = list[bytes]()
+        try:
+            lines = read_regular(self._file).splitlines()
+        except FileNotFoundError:  # nobody has voted yet
+            pass
+        except OSError as error:
+            _log.warning("%s cannot be read: %s", self._file.name, error)
         for number, line in enumerate(lines, 1):
             try:
                 yield _vote(json.loads(line))

@@ -18,6 +18,7 @@ from ..html import maps as map_html
 from ..html.basics import TITLES
 from ..studio.checks import check_count, number, prompt_text, seed_of
 from ..studio.maps import MapEntry
+from ..studio.plausible import warnings_about
 from ..studio.settings import LONGEST, STRIP
 from ..studio.studio import Studio
 from ..studio.texts import Continuation
@@ -85,7 +86,7 @@ class TextHandlers(SteeringHandlers):
         keep = [map_id, prompt] == [*restored]
         chats = entry.model in MODELS and MODELS[entry.model].chat
         return MapView(
-            summary=map_html.summary(entry),
+            summary=map_html.summary(entry, warnings_about(entry)),
             caution=basics.warning(CONTENT) if entry.harmful else "",
             facts=map_html.about(entry, self._studio.steering(entry)),
             sweep=basics.hint("One text at nine strengths, with one seed."),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -25,9 +28,24 @@ def main() -> None:
     """Run the command line; an error that the user can correct is one line, never a traceback."""
     # transformers logs a line for every weight and optional package that is missing.
     logging.getLogger("transformers").setLevel(logging.ERROR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # such as one in cp1252, which has no λ
+            stream.reconfigure(errors="backslashreplace")
+    _check_arguments(sys.argv[1:])
     try:
         with out_of_memory_as_user_error():
             app()
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from None
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse arguments whose bytes are no text, which neither a model nor a map could keep."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            remedy = "Write it in the encoding of the terminal, or rename the file."
+            typer.echo(f"error: the argument {argument!r} is not a text. {remedy}", err=True)
+            raise SystemExit(2) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,9 @@ import typer
 from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, TextToImageModel, load_model
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.storage.maps import check_fits, load_maps
+from lineas_core.steering.plausible import describe_implausible
+from lineas_core.storage.fits import check_fits
+from lineas_core.storage.maps import find_maps, load_maps
 
 __all__ = [
     "JsonLines",
@@ -52,21 +55,24 @@ def numbers(text: str) -> list[float]:
 
 
 def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:
-    """Load the maps of FOLDER[:STRENGTH]; the default strength is that of the method.
+    r"""Load the maps of FOLDER[:STRENGTH]; the default strength is that of the method.
+
+    A path may contain colons itself, such as `C:\\maps\\robot`. What exists as a whole is a path.
 
     Raises:
         UserError: the folder has no usable map.
         typer.BadParameter: the strength is not a number.
     """
     folder, colon, strength = text.rpartition(":")
-    if not colon:
-        maps = load_maps(text)
-        return maps, maps.metadata.get("strength", 1.0)
-    maps = load_maps(folder)
     try:
-        return maps, float(strength)
+        number = float(strength) if colon and not _exists(text) else None
     except ValueError:
-        raise typer.BadParameter(f"{strength!r} is not a number", param_hint="--map") from None
+        if _exists(folder):
+            reason = f"{strength!r} is not a number"
+            raise typer.BadParameter(reason, param_hint="--map") from None
+        number = None
+    maps = _load(text if number is None else folder)
+    return maps, maps.metadata.get("strength", 1.0) if number is None else number
 
 
 def load_map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | TextToImageModel]:
@@ -75,7 +81,7 @@ def load_map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | Text
     Raises:
         UserError: the maps do not name a model, do not fit it, or one of the two cannot be read.
     """
-    maps = load_maps(folder)
+    maps = _load(folder)
     name = maps.metadata.get("model")
     if not name:
         raise UserError(
@@ -87,3 +93,15 @@ def load_map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | Text
     model = load_model(name)
     check_fits(maps, model)
     return maps, model
+
+
+def _load(path: str | Path) -> SteeringMaps:
+    """Load maps, and print a note if their values are implausible."""
+    maps = load_maps(path)
+    if reason := describe_implausible(maps):
+        typer.echo(f"note: {path}: {reason}; it may steer a model badly", err=True)
+    return maps
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(find_maps(path))

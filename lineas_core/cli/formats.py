@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +12,17 @@ __all__ = ["format_result", "format_row", "json_line"]
 
 
 def json_line(row: Mapping[str, Any]) -> str:
-    """Format a row as one line of JSON; NaN, which JSON does not have, becomes null."""
-    return json.dumps(_without_nan(row), ensure_ascii=False)
+    """Format a row as one line of JSON; NaN, which JSON does not have, becomes null.
+
+    Characters that the standard output cannot encode are escaped.
+    """
+    known = _without_nan(row)
+    line = json.dumps(known, ensure_ascii=False)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(known)
+    return line
 
 
 def format_result(facts: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from lineas_core.models import LanguageModel, Sampling, TextToImageModel, load_m
 from lineas_core.pictures import paint, recipe_of, save_png, strip
 from lineas_core.steering.affine import SteeringMaps, compose
 from lineas_core.steering.folding import fold
-from lineas_core.storage.maps import check_fits
+from lineas_core.storage.fits import check_fits
 
 __all__ = ["generate"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lineas_core.learning.samples import Samples
 from lineas_core.learning.wasserstein import wasserstein_1d
-from lineas_core.models.base import fingerprint
+from lineas_core.models.base import fingerprint, fingerprints
 from lineas_core.runtime.versions import library_versions
 from lineas_core.steering.affine import SteeringMaps
 
@@ -51,12 +51,14 @@ def describe_run(
         strength: recommended λ, as in the method's paper.
         names: the modules that the maps steer; None means all of `samples.names`.
     """
+    network, names = samples.model.network, names or samples.names
     return {
         "method": method,
         "strength": strength,
         "kind": samples.model.kind,
         "model": samples.model.name,
-        "fingerprint": fingerprint(samples.model.network, names or samples.names),
+        "fingerprint": fingerprint(network, names),
+        "fingerprints": fingerprints(network, names),
         "config": asdict(samples.config),
         "source_size": len(samples.source),
         "target_size": len(samples.target),

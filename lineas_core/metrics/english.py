@@ -36,9 +36,11 @@ def judge_english(
         score: returns one number for each text.
         texts: n texts.
     """
-    known = [is_english(text) for text in texts]
-    scores = iter(score([text for text, judged in zip(texts, known, strict=True) if judged]))
-    return [float(next(scores)) if judged else None for judged in known]
+    known = [
+        text for text in dict.fromkeys(texts) if is_english(text)
+    ]  # equal texts, equal scores
+    scores = dict(zip(known, map(float, score(known)), strict=True))
+    return [scores.get(text) for text in texts]
 
 
 @cache

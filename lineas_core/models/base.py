@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Inputs", "SteerableModel", "fingerprint"]
+__all__ = ["Inputs", "SteerableModel", "fingerprint", "fingerprints"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +91,28 @@ def fingerprint(network: nn.Module, names: Sequence[str]) -> str:
     """
     digest = hashlib.sha256()
     for name in names:
-        module = network.get_submodule(name)
-        digest.update(f"{name}:{type(module).__name__}".encode())
-        for parameter in module.parameters(recurse=False):
-            sample = parameter.detach().flatten()[:4096].to("cpu", torch.bfloat16)
-            digest.update(f"{tuple(parameter.shape)}".encode())
-            digest.update(sample.view(torch.uint8).numpy().tobytes())
+        digest.update(_sample(network, name))
     return digest.hexdigest()[:16]
+
+
+def fingerprints(network: nn.Module, names: Sequence[str]) -> dict[str, str]:
+    """Hash each steered module alone, to tell which weights of another network differ.
+
+    Args:
+        network: as in `fingerprint`.
+        names: as in `fingerprint`.
+
+    Returns:
+        8 hexadecimal digits by module name.
+    """
+    return {name: hashlib.sha256(_sample(network, name)).hexdigest()[:8] for name in names}
+
+
+def _sample(network: nn.Module, name: str) -> bytes:
+    """Return name, class and the first parameters of a module as bytes."""
+    module = network.get_submodule(name)
+    parts = [f"{name}:{type(module).__name__}".encode()]
+    for parameter in module.parameters(recurse=False):
+        sample = parameter.detach().flatten()[:4096].to("cpu", torch.bfloat16)
+        parts += [f"{tuple(parameter.shape)}".encode(), sample.view(torch.uint8).numpy().tobytes()]
+    return b"".join(parts)

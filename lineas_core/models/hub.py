@@ -6,10 +6,12 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from huggingface_hub import CommitOperationAdd, HfApi, constants, hf_hub_download
+from huggingface_hub import CommitOperationAdd, HfApi, constants, get_session, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
 
 from lineas_core.errors import UserError
 
@@ -22,10 +24,14 @@ INDEX = "model_index.json"
 def unreachable() -> bool:
     """Return True if the hub cannot be reached, after four seconds at most.
 
-    The hub's own functions retry five times for every single file.
+    The hub's own functions retry five times for every single file, and wait as long as the hub
+    asks for, which can be an hour. After this call, they fail at once.
     """
     if constants.HF_HUB_OFFLINE:
         return True
+    hooks = get_session().event_hooks
+    if _fail_at_once not in hooks["response"]:
+        get_session().event_hooks = {**hooks, "response": [*hooks["response"], _fail_at_once]}
     try:
         urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=4).close()
     except HTTPError:
@@ -47,6 +53,13 @@ def offline_when_unreachable() -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def _fail_at_once(response: Any) -> None:
+    """Raise an error for an answer after which the hub's functions would wait and try again."""
+    status = response.status_code
+    if status in (408, 429) or status >= 500:
+        raise HfHubHTTPError(f"the hub answered {status}", response=response)
 
 
 def is_pipeline(source: str, *, local_files_only: bool) -> bool:

@@ -27,6 +27,7 @@ __all__ = [
     "peak_memory",
 ]
 
+_NO_PRIMITIVE = "could not create a primitive"
 _USABLE = 0.8  # share of the free memory to plan with, because allocators leave gaps
 _T = TypeVar("_T")
 
@@ -158,9 +159,9 @@ def out_of_memory_as_user_error() -> Iterator[None]:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    # On a CPU torch raises a plain RuntimeError.
+    # On a CPU torch raises a plain RuntimeError, and oneDNN one that does not even name memory.
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or "allocate memory" in str(error)
+    return known or "allocate memory" in str(error) or str(error) == _NO_PRIMITIVE
 
 
 def peak_memory(device: torch.device, work: Callable[[], object]) -> int:

@@ -1,14 +1,16 @@
-"""Writes that survive a crash and a full disk: the old content stays until the new one is whole.
+"""Files that survive a crash and a full disk: the old content stays until the new one is whole.
 
-A file is written under a temporary name beside its place, and renamed once it is on the disk.
-Only a process that is killed leaves a temporary file; `sweep` removes those.
+A file or folder is written under a temporary name beside its place, and renamed once it is on the
+disk. Only a process that is killed leaves a temporary one; `sweep` removes those.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,9 +18,50 @@ from pathlib import Path
 
 from lineas_core.errors import UserError
 
-__all__ = ["new_folder", "remove_folder", "saving", "sweep", "write_atomically", "write_together"]
+__all__ = [
+    "has_links",
+    "new_folder",
+    "read_regular",
+    "remove_folder",
+    "replaced_folder",
+    "saving",
+    "sweep",
+    "write_atomically",
+    "write_together",
+]
 
+_READ_ONLY = "Choose a writable folder, or make this one writable."
+_FULL, _FAULTY = "Free some disk space and try again.", "Check the disk, or save elsewhere."
+_REMEDIES = {
+    **dict.fromkeys([errno.ENOSPC, errno.EDQUOT, errno.EFBIG], _FULL),
+    **dict.fromkeys([errno.EIO, errno.ESTALE], _FAULTY),
+}
 _UNFINISHED = ".unfinished"  # suffix of temporary files and folders
+_REPLACED = ".replaced"  # suffix of a folder that makes room for another one of its name
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # missing on Windows, which has no such pipes
+_AT_WORKING_FOLDER, _SWAP = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file; unlike `Path.read_bytes` this never waits for the other end of a pipe.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe, a device or a folder.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read()
+
+
+def has_links(folder: Path) -> bool:
+    """Return whether a folder, or anything in it, is a symbolic link."""
+    inside = (
+        os.path.join(place, name)
+        for place, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+    )
+    return any(os.path.islink(place) for place in (str(folder), *inside))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -78,15 +121,39 @@ def new_folder(path: Path) -> Iterator[Path]:
         OSError: the folder cannot be created or renamed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(_UNFINISHED, f".{path.name}.", path.parent))
-    try:
+    with _unfinished(path) as folder:
         yield folder
         folder.chmod(0o755)
         folder.rename(path)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     _sync(path.parent)
+
+
+@contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Change a folder as a whole: a copy takes its place when the `with` block ends.
+
+    Where the system cannot swap two folders, there is a moment without the folder; if a process
+    is killed in this moment, `sweep` puts the old one back.
+
+    Args:
+        path: an existing folder. Its files are linked into the copy, not copied, so that they
+            must be replaced rather than changed.
+
+    Yields:
+        The copy to change. It is removed if the block raises.
+
+    Raises:
+        OSError: the folder cannot be replaced, such as the mount point of a file system.
+    """
+    path = path.resolve()
+    if _holds_working_folder(path):  # that would stay the old one
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+    with _unfinished(path) as folder:
+        shutil.copytree(path, folder, symlinks=True, copy_function=_link, dirs_exist_ok=True)
+        yield folder
+        _swap(folder, path)
+    _sync(path.parent)
+    shutil.rmtree(folder, ignore_errors=True)  # the old one
 
 
 def remove_folder(path: Path) -> None:
@@ -106,6 +173,9 @@ def sweep(folder: Path) -> None:
     The caller makes sure that no process is writing there.
     """
     for place, folders, files in os.walk(folder):
+        for name in [n for n in folders if n.endswith(_REPLACED)]:
+            folders.remove(name)
+            _put_back(Path(place, name))
         for name in [n for n in folders if n.endswith(_UNFINISHED)]:
             folders.remove(name)
             shutil.rmtree(Path(place, name), ignore_errors=True)
@@ -129,15 +199,66 @@ def saving(what: str, where: Path | None = None, done: str = "saved") -> Iterato
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise UserError(
             "E_DISK",
             f"{what} not {done} ({error.strerror or error})",
             where=str(where) if where else "",
-            remedy="Free some disk space and try again."
-            if full
-            else "Choose a writable folder, or make this one writable.",
+            remedy=_REMEDIES.get(error.errno or 0, _READ_ONLY),
         ) from error
+
+
+@contextmanager
+def _unfinished(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside a place; it is removed if the block raises."""
+    folder = Path(tempfile.mkdtemp(_UNFINISHED, f".{path.name}.", path.parent))
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _holds_working_folder(path: Path) -> bool:
+    with suppress(OSError):  # the working folder has been deleted
+        return Path.cwd().is_relative_to(path)
+    return False
+
+
+def _link(source: str, target: str) -> None:
+    """Give a file a second name, or copy it where the file system has no links."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _swap(new: Path, old: Path) -> None:
+    """Let two folders swap their names, at once where the system can do it."""
+    try:
+        swap = ctypes.CDLL(None).renameat2
+        names = [os.fsencode(path) for path in (new, old)]
+        if swap(_AT_WORKING_FOLDER, names[0], _AT_WORKING_FOLDER, names[1], _SWAP) == 0:
+            return
+    except (AttributeError, TypeError):  # not Linux
+        pass
+    aside = old.with_name(f".{old.name}{_REPLACED}")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except OSError:
+        aside.rename(old)
+        raise
+    aside.rename(new)
+
+
+def _put_back(aside: Path) -> None:
+    """Put a folder back that another one was to replace, unless that one is there."""
+    place = aside.with_name(aside.name[1 : -len(_REPLACED)])
+    if place.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            aside.rename(place)
 
 
 def _sync(folder: Path) -> None:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from lineas_core.errors import UserError
+from lineas_core.storage.disk import read_regular
 from lineas_core.storage.tensors import shapes_of
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "WEIGHTS",
     "checksum",
     "format_errors",
+    "has_half_a_character",
     "read_header",
     "read_tensors",
     "usable",
@@ -99,7 +101,7 @@ def read_header(file: Path) -> dict[str, Any]:
 def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read and check tensors and metadata; must be called within `format_errors`."""
     config = read_header(file)
-    tensors = safetensors.torch.load(file.read_bytes())
+    tensors = safetensors.torch.load(read_regular(file))
     if checksum(tensors) != config.get("sha256"):
         raise _FormatError("it is damaged: its checksum does not match")
     if not usable(tensors):
@@ -113,6 +115,11 @@ def checksum(tensors: dict[str, Tensor]) -> str:
     for key in sorted(tensors):
         digest.update(tensors[key].numpy().tobytes())
     return digest.hexdigest()
+
+
+def has_half_a_character(config: dict[str, Any]) -> bool:
+    """Return whether a text in metadata contains half of a surrogate pair."""
+    return _HALF.search(json.dumps(config, ensure_ascii=False)) is not None
 
 
 def usable(tensors: dict[str, Tensor]) -> bool:
@@ -129,7 +136,7 @@ def _checked_config(header: dict[str, Any]) -> dict[str, Any]:
         )
     config = json.loads(config_text, object_pairs_hook=_no_duplicates)
     # Only an escape can stand for half a character; the file is UTF-8.
-    if "\\u" in config_text and _HALF.search(json.dumps(config, ensure_ascii=False)):
+    if "\\u" in config_text and has_half_a_character(config):
         raise _FormatError("its metadata contains half a character")
     if config["format_version"] > FORMAT_VERSION:
         raise _FormatError(

@@ -22,7 +22,7 @@ from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.steering.affine import AffineMap, SteeringMaps
 from lineas_core.steering.low_rank import LowRankMap
 from lineas_core.storage.disk import saving, write_atomically
-from lineas_core.storage.maps import check_fits
+from lineas_core.storage.fits import check_fits
 
 __all__ = ["export_norms", "exportable"]
 

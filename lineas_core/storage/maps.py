@@ -5,15 +5,16 @@
     prompts.json           the prompts that the map was learnt from
     README.md              a model card
 
-The weights are the map: they appear last, and their metadata hold the checksum of the prompts, so
-that prompts of another map are never taken for those of this one.
+All files of a save appear at once, by the rename of their folder. The weights hold the checksum of
+the prompts, so that prompts of another map are never taken for those of this one.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import logging
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
@@ -24,17 +25,23 @@ import safetensors.torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
-from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.paths import ASSETS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.storage.disk import new_folder, saving, write_together
+from lineas_core.storage.disk import (
+    new_folder,
+    read_regular,
+    replaced_folder,
+    saving,
+    write_together,
+)
 from lineas_core.storage.format import (
     FORMAT_VERSION,
     MAX_VALUE,
     WEIGHTS,
     checksum,
     format_errors,
+    has_half_a_character,
     read_header,
     read_tensors,
     usable,
@@ -43,10 +50,9 @@ from lineas_core.storage.model_card import model_card, modelspec
 from lineas_core.storage.tensors import maps_of, sizes_of, tensors_of
 
 __all__ = [
-    "NO_FINGERPRINT",
     "WEIGHTS",
-    "check_fits",
     "check_prompts",
+    "find_maps",
     "holds_maps",
     "load_maps",
     "load_prompts",
@@ -54,17 +60,15 @@ __all__ = [
     "save_maps",
 ]
 
-NO_FINGERPRINT = "it does not say which weights it was learnt on; it may steer a model badly"
-"""Warning about a map that has no fingerprint."""
 _PROMPTS, _PROMPTS_SHA256 = "prompts.json", "prompts_sha256"
-_log = logging.getLogger(__name__)
 
 
 def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | None = None) -> Path:
     """Write maps to a folder, replacing those that it holds.
 
-    A new folder appears with all files at once. In an existing one, no file is changed before
-    all of them are written, and the weights are replaced last.
+    All files appear at once, in a new folder or in place of the maps that an existing one holds.
+    In a folder that cannot be renamed, such as the working folder, no file is changed before all
+    of them are written, and the weights are replaced last.
 
     Args:
         maps: the learnt maps; their `metadata` must be JSON-like.
@@ -77,7 +81,8 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
         The folder.
 
     Raises:
-        UserError: a value is not finite or larger than 10,000, or the folder cannot be written.
+        UserError: a value is not finite or larger than 10,000, the metadata contain half a
+            surrogate pair, or the folder cannot be written.
     """
     folder = Path(folder)
     tensors = tensors_of(maps)
@@ -89,15 +94,17 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
             remedy="Learn it again: with a lower learning rate, or with prompts that differ less.",
         )
     kept = _prompts_to_save(prompts, folder, maps.metadata, checksum(tensors))
-    files = _files(_config(maps, tensors, prompts, kept), tensors, kept)
+    config = _config(maps, tensors, prompts, kept)
+    if has_half_a_character(config):
+        what, remedy = "the metadata contain half a character", "Correct them and save again."
+        raise UserError("E_ENCODING", what, where=folder.name, remedy=remedy)
+    files = _files(config, tensors, kept)
     with saving("the map was", folder):
-        if folder.exists():
-            write_together(folder, files)
-            if kept is None:  # they belong to the replaced map
-                (folder / _PROMPTS).unlink(missing_ok=True)
-        else:
+        if not folder.exists():
             with new_folder(folder) as unfinished:
-                write_together(unfinished, files)
+                _write(unfinished, files)
+        elif not (holds_maps(folder) and _replace(folder, files)):
+            _write(folder, files)
     return folder
 
 
@@ -118,10 +125,19 @@ def load_maps(path: str | Path) -> SteeringMaps:
     Raises:
         UserError: the file is missing, is of another kind or is damaged.
     """
-    path = next((p for p in (Path(path), ASSETS / "maps" / path) if p.exists()), Path(path))
+    path = find_maps(path)
     with format_errors(path.name):
         tensors, config = read_tensors(path / WEIGHTS if path.is_dir() else path)
     return maps_of(tensors, config)
+
+
+def find_maps(path: str | Path) -> Path:
+    """Return the path of learnt maps; the name of a ready-made map stands for its folder.
+
+    It need not exist.
+    """
+    # Unlike a `Path`, this takes any text, such as one that is too long for a file name.
+    return next((p for p in (Path(path), ASSETS / "maps" / path) if os.path.exists(p)), Path(path))
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -145,7 +161,7 @@ def load_prompts(folder: Path, metadata: Mapping[str, Any]) -> PromptSet:
         UserError: the prompts are missing, damaged, or those of other maps.
     """
     try:
-        data = (folder / _PROMPTS).read_bytes()
+        data = read_regular(folder / _PROMPTS)
     except OSError as error:
         remedy = "Learn the map again."
         raise UserError("E_FILE", "the prompts cannot be read", remedy=remedy) from error
@@ -170,44 +186,22 @@ def check_prompts(data: bytes, metadata: Mapping[str, Any]) -> None:
         raise UserError("E_FILE", what, where=_PROMPTS, remedy=remedy)
 
 
-def check_fits(maps: SteeringMaps, model: SteerableModel) -> None:
-    """Check that maps were learnt on this model.
-
-    Maps without a fingerprint are accepted with a warning in the log if their modules exist and
-    have their widths.
-
-    Raises:
-        UserError: they were learnt on another model, or on other weights of this one; the
-            message says which.
-    """
-    reason = _misfit(maps, model)
-    if not reason:
-        if maps.metadata.get("fingerprint") is None:
-            _log.warning("%s: %s", maps.metadata.get("title") or "a map", NO_FINGERPRINT)
-        return
-    learnt_on = maps.metadata.get("model", "another model")
-    other = "other weights of " if learnt_on == model.name else ""
-    raise UserError(
-        "E_MODEL",
-        f"this map was learnt on {other}{learnt_on}, the loaded model is {model.name} ({reason})",
-        remedy=f"Load {other}{learnt_on}, or learn the map again on {model.name}.",
-    )
+def _replace(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Replace the files of a folder at once; return False if the folder cannot be renamed."""
+    try:
+        with replaced_folder(folder) as copy:
+            _write(copy, files)
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
+            return False
+        raise
+    return True
 
 
-def _misfit(maps: SteeringMaps, model: SteerableModel) -> str:
-    """Return why maps do not belong to a model; empty if they do."""
-    modules = dict(model.network.named_modules())
-    for name, step in maps.items():
-        if name not in modules:
-            return f"it has no module {name}"
-        weight = getattr(modules[name], "weight", None)
-        if isinstance(weight, Tensor) and step.width not in weight.shape:
-            return f"the module {name} does not have {step.width} coordinates"
-    expected = maps.metadata.get("fingerprint")
-    found = expected and fingerprint(model.network, list(maps))
-    if found == expected:
-        return ""
-    return f"the fingerprint of its {len(maps)} modules is {found}, that in the map {expected}"
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    write_together(folder, files)
+    if _PROMPTS not in files:  # they belong to the replaced map
+        (folder / _PROMPTS).unlink(missing_ok=True)
 
 
 def _files(
@@ -261,7 +255,7 @@ def _prompts_to_save(
     try:
         if holds_maps(folder) and read_metadata(folder)["sha256"] != sha256:
             return None
-        data = (folder / _PROMPTS).read_bytes()
+        data = read_regular(folder / _PROMPTS)
         check_prompts(data, metadata)
     except (OSError, LookupError, UserError):
         return None

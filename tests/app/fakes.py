@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from app.jobs.job import Job, JobRequest
-from app.studio.maps import MapEntry, Signs
+from app.studio.maps import MapEntry
 from app.studio.picture_cache import Painted
+from app.studio.signs import Signs
 from app.studio.studio import Studio
 from app.studio.texts import Continuation
 from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError
@@ -40,7 +41,7 @@ class FakeJobs:
     def list(self):
         return self.jobs
 
-    def submit(self, request):
+    def submit(self, request, visitor=""):
         self.submitted.append(request)
         self.jobs = [replace(JOB, request=request)]
         return JOB.id

@@ -47,9 +47,10 @@ def served(studio, **options):
 class Program:
     """Calls endpoints over plain HTTP, as curl does: no session, no defaults."""
 
-    def __init__(self, address):
+    def __init__(self, address, visitor="127.0.0.1"):
         kind = {"content-type": "application/json"}
-        self.http = httpx.Client(base_url=address, timeout=None, headers=kind)
+        transport = httpx.HTTPTransport(local_address=visitor)
+        self.http = httpx.Client(base_url=address, timeout=None, headers=kind, transport=transport)
 
     def post(self, endpoint, *arguments):
         """Post a request; returns its number."""

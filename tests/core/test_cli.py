@@ -1,6 +1,8 @@
+import io
 import json
 import math
 import re
+import shutil
 
 import pytest
 from PIL import Image
@@ -216,10 +218,122 @@ def test_an_interrupted_run_saves_the_best_so_far(workplace, monkeypatch):
     assert load_maps(workplace / "partial").metadata["iteration"] <= 1
 
 
+@pytest.fixture
+def console(monkeypatch):
+    """Run the command line as on a console of an encoding; returns status, stdout and stderr."""
+
+    def run(encoding, *arguments):
+        streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+        monkeypatch.setattr("sys.argv", ["lineas_core", *map(str, arguments)])
+        monkeypatch.setattr("sys.stdout", streams[0])
+        monkeypatch.setattr("sys.stderr", streams[1])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        for stream in streams:
+            stream.flush()
+        written = [stream.buffer.getvalue().decode(encoding) for stream in streams]
+        return caught.value.code or 0, *written
+
+    return run
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "utf-8"])
+def test_a_console_that_lacks_a_character_shows_its_number(learnt, console, encoding):
+    strengths = ("--map", learnt, "--strengths=0,1", "--max-new-tokens", 2)
+    status, written, _ = console(encoding, "generate", "日本 “λ”", *strengths)
+    assert status == 0
+    assert ("λ +1.00" in written) == (encoding == "utf-8")
+    assert ("\\u03bb +1.00" in written) == (encoding != "utf-8")
+    status, written, _ = console(encoding, "generate", "日本 🦊", *strengths, "--json")
+    assert status == 0
+    assert {json.loads(line)["prompt"] for line in written.splitlines()} == {"日本 🦊"}
+    status, _, written = console(encoding, "info", "Schloß “λ”")
+    assert (status, written.startswith("error: Schlo")) == (1, True)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["generate", "a \udcff b"],
+        ["info", "m\udce4p"],
+        ["learn", "s\udcff.json", "out"],
+        ["fetch", "\udcff"],
+        ["generate", "a", "--map", "m\udce4p:0.5"],
+    ],
+)
+def test_an_argument_that_is_no_text_is_one_sentence(console, encoding, arguments):
+    status, _, written = console(encoding, *arguments)
+    assert status == 2
+    assert re.fullmatch(
+        r"error: the argument '.*\\udc.*' is not a text\. Write it .*\.\n", written
+    )
+
+
+@pytest.mark.parametrize("place", ["a:b", "C:", "x:0.5", "λ:1:2"])
+@pytest.mark.parametrize("strength", ["", ":0", ":-0.5", ":1e-1"])
+def test_the_path_of_a_map_may_have_colons(learnt, tmp_path, monkeypatch, place, strength):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(learnt, tmp_path / place / "map")
+    shutil.copytree(learnt, tmp_path / f"{place}map")
+    for path in (f"{place}/map", f"{place}map", str(tmp_path / place / "map")):
+        result = _run("generate", "a", "--map", f"{path}{strength}", "--max-new-tokens", 1)
+        assert result.exit_code == 0, result.output
+
+
+def test_a_drive_letter_is_no_folder(learnt, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = r"C:\maps\robot"  # on this system a file name like any other
+    shutil.copytree(learnt, tmp_path / name)
+    for text in (name, f"{name}:0.8"):
+        assert _run("generate", "a", "--map", text, "--max-new-tokens", 1).exit_code == 0
+    for text in (r"D:\maps\robot", r"D:\maps\robot:0.8"):
+        missing = _run("generate", "a", "--map", text)
+        assert r"D:\maps\robot: " in str(missing.exception)
+        assert "0.8" not in str(missing.exception)
+
+
+@pytest.mark.parametrize(
+    ("strength", "sentence"), [("abc", "'abc' is not a number"), ("", "'' is not a number")]
+)
+def test_a_strength_that_is_no_number_is_named(learnt, strength, sentence):
+    result = _run("generate", "a", "--map", f"{learnt}:{strength}")
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("strength", ["nan", "inf", "-inf", "1e999"])
+def test_a_strength_that_is_not_finite_is_refused(learnt, strength):
+    result = _run("generate", "a", "--map", f"{learnt}:{strength}")
+    assert isinstance(result.exception, UserError)
+    result = _run("generate", "a", "--map", learnt, f"--strengths={strength}")
+    assert isinstance(result.exception, UserError)
+
+
+def test_a_map_with_implausible_values_steers_with_a_note(learnt, tmp_path):
+    maps = load_maps(learnt)
+    steps = {name: AffineMap(step.scale * 1e3, step.shift) for name, step in maps.items()}
+    save_maps(SteeringMaps(steps, maps.metadata), tmp_path / "odd")
+    result = _run("generate", "a", "--map", tmp_path / "odd", "--max-new-tokens", 1)
+    assert result.exit_code == 0
+    assert "values that no learnt map has" in result.stderr
+    assert "note" not in _run("generate", "a", "--map", learnt, "--max-new-tokens", 1).stderr
+
+
+def test_learning_from_one_side_advises_what_the_command_takes(workplace, tmp_path):
+    for name, advice in (("openings.txt", "or two files"), ("openings.xyz", "csv, tsv, json")):
+        shutil.copy(workplace / "openings.txt", tmp_path / name)
+        result = _run("learn", tmp_path / name, tmp_path / "out")
+        assert advice in str(result.exception)
+        assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
         (["learn", "missing.json", "out"], 1),
+        (["info", "x" * 5_000], 1),
+        (["generate", "a", "--map", "x" * 5_000 + ":1"], 1),
         (["info", "missing"], 1),
         (["fetch", "no-such-model"], 1),
         (["generate", "hello", "--model", "no-such-model"], 1),

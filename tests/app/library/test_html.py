@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from app.library import html as library_html
-from app.studio.maps import MapEntry, Signs
+from app.studio.maps import MapEntry
+from app.studio.signs import Signs
 from lineas_core import AffineMap, PromptSet, SteeringMaps
 
 MARKUP = '"><img src=x onerror=alert(1)>'

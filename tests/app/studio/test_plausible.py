@@ -1,13 +1,21 @@
 """Maps with absurd values are shown, and used only after a confirmation."""
 
+import gradio as gr
 import pytest
 import torch
 
+from app.images.blind_handlers import BlindHandlers
+from app.images.handlers import ImageHandlers
+from app.images.methods_handlers import MethodsHandlers
+from app.images.overview_handlers import OverviewHandlers
 from app.library.handlers import LibraryHandlers
 from app.studio.maps import find_map
 from app.studio.plausible import check_usable, is_confirmed, warnings_about
 from app.studio.studio import Studio
-from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, save_maps
+from app.text.handlers import TextHandlers
+from app.text.rates_handlers import RatesHandlers
+from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, load_maps, save_maps
+from tests.app.fakes import ME
 
 PROMPTS = PromptSet(("a", "b"), ("x", "y"), name="Letters")
 
@@ -101,3 +109,78 @@ def test_damaged_values_are_named_and_the_map_can_be_deleted(studio, tmp_path):
         studio.mix("odd")
     studio.user_maps.delete("odd")
     assert studio.maps() == []
+
+
+@pytest.fixture
+def absurd(assets, tmp_path):
+    """A page with a map for pictures and one for texts, and both again with absurd values."""
+    studio = Studio(tmp_path / "data", assets=assets)
+    for name in ("letters", "words"):
+        maps = load_maps(assets / "maps" / name)
+        steps = {k: AffineMap(m.scale * 1e3, m.shift) for k, m in maps.items()}
+        facts = {**maps.metadata, "title": f"Absurd {name}"}
+        prompts = studio.user_maps.contents(studio.entry(name))["prompts.json"]
+        prompts = PromptSet.parse(prompts, "prompts.json")
+        folder = tmp_path / "data" / "maps" / f"absurd-{name}"
+        save_maps(SteeringMaps(steps, facts), folder, prompts=prompts)
+    return studio
+
+
+PICTURE, TEXT = "absurd-letters", "absurd-words"
+STEERED_BY = {
+    "pictures": lambda s: ImageHandlers(s).make_pictures(PICTURE, "a b", [1.0]),
+    "a further map": lambda s: ImageHandlers(s).make_pictures(
+        "letters", "a b", [1.0], 0, [[PICTURE, 1.0]]
+    ),
+    "the slider": lambda s: [*ImageHandlers(s).generate("", 1.0, PICTURE, [], "a b", 0, ME)],
+    "figures": lambda s: [*ImageHandlers(s).measure("", 1.0, PICTURE, [], "a b", 0, ME)],
+    "a blind pair": lambda s: BlindHandlers(s).draw(PICTURE, []),
+    "a file for other tools": lambda s: [*LibraryHandlers(s).norms(PICTURE)],
+    "any painting": lambda s: s.pictures.paint([s.entry(PICTURE)], "a b", [[1.0]]),
+    "a text": lambda s: [*TextHandlers(s).continue_text(TEXT, "a b", [1.0])],
+    "the slider of texts": lambda s: [
+        *TextHandlers(s).generate(1.0, TEXT, "a b", 0, 2, 1.0, False, ME)
+    ],
+    "a sweep": lambda s: [*TextHandlers(s).sweep(TEXT, "a b", 0, 2, 1.0, False, ME)],
+    "rates": lambda s: [*RatesHandlers(s).rates(TEXT, ["a b"])],
+}
+
+
+@pytest.mark.parametrize("way", STEERED_BY)
+def test_nothing_is_steered_by_a_map_that_is_not_confirmed(absurd, way):
+    with pytest.raises((UserError, gr.Error), match="has to be confirmed first"):
+        STEERED_BY[way](absurd)
+
+
+GALLERIES = {
+    "overview": lambda s: OverviewHandlers(s).overview("letters", "a b", 0, 1),
+    "methods": lambda s: MethodsHandlers(s).paint("letters", "a b", 0, 1, ME),
+}
+
+
+@pytest.mark.parametrize("gallery", GALLERIES)
+def test_a_gallery_leaves_out_what_is_not_confirmed_and_says_so(absurd, gallery):
+    *_, view = GALLERIES[gallery](absurd)
+    assert len(view.pictures) == 2
+    assert "Left out, see the Library: “Absurd letters”." in view.description
+    LibraryHandlers(absurd).confirm(PICTURE)
+    *_, view = GALLERIES[gallery](absurd)
+    assert len(view.pictures) == 3
+    assert "Left out" not in view.description
+
+
+def test_a_gallery_of_nothing_but_unconfirmed_maps_says_why(studio, tmp_path, monkeypatch):
+    _saved(tmp_path, _maps(1e4))
+    monkeypatch.setattr(studio.models, "require", lambda model: None)
+    with pytest.raises(gr.Error, match="has to be confirmed first"):
+        [*OverviewHandlers(studio).overview("odd", "a b", 0, 1)]
+
+
+def test_the_tabs_warn_of_a_map_without_a_fingerprint(absurd, tmp_path):
+    folder = tmp_path / "data" / "maps" / "absurd-letters"
+    maps = load_maps(folder)
+    facts = {k: v for k, v in maps.metadata.items() if "fingerprint" not in k}
+    save_maps(SteeringMaps(maps.maps, facts), folder)
+    summary = ImageHandlers(absurd).choose(PICTURE, "a b").summary
+    assert "does not say which weights" in summary
+    assert "Implausible" in summary

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import struct
 from contextlib import suppress
@@ -19,7 +20,7 @@ from lineas_core import (
     save_maps,
     steer,
 )
-from lineas_core.models.base import fingerprint
+from lineas_core.models.base import fingerprint, fingerprints
 from lineas_core.paths import ASSETS
 from lineas_core.storage.disk import sweep, write_atomically
 from lineas_core.storage.maps import load_prompts, read_metadata
@@ -106,6 +107,29 @@ def test_other_weights_of_the_same_model_are_told_by_both_fingerprints():
         check_fits(maps, twin)
     assert expected in str(caught.value)
     assert found in str(caught.value)
+
+
+def test_the_modules_whose_weights_differ_are_named():
+    model, twin = tiny_language_model(), tiny_language_model()
+    names = model.default_modules
+    twin.network.get_submodule(names[1]).weight.data.mul_(1.5)
+    steps = {name: AffineMap.identity(32) for name in names}
+    facts = {"model": "tiny", "fingerprint": fingerprint(model.network, names)}
+    known = fingerprints(model.network, names)
+    check_fits(SteeringMaps(steps, {**facts, "fingerprints": known}), model)
+    with pytest.raises(UserError, match=f"weights of 1 of them differ, first {names[1]}"):
+        check_fits(SteeringMaps(steps, {**facts, "fingerprints": known}), twin)
+    for damaged in (None, "x", 7, [names[1]], {}, {names[1]: 7}):  # as from an untrusted file
+        maps = SteeringMaps(steps, {**facts, "fingerprints": damaged})
+        check_fits(maps, model)
+        with pytest.raises(UserError, match="other weights of tiny"):
+            check_fits(maps, twin)
+
+
+def test_a_learnt_map_knows_the_weights_of_each_module():
+    model = tiny_language_model()
+    maps = learn(model, ["a b", "c d"], ["e f", "g h"], config=LearnConfig(iterations=1))
+    assert maps.metadata["fingerprints"] == fingerprints(model.network, list(maps))
 
 
 def test_a_map_without_a_fingerprint_is_accepted_with_a_warning_if_it_fits(caplog):
@@ -248,10 +272,13 @@ def test_writing_replaces_a_file_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_half_a_character_in_the_metadata_is_refused(tmp_path):
-    folder = save_maps(_maps(keywords=["\ud83e"]), tmp_path / "map")
+def test_half_a_character_in_the_metadata_is_refused(saved):
     with pytest.raises(UserError, match="half a character"):
-        load_maps(folder)
+        save_maps(_maps(keywords=["\ud83e"]), saved.parent / "new")
+    assert not (saved.parent / "new").exists()
+    saved.write_bytes(_configured(keywords=["\ud83e"])(*_parts(saved)))
+    with pytest.raises(UserError, match="half a character"):
+        load_maps(saved)
 
 
 def test_the_prompts_of_an_older_map_do_not_stay_beside_a_newer_one(tmp_path):
@@ -273,23 +300,72 @@ def _save_turn(folder, turn):
     save_maps(maps, folder, prompts=PROMPTS[turn % 2])
 
 
-def test_the_texts_of_a_map_never_belong_to_other_weights_after_a_kill(tmp_path):
-    folder, whole = tmp_path / "map", 0
+@pytest.mark.parametrize("swaps", [True, False], ids=["at once", "in two steps"])
+def test_the_texts_of_a_map_are_those_of_its_weights_after_a_kill(tmp_path, swaps, monkeypatch):
+    if not swaps:  # as on a system that cannot swap two folders
+        monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    folder = tmp_path / "map"
     for _ in range(30):
         killed_while(lambda turn: _save_turn(folder, turn))
+        if not swaps:
+            sweep(tmp_path)
         maps = load_maps(folder)
-        with suppress(UserError):  # prompts of other weights are refused
-            prompts = load_prompts(folder, maps.metadata)
-            assert prompts.source == PROMPTS[int(maps["m"].shift[0]) - 1].source
-            whole += 1
-    assert whole > 15
+        prompts = load_prompts(folder, maps.metadata)
+        assert prompts.source == PROMPTS[int(maps["m"].shift[0]) - 1].source
+        assert f"# {maps.metadata['title']}\n" in (folder / "README.md").read_text()
+        assert json.loads((folder / "lineas_config.json").read_text()) == maps.metadata
     sweep(tmp_path)
+    assert [item.name for item in tmp_path.iterdir()] == ["map"]
     assert {file.name for file in folder.iterdir()} == {
         "README.md",
         "lineas.safetensors",
         "lineas_config.json",
         "prompts.json",
     }
+
+
+def test_a_kill_between_two_renames_costs_no_map(tmp_path):
+    folder = save_maps(_maps(), tmp_path / "map")
+    before = load_maps(folder)
+    folder.rename(tmp_path / ".map.replaced")
+    sweep(tmp_path)
+    assert _equal(load_maps(folder), before)
+    folder.rename(tmp_path / ".map.replaced")
+    save_maps(_maps(), folder)
+    sweep(tmp_path)
+    assert [item.name for item in tmp_path.iterdir()] == ["map"]
+    assert not _equal(load_maps(folder), before)
+
+
+def test_what_else_is_in_the_folder_of_a_map_stays(saved):
+    folder = saved.parent
+    (folder / "previews").mkdir()
+    (folder / "previews" / "00.png").write_bytes(b"picture")
+    (folder / "notes.txt").write_text("mine")
+    os.link(folder / "notes.txt", folder.parent / "elsewhere.txt")
+    (folder / "more").symlink_to(folder.parent)  # not to be followed
+    save_maps(_maps(), folder)
+    assert (folder / "previews" / "00.png").read_bytes() == b"picture"
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / "more").is_symlink()
+    assert (folder.parent / "elsewhere.txt").read_text() == "mine"
+
+
+def test_a_file_that_is_linked_elsewhere_is_never_written_through(saved):
+    other = saved.parent.parent / "other.safetensors"
+    os.link(saved, other)
+    before = other.read_bytes()
+    save_maps(_maps(), saved.parent)
+    assert other.read_bytes() == before != saved.read_bytes()
+
+
+def test_the_working_folder_is_changed_in_place(saved, monkeypatch):
+    monkeypatch.chdir(saved.parent)
+    maps = _maps()
+    save_maps(maps, ".")
+    assert _equal(load_maps("."), maps)
+    assert "lineas.safetensors" in os.listdir(".")
+    assert [item.name for item in saved.parent.parent.iterdir()] == ["map"]
 
 
 def test_a_new_map_appears_whole_or_not_at_all(tmp_path):
@@ -334,3 +410,24 @@ def test_extreme_values_are_counted_and_those_of_the_ready_made_maps_are_not():
     assert SteeringMaps(steps).ranges == ((-1.0, 1e4), (0.0, 2e3))
     names = [folder.name for folder in (ASSETS / "maps").iterdir()]
     assert max(load_maps(name).extreme for name in names) < 0.01
+
+
+def test_of_two_processes_that_save_the_same_map_one_wins_whole(tmp_path):
+    folder, children = save_maps(_maps(), tmp_path / "map", prompts=PROMPTS[0]), []
+    for first in range(2):
+        if not (child := os.fork()):
+            for turn in range(20):
+                _save_turn(folder, first + turn)
+            os._exit(0)
+        children.append(child)
+    while children:
+        with suppress(UserError):  # prompts that are read after a swap are those of another save
+            load_prompts(folder, load_maps(folder).metadata)
+        done, status = os.waitpid(children[-1], os.WNOHANG)
+        if done:
+            assert os.waitstatus_to_exitcode(status) == 0
+            children.pop()
+    maps = load_maps(folder)
+    found = load_prompts(folder, maps.metadata)
+    assert found.source == PROMPTS[int(maps["m"].shift[0]) - 1].source
+    assert [item.name for item in tmp_path.iterdir()] == ["map"]
