@@ -1,0 +1,74 @@
+"""Run commands of `lineas` on few prompts and with few iterations, one after the other.
+
+    python -m tests.rehearsal PROMPTS evaluate topics --edition paper , info FOLDER
+
+`PROMPTS` is a folder that `write_prompts` made. Everything else is as the user runs it: the
+commands, models, judges and files, and the hub that HF_ENDPOINT names. After each command a line
+on stdout says how it ended.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+
+from lineas_core import paths
+
+ITERATIONS = 2
+_LINES = 3
+_HELD_OUT = "heldout_"
+
+
+def write_prompts(folder):
+    """Copy the shipped prompts, a few lines of each file and the first prompts of each set."""
+    for file in paths.PROMPTS.rglob("*"):
+        copy = folder / file.relative_to(paths.PROMPTS)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix in (".txt", ".tsv"):
+            lines = file.read_text(encoding="utf-8").splitlines()
+            count = 32 if "templates" in file.parts else _LINES
+            copy.write_text("\n".join(lines[:count]) + "\n", encoding="utf-8")
+        elif file.suffix == ".json":
+            copy.write_text(json.dumps(_shortened(json.loads(file.read_bytes()))))
+
+
+def _shortened(held):
+    if isinstance(held, list):
+        return held[:8]
+    sides = {name: 2 if name.startswith(_HELD_OUT) else 8 for name in held}
+    return {n: v[: sides[n]] if isinstance(v, list) else v for n, v in held.items()}
+
+
+def _with_few_iterations(learn_iter):
+    @wraps(learn_iter)
+    def learn_shortly(*arguments, config, **settings):
+        return learn_iter(*arguments, config=replace(config, iterations=ITERATIONS), **settings)
+
+    return learn_shortly
+
+
+def _run(arguments):
+    """Run one command; returns its exit status."""
+    sys.argv = ["lineas", *arguments]
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+if __name__ == "__main__":
+    paths.PROMPTS = Path(sys.argv[1])  # before the tables are imported
+    from lineas_core import cli
+
+    learning = sys.modules["lineas_core.learning.lineas"]  # the package hides it by a function
+    learning.learn_iter = _with_few_iterations(learning.learn_iter)
+    commands = [[]]
+    for word in sys.argv[2:]:
+        if word == ",":
+            commands.append([])
+        else:
+            commands[-1].append(word)
+    for command in commands:
+        print(f"{' '.join(command)}: exit {_run(command)}", flush=True)
