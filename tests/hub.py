@@ -167,7 +167,9 @@ class _Answer(BaseHTTPRequestHandler):
             return self._send_file(data, file, commit | {"ETag": f'"{_blob(data)}"'})
         size, digest = str(len(data)), _sha256(data)
         linked = {"X-Linked-Size": size, "X-Linked-ETag": f'"{digest}"', "ETag": f'"{digest}"'}
-        place = {"Location": f"{self.hub.url}/store/{digest}/{file}"}
+        # Another host, as on the hub: its clients take a redirect to the same one for a renaming.
+        port = urlsplit(self.hub.url).port
+        place = {"Location": f"http://localhost:{port}/store/{digest}/{file}"}
         return self._send(HTTPStatus.FOUND, b"", commit | linked | place)
 
     def _send_file(self, data, name, headers):

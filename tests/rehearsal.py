@@ -7,7 +7,6 @@ commands, models, judges and files, and the hub that HF_ENDPOINT names. After ea
 on stdout says how it ended.
 """
 
-import json
 import sys
 from dataclasses import replace
 from functools import wraps
@@ -17,27 +16,16 @@ from lineas_core import paths
 
 ITERATIONS = 2
 _LINES = 3
-_HELD_OUT = "heldout_"
 
 
 def write_prompts(folder):
-    """Copy the shipped prompts, a few lines of each file and the first prompts of each set."""
-    for file in paths.PROMPTS.rglob("*"):
+    """Copy the shipped prompts, a few lines of each text file and all of each prompt set."""
+    for file in paths.PROMPTS.rglob("*.*"):
         copy = folder / file.relative_to(paths.PROMPTS)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix in (".txt", ".tsv"):
-            lines = file.read_text(encoding="utf-8").splitlines()
-            count = 32 if "templates" in file.parts else _LINES
-            copy.write_text("\n".join(lines[:count]) + "\n", encoding="utf-8")
-        elif file.suffix == ".json":
-            copy.write_text(json.dumps(_shortened(json.loads(file.read_bytes()))))
-
-
-def _shortened(held):
-    if isinstance(held, list):
-        return held[:8]
-    sides = {name: 2 if name.startswith(_HELD_OUT) else 8 for name in held}
-    return {n: v[: sides[n]] if isinstance(v, list) else v for n, v in held.items()}
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        few = file.suffix in (".txt", ".tsv") and "templates" not in file.parts
+        copy.write_text("".join(lines[:_LINES] if few else lines), encoding="utf-8")
 
 
 def _with_few_iterations(learn_iter):
@@ -60,8 +48,11 @@ def _run(arguments):
 
 if __name__ == "__main__":
     paths.PROMPTS = Path(sys.argv[1])  # before the tables are imported
+    from huggingface_hub import constants
+
     from lineas_core import cli
 
+    constants.DOWNLOAD_CHUNK_SIZE = 1000  # a broken download goes on after whole chunks of 10 MB
     learning = sys.modules["lineas_core.learning.lineas"]  # the package hides it by a function
     learning.learn_iter = _with_few_iterations(learning.learn_iter)
     commands = [[]]
