@@ -176,7 +176,9 @@ def push_to_hub(files: Mapping[str, bytes], repository: str, *, token: str) -> s
         api.create_commit(made.repo_id, operations, commit_message="Upload a steering map")
     except httpx.TransportError as error:
         remedy = "Check the network and try again."
-        raise UserError("E_HUB", "the connection broke off", where=repository, remedy=remedy) from error
+        raise UserError(
+            "E_HUB", "the connection broke off", where=repository, remedy=remedy
+        ) from error
     except (OSError, ValueError) as error:
         response = getattr(error, "response", None)
         status = f" ({response.status_code})" if response is not None else ""

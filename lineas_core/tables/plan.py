@@ -77,7 +77,10 @@ def plan(table: Table, edition: str, only: Mapping[str, Collection[str]]) -> str
     lines = [f"{table.title}, {edition} edition: {len(cells)} cells", ""]
     lines += [_describe(name) for name in names]
     total = sum(facts.download_gb for facts in map(_facts, names))
-    lines += ["", f"Download: {total:.1f} GB, once" if total else "Nothing is downloaded from the hub."]
+    lines += [
+        "",
+        f"Download: {total:.1f} GB, once" if total else "Nothing is downloaded from the hub.",
+    ]
     data = [f"{name} ({_DATA[name]})" for name in needs.data] or ["prompts of the project"]
     lines += [f"Data: {', '.join(data)}"]
     if edition == "paper":

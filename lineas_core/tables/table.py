@@ -145,9 +145,7 @@ def make(
     return folder / f"{stem}.md"
 
 
-def cells_wanted(
-    table: Table, edition: str, only: Mapping[str, Collection[str]]
-) -> list[Cell]:
+def cells_wanted(table: Table, edition: str, only: Mapping[str, Collection[str]]) -> list[Cell]:
     """Return the cells whose keys have the wanted values, see `make`.
 
     Raises:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.hub_data import real_toxicity_prompts, truthfulqa
 from tests.hub_models import write_models
 from tests.rehearsal import write_prompts
 
+ROOT = Path(__file__).parents[3]
 QWEN, GEMMA = "model=Qwen/Qwen2.5-1.5B", "model=google/gemma-2-2b"
 # One or two cells of every table, each model, judge and data set at least once.
 CELLS = {
@@ -50,9 +52,12 @@ def _evaluate(table, *only, output="results"):
 
 def _rehearse(hub_url, prompts, folder, commands, **environment):
     """Run commands in one process; returns the exit status of each, and what was on stderr."""
-    known = {"HF_ENDPOINT": hub_url, "HF_HOME": f"{folder}/hub", "XDG_CACHE_HOME": f"{folder}/cache"}
-    root = str(pytest.importorskip("tests").__path__[0]).removesuffix("/tests")
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    known = {
+        "HF_ENDPOINT": hub_url,
+        "HF_HOME": f"{folder}/hub",
+        "XDG_CACHE_HOME": f"{folder}/cache",
+    }
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     kept = {n: v for n, v in os.environ.items() if n not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
     words = [word for command in commands for word in (",", *command)][1:]
     run = subprocess.run(
@@ -73,13 +78,18 @@ def test_a_table_is_made_from_the_hub_and_a_gated_model_says_what_to_do(tmp_path
     repositories = write_models(tmp_path / "models", ["Qwen/Qwen2.5-1.5B", "google/gemma-2-2b"])
     with serve(repositories) as hub:
         hub.cuts = {"model.safetensors": [5500, 20500]}
-        commands = [_evaluate("prose", GEMMA, "method=lineas"), _evaluate("prose", QWEN, "method=caa")]
+        commands = [
+            _evaluate("prose", GEMMA, "method=lineas"),
+            _evaluate("prose", QWEN, "method=caa"),
+        ]
         ends, said = _rehearse(hub.url, prompts, tmp_path, commands)
     assert ends == [1, 0]
     assert "accept its terms at https://huggingface.co/google/gemma-2-2b, and run `hf auth" in said
     assert "Traceback" not in said
     assert "1 of 18 lines" in (tmp_path / "results/prose-paper.md").read_text(encoding="utf-8")
-    ranges = [asked for _, path, asked in hub.asked if path.endswith("/model.safetensors") and asked]
+    ranges = [
+        asked for _, path, asked in hub.asked if path.endswith("/model.safetensors") and asked
+    ]
     assert ranges == ["bytes=5000-", "bytes=25000-"]  # a broken download goes on where it stood
 
 
