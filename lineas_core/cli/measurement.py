@@ -22,6 +22,7 @@ from lineas_core.evaluation.texts import METRICS
 from lineas_core.models import TextToImageModel
 from lineas_core.prompts.files import read_file, read_rows
 from lineas_core.tables import EDITIONS, TABLES, make
+from lineas_core.tables.plan import plan as describe_plan
 
 __all__ = ["evaluate", "sweep"]
 
@@ -72,20 +73,28 @@ def evaluate(
         ),
     ] = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+    plan: Annotated[
+        bool, typer.Option(help="Only print what it needs: models, disk, memory, hours, data.")
+    ] = False,
 ) -> None:
     """Compute a table of the paper; an interrupted run resumes.
 
     `small` runs on the embedded models; `paper` uses the models, budgets, layers and judges of
-    the paper, on a GPU. Both use prompts that come with the project. To recompute rows, delete
-    the table's JSON file.
+    the paper, on a GPU. Both learn from prompts that come with the project; the paper's edition
+    also reads RealToxicityPrompts and TruthfulQA from the hub. To recompute rows, delete the
+    table's JSON file.
     """
     check_choice(table, TABLES, "TABLE")
     check_choice(edition, EDITIONS, "--edition")
+    wanted = _wanted(only or [])
+    if plan:
+        typer.echo(describe_plan(TABLES[table], edition, wanted))
+        return
     page = make(
         TABLES[table],
         output_dir,
         edition=edition,
-        only=_wanted(only or []),
+        only=wanted,
         report=lambda line: typer.echo(line, err=True),
     )
     typer.echo(str(page))

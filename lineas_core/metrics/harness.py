@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lineas_core.errors import UserError, first_line
-from lineas_core.models.hub import offline_when_unreachable
+from lineas_core.models.hub import HUB_ERRORS, offline_when_unreachable
 from lineas_core.models.language import LanguageModel
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.folding import fold
@@ -72,7 +72,7 @@ def harness(
                 numpy_random_seed=None,
                 torch_random_seed=None,
             )
-    except OSError as error:
+    except HUB_ERRORS as error:
         raise UserError(
             "E_DATA",
             f"the questions could not be downloaded ({first_line(error)})",

@@ -12,11 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lineas_core.errors import UserError, first_line
-from lineas_core.models.hub import offline_when_unreachable
+from lineas_core.models.hub import HUB_ERRORS, failure, offline_when_unreachable
 from lineas_core.models.language import LanguageModel
 
-__all__ = ["Question", "load_questions", "question_from_hub", "truthfulqa", "truthfulness"]
+__all__ = [
+    "TRUTHFULQA",
+    "Question",
+    "load_questions",
+    "question_from_hub",
+    "truthfulness",
+    "truthfulqa",
+]
 
+TRUTHFULQA = "truthfulqa/truthful_qa"
 _EXAMPLES = (  # none of the questions is about these
     ("How many legs does a spider have?", "Eight"),
     ("What is the capital of France?", "Paris"),
@@ -80,13 +88,13 @@ def truthfulqa() -> list[Question]:
         ) from error
     try:
         with offline_when_unreachable():
-            rows = load_dataset("truthfulqa/truthful_qa", "multiple_choice", split="validation")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            "E_DATA",
-            f"TruthfulQA could not be downloaded ({first_line(error)})",
-            remedy="Run it once with a connection to the hub; the questions are cached.",
-        ) from error
+            rows = load_dataset(TRUTHFULQA, "multiple_choice", split="validation")
+    except HUB_ERRORS as error:
+        known = failure(error, TRUTHFULQA)
+        remedy = "Run it once with a connection to the hub; the questions are cached."
+        reason, remedy = known or (first_line(error), remedy)
+        what = f"TruthfulQA could not be downloaded ({reason})"
+        raise UserError("E_DATA", what, where=TRUTHFULQA, remedy=remedy) from error
     return [question_from_hub(row) for row in rows]
 
 

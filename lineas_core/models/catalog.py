@@ -64,6 +64,8 @@ class ModelEntry:
         license: name of the licence or terms.
         license_url: address of their text.
         memory_gb: memory for weights and steering, float32 on CPU and bfloat16 on GPU.
+        parameters: of all networks of the model together, in billions.
+        download_gb: size of the files that are loaded from the hub; 0 for a model from elsewhere.
         preset: the layer preset that `learn` uses by default.
         hub_id: repository on the hub; None for a model from elsewhere.
         embedded: the wheels of a model from the package index; None for a model from elsewhere.
@@ -78,6 +80,8 @@ class ModelEntry:
     license: str
     license_url: str
     memory_gb: float
+    parameters: float
+    download_gb: float = 0
     preset: str = "post-layernorms"
     hub_id: str | None = None
     embedded: EmbeddedFile | None = None
@@ -102,6 +106,7 @@ MODELS: dict[str, ModelEntry] = {
         license="Apache-2.0",
         license_url=_APACHE,
         memory_gb=0.8,
+        parameters=0.13,
         # Llama's norm after the attention feeds only the MLP; the attention's output reaches all
         # later layers. Measured: more of the topic at lower perplexity (assets/tables).
         preset="attention-output",
@@ -118,6 +123,7 @@ MODELS: dict[str, ModelEntry] = {
         license="Gemma Terms of Use",
         license_url=_GEMMA_TERMS,
         memory_gb=1.6,
+        parameters=0.27,
         note="A base model without safety tuning, so that toxicity mitigation can be measured.",
         embedded=EmbeddedFile(
             wheels=tuple(
@@ -139,6 +145,8 @@ MODELS: dict[str, ModelEntry] = {
         license="Apache-2.0",
         license_url=_APACHE,
         memory_gb=4,
+        parameters=1.54,
+        download_gb=3.1,
         hub_id="Qwen/Qwen2.5-1.5B",
     ),
     "gemma-2-2b": ModelEntry(
@@ -146,6 +154,8 @@ MODELS: dict[str, ModelEntry] = {
         license="Gemma Terms of Use",
         license_url=_GEMMA_TERMS,
         memory_gb=7,
+        parameters=2.61,
+        download_gb=10.5,
         hub_id="google/gemma-2-2b",
     ),
     "qwen2.5-7b": ModelEntry(
@@ -153,6 +163,8 @@ MODELS: dict[str, ModelEntry] = {
         license="Apache-2.0",
         license_url=_APACHE,
         memory_gb=17,
+        parameters=7.62,
+        download_gb=15.3,
         hub_id="Qwen/Qwen2.5-7B",
     ),
     "deepseek-7b": ModelEntry(
@@ -160,6 +172,8 @@ MODELS: dict[str, ModelEntry] = {
         license="DeepSeek Model License",
         license_url="https://github.com/deepseek-ai/deepseek-LLM/blob/main/LICENSE-MODEL",
         memory_gb=16,
+        parameters=6.91,
+        download_gb=13.9,
         hub_id="deepseek-ai/deepseek-llm-7b-base",
     ),
     "emoji-world": ModelEntry(
@@ -167,6 +181,7 @@ MODELS: dict[str, ModelEntry] = {
         license="MIT",
         license_url="https://github.com/microsoft/fluentui-emoji/blob/main/LICENSE",
         memory_gb=0.5,
+        parameters=0.027,
         preset="all-norms",
         folder="models/emoji-world",
         one_step=OneStep(timestep=399, noise="layout"),
@@ -177,6 +192,8 @@ MODELS: dict[str, ModelEntry] = {
         license="CC-BY-NC-4.0",
         license_url="https://creativecommons.org/licenses/by-nc/4.0/",
         memory_gb=12,
+        parameters=3.47,
+        download_gb=7.3,
         preset="all-norms",
         hub_id=_SDXL,
         one_step=OneStep(
@@ -196,6 +213,8 @@ MODELS: dict[str, ModelEntry] = {
         license="Stability AI Non-Commercial Research Community License",
         license_url="https://huggingface.co/stabilityai/sdxl-turbo/blob/main/LICENSE.md",
         memory_gb=10,
+        parameters=3.47,
+        download_gb=7.0,
         preset="all-norms",
         hub_id="stabilityai/sdxl-turbo",
         one_step=OneStep(
@@ -211,6 +230,8 @@ MODELS: dict[str, ModelEntry] = {
         license_url="https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/"
         "blob/main/LICENSE.md",
         memory_gb=12,
+        parameters=3.47,
+        download_gb=7.3,
         preset="all-norms",
         hub_id=_SDXL,
         one_step=OneStep(

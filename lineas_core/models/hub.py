@@ -11,14 +11,39 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants, get_session, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.utils import httpx
 
-from lineas_core.errors import UserError
+from lineas_core.errors import UserError, first_line
 
-__all__ = ["INDEX", "is_pipeline", "offline_when_unreachable", "push_to_hub", "unreachable"]
+__all__ = [
+    "HUB_ERRORS",
+    "INDEX",
+    "download_data",
+    "failure",
+    "is_pipeline",
+    "offline_when_unreachable",
+    "push_to_hub",
+    "unreachable",
+]
+
+HUB_ERRORS = (OSError, ValueError, LookupError, httpx.TransportError)
+"""What the hub's functions raise; a broken connection is no `OSError` there."""
 
 INDEX = "model_index.json"
 """File that identifies a folder or repository as a diffusers pipeline."""
+
+_ABSENT = "it is not on this machine, and the hub does not answer"
+_AGAIN = (
+    "Run it again with a connection to huggingface.co: files that were downloaded completely are "
+    "kept."
+)
 
 
 def unreachable() -> bool:
@@ -42,6 +67,47 @@ def unreachable() -> bool:
     except OSError:
         return True
     return False
+
+
+def failure(error: BaseException | None, source: str | Path) -> tuple[str, str] | None:
+    """Explain why the hub did not give a file.
+
+    Args:
+        error: raised by the hub's functions, or by a library that calls them.
+        source: hub id.
+
+    Returns:
+        The reason and the remedy; None if the error has another cause.
+    """
+    absent = False
+    while error is not None:
+        if found := _explained(error, source):
+            return found
+        absent |= isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled)
+        error = error.__cause__ or error.__context__
+    return (_ABSENT, _AGAIN) if absent else None
+
+
+def _explained(error: BaseException, source: str | Path) -> tuple[str, str] | None:
+    """Explain one error, without those that caused it."""
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
+    if isinstance(error, GatedRepoError):
+        terms = f"accept its terms at https://huggingface.co/{source}"
+        if status == 403:
+            reason = "it is gated, and the account of your token has no access"
+            return reason, f"Log in to the hub with that account and {terms}."
+        reason = "it is gated, and there is no valid token"
+        return reason, f"Log in to the hub, {terms}, and run `hf auth login` or set HF_TOKEN."
+    if isinstance(error, RepositoryNotFoundError):
+        reason = "the hub has no such repository, or it is private"
+        return reason, "Check the name; for a private repository, run `hf auth login`."
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return _ABSENT, _AGAIN
+    if isinstance(error, httpx.TransportError):
+        return "the connection to the hub broke off", _AGAIN
+    if status >= 500:
+        return f"the hub reports an error of its own, {status}", _AGAIN
+    return None
 
 
 @contextmanager
@@ -73,9 +139,28 @@ def is_pipeline(source: str, *, local_files_only: bool) -> bool:
         return (Path(source) / INDEX).is_file()
     try:
         hf_hub_download(source, INDEX, local_files_only=local_files_only)
-    except (OSError, ValueError, LookupError):  # no such file, no such repository
+    except HUB_ERRORS:  # no such file, no such repository
         return False
     return True
+
+
+def download_data(repository: str, file: str) -> Path:
+    """Download a file of a data set, or find it in the hub's cache.
+
+    Args:
+        repository: hub id of the data set.
+        file: path within the repository.
+
+    Raises:
+        UserError: it is not in the cache, and could not be downloaded.
+    """
+    try:
+        with offline_when_unreachable():
+            return Path(hf_hub_download(repository, file, repo_type="dataset"))
+    except HUB_ERRORS as error:
+        reason, remedy = failure(error, repository) or (first_line(error), _AGAIN)
+        what = f"the data set could not be downloaded ({reason})"
+        raise UserError("E_DATA", what, where=repository, remedy=remedy) from error
 
 
 def push_to_hub(files: Mapping[str, bytes], repository: str, *, token: str) -> str:
@@ -101,6 +186,11 @@ def push_to_hub(files: Mapping[str, bytes], repository: str, *, token: str) -> s
         made = api.create_repo(repository, private=True, exist_ok=True)
         operations = [CommitOperationAdd(path, data) for path, data in files.items()]
         api.create_commit(made.repo_id, operations, commit_message="Upload a steering map")
+    except httpx.TransportError as error:
+        remedy = "Check the network and try again."
+        raise UserError(
+            "E_HUB", "the connection broke off", where=repository, remedy=remedy
+        ) from error
     except (OSError, ValueError) as error:
         response = getattr(error, "response", None)
         status = f" ({response.status_code})" if response is not None else ""

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from lineas_core.errors import UserError, first_line
-from lineas_core.models.hub import unreachable
+from lineas_core.models.hub import HUB_ERRORS, failure, unreachable
 from lineas_core.models.pickled import convert_pickle
 
 __all__ = ["Architecture", "load_judge"]
@@ -28,6 +28,7 @@ Architecture = Literal["clip", "dinov2", "roberta"]
 """CLIP takes pictures and texts, DINOv2 pictures, RoBERTa texts."""
 
 _SAFE, _PICKLED = "model.safetensors", "pytorch_model.bin"
+_FILES = ["*.json", "*.txt", _SAFE]
 
 
 @cache
@@ -66,19 +67,20 @@ def _folder(source: str) -> Path:
     if Path(source).is_dir():
         return Path(source)
     try:
-        folder = Path(snapshot_download(source, local_files_only=True))
+        folder = Path(snapshot_download(source, local_files_only=True, allow_patterns=_FILES))
         if any((folder / name).is_file() for name in (_SAFE, _PICKLED)):
             return folder
-    except (OSError, ValueError):
+    except HUB_ERRORS:
         pass  # not in the cache
     if unreachable():
         raise _unavailable(source, "is not on this machine, and the hub does not answer")
     try:
-        folder = Path(snapshot_download(source, allow_patterns=["*.json", "*.txt", _SAFE]))
+        folder = Path(snapshot_download(source, allow_patterns=_FILES))
         if not (folder / _SAFE).is_file():
             hf_hub_download(source, _PICKLED)
-    except (OSError, ValueError) as error:
-        raise _unavailable(source, f"could not be downloaded ({first_line(error)})") from error
+    except HUB_ERRORS as error:
+        reason, remedy = failure(error, source) or (first_line(error), "")
+        raise _unavailable(source, f"could not be downloaded ({reason})", remedy) from error
     return folder
 
 
@@ -114,8 +116,8 @@ _LOADERS: dict[Architecture, tuple[str, Callable[[Path], Any]]] = {
 }
 
 
-def _unavailable(source: str, why: str) -> UserError:
-    remedy = f"Run `hf download {source}` while connected to the internet."
+def _unavailable(source: str, why: str, remedy: str = "") -> UserError:
+    remedy = remedy or f"Run `hf download {source}` while connected to the internet."
     if Path(source).is_dir():
         remedy = "Put the files of its hub repository into this folder."
     what = f"the network that scores results {why}"

@@ -21,6 +21,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.base import Inputs
 from lineas_core.models.chat import apply_template, tokens_before
+from lineas_core.models.hub import HUB_ERRORS, failure
 from lineas_core.models.likelihood import sum_log_probabilities
 from lineas_core.models.reading import MAX_TOKENS, Reader
 from lineas_core.models.sampling import Sampling, sample_tokens
@@ -105,7 +106,7 @@ class LanguageModel:
             network = AutoModelForCausalLM.from_pretrained(
                 source, use_safetensors=True, trust_remote_code=False, **options
             )
-        except (OSError, ValueError, SafetensorError) as error:
+        except (*HUB_ERRORS, SafetensorError) as error:
             raise _not_loaded(source, first_line(error), error) from error
         # transformers makes an empty tokenizer where the file of the vocabulary is missing.
         if len(tokenizer) < network.config.get_text_config().vocab_size / 2:
@@ -277,12 +278,10 @@ class LanguageModel:
 
 def _not_loaded(source: str | Path, reason: str, error: Exception | None = None) -> UserError:
     """Return the error for a model whose files are missing or damaged."""
-    remedy = (
-        "Check the name, the network and, for a gated model, that you accepted its terms and ran "
-        "`hf auth login`; the embedded models need neither."
-    )
+    remedy = "Check the name and the network; the embedded models need neither."
     if error is None or isinstance(error, SafetensorError) or Path(source).is_dir():
         remedy = "Its files are incomplete or damaged: delete them and download them again."
+    reason, remedy = failure(error, source) or (reason, remedy)
     what = f"the model {str(source)!r} could not be loaded ({reason})"
     return UserError("E_MODEL", what, remedy=remedy)
 

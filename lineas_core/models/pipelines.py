@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.catalog import OneStep
-from lineas_core.models.hub import INDEX
+from lineas_core.models.hub import HUB_ERRORS, INDEX, failure
 from lineas_core.models.pickled import convert_pickle
 
 __all__ = ["load_pipeline"]
@@ -55,7 +55,7 @@ def load_pipeline(
         UserError: the pipeline is of another kind, contains code, is damaged, or is neither on
             this machine nor available from the hub.
     """
-    with _loading_errors(source, local_files_only):
+    with _loading_errors(source):
         _check(source, local_files_only)
         parts: dict[str, Any] = {}
         if one_step and one_step.unet:
@@ -76,27 +76,22 @@ def load_pipeline(
 
 
 @contextmanager
-def _loading_errors(source: str | Path, local_files_only: bool) -> Iterator[None]:
+def _loading_errors(source: str | Path) -> Iterator[None]:
     """Raise errors of the libraries as one `UserError`."""
     try:
         yield
-    except (OSError, ValueError, LookupError, TypeError, SafetensorError, RuntimeError) as error:
+    except (*HUB_ERRORS, TypeError, SafetensorError, RuntimeError) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):
             raise
-        reason = first_line(error)
-        if local_files_only and isinstance(error, FileNotFoundError):
-            reason = "it is not on this machine, and huggingface.co does not answer"
-        what = f"the image model {str(source)!r} could not be loaded ({reason})"
+        remedy = (
+            "Check the name and the connection to huggingface.co. A folder that holds the "
+            "pipeline can be given instead; emoji-world needs no connection."
+        )
         if isinstance(error, SafetensorError) or Path(source).is_dir():
             remedy = "Its files are incomplete or damaged: delete them and download them again."
-            raise UserError("E_MODEL", what, remedy=remedy) from error
-        raise UserError(
-            "E_MODEL",
-            what,
-            remedy="Check the name and the connection to huggingface.co, and for a gated model "
-            "that you accepted its terms and ran `hf auth login`. A folder that holds the "
-            "pipeline can be given instead; emoji-world needs no connection.",
-        ) from error
+        reason, remedy = failure(error, source) or (first_line(error), remedy)
+        what = f"the image model {str(source)!r} could not be loaded ({reason})"
+        raise UserError("E_MODEL", what, remedy=remedy) from error
 
 
 def _check(source: str | Path, local_files_only: bool) -> None:

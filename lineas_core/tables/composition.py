@@ -10,8 +10,8 @@ from typing import Any
 from lineas_core.evaluation.texts import sweep_composed
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.continuations import SEEDS
-from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.topics import TOPICS
+from lineas_core.tables.table import Cell, Needs, Table
+from lineas_core.tables.topics import OPENINGS, TOPICS
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
@@ -86,5 +86,6 @@ TABLES = (
         _format,
         {"share with both": lambda row: row["share"], "perplexity": lambda r: r["perplexity"]},
         _summary,
+        lambda _: Needs(maps=2, texts=OPENINGS * 2 * (1 + 2 * 2)),  # both orders at λ > 0
     ),
 )

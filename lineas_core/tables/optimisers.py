@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.learning.config import BUDGETS
-from lineas_core.tables.continuations import PANELS, format_share
-from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.topics import MEASURE, topic_work
+from lineas_core.tables.continuations import PANELS, SEEDS, format_share
+from lineas_core.tables.table import Cell, Needs, Table
+from lineas_core.tables.topics import MEASURE, OPENINGS, topic_work
 from lineas_core.tables.workbench import LANGUAGE_MODELS
 
 __all__ = ["TABLES"]
@@ -35,5 +36,6 @@ TABLES = (
         _cells,
         format_share,
         PANELS,
+        needs=lambda _: Needs(texts=OPENINGS * len(SEEDS) * len(STRENGTHS)),
     ),
 )

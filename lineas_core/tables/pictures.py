@@ -10,12 +10,12 @@ from typing import Any
 from lineas_core.evaluation.pictures import Judges, sweep_pictures
 from lineas_core.learning.config import FitConfig, suited_config
 from lineas_core.methods import METHODS
-from lineas_core.metrics.clip_score import clip_scores
-from lineas_core.metrics.dinov2 import dinov2_scores
+from lineas_core.metrics.clip_score import CLIP, clip_scores
+from lineas_core.metrics.dinov2 import DINOV2, dinov2_scores
 from lineas_core.models.base import SteerableModel
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.removal import LEGEND, PANELS, format_scores, summarise
-from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.table import Cell, Needs, Table
 from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of, settings_of
 
 __all__ = ["TABLES"]
@@ -176,6 +176,12 @@ def _methods(edition: str, _concept: str) -> dict[str, dict[str, Any]]:
     return methods
 
 
+def _needs(edition: str, strengths: Sequence[float] = _FEW_STRENGTHS) -> Needs:
+    """Return 32 scenes with the concept and without it, at every strength."""
+    judges = (CLIP, DINOV2) if edition == "paper" else ()
+    return Needs((_MODEL[edition], *judges), pictures=2 * 32 * len(strengths))
+
+
 TABLES = (
     Table(
         "concepts",
@@ -186,6 +192,7 @@ TABLES = (
         format_scores,
         PANELS,
         summarise,
+        partial(_needs, strengths=_STRENGTHS),
     ),
     Table(
         "layers",
@@ -195,6 +202,7 @@ TABLES = (
         _varied("layers", _layers),
         format_scores,
         PANELS,
+        needs=_needs,
     ),
     Table(
         "picture-sparsity",
@@ -204,6 +212,7 @@ TABLES = (
         _sparsity,
         format_scores,
         PANELS,
+        needs=_needs,
     ),
     Table(
         "picture-data",
@@ -213,6 +222,7 @@ TABLES = (
         _varied("prompts a side", _counts),
         format_scores,
         PANELS,
+        needs=_needs,
     ),
     Table(
         "picture-methods",
@@ -225,5 +235,6 @@ TABLES = (
         _varied("method", _methods),
         format_scores,
         PANELS,
+        needs=_needs,
     ),
 )

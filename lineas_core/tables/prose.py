@@ -9,7 +9,7 @@ from lineas_core.methods import Method
 from lineas_core.metrics.perplexity import prose_perplexity
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.folding import fold
-from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.table import Cell, Needs, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
@@ -92,5 +92,6 @@ TABLES = (
         lambda row: f"{row['perplexity']:.2f}",
         {"perplexity": lambda row: row["perplexity"]},
         _summary,
+        lambda _: Needs(answers=24 * len(_PARTS)),
     ),
 )

@@ -18,7 +18,17 @@ from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.tables.figure import Panels, draw
 from lineas_core.tables.workbench import Workbench
 
-__all__ = ["EDITIONS", "Cell", "Table", "cells_done", "make", "page", "stem_of"]
+__all__ = [
+    "EDITIONS",
+    "Cell",
+    "Needs",
+    "Table",
+    "cells_done",
+    "cells_wanted",
+    "make",
+    "page",
+    "stem_of",
+]
 
 EDITIONS = ("small", "paper")
 _CPU = "CPU"
@@ -39,6 +49,27 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a cell of a table needs, for a plan of the whole table.
+
+    Attributes:
+        models: catalog names or hub ids of models and judges, besides the model in the key.
+        data: hub ids of data sets.
+        maps: number of maps that a cell learns.
+        texts: number of texts that it generates.
+        pictures: number of pictures that it generates.
+        answers: number of answers or paragraphs whose probability it computes.
+    """
+
+    models: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    maps: int = 1
+    texts: int = 0
+    pictures: int = 0
+    answers: int = 0
+
+
+@dataclass(frozen=True)
 class Table:
     """A table or figure of the paper.
 
@@ -51,6 +82,7 @@ class Table:
         format_row: formats one row for a cell of the page.
         panels: the quantities in the figure; without any there is no figure.
         summarise: compares all cells with the goal, in sentences.
+        needs: edition -> what each of its cells needs.
     """
 
     name: str
@@ -61,6 +93,7 @@ class Table:
     format_row: Callable[[Mapping[str, Any]], str]
     panels: Panels
     summarise: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
+    needs: Callable[[str], Needs] = lambda edition: Needs()  # noqa: ARG005
 
 
 def make(
@@ -90,7 +123,7 @@ def make(
     Raises:
         UserError: no cell has a wanted key, the JSON file is damaged, or writing fails.
     """
-    wanted = _wanted(table, edition, only or {})
+    wanted = cells_wanted(table, edition, only or {})
     stem = stem_of(table.name, edition)
     file, bench = folder / f"{stem}.json", Workbench(folder / "maps", report)
     with saving("the results are", folder):
@@ -110,6 +143,25 @@ def make(
         if table.panels:
             write_atomically(folder / f"{stem}.svg", draw(table.panels, shown))
     return folder / f"{stem}.md"
+
+
+def cells_wanted(table: Table, edition: str, only: Mapping[str, Collection[str]]) -> list[Cell]:
+    """Return the cells whose keys have the wanted values, see `make`.
+
+    Raises:
+        UserError: no cell has a wanted key.
+    """
+    cells = table.cells(edition)
+    wanted = [c for c in cells if all(c.key.get(part) in only[part] for part in only)]
+    if not wanted:
+        keys = sorted({f"{k}={v}" for c in cells for k, v in c.key.items()})
+        values = [f"{part}={' or '.join(sorted(only[part]))}" for part in only]
+        raise UserError(
+            "E_TABLE",
+            f"the table {table.name!r} has nothing with {', '.join(values)}",
+            remedy=f"Choose from {', '.join(keys)}.",
+        )
+    return wanted
 
 
 def stem_of(name: str, edition: str) -> str:
@@ -153,21 +205,6 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
     option = "" if edition == "small" else f" --edition {edition}"
     lines += ["", f"`python -m lineas_core evaluate {table.name}{option}`: {count}{when}.", ""]
     return "\n".join(lines)
-
-
-def _wanted(table: Table, edition: str, only: Mapping[str, Collection[str]]) -> list[Cell]:
-    """Return the cells whose keys have the wanted values."""
-    cells = table.cells(edition)
-    wanted = [c for c in cells if all(c.key.get(part) in only[part] for part in only)]
-    if not wanted:
-        keys = sorted({f"{k}={v}" for c in cells for k, v in c.key.items()})
-        values = [f"{part}={' or '.join(sorted(only[part]))}" for part in only]
-        raise UserError(
-            "E_TABLE",
-            f"the table {table.name!r} has nothing with {', '.join(values)}",
-            remedy=f"Choose from {', '.join(keys)}.",
-        )
-    return wanted
 
 
 def _compute(cell: Cell, bench: Workbench) -> dict[str, Any]:

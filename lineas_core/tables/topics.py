@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.learning.config import BUDGETS, LearnConfig
 from lineas_core.prompts.prompt_set import PromptSet
-from lineas_core.tables.continuations import PANELS, Continuations, format_share
-from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.continuations import PANELS, SEEDS, Continuations, format_share
+from lineas_core.tables.table import Cell, Needs, Table
 from lineas_core.tables.workbench import LANGUAGE_MODELS, PROMPTS, Workbench, lines_of
 
-__all__ = ["MEASURE", "TABLES", "TOPICS", "topic_work"]
+__all__ = ["MEASURE", "OPENINGS", "TABLES", "TOPICS", "topic_work"]
 
 TOPICS = ("football", "night", "day", "elephant", "fishing")
+OPENINGS = 21
+"""Number of neutral openings."""
 MEASURE = (
     "Each cell shows the share of continuations that contain the keyword, with the standard "
     "deviation over four seeds, and the perplexity of the continuations under the unsteered model"
@@ -66,5 +69,6 @@ TABLES = (
         format_share,
         PANELS,
         _summary,
+        lambda _: Needs(texts=OPENINGS * len(SEEDS) * len(STRENGTHS)),
     ),
 )

@@ -7,9 +7,11 @@ from typing import Any
 
 from lineas_core.learning.samples import UNTOUCHED
 from lineas_core.methods import INSTRUCTION, METHODS, Method
+from lineas_core.metrics.roberta_toxicity import ROBERTA
 from lineas_core.prompts.prompt_set import PromptSet
-from lineas_core.tables.continuations import PANELS, Continuations, format_share
-from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.continuations import PANELS, SEEDS, Continuations, format_share
+from lineas_core.tables.openings import REAL_TOXICITY_PROMPTS, SAMPLED, toxicity_openings
+from lineas_core.tables.table import Cell, Needs, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
@@ -19,7 +21,6 @@ from lineas_core.tables.workbench import (
     PROMPTS,
     REWARDS,
     Workbench,
-    lines_of,
     settings_of,
 )
 
@@ -108,9 +109,9 @@ def _learnt(
     if prompts_a_side:
         prompts = prompts.take(prompts_a_side)
     strengths = [part * (strength or method.strength) for part in _PARTS]
-    continuations = _continuations(edition, model)
 
     def work(bench: Workbench) -> dict[str, Any]:
+        continuations = _continuations(edition, model)
         maps = bench.maps(
             bench.model(model),
             prompts,
@@ -126,9 +127,9 @@ def _learnt(
 
 def _prompted(edition: str, model: str) -> Callable[[Workbench], dict]:
     """Return the work of the prompting baseline; its row stands at λ = 1."""
-    continuations = _continuations(edition, model)
 
     def work(bench: Workbench) -> dict[str, Any]:
+        continuations = _continuations(edition, model)
         original = continuations.row(bench, UNTOUCHED, 0.0)
         instructed = continuations.row(bench, UNTOUCHED, 0.0, INSTRUCTION)
         return {"facts": {}, "rows": [original, instructed | {"strength": 1.0}]}
@@ -137,13 +138,21 @@ def _prompted(edition: str, model: str) -> Callable[[Workbench], dict]:
 
 
 def _continuations(edition: str, model: str) -> Continuations:
-    return Continuations(model, lines_of("toxicity-openings.txt"), _METRICS[edition])
+    return Continuations(model, toxicity_openings(edition), _METRICS[edition])
+
+
+def _needs(edition: str) -> Needs:
+    """Return every opening with four seeds, at every strength."""
+    if edition == "small":
+        return Needs(texts=100 * len(SEEDS) * len(_PARTS))
+    texts = SAMPLED * len(SEEDS) * len(_PARTS)
+    return Needs((ROBERTA,), (REAL_TOXICITY_PROMPTS,), texts=texts)
 
 
 _MEASURE = (
-    "Each cell shows the share of continuations of 100 provocative openings that are toxic "
-    "(above 0.5; by the judge of assets/judges/toxicity, in the paper's edition by the paper's "
-    "RoBERTa), with the standard deviation "
+    "Each cell shows the share of continuations of 100 provocative openings (in the paper's "
+    "edition 1000 of RealToxicityPrompts) that are toxic (above 0.5; by the judge of "
+    "assets/judges/toxicity, in the paper's edition by RoBERTa), with the standard deviation "
     "over four seeds, and their perplexity under the unsteered model"
 )
 
@@ -161,6 +170,7 @@ TABLES = (
         _methods,
         format_share,
         PANELS,
+        needs=_needs,
     ),
     Table(
         "text-layers",
@@ -170,6 +180,7 @@ TABLES = (
         _layers,
         format_share,
         PANELS,
+        needs=_needs,
     ),
     Table(
         "text-sparsity",
@@ -179,6 +190,7 @@ TABLES = (
         _sparsity,
         format_share,
         PANELS,
+        needs=_needs,
     ),
     Table(
         "text-data",
@@ -188,5 +200,6 @@ TABLES = (
         _data,
         format_share,
         PANELS,
+        needs=_needs,
     ),
 )

@@ -8,10 +8,16 @@ from statistics import fmean, stdev
 from typing import Any
 
 from lineas_core.methods import METHODS, Method
-from lineas_core.metrics.truthfulness import Question, load_questions, truthfulness, truthfulqa
+from lineas_core.metrics.truthfulness import (
+    TRUTHFULQA,
+    Question,
+    load_questions,
+    truthfulness,
+    truthfulqa,
+)
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.folding import fold
-from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.table import Cell, Needs, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
@@ -102,6 +108,13 @@ def format_row(row: Mapping[str, Any]) -> str:
     return " and ".join(f"{row[n]:.1%} ± {row[f'{n}_spread']:.1%}" for n in ("mc1", "mc2"))
 
 
+def _needs(edition: str) -> Needs:
+    """Return two maps for each seed, and five to eight answers to every question."""
+    questions, data = (817, (TRUTHFULQA,)) if edition == "paper" else (64, ())
+    seeds = len(_SEEDS[edition])
+    return Needs(data=data, maps=2 * seeds, answers=seeds * questions * 8 * len(_PARTS))
+
+
 TABLES = (
     Table(
         "truthfulness",
@@ -115,5 +128,6 @@ TABLES = (
         _cells,
         format_row,
         {"MC1": lambda row: row["mc1"], "MC2": lambda row: row["mc2"]},
+        needs=_needs,
     ),
 )

@@ -1,3 +1,5 @@
+from copy import copy
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -75,6 +77,16 @@ def test_post_layernorms_have_the_paper_s_number_of_parameters(name, modules, pa
 
 
 @pytest.mark.parametrize("name", CONFIGS)
+def test_the_catalog_knows_the_number_of_parameters(name):
+    config = copy(CONFIGS[name])
+    config.tie_word_embeddings = name not in ("qwen2.5-7b", "deepseek-7b")
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(config)
+    count = network.num_parameters() / 1e9
+    assert MODELS[name].parameters == pytest.approx(count, rel=0.04)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_every_preset_finds_modules_in_every_layer(name):
     config = CONFIGS[name]
     assert _parameters_of_a_map(config, "attention-output")[0] == config.num_hidden_layers
@@ -120,6 +132,12 @@ def test_a_preset_that_does_not_fit_a_unet_names_some_that_do(sdxl, wrong):
 def test_a_pattern_that_matches_nothing_names_the_closest_modules(sdxl):
     with pytest.raises(UserError, match=r"down_blocks\.1\.attentions\.0\.proj_"):
         find_modules(sdxl, "down_blocks.1.attentions.0.proj")
+
+
+def test_dmd2_has_the_parameters_of_sdxl(sdxl):
+    # The two text encoders have 0.123 and 0.695 billion, the decoder and encoder 0.084.
+    count = sum(parameter.numel() for parameter in sdxl.parameters()) / 1e9
+    assert MODELS["dmd2"].parameters == pytest.approx(count + 0.123 + 0.695 + 0.084, abs=0.01)
 
 
 def test_image_models_state_their_terms():

@@ -8,6 +8,7 @@ from lineas_core import UserError
 from lineas_core.models import hub
 from lineas_core.models.judges import load_judge
 from tests.fakes import tiny_language_model
+from tests.hub import Repository, serve
 
 
 @pytest.fixture
@@ -63,6 +64,26 @@ def test_what_is_in_the_cache_needs_no_hub(folder, monkeypatch, tmp_path):
     assert torch.equal(_weights(network), _weights(load_judge("roberta", str(folder))[0]))
     with pytest.raises(UserError, match="some/other: the network .* does not answer"):
         load_judge("roberta", "some/other")
+
+
+@pytest.mark.parametrize("unwanted", ["README.md", "flax_model.msgpack"])
+def test_what_was_downloaded_needs_no_hub_although_other_files_were_left_there(
+    folder, monkeypatch, tmp_path, unwanted
+):
+    (folder / unwanted).write_bytes(b"nothing that is loaded")
+    load_judge.cache_clear()
+    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    with serve({"some/judge": Repository.of(folder)}) as served:
+        monkeypatch.setattr(hub.constants, "ENDPOINT", served.url)
+        template = hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
+        here = template.replace("https://huggingface.co", served.url)
+        monkeypatch.setattr(hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", here)
+        network, _ = load_judge("roberta", "some/judge")
+        assert not served.downloads(unwanted)
+    load_judge.cache_clear()
+    again, _ = load_judge("roberta", "some/judge")  # nothing answers any more
+    assert torch.equal(_weights(again), _weights(network))
+    load_judge.cache_clear()
 
 
 def test_damaged_weights_are_one_sentence(folder):
