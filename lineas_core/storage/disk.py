@@ -56,12 +56,11 @@ def read_regular(path: Path) -> bytes:
 
 def has_links(folder: Path) -> bool:
     """Return whether a folder, or anything in it, is a symbolic link."""
-    inside = (
-        os.path.join(place, name)
+    return os.path.islink(folder) or any(
+        os.path.islink(os.path.join(place, name))
         for place, folders, files in os.walk(folder)
         for name in (*folders, *files)
     )
-    return any(os.path.islink(place) for place in (folder, *inside))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
