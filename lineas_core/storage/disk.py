@@ -56,12 +56,15 @@ def read_regular(path: Path) -> bytes:
 
 def has_links(folder: Path) -> bool:
     """Return whether a folder, or anything in it, is a symbolic link."""
-    inside = (
-        os.path.join(place, name)
+    return os.path.islink(folder) or any(
+        os.path.islink(os.path.join(place, name))
         for place, folders, files in os.walk(folder)
         for name in (*folders, *files)
     )
+<<<<<<< HEAD
     return any(os.path.islink(place) for place in (str(folder), *inside))
+=======
+>>>>>>> rest25
 
 
 def write_atomically(path: Path, data: bytes) -> None:
