@@ -61,10 +61,6 @@ def has_links(folder: Path) -> bool:
         for place, folders, files in os.walk(folder)
         for name in (*folders, *files)
     )
-<<<<<<< HEAD
-    return any(os.path.islink(place) for place in (str(folder), *inside))
-=======
->>>>>>> rest25
 
 
 def write_atomically(path: Path, data: bytes) -> None:
