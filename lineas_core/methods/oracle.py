@@ -4,8 +4,8 @@ The policy continues the source prompts; the reward of a continuation is 1 - jud
 The network without adapter is the reference, from which the policy is kept near by β = 0.05 times
 the log-ratio of the probabilities.
 
-Differs from the paper: that uses PPO of TRL, which TRL has removed (its last release with it is
-1.12). RLOO of TRL is PPO without the learnt value head: the baseline of a continuation is the
+Differs from the paper: that uses PPO of TRL, which TRL 1.16 no longer has. RLOO of TRL is PPO
+without the learnt value head: the baseline of a continuation is the
 reward of the others of its prompt, two in all, and the clipped ratio is that of whole
 continuations (Ahmadian et al., 2024, "Back to basics"). The target prompts serve the held-out
 distance only. Continuations have 40 tokens; the paper does not say how many.

@@ -145,7 +145,7 @@ class SteeringMaps(Mapping[str, AffineMap | LowRankMap]):
     @property
     def affine(self) -> dict[str, AffineMap]:
         """Those of the maps that have a scale and a shift for each coordinate."""
-        return {name: m for name, m in self.items() if isinstance(m, AffineMap)}
+        return {name: m for name, m in self.maps.items() if isinstance(m, AffineMap)}
 
     @property
     def support(self) -> float:
@@ -186,15 +186,15 @@ class SteeringMaps(Mapping[str, AffineMap | LowRankMap]):
         """
         checked = check_strength(strength)
         affine = _at_once(self.affine, lambda step: step.at(checked))
-        changed = {n: affine.get(n) or step.at(checked) for n, step in self.items()}
+        changed = {n: affine.get(n) or step.at(checked) for n, step in self.maps.items()}
         return SteeringMaps(changed, self.metadata)
 
     def to(self, device: torch.device) -> SteeringMaps:
         """Return the maps on a device; themselves if they are there already."""
-        if all(step.to(device) is step for step in self.values()):
+        if all(step.to(device) is step for step in self.maps.values()):
             return self
         affine = _at_once(self.affine, lambda step: step.to(device))
-        changed = {n: affine.get(n) or step.to(device) for n, step in self.items()}
+        changed = {n: affine.get(n) or step.to(device) for n, step in self.maps.items()}
         return SteeringMaps(changed, self.metadata)
 
 

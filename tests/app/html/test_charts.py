@@ -1,6 +1,9 @@
 """Charts as SVG."""
 
+import torch
+
 from app.html import charts
+from lineas_core import LowRankMap, SteeringMaps
 from tests.app.fakes import MAPS, RECORDS
 
 
@@ -8,6 +11,17 @@ def test_pictures_show_every_module_and_escape_its_name():
     drawing = charts.modules(MAPS)
     assert drawing.count("<rect") == 3
     assert "<img" not in drawing
+
+
+def test_of_maps_that_mix_coordinates_is_drawn_what_there_is_to_draw():
+    low = LowRankMap(torch.eye(4)[:, :1], torch.ones(1, 4), torch.zeros(1))
+    drawing = charts.modules(SteeringMaps({"a": low}))
+    assert "share of coordinates moved" in drawing
+    assert "shift" not in drawing
+    assert "no coordinate has a curve" in charts.transport(SteeringMaps({"a": low}), 0.5)
+    mixed = SteeringMaps({"low": low, **MAPS})
+    assert charts.modules(mixed).count("<rect") == charts.modules(MAPS).count("<rect") + 1
+    assert charts.transport(mixed, 0.5) == charts.transport(MAPS, 0.5)
 
 
 def test_a_curve_needs_records():

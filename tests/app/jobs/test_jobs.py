@@ -384,6 +384,29 @@ def test_a_pass_that_nothing_interrupts_is_stopped_with_its_process(idle, reques
     assert (job.state, job.map_folder) == ("stopped", None)
 
 
+def test_a_method_with_checkpoints_keeps_them_until_its_job_is_done(idle, request_, monkeypatch):
+    plain, folders = METHODS["caa"].learn, []
+
+    def learn_with_checkpoints(*sides, checkpoints, **settings):
+        checkpoints.mkdir(exist_ok=True)
+        folders.append(checkpoints)
+        if len(folders) == 1:
+            raise UserError("E_JUDGE", "the judge left", remedy="Resume.")
+        return plain(*sides, **settings)
+
+    method = replace(METHODS["caa"], learn=learn_with_checkpoints, checkpoints=True)
+    monkeypatch.setitem(METHODS, "caa", method)
+    job_id = idle.submit(replace(request_, method="caa", config=method.config))
+    work(idle)
+    assert idle.get(job_id).message.startswith("the judge left")
+    assert folders[0].is_dir()
+    idle.resume(job_id)
+    work(idle)
+    assert idle.get(job_id).state == "done"
+    assert folders[0] == folders[1]
+    assert not folders[0].exists()
+
+
 _LEAVES_LATE = """
 import sys, time
 from pathlib import Path

@@ -137,6 +137,13 @@ def test_maps_come_back_from_disk_as_they_were(model, tmp_path):
     assert load_maps(save_maps(only_affine, tmp_path / "map")).metadata["format_version"] == 1
 
 
+def test_the_card_of_a_map_says_what_negative_strengths_do(tmp_path):
+    for name, words in ((BLOCK, "apply its inverse"), (QUERY, "subtract what it adds")):
+        maps = SteeringMaps({name: _maps()[name]}, {"model": "tiny"})
+        card = (save_maps(maps, tmp_path / words) / "README.md").read_text(encoding="utf-8")
+        assert f"negative strengths {words}." in card
+
+
 def test_one_module_takes_one_low_rank_map(model):
     affine = SteeringMaps({BLOCK: AffineMap.identity(D)})
     for pair in ([_maps(), affine], [affine, _maps()], [_maps(), _maps()]):
