@@ -62,4 +62,5 @@ if __name__ == "__main__":
         else:
             commands[-1].append(word)
     for command in commands:
-        print(f"{' '.join(command)}: exit {_run(command)}", flush=True)
+        sys.stdout.write(f"{' '.join(command)}: exit {_run(command)}\n")
+        sys.stdout.flush()

@@ -84,8 +84,8 @@ def _loading_errors(source: str | Path) -> Iterator[None]:
         if isinstance(error, UserError | torch.OutOfMemoryError):
             raise
         remedy = (
-            "Check the name and the connection to huggingface.co. A folder that holds the pipeline "
-            "can be given instead; emoji-world needs no connection."
+            "Check the name and the connection to huggingface.co. A folder that holds the "
+            "pipeline can be given instead; emoji-world needs no connection."
         )
         if isinstance(error, SafetensorError) or Path(source).is_dir():
             remedy = "Its files are incomplete or damaged: delete them and download them again."
