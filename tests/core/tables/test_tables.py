@@ -21,12 +21,12 @@ from lineas_core.tables import (
     composition,
     continuations,
     make,
+    openings,
     page,
     pictures,
     prose,
     similarity,
     topics,
-    toxicity,
     truth,
     workbench,
 )
@@ -39,7 +39,7 @@ SET = PromptSet(
 )
 PANELS = {"share": lambda row: row["share"], "nothing": lambda row: None}
 CONFIG = replace(BUDGETS["quick"], iterations=4)
-WITH_LINES = (composition, pictures, prose, topics, toxicity)
+WITH_LINES = (composition, openings, pictures, prose, topics)
 LEARN = sys.modules[
     "lineas_core.learning.lineas"
 ]  # the package's attribute of that name is the function
