@@ -5,20 +5,8 @@ import json
 
 from tests.hub import Repository
 
-_WORDS = [
-    "sea",
-    "fire",
-    "leaf",
-    "night",
-    "stone",
-    "river",
-    "cloud",
-    "horse",
-    "glass",
-    "bread",
-    "smoke",
-    "wheel",
-]
+_WORDS = ("sea", "fire", "leaf", "night", "stone", "river")
+_WORDS += ("cloud", "horse", "glass", "bread", "smoke", "wheel")
 
 
 def real_toxicity_prompts():

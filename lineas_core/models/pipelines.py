@@ -83,13 +83,11 @@ def _loading_errors(source: str | Path) -> Iterator[None]:
     except (*HUB_ERRORS, TypeError, SafetensorError, RuntimeError) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):
             raise
-        remedy = (
-            "Check the name and the connection to huggingface.co. A folder that holds the "
-            "pipeline can be given instead; emoji-world needs no connection."
-        )
-        if isinstance(error, SafetensorError) or Path(source).is_dir():
+        known = failure(error, source)
+        reason, remedy = known or (first_line(error), "Check the name and the connection.")
+        remedy += " A folder can be given instead; emoji-world needs no connection."
+        if not known and (isinstance(error, SafetensorError) or Path(source).is_dir()):
             remedy = "Its files are incomplete or damaged: delete them and download them again."
-        reason, remedy = failure(error, source) or (first_line(error), remedy)
         what = f"the image model {str(source)!r} could not be loaded ({reason})"
         raise UserError("E_MODEL", what, remedy=remedy) from error
 

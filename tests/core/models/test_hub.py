@@ -5,22 +5,22 @@ from pathlib import Path
 import pytest
 from huggingface_hub import hf_hub_download
 
-from lineas_core.models import hub as rooms
-from lineas_core.models.hub import HUB_ERRORS, failure
+from lineas_core import UserError
+from lineas_core.models.hub import HUB_ERRORS, constants, download_data, failure
 from tests.hub import TOKEN, Repository, serve
 
 FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 200}
 
 
 @pytest.fixture
-def standin():
+def hub():
     repositories = {"some/model": Repository(FILES), "some/gated": Repository(FILES, gated=True)}
-    with serve(repositories) as standin:
-        yield standin
+    with serve(repositories) as hub:
+        yield hub
 
 
-def _download(standin, folder, repository="some/model", file="model.safetensors", **options):
-    place = {"endpoint": standin.url, "cache_dir": folder}
+def _download(hub, folder, repository="some/model", file="model.safetensors", **options):
+    place = {"endpoint": hub.url, "cache_dir": folder}
     return hf_hub_download(repository, file, **ChainMap(options, {"token": False}), **place)
 
 
@@ -34,38 +34,39 @@ def _explained(source, reason, remedy):
     assert remedy in found[1]
 
 
-def test_a_file_is_downloaded_once(standin, tmp_path):
+def test_a_file_is_downloaded_once(hub, tmp_path):
     for _ in range(2):
-        assert Path(_download(standin, tmp_path)).read_bytes() == FILES["model.safetensors"]
-    assert len(standin.downloads()) == 1
+        file = Path(_download(hub, tmp_path))
+        assert file.read_bytes() == FILES["model.safetensors"]
+    assert len(hub.downloads()) == 1
 
 
-def test_a_gated_model_without_a_token_says_where_to_accept_and_how_to_log_in(standin, tmp_path):
+def test_a_gated_model_without_a_token_says_where_to_accept_and_how_to_log_in(hub, tmp_path):
     with _explained("some/gated", "no valid token", "https://huggingface.co/some/gated, and run"):
-        _download(standin, tmp_path, "some/gated")
-    assert _download(standin, tmp_path, "some/gated", token=TOKEN)
+        _download(hub, tmp_path, "some/gated")
+    assert _download(hub, tmp_path, "some/gated", token=TOKEN)
 
 
-def test_a_gated_model_with_the_token_of_another_account_asks_for_access(standin, tmp_path):
+def test_a_gated_model_with_the_token_of_another_account_asks_for_access(hub, tmp_path):
     with _explained("some/gated", "has no access", "accept its terms at https://huggingface.co/s"):
-        _download(standin, tmp_path, "some/gated", token="hf_of_somebody_else")
+        _download(hub, tmp_path, "some/gated", token="hf_of_somebody_else")
 
 
-def test_a_repository_that_does_not_exist_is_named_as_such(standin, tmp_path):
+def test_a_repository_that_does_not_exist_is_named_as_such(hub, tmp_path):
     with _explained("some/typo", "no such repository", "Check the name"):
-        _download(standin, tmp_path, "some/typo")
+        _download(hub, tmp_path, "some/typo")
 
 
-def test_a_connection_that_is_reset_says_to_run_it_again(standin, tmp_path):
-    standin.resets, standin.cuts = True, {"model.safetensors": [1000]}
+def test_a_connection_that_is_reset_says_to_run_it_again(hub, tmp_path):
+    hub.resets, hub.cuts = True, {"model.safetensors": [1000]}
     with _explained("some/model", "broke off", "Run it again"):
-        _download(standin, tmp_path)
+        _download(hub, tmp_path)
 
 
-def test_a_hub_that_is_away_says_so(standin, tmp_path):
-    standin.leaves_at = "config.json"
+def test_a_hub_that_is_away_says_so(hub, tmp_path):
+    hub.leaves_at = "config.json"
     with _explained("some/model", "does not answer", "Run it again"):
-        _download(standin, tmp_path, file="config.json")
+        _download(hub, tmp_path, file="config.json")
 
 
 def test_without_network_what_is_not_in_the_cache_is_named_as_such(tmp_path):
@@ -78,7 +79,7 @@ def test_another_error_is_not_the_hub_s():
 
 
 def test_a_data_set_that_is_not_to_be_had_is_one_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(rooms.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(rooms.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(rooms.UserError, match="some/data: the data set could not be downloaded"):
-        rooms.download_data("some/data", "rows.jsonl")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="some/data: the data set could not be downloaded"):
+        download_data("some/data", "rows.jsonl")

@@ -70,6 +70,7 @@ def test_what_is_in_the_cache_needs_no_hub(folder, monkeypatch, tmp_path):
 def test_what_was_downloaded_needs_no_hub_although_other_files_were_left_there(
     folder, monkeypatch, tmp_path, unwanted
 ):
+    load_judge.cache_clear()
     (folder / unwanted).write_bytes(b"nothing that is loaded")
     load_judge.cache_clear()
     monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))

@@ -69,7 +69,8 @@ def _rehearse(hub_url, prompts, folder, commands, **environment):
         check=False,
     )
     ends = [line for line in run.stdout.splitlines() if ": exit " in line]
-    sys.stdout.write(run.stdout)  # the log of the tables
+    with (folder / "rehearsal.log").open("a", encoding="utf-8") as log:
+        log.write(run.stdout + run.stderr)
     assert len(ends) == len(commands), run.stderr[-3000:]
     return [int(line.rpartition(" ")[2]) for line in ends], run.stderr
 
