@@ -167,7 +167,7 @@ def test_a_body_within_its_limit_is_accepted(page):
         asked = client.post("/gradio_api/call/echo", json={"data": ["x" * 19_000]})
         answer = client.get(f"/gradio_api/call/echo/{asked.json()['event_id']}")
         assert f'["{"x" * 19_000}"]' in answer.text
-        upload = client.post("/gradio_api/upload", files={"files": b"x" * 45_000})
+        upload = client.post("/gradio_api/upload", files={"files": ("a.txt", b"x" * 45_000)})
         assert upload.status_code == 200
 
 
