@@ -18,7 +18,9 @@ from .bodies import WHOLE, Body
 
 __all__ = ["TYPES", "Quota", "Uploads"]
 
-TYPES = (".csv", ".json", ".jsonl", ".png", ".safetensors", ".txt", ".zip")
+TYPES = (
+    ".csv", ".json", ".jsonl", ".ndjson", ".png", ".safetensors", ".tsv", ".txt", ".zip",
+)  # fmt: skip
 """Suffixes of the files that a handler reads."""
 
 _KEPT = 7200.0  # seconds
