@@ -15,7 +15,7 @@ pytestmark = [
 ]
 WRITTEN = """() => {
     const scores = [...document.querySelectorAll('.passage footer b')];
-    return scores.length === 4 && scores.every(b => b.textContent !== '…');
+    return scores.length === 6 && scores.every(b => b.textContent !== '…');
 }"""
 
 
