@@ -30,7 +30,7 @@ __all__ = ["TextHandlers"]
 
 HARMFUL = "This λ makes texts more offensive: for research and testing only."
 CONTENT = (
-    "Texts by this map can be offensive. Texts with a toxicity score above 50 % are blurred until "
+    "Texts by this map can be offensive. Texts that probably insult somebody are blurred until "
     "you click them or press Enter on them; the score misses some."
 )
 _TOWARDS = {

@@ -77,7 +77,9 @@ def test_the_wheel_says_what_it_needs_and_what_it_starts(wheel, names):
     assert set(facts.get_all("Provides-Extra")) == {"dev", "harness", "mcp", "oracle"}
     needed = [line for line in facts.get_all("Requires-Dist") if "extra ==" not in line]
     assert len(needed) == len((ROOT / "requirements.txt").read_text().splitlines())
-    assert len(facts.get_all("License-File")) == 2
+    assert len(facts.get_all("License-File")) == len(
+        [*ROOT.glob("LICENSE"), *(ROOT / "assets").rglob("LICENSE")]
+    )
 
 
 def test_all_that_the_project_needs_is_pinned():
