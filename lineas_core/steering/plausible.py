@@ -6,7 +6,7 @@ from lineas_core.steering.affine import SteeringMaps
 
 __all__ = ["describe_implausible"]
 
-_MOST_EXTREME = 0.1  # of the coordinates; of the ready-made maps hardly any is extreme
+_MOST_EXTREME = 0.5  # of the coordinates; AURA silences some, so up to a fifth has a scale of 0
 
 
 def describe_implausible(maps: SteeringMaps) -> str:
