@@ -62,7 +62,7 @@ class OracleConfig(FitConfig):
 
     epochs: int = 10
     ppo_epochs: int = 4
-    learning_rate: float = 0.01
+    learning_rate: float = 0.003
     seed: int = 0
 
 
