@@ -41,6 +41,10 @@ def _log_in(page, password="secret", visitor="127.0.0.1"):
         return client.post(f"{page}/login", data={"username": "me", "password": password})
 
 
+def _post_login(page, headers):
+    return httpx.post(f"{page}/login", headers=headers, data=LOGIN, timeout=None)
+
+
 def _allows(answer):
     return [name for name in answer.headers if name.startswith("access-control")]
 
@@ -61,8 +65,8 @@ def _allows(answer):
 def test_the_page_itself_and_programs_are_welcome(page, headers):
     host = page.removeprefix("http://")
     headers = {name: value.format(host=host) for name, value in headers.items()}
-    assert httpx.get(page, headers=headers).status_code == 200
-    assert httpx.post(f"{page}/login", headers=headers, data=LOGIN).json() == {"success": True}
+    assert httpx.get(page, headers=headers, timeout=None).status_code == 200
+    assert _post_login(page, headers).json() == {"success": True}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -97,16 +101,16 @@ def test_other_pages_cannot_write_with_the_login_of_a_visitor(page, method, head
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", PROXY])
 def test_no_other_page_may_read_an_answer_or_show_the_page_in_a_frame(page, origin):
     for path in ("/", "/config", "/gradio_api/info", "/missing"):
-        answer = httpx.get(page + path, headers={"origin": origin})
+        answer = httpx.get(page + path, headers={"origin": origin}, timeout=None)
         assert _allows(answer) == []
         assert answer.headers["content-security-policy"] == "frame-ancestors 'self'"
 
 
 def test_a_link_that_is_opened_later_becomes_an_origin(page, origins):
     headers = {"host": "1234.gradio.live", "origin": LINK}
-    assert httpx.post(f"{page}/login", headers=headers, data=LOGIN).status_code == 403
+    assert _post_login(page, headers).status_code == 403
     origins.add(LINK)
-    assert httpx.post(f"{page}/login", headers=headers, data=LOGIN).status_code == 200
+    assert _post_login(page, headers).status_code == 200
 
 
 def test_other_sites_cannot_send_the_cookies_along(page):
@@ -173,7 +177,7 @@ def test_a_body_within_its_limit_is_accepted(page):
 
 def test_control_characters_in_an_address_do_not_reach_the_log(page, capfd):
     path = "/gradio_api/custom_component/%0d%0aFAKE/client/%1b%5b2J/%c2%9b.js"
-    assert httpx.get(page + path).status_code == 403
+    assert httpx.get(page + path, timeout=None).status_code == 403
     assert "FAKE" not in "".join(capfd.readouterr())
 
 
