@@ -33,6 +33,7 @@ from lineas_core.errors import UserError, first_line, is_disk_full
 from lineas_core.models.catalog import MODELS, EmbeddedFile, ModelEntry
 from lineas_core.models.integrity import CONFIG, damage, list_files
 from lineas_core.paths import ASSETS
+from lineas_core.runtime.loading import LOADING
 
 __all__ = ["download", "fetch", "folder_of", "installed"]
 
@@ -195,9 +196,10 @@ def _convert(gguf: Path, folder: Path, unmarked: Sequence[str]) -> None:
     tokenizer.add_special_tokens({"extra_special_tokens": list(unmarked)})
     tokenizer.save_pretrained(folder)
     dense = GgufConfig(dequantize=True)
-    network = AutoModelForCausalLM.from_pretrained(
-        **place, quantization_config=dense, dtype=torch.float16
-    )
+    with LOADING:
+        network = AutoModelForCausalLM.from_pretrained(
+            **place, quantization_config=dense, dtype=torch.float16
+        )
     save_model(network, str(folder / "model.safetensors"), metadata={"format": "pt"})
     config = network.config.to_dict()
     for key in ("quantization_config", "_name_or_path", "_model_name_or_path"):

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.hub import HUB_ERRORS, failure, unreachable
 from lineas_core.models.pickled import convert_pickle
+from lineas_core.runtime.loading import LOADING
 
 __all__ = ["Architecture", "load_judge"]
 
@@ -52,7 +53,8 @@ def load_judge(architecture: Architecture, source: str) -> tuple[Any, Any]:
     folder = _folder(source)
     class_name, load_processor = _LOADERS[architecture]
     try:
-        network = _network(getattr(transformers, class_name), folder)
+        with LOADING:
+            network = _network(getattr(transformers, class_name), folder)
         processor = load_processor(folder)
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):

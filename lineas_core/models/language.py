@@ -25,6 +25,7 @@ from lineas_core.models.hub import HUB_ERRORS, failure
 from lineas_core.models.likelihood import sum_log_probabilities
 from lineas_core.models.reading import MAX_TOKENS, Reader
 from lineas_core.models.sampling import Sampling, sample_tokens
+from lineas_core.runtime.loading import LOADING
 from lineas_core.steering.hooks import find_modules
 
 __all__ = ["LanguageModel"]
@@ -103,9 +104,10 @@ class LanguageModel:
             tokenizer = AutoTokenizer.from_pretrained(
                 source, local_files_only=offline, trust_remote_code=False
             )
-            network = AutoModelForCausalLM.from_pretrained(
-                source, use_safetensors=True, trust_remote_code=False, **options
-            )
+            with LOADING:
+                network = AutoModelForCausalLM.from_pretrained(
+                    source, use_safetensors=True, trust_remote_code=False, **options
+                )
         except (*HUB_ERRORS, SafetensorError) as error:
             raise _not_loaded(source, first_line(error), error) from error
         # transformers makes an empty tokenizer where the file of the vocabulary is missing.

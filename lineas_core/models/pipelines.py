@@ -26,6 +26,7 @@ from lineas_core.errors import UserError, first_line
 from lineas_core.models.catalog import OneStep
 from lineas_core.models.hub import HUB_ERRORS, INDEX, failure
 from lineas_core.models.pickled import convert_pickle
+from lineas_core.runtime.loading import LOADING
 
 __all__ = ["load_pipeline"]
 
@@ -60,7 +61,7 @@ def load_pipeline(
         parts: dict[str, Any] = {}
         if one_step and one_step.unet:
             parts["unet"] = _unet(source, one_step.unet, dtype, local_files_only)
-        with _quiet():
+        with LOADING, _quiet():
             pipeline = StableDiffusionXLPipeline.from_pretrained(
                 source,
                 variant=_variant(source, one_step),

@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from lineas_core.runtime.loading import LOADING
+
 __all__ = ["ToxicityJudge"]
 
 _ROWS = 32
@@ -36,10 +38,11 @@ class ToxicityJudge(nn.Module):
     def load(cls, folder: Path) -> ToxicityJudge:
         """Load what `tools/judges/toxicity.py` wrote; matrices are int8, with a scale per row."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        network = transformers.BertModel(
-            transformers.BertConfig(**config), add_pooling_layer=False
-        )
-        judge = cls(Tokenizer.from_file(str(folder / "tokenizer.json")), network)
+        with LOADING:  # else it may get the dtype of a model that another thread loads
+            network = transformers.BertModel(
+                transformers.BertConfig(**config), add_pooling_layer=False
+            )
+            judge = cls(Tokenizer.from_file(str(folder / "tokenizer.json")), network)
         kept = load_file(folder / "model.safetensors")
         judge.load_state_dict(
             {
