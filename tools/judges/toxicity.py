@@ -233,7 +233,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, help="measure by cross-validation, and write nothing")
     parser.add_argument("--out", type=Path, default=Path("assets/judges/toxicity"))
     options = parser.parse_args()
-    sentences = read(_DATA / "train.tsv")
+    sentences = read(_DATA / "train.tsv") + read(_DATA / "generated.tsv")
     with TemporaryDirectory() as scratch:
         base = _download(Path(scratch))
         if options.folds:
@@ -241,7 +241,7 @@ def main() -> None:
             print(measure(sentences, {"toxicity": scores}))
             return
         write(train(sentences, base), options.out)
-    test = read(_DATA / "test.tsv")
+    test = read(_DATA / "test.tsv") + read(_DATA / "generated-test.tsv")
     texts = [row.text for row in test]
     judges = {
         "toxicity": ToxicityJudge.load(options.out).scores(texts),
