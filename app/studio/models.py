@@ -2,17 +2,19 @@
 
 A steered model is shared state: the hooks of one request would steer the results of another.
 Therefore one lock guards every use of any model. A generator that is closed early, because the
-browser tab was closed, releases the lock and the hooks like one that ran to its end.
+browser tab was closed, releases the lock and the hooks like one that ran to its end. Models that
+nobody uses for a while give their memory back.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock
+from threading import Lock, Timer, current_thread
 from typing import Any
 
 from lineas_core import UserError, load_model
@@ -26,15 +28,21 @@ from .vocabulary import known_words, unknown_words
 __all__ = ["Models"]
 
 _MODELS_KEPT = 2
+_IDLE_SECONDS = 900
 
 
 class Models:
     """All models by name; the ones used last stay loaded."""
 
-    def __init__(self) -> None:
-        """Start without a loaded model; a model is loaded when it is first used."""
+    def __init__(self, idle_seconds: float = _IDLE_SECONDS) -> None:
+        """Start without a loaded model; a model is loaded when it is first used.
+
+        Args:
+            idle_seconds: time without any use after which all models are released.
+        """
         self._kept: dict[str, Any] = {}  # in order of use
         self._turns, self._installing = FairLock(), Lock()
+        self._idle_seconds, self._idle = idle_seconds, Timer(0, self._release)
         self._readers: dict[str, Reader] = {}
 
     @property
@@ -54,13 +62,13 @@ class Models:
         Raises:
             UserError: the model is not installed or cannot be loaded.
         """
-        with self._turns:
+        with self._turn():
             yield self._loaded(name)
 
     @contextmanager
     def use_again(self) -> Iterator[None]:
         """Acquire the lock for a model that `use` has yielded and that the caller has kept."""
-        with self._turns:
+        with self._turn():
             yield
 
     def installed(self, name: str) -> bool:
@@ -129,6 +137,24 @@ class Models:
                 return []
             self._readers[name] = reader
         return self._readers[name].describe(source, target)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the lock; afterwards the idle time starts anew."""
+        with self._turns:
+            self._idle.cancel()
+            try:
+                yield
+            finally:
+                self._idle = Timer(self._idle_seconds, self._release)
+                self._idle.daemon = True
+                self._idle.start()
+
+    def _release(self) -> None:
+        with self._turns:
+            if self._idle is current_thread():  # else it was used while this one waited
+                self._kept.clear()
+        gc.collect()
 
     def _loaded(self, name: str) -> Any:
         """Return a kept model, or load it. The caller must hold the lock."""

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,10 @@ def test_visits_do_not_add_up(page):
 
 @pytest.mark.slow
 def test_memory_comes_back(page):
-    """A soak: 2,000 calls and 1,000 visits; at 0.75 MB each they would take 2 GB."""
+    """A soak: 2,000 calls and 1,000 visits; at 0.75 MB each they would take 2 GB.
+
+    Files and threads do not add up either.
+    """
     program = Program(page[1])
     number = _event(page[0], "TextHandlers.choose")
 
@@ -71,10 +75,13 @@ def test_memory_comes_back(page):
             program.call("list_maps")
             program.call("make_pictures", "letters", "a b", [0], visit % 7)
         gc.collect()
-        return _resident()
+        return _resident(), len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
 
-    warm = use(SESSIONS + 50, "warm")
-    assert use(1_000, "soak") - warm < 50
+    memory, files, threads = use(SESSIONS + 50, "warm")
+    memory_after, files_after, threads_after = use(1_000, "soak")
+    assert memory_after < 1.05 * memory
+    assert files_after <= files + 10
+    assert threads_after <= threads + 5
 
 
 def _resident():

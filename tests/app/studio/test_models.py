@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from app.studio.models import Models
@@ -41,3 +43,16 @@ def test_a_model_that_cannot_be_loaded_leaves_the_turn_to_others(monkeypatch):
     with pytest.raises(UserError, match="no model one"), models.use("one"):
         pass
     assert not models.busy
+
+
+def test_idle_models_are_released_but_not_while_they_are_used(monkeypatch):
+    monkeypatch.setattr("app.studio.models.load_model", lambda name: name)
+    models, end = Models(idle_seconds=0.05), time.monotonic() + 60
+    with models.use("one"):
+        time.sleep(0.2)
+        assert models.loaded == ["one"]
+    while models.loaded:
+        assert time.monotonic() < end, "the model was not released"
+        time.sleep(0.01)
+    with models.use("one") as model:
+        assert model == "one"
