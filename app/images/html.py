@@ -37,6 +37,7 @@ _PROBABILITY = (
 _MEASURED = (
     "Measured against an unsteered picture of the same scene and seed {} the concept, see below."
 )
+_FEW = 5  # fewer decided votes say nothing of a share
 
 
 def figures(sentence: str, scores: Mapping[str, float]) -> str:
@@ -138,9 +139,9 @@ def question(prompt: str, entries: Sequence[MapEntry]) -> str:
         for entry in entries
     )
     return (
-        "<h3>Which picture blends prompt and aim best?</h3>"
+        "<h3>Which picture shows the prompt with this change?</h3>"
         f'<dl class="facts"><dt>Prompt</dt><dd>“{safe(prompt)}”</dd>'
-        f"<dt>Aim</dt><dd>{aims}</dd></dl>"
+        f"<dt>Change</dt><dd>{aims}</dd></dl>"
     )
 
 
@@ -166,14 +167,17 @@ def preferences(found: Sequence[Preference]) -> str:
     return (
         f'<table class="sweep preferences"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(map(_row, found))}</tbody></table>"
-    ) + hint("Share of decided votes with its 95 % Wilson interval; undecided votes do not count.")
+    ) + hint(
+        f"From {_FEW} decided votes on, their share with its 95 % Wilson interval; undecided votes do "
+        "not count."
+    )
 
 
 def _row(preference: Preference) -> str:
-    share, interval = "–", ""
-    if preference.decided:
+    share, interval = f"<b>{preference.steered}</b> of {preference.decided}", ""
+    if preference.decided >= _FEW:
         low, high = preference.interval
-        share = f"<b>{preference.share:.0%}</b> {low:.0%} to {high:.0%}"
+        share += f", {preference.share:.0%} ({low:.0%} to {high:.0%})"
         interval = (
             f'<i class="interval" style="--low: {low:.3f}; --high: {high:.3f}; '
             f'--share: {preference.share:.3f}"></i>'

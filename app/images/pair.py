@@ -32,6 +32,7 @@ def view() -> tuple[gr.Image, gr.Image]:
         gr.HTML(_STAGE, js_on_load=script("view"), apply_default_css=False, elem_classes="stage")
         original, steered = map(_picture, TITLES)
     switch.change(None, [switch], None, js=script("set_view"), **IN_PAGE)
+    gr.on(None, None, None, [switch], js=script("first_view"), **IN_PAGE)
     return original, steered
 
 

@@ -60,7 +60,7 @@ SUITED = (
 """Settings that depend on the model and the prompt set, see `suited_config`."""
 _OTHER_KIND = {"language": "DMD2", "text-to-image": "language"}  # in names of unsuitable budgets
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> template, and whether to remove
-    "language": {"write about it": ("about", False), "keep off it": ("about", True)},
+    "language": {"write about it": ("about", False), "avoid it": ("about", True)},
     "text-to-image": {
         "take a thing out": ("thing", True),
         "put a thing in": ("thing", False),

@@ -118,7 +118,8 @@ def counter(found: int, problems: Sequence[str], enough: int) -> str:
     """Return the number of prompts, the recommended number, and the problems."""
     remarks = "".join(f'<span class="problem">{safe(problem)}</span>' for problem in problems)
     kind = "enough" if found >= enough else "few"
-    return f'<p class="counter"><b class="{kind}">{found} / {enough}</b> prompts{remarks}</p>'
+    wanted = f" of {enough} recommended" if found < enough else ""
+    return f'<p class="counter"><b class="{kind}">{found}</b>{wanted} prompts{remarks}</p>'
 
 
 def columns(name: str, table: Table, reason: str) -> str:

@@ -95,7 +95,7 @@ def _objective(config: LearnConfig) -> dict[str, Component]:
         "standardise": gr.Checkbox(
             config.standardise,
             label="Standardise",
-            info="Learn in units of each coordinate's spread.",
+            info="Measure distances in standard deviations of each coordinate.",
         ),
         "both_ways": gr.Checkbox(
             config.both_ways,

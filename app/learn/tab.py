@@ -136,13 +136,13 @@ def _sets(handlers: FormHandlers, initial: str) -> _Sets:
         upload = gr.UploadButton("Upload a set", file_types=_TYPES, size="sm", scale=1)
     with gr.Row(elem_classes="load"):
         word = gr.Textbox(
-            label="Or name one thing",
+            label="Or name a concept",
             placeholder="a car, ukiyo-e, chess …",
             max_length=60,
             min_width=220,
             scale=2,
         )
-        aim = gr.Dropdown(aims(initial), label="and what for", min_width=220, scale=2)
+        aim = gr.Dropdown(aims(initial), label="What the map should do", min_width=220, scale=2)
         write = gr.Button("Write the prompts", size="sm", min_width=140, scale=1)
     return _Sets(shipped, upload, word, aim, write)
 

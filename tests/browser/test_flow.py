@@ -70,11 +70,11 @@ def test_a_style_is_learnt_across_a_reload_and_then_steers(page):
     )
     page.get_by_label("Load a shipped set").click()
     page.get_by_role("option", name="Football").click()
-    page.get_by_text("50 / 32").first.wait_for()
+    page.get_by_text("50 prompts").first.wait_for()
     # A few of them: a pass through all takes most of a minute beside another busy process.
     page.get_by_label("Source: steer").fill("One.\nTwo.\nThree.")
     page.get_by_label("Target: steer").fill("A goal.\nA match.\nA coach.")
-    page.get_by_text("3 / 32").first.wait_for()
+    page.get_by_text("3 of 32 recommended").first.wait_for()
     page.locator("button.label-wrap:visible", has_text="Settings").click()
     page.get_by_label("Held-out prompts").fill("1")
     page.get_by_label("Iterations", exact=True).fill("3")

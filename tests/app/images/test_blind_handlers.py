@@ -19,3 +19,16 @@ def test_a_blind_choice_tells_nothing_before_and_is_counted_after(tmp_path):
     assert (preference.steered, preference.original) == (1, 0)
     handlers.answer("A", None)  # a second click
     assert studio.votes.preferences()[0].decided == 1
+
+
+def test_a_share_is_given_from_five_decided_votes_on(tmp_path):
+    studio = image_studio()
+    studio.votes = Votes(tmp_path / "votes.jsonl")
+    handlers = BlindHandlers(studio)
+    for _ in range(4):
+        pair = handlers.draw("robot", []).pair
+        told = handlers.answer(pair["steered"], pair).preferences
+    assert "<b>4</b> of 4<" in told
+    pair = handlers.draw("robot", []).pair
+    told = handlers.answer("B" if pair["steered"] == "A" else "A", pair).preferences
+    assert "<b>4</b> of 5, 80% (38% to 96%)" in told
