@@ -168,8 +168,8 @@ def preferences(found: Sequence[Preference]) -> str:
         f'<table class="sweep preferences"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(map(_row, found))}</tbody></table>"
     ) + hint(
-        f"From {_FEW} decided votes on, their share with its 95 % Wilson interval. Undecided votes "
-        "do not count."
+        f"From {_FEW} decided votes on, their share with its 95 % Wilson interval. Undecided "
+        "votes do not count."
     )
 
 
