@@ -15,6 +15,7 @@ from .explain.tab import explain_tab
 from .history.handlers import HistoryHandlers
 from .history.panel import add_history
 from .images.blind_handlers import BlindHandlers
+from .images.grid_handlers import GridHandlers
 from .images.handlers import ImageHandlers
 from .images.methods_handlers import MethodsHandlers
 from .images.mix_handlers import MixHandlers
@@ -69,6 +70,7 @@ class _Handlers:
         self.images, self.text = ImageHandlers(studio), TextHandlers(studio)
         self.mix, self.install = MixHandlers(studio), InstallHandlers(studio)
         self.overview, self.methods = OverviewHandlers(studio), MethodsHandlers(studio)
+        self.grid = GridHandlers(studio)
         self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)
         self.form, self.uploads = FormHandlers(studio), UploadHandlers()
         self.jobs = JobHandlers(studio)
@@ -135,7 +137,7 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
             images = images_tab(
                 ImagesHandlers(
                     *(handlers.images, handlers.mix, handlers.overview),
-                    *(handlers.methods, handlers.blind, handlers.install),
+                    *(handlers.methods, handlers.grid, handlers.blind, handlers.install),
                 )
             )
         with gr.Tab("Text", id="language") as text_frame:

@@ -20,6 +20,7 @@ __all__ = [
     "answer_title",
     "effect",
     "figures",
+    "grid",
     "preferences",
     "question",
     "short_effect",
@@ -130,6 +131,29 @@ def _percent(share: float) -> str:
 def _share(changed: float) -> str:
     """Format how much a picture changed."""
     return "<b>less than 1%</b>" if 0 < changed < 0.005 else f"<b>{changed:.0%}</b>"
+
+
+def grid(columns: Sequence[str], rows: Sequence[str], pictures: Sequence[str]) -> str:
+    """Return a table of pictures.
+
+    Args:
+        columns: m labels.
+        rows: n labels.
+        pictures: the first of n x m JPEGs in base64, row by row.
+    """
+    heads = "".join(f'<th scope="col">{safe(label)}</th>' for label in columns)
+    lines = ""
+    for number, label in enumerate(rows):
+        found = pictures[number * len(columns) : (number + 1) * len(columns)]
+        cells = "".join(
+            f'<td><img src="data:image/jpeg;base64,{data}" alt="{safe(f"{label} {column}")}"></td>'
+            for data, column in zip(found, columns, strict=False)
+        )
+        lines += f'<tr><th scope="row">{safe(label)}</th>{cells}</tr>'
+    return (
+        f'<div class="grid"><table><thead><tr><th></th>{heads}</tr></thead>'
+        f"<tbody>{lines}</tbody></table></div>"
+    )
 
 
 def question(prompt: str, entries: Sequence[MapEntry]) -> str:

@@ -18,6 +18,8 @@ from ..widgets.strength_slider import strength_slider
 from .blind_handlers import BlindHandlers
 from .blind_panel import blind_choice
 from .controls import Controls
+from .grid_handlers import GridHandlers
+from .grid_panel import grid_panel
 from .handlers import ImageHandlers
 from .methods_handlers import MethodsHandlers
 from .methods_panel import methods
@@ -37,6 +39,7 @@ class ImagesHandlers(NamedTuple):
     mix: MixHandlers
     overview: OverviewHandlers
     methods: MethodsHandlers
+    grid: GridHandlers
     blind: BlindHandlers
     install: InstallHandlers
 
@@ -157,6 +160,7 @@ def _below(handlers: ImagesHandlers, controls: Controls, rows: MixRows) -> _Belo
     upload, results = gr.Column(), gr.Column()  # filled by the page
     overview(handlers.overview, controls)
     methods(handlers.methods, controls)
+    grid_panel(handlers.grid, controls, rows.further)
     blind_choice(handlers.blind, controls.concept, rows.further)
     with gr.Accordion("Settings", open=False):
         controls.seed.render()

@@ -1,0 +1,115 @@
+"""The grid: pictures over two chosen axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+from ..events import user_errors
+from ..html import basics
+from ..html.thumbnails import small_jpeg
+from ..studio.checks import number, prompt_text, seed_of
+from ..studio.grid import Cell, axis_values, grid
+from ..studio.studio import Studio
+from . import html as images_html
+
+__all__ = ["GridHandlers"]
+
+_SIDE = 256  # pixels
+_AT_ONCE = 5  # pictures per batch; other requests get the model between two batches
+
+
+class GridView(NamedTuple):
+    """Updates of the grid so far, and of the sentence above it."""
+
+    table: str
+    description: str
+
+
+class GridHandlers:
+    """The event handlers of the grid.
+
+    The arguments `map_id`, `further`, `prompt`, `seed` and `strength` are the settings of the
+    tab, which the axes change.
+    """
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    @user_errors
+    def values(
+        self,
+        axis: str,
+        map_id: str | None,
+        further: list[tuple[str, float]],
+        prompt: str,
+        seed: int | None,
+        strength: float | None,
+    ) -> str:
+        """Return values of an axis to begin with."""
+        if not map_id:
+            return ""
+        return axis_values(
+            self._studio, axis, self._cell(map_id, further, prompt or "…", seed or 0, strength)
+        )
+
+    @user_errors
+    def paint(
+        self,
+        map_id: str | None,
+        further: list[tuple[str, float]],
+        prompt: str,
+        seed: int | None,
+        strength: float | None,
+        *axes: str,
+    ) -> Iterator[GridView]:
+        """Paint the grid row by row.
+
+        Args:
+            map_id: see the class.
+            further: see the class.
+            prompt: see the class.
+            seed: see the class.
+            strength: see the class.
+            *axes: key and values of the columns, then key and values of the rows.
+
+        Yields:
+            The grid so far.
+        """
+        if not map_id:
+            return
+        cell = self._cell(map_id, further, prompt, seed, strength)
+        self._studio.models.require(cell.entries[0].model)
+        columns, column_values, rows, row_values = axes
+        plan = grid(self._studio, cell, (columns, column_values), (rows, row_values))
+        done: list[str] = []
+        wanted = [each for row in plan.cells for each in row]
+        for pictures in self._batches(wanted):
+            done += pictures
+            left = len(wanted) - len(done)
+            told = f"{left} more to paint …" if left else f"{len(wanted)} pictures."
+            yield GridView(images_html.grid(plan.columns, plan.rows, done), basics.hint(told))
+
+    def _cell(
+        self,
+        map_id: str,
+        further: list[tuple[str, float]],
+        prompt: str,
+        seed: int | None,
+        strength: float | None,
+    ) -> Cell:
+        mix = self._studio.mix(map_id, further)
+        at = mix.at(number("λ", strength, -1, 1))
+        return Cell(mix.entries, at, prompt_text(prompt), seed_of(seed))
+
+    def _batches(self, cells: list[Cell]) -> Iterator[list[str]]:
+        """Paint neighbours that differ in λ only together; yields them as JPEGs in base64."""
+        for (entries, prompt, seed), same in groupby(
+            cells, lambda each: (each.entries, each.prompt, each.seed)
+        ):
+            rows = [each.strengths for each in same]
+            for start in range(0, len(rows), _AT_ONCE):
+                batch = rows[start : start + _AT_ONCE]
+                painted = self._studio.pictures.paint(entries, prompt, batch, seed=seed)
+                yield [small_jpeg(picture.image, _SIDE) for picture in painted]

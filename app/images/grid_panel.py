@@ -1,0 +1,58 @@
+"""The panel of the grid, below the pictures."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from ..events import IN_PAGE, QUIET
+from ..scripts import script
+from ..studio.grid import AXES
+from .controls import Controls
+from .gallery import MANY
+from .grid_handlers import GridHandlers
+
+__all__ = ["grid_panel"]
+
+
+def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) -> None:
+    """Declare the panel.
+
+    Args:
+        handlers: its event handlers.
+        controls: the settings that the axes change.
+        further: pairs (id, λ) of the maps that are applied after the first one.
+    """
+    settings = [
+        *(controls.concept, further, controls.prompt, controls.seed, controls.strength),
+    ]
+    with gr.Accordion("Grid of two axes", open=False) as frame:
+        with gr.Row(elem_classes="axes"):
+            columns, across = _axis("Columns", "strength")
+            rows, down = _axis("Rows", "seed")
+        with gr.Row(elem_classes="ask-for"):
+            start = gr.Button("Paint the grid", size="sm", scale=0, min_width=160)
+            save = gr.Button("Save as a picture", size="sm", scale=0, min_width=160)
+        description = gr.HTML(apply_default_css=False)
+        table = gr.HTML(apply_default_css=False, elem_id="grid")
+    for axis, values in ((columns, across), (rows, down)):
+        gr.on([axis.input, frame.expand], handlers.values, [axis, *settings], [values], **QUIET)
+    start.click(
+        handlers.paint,
+        [*settings, columns, across, rows, down],
+        [table, description],
+        **MANY,
+    )
+    save.click(None, js=script("save_grid"), **IN_PAGE)
+
+
+def _axis(label: str, chosen: str) -> tuple[gr.Dropdown, gr.Textbox]:
+    with gr.Column(min_width=260):
+        axis = gr.Dropdown([(name, key) for key, name in AXES.items()], value=chosen, label=label)
+        values = gr.Textbox(
+            label=f"Values of the {label.lower()}",
+            info="Numbers separated by commas, seeds also as 7-10; others one on each line.",
+            lines=2,
+            max_lines=8,
+            max_length=20_000,
+        )
+    return axis, values

@@ -1,0 +1,202 @@
+"""A grid of pictures over two axes: strength, seed, prompt, concept or method. No gradio."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from lineas_core import UserError
+from lineas_core.pictures import label_of
+
+from .checks import number, prompt_text, seed_of
+from .maps import MapEntry, siblings
+from .studio import Studio
+
+__all__ = ["AXES", "MOST_CELLS", "Cell", "Grid", "axis_values", "grid"]
+
+MOST_CELLS = 100
+_MOST_VALUES = 20
+_FIRST_FEW = 5
+_SEEDS = re.compile(r"(\d+)\s*-\s*(\d+)")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The settings of one picture.
+
+    Attributes:
+        entries: the maps, in the order in which they are applied.
+        strengths: λ of each of them, -1 to 1.
+        prompt: description of the picture.
+        seed: seed of the starting noise.
+    """
+
+    entries: tuple[MapEntry, ...]
+    strengths: tuple[float, ...]
+    prompt: str
+    seed: int
+
+
+class Value(NamedTuple):
+    """One value of an axis: its label, and what it changes in a cell."""
+
+    label: str
+    change: Callable[[Cell], Cell]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of a grid.
+
+    Attributes:
+        columns: m labels.
+        rows: n labels; a single empty one if there is no second axis.
+        cells: n rows of m cells.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[str]
+    cells: Sequence[Sequence[Cell]]
+
+
+AXES = {
+    "strength": "Strength λ",
+    "second": "λ of the second concept",
+    "seed": "Seed",
+    "prompt": "Prompt",
+    "concept": "Concept",
+    "method": "Method",
+}
+"""Key of an axis -> its name on the page."""
+
+
+def axis_values(studio: Studio, axis: str, cell: Cell) -> str:
+    """Return values to begin with, as a text that `grid` reads.
+
+    Args:
+        studio: lists the maps and the examples.
+        axis: a key of `AXES`, or empty.
+        cell: the settings of the page.
+    """
+    first = cell.entries[0]
+    if axis in ("strength", "second"):
+        return "-1, -0.5, 0, 0.5, 1"
+    if axis == "seed":
+        return f"{cell.seed}-{cell.seed + _FIRST_FEW - 1}"
+    if axis == "prompt":
+        return "\n".join(first.within(s) for s in studio.prompts.scenes()[:_FIRST_FEW])
+    if axis in ("concept", "method"):
+        return "\n".join([*_choices(studio, axis, first)][:_FIRST_FEW])
+    return ""
+
+
+def grid(studio: Studio, cell: Cell, columns: tuple[str, str], rows: tuple[str, str]) -> Grid:
+    """Return the cells of two axes; without an axis of strengths, a column of originals is added.
+
+    Args:
+        studio: lists the maps.
+        cell: the settings that no axis changes.
+        columns: key of the axis, and its values as a text: numbers separated by commas, seeds
+            also as a range (7-10), prompts, concepts and methods one on each line.
+        rows: likewise; an empty key for a single row.
+
+    Raises:
+        UserError: the same axis twice, a value that cannot be read, or too many cells.
+    """
+    if columns[0] == rows[0]:
+        raise _refused("both axes are the same", "Choose two different ones.")
+    across = _values(studio, *columns, cell)
+    down = _values(studio, *rows, cell) if rows[0] else [Value("", lambda each: each)]
+    if not {"strength", "second"} & {columns[0], rows[0]}:
+        across = [Value("original", _untouched), *across]
+    if len(across) * len(down) > MOST_CELLS:
+        what = f"the grid has {len(across)} x {len(down)} pictures"
+        raise _refused(what, f"At most {MOST_CELLS} are painted at a time.")
+    # The column last, because that of the originals undoes the strengths of a row.
+    cells = [[column.change(row.change(cell)) for column in across] for row in down]
+    return Grid([each.label for each in across], [each.label for each in down], cells)
+
+
+def _values(studio: Studio, axis: str, text: str, cell: Cell) -> list[Value]:
+    if axis not in AXES:
+        raise _refused("an axis is missing", "Choose what changes from column to column.")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    words = [word for word in re.split(r"[,;\s]+", text) if word]
+    if axis in ("strength", "second"):
+        values = _strengths(words, 0 if axis == "strength" else 1)
+    elif axis == "seed":
+        values = _seeds(words)
+    elif axis == "prompt":
+        values = [Value(prompt_text(line), _with(prompt=line)) for line in lines]
+    else:
+        values = _named(studio, axis, lines, cell.entries[0])
+    if axis == "second" and len(cell.entries) < 2:
+        raise _refused("there is no second concept", "Add one beside the pictures.")
+    if not 1 <= len(values) <= _MOST_VALUES:
+        what = f"{len(values)} values of “{AXES[axis]}” were given"
+        raise _refused(what, f"Give 1 to {_MOST_VALUES}.")
+    return values
+
+
+def _strengths(words: Sequence[str], place: int) -> list[Value]:
+    def at(strength: float) -> Callable[[Cell], Cell]:
+        def change(cell: Cell) -> Cell:
+            changed = [*cell.strengths]
+            changed[place] = strength
+            return replace(cell, strengths=tuple(changed))
+
+        return change
+
+    found = [number("λ", _number(word), -1, 1) for word in words]
+    return [Value(f"λ {label_of(each)}" if each else "λ 0", at(each)) for each in found]
+
+
+def _seeds(words: Sequence[str]) -> list[Value]:
+    seeds: list[int] = []
+    for word in words:
+        ends = _SEEDS.fullmatch(word)
+        low, high = map(int, ends.groups()) if ends else (seed_of(_number(word)),) * 2
+        # Beyond the limit they are counted, but a long list need not be made.
+        seeds += range(low, min(high, low + _MOST_VALUES) + 1)
+    return [Value(f"seed {seed}", _with(seed=seed_of(seed))) for seed in seeds]
+
+
+def _named(studio: Studio, axis: str, lines: Sequence[str], first: MapEntry) -> list[Value]:
+    known = _choices(studio, axis, first)
+    for line in lines:
+        if line not in known:
+            listed = ", ".join(f"“{each}”" for each in [*known][:12])
+            raise _refused(f"there is no {axis} “{line:.60}” for this model", f"Known: {listed}.")
+    return [Value(line, _first_map(known[line])) for line in lines]
+
+
+def _choices(studio: Studio, axis: str, first: MapEntry) -> dict[str, MapEntry]:
+    """Return the maps that an axis offers, by name."""
+    if axis == "method":
+        return {each.method_label: each for each in siblings(first, studio.maps())}
+    return {e.title: e for e in studio.maps() if (e.kind, e.model) == (first.kind, first.model)}
+
+
+def _first_map(entry: MapEntry) -> Callable[[Cell], Cell]:
+    return lambda cell: replace(cell, entries=(entry, *cell.entries[1:]))
+
+
+def _with(**changes: object) -> Callable[[Cell], Cell]:
+    return lambda cell: replace(cell, **changes)  # type: ignore[arg-type]
+
+
+def _untouched(cell: Cell) -> Cell:
+    return replace(cell, strengths=(0.0,) * len(cell.strengths))
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word.replace("−", "-"))
+    except ValueError:
+        raise _refused(f"“{word:.60}” is not a number", "Separate numbers by commas.") from None
+
+
+def _refused(what: str, remedy: str) -> UserError:
+    return UserError("E_GRID", what, remedy=remedy)

@@ -1,0 +1,41 @@
+"""The grid, without a page."""
+
+import pytest
+from gradio import Error
+
+from app.images.grid_handlers import GridHandlers
+from tests.app.fakes import image_studio
+
+
+def _paint(handlers, *axes):
+    return [*handlers.paint("robot", [], "a hill", 7, 1.0, *axes)]
+
+
+def test_a_grid_is_painted_batch_by_batch_in_the_order_of_its_cells():
+    studio = image_studio()
+    views = _paint(GridHandlers(studio), "strength", "-1 0 1", "seed", "1-2")
+    assert [view.table.count("<img") for view in views] == [3, 6]
+    assert "3 more to paint" in views[0].description
+    assert "6 pictures" in views[1].description
+    assert studio.pictures.batches == [[(-1,), (0,), (1,)]] * 2
+    order = [views[1].table.index(f'alt="{label}"') for label in ("seed 1 λ -1", "seed 2 λ +1")]
+    assert order == sorted(order)
+
+
+def test_labels_are_escaped():
+    views = _paint(GridHandlers(image_studio()), "prompt", '<b onclick="x">', "", "")
+    assert "<b onclick" not in views[-1].table
+    assert "&lt;b onclick=&quot;x&quot;&gt;" in views[-1].table
+
+
+def test_a_wrong_value_is_told_and_nothing_is_painted():
+    studio = image_studio()
+    with pytest.raises(Error, match="λ is 3"):
+        _paint(GridHandlers(studio), "strength", "3", "seed", "1")
+    assert not studio.pictures.batches
+
+
+def test_an_axis_is_filled_with_values_of_the_page():
+    handlers = GridHandlers(image_studio())
+    assert handlers.values("seed", "robot", [], "a hill", 7, 1.0) == "7-11"
+    assert handlers.values("seed", None, [], "a hill", 7, 1.0) == ""

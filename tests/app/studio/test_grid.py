@@ -1,0 +1,82 @@
+import re
+
+import pytest
+
+from app.studio.grid import MOST_CELLS, Cell, axis_values, grid
+from lineas_core import UserError
+from tests.app.fakes import image_studio
+
+
+@pytest.fixture
+def studio():
+    return image_studio()
+
+
+@pytest.fixture
+def cell(studio):
+    return Cell((studio.entry("robot"),), (0.5,), "a hill", 7)
+
+
+def test_rows_and_columns_change_their_own_setting(studio, cell):
+    made = grid(studio, cell, ("strength", "-1, 0 0.5"), ("seed", "3, 7-8"))
+    assert made.columns == ["λ -1", "λ 0", "λ +0.5"]
+    assert made.rows == ["seed 3", "seed 7", "seed 8"]
+    assert [[(c.seed, *c.strengths) for c in row] for row in made.cells] == [
+        [(seed, -1), (seed, 0), (seed, 0.5)] for seed in (3, 7, 8)
+    ]
+    assert {c.prompt for row in made.cells for c in row} == {"a hill"}
+
+
+def test_without_an_axis_of_strengths_there_is_a_column_of_originals(studio, cell):
+    made = grid(studio, cell, ("concept", "Mine"), ("prompt", "a hill\na lake"))
+    assert made.columns == ["original", "Mine"]
+    assert made.rows == ["a hill", "a lake"]
+    for row, prompt in zip(made.cells, made.rows, strict=True):
+        assert [(c.entries[0].id, c.strengths, c.prompt) for c in row] == [
+            ("robot", (0.0,), prompt),
+            ("mine", (0.5,), prompt),
+        ]
+
+
+def test_the_second_concept_has_an_axis_of_its_own(studio, cell):
+    both = Cell((*cell.entries, studio.entry("mine")), (0.5, 1.0), "a hill", 7)
+    made = grid(studio, both, ("strength", "0, 1"), ("second", "-1, 1"))
+    assert [[c.strengths for c in row] for row in made.cells] == [
+        [(0, -1), (1, -1)],
+        [(0, 1), (1, 1)],
+    ]
+
+
+def test_one_axis_gives_one_row(studio, cell):
+    made = grid(studio, cell, ("seed", "1-3"), ("", ""))
+    assert made.rows == [""]
+    assert [c.seed for c in made.cells[0]] == [7, 1, 2, 3]
+
+
+@pytest.mark.parametrize("axis", ["strength", "seed", "prompt", "concept", "method"])
+def test_the_values_to_begin_with_can_be_painted(studio, cell, axis):
+    made = grid(studio, cell, (axis, axis_values(studio, axis, cell)), ("", ""))
+    assert len(made.cells[0]) >= 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "told"),
+    [
+        (("seed", "1"), ("seed", "2"), "both axes are the same"),
+        (("", "1"), ("seed", "2"), "an axis is missing"),
+        (("size", "1"), ("seed", "2"), "an axis is missing"),
+        (("seed", ""), ("", ""), "0 values of “Seed”"),
+        (("seed", "1-999999999999"), ("", ""), "21 values of “Seed”"),
+        (("seed", "-4"), ("", ""), "seed is -4"),
+        (("seed", "nan"), ("", ""), "seed is nan"),
+        (("seed", "seven"), ("", ""), "“seven” is not a number"),
+        (("strength", "0, 2"), ("", ""), "λ is 2"),
+        (("second", "0, 1"), ("", ""), "there is no second concept"),
+        (("concept", "Topic"), ("", ""), "there is no concept “Topic” for this model"),
+        (("seed", "1-15"), ("strength", "0 1 0 1 0 1 0"), "15 x 7 pictures"),
+    ],
+)
+def test_a_wrong_axis_is_one_sentence(studio, cell, columns, rows, told):
+    assert MOST_CELLS < 15 * 7
+    with pytest.raises(UserError, match=re.escape(told)):
+        grid(studio, cell, columns, rows)
