@@ -136,8 +136,8 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
         with gr.Tab("Images", id="text-to-image") as images_frame:
             images = images_tab(
                 ImagesHandlers(
-                    *(handlers.images, handlers.mix, handlers.overview),
-                    *(handlers.methods, handlers.grid, handlers.blind, handlers.install),
+                    *(handlers.images, handlers.mix, handlers.overview, handlers.methods),
+                    *(handlers.grid, handlers.blind, handlers.install),
                 )
             )
         with gr.Tab("Text", id="language") as text_frame:

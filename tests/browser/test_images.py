@@ -68,6 +68,38 @@ def test_arrow_keys_on_the_slider_change_the_picture(page):
     assert _picture(page, other_than=less) == full
 
 
+def test_a_grid_is_painted_and_saved_as_a_picture(page):
+    page.get_by_text("Grid of two axes").click()
+    across = page.get_by_label("Values of the columns")
+    page.wait_for_function("e => e.value.includes('0.5')", arg=across.element_handle())
+    across.fill("-1, 0, 1")
+    page.get_by_label("Values of the rows").fill("3-4")
+    page.get_by_role("button", name="Paint the grid").click()
+    page.wait_for_function("() => document.querySelectorAll('#grid img').length === 6")
+    heads = page.locator("#grid thead th").all_inner_texts()
+    assert heads == ["", "λ -1", "λ 0", "λ +1"]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as a picture").click()
+    saved = Image.open(download.value.path()).convert("RGB")
+    assert download.value.suggested_filename == "grid.png"
+    assert saved.width > 3 * 256
+    assert saved.height > 2 * 256
+    rows = np.asarray(saved.resize((6, 4)), dtype=int)
+    assert len({tuple(pixel) for line in rows for pixel in line}) > 4  # pictures, not one colour
+
+
+def test_on_a_phone_both_pictures_are_one_above_the_slider(tiny):
+    with visited(tiny, width=375) as page:
+        page.wait_for_function(STRIP)
+        page.wait_for_function("document.querySelector('.pictures').dataset.view === 'wipe'")
+        picture = page.locator("#steered img").bounding_box()
+        slider = visible(page, "range slider for λ").bounding_box()
+        prompt = page.get_by_label("What to paint").bounding_box()
+        assert picture["y"] < 300
+        assert picture["y"] + picture["height"] <= slider["y"] < prompt["y"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
 def test_a_click_on_the_strip_moves_the_slider(page):
     before = _picture(page)
     page.locator(".strip button").nth(4).click()  # the original
