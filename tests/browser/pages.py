@@ -37,12 +37,12 @@ def served(studio, **options):
 
 
 @contextmanager
-def visited(address, width=1280):
+def visited(address):
     """The page, opened; afterwards: no complaint in its console, no request to elsewhere."""
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        page = browser.new_page(viewport={"width": width, "height": 1000})
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(300 * SECONDS)  # met only where something hangs
         complaints = []
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
