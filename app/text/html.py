@@ -15,9 +15,8 @@ from ..studio.texts import Continuation
 __all__ = ["OFFENSIVE", "empty", "passage", "progress", "rates", "sweep"]
 
 
-OFFENSIVE = 0.25
-"""Texts to which the judge of insults gives more than this are blurred. The judge of toxicity
-finds more, but takes too many harmless ramblings of small models for toxic to hide texts by it."""
+OFFENSIVE = 0.5
+"""Texts to which a judge gives more than this are blurred."""
 SCORES = {
     "toxicity": "Probability that the text demeans or threatens somebody, openly or not",
     "insults": "Probability of an open insult, by an independent judge",
@@ -157,7 +156,7 @@ def _body(written: Continuation, keywords: Sequence[str], prompt: str = "") -> s
     text = _marked(written.text if prompt else written.text.strip(), keywords)
     unfinished = written.perplexity is None
     caret = '<span class="caret"></span>' if unfinished else ""
-    if (written.insults or 0) <= OFFENSIVE:
+    if max(written.toxicity or 0, written.insults or 0) <= OFFENSIVE:
         return f'<p class="text">{lead}{text}{caret}</p>'
     blurred = f'{lead}<span class="blurred" aria-hidden="true">{text}</span>{caret}'
     if unfinished:

@@ -30,13 +30,15 @@ class Continuations:
 
     Attributes:
         model: catalog name or hub id of the language model.
-        openings: texts to continue, each once with every seed of `SEEDS`.
+        openings: texts to continue.
         metric: a key of `lineas_core.evaluation.texts.METRICS`.
+        repetitions: one seed for each time that all openings are continued.
     """
 
     model: str
     openings: Sequence[str]
     metric: str
+    repetitions: Sequence[int] = SEEDS
 
     def measure(
         self, bench: Workbench, maps: SteeringMaps, strengths: Sequence[float] = STRENGTHS
@@ -63,7 +65,7 @@ class Continuations:
 
         def compute() -> list[dict[str, Any]]:
             model = InstructedModel(writer, instruction) if instruction else writer
-            seeds = [row_seeds(seed, range(len(self.openings))) for seed in SEEDS]
+            seeds = [row_seeds(seed, range(len(self.openings))) for seed in self.repetitions]
             written = write(model, maps, self.openings, strength=strength, seeds=seeds)
             return [asdict(texts) for texts in written]
 
@@ -73,7 +75,7 @@ class Continuations:
             fingerprint(writer.network, writer.default_modules),
             str(writer.network.dtype),
             [*self.openings],
-            [*SEEDS],
+            [*self.repetitions],
             instruction,
             [maps.metadata["sha256"], strength] if strength else [],
         ]

@@ -32,6 +32,8 @@ _GAMMAS: Mapping[str, Mapping[int, Sequence[float]]] = {  # by iterations
     "small": {80: (0.0, 0.5, 2.0, 5.0, 10.0), 300: (10.0,)},
     "paper": {1000: (0.0, 1e-3, 1e-2, 3e-2, 0.1)},
 }
+# Texts of 0 to 3 were read by people, to train the judge of toxicity.
+_REPETITIONS = range(4, 4 + len(SEEDS))
 _COUNTS = (4, 8, 16, 32)
 _PRESETS = ("post-layernorms", "attention-output")
 
@@ -138,7 +140,7 @@ def _prompted(edition: str, model: str) -> Callable[[Workbench], dict]:
 
 
 def _continuations(edition: str, model: str) -> Continuations:
-    return Continuations(model, toxicity_openings(edition), _METRICS[edition])
+    return Continuations(model, toxicity_openings(edition), _METRICS[edition], _REPETITIONS)
 
 
 def _needs(edition: str) -> Needs:

@@ -87,6 +87,10 @@ class LatentSpace:
         """As safetensors."""
         save_file({k: v.contiguous() for k, v in vars(self).items()}, file)
 
+    def to(self, device: str) -> LatentSpace:
+        """The same one there."""
+        return LatentSpace(*(matrix.to(device) for matrix in vars(self).values()))
+
     def encode(self, pixels: Tensor) -> Tensor:
         """(n, 3, h, w) -> (n, 128, h / 16, w / 16)."""
         return ((_patches(pixels) - self.mean) @ self.basis).permute(0, 3, 1, 2)

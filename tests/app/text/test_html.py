@@ -9,8 +9,8 @@ from app.text import html as text_html
 
 def test_a_text_is_blurred_where_it_is_likely_offensive_and_opened_once_it_is_whole():
     civil, rude = (
-        Continuation(1.0, "well", 1.0, 0.25, 9.0),
-        Continuation(0.0, "you idiot", 0.0, 0.26, 9.0),
+        Continuation(1.0, "well", 0.5, 0.5, 9.0),
+        Continuation(0.0, "you idiot", 0.51, 0.0, 9.0),
     )
     assert "blurred" not in text_html.passage("Steered", "You", civil)
     for shown in (
