@@ -11,10 +11,10 @@ import inspect
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.context import LocalContext
@@ -29,14 +29,17 @@ __all__ = [
     "IN_PAGE",
     "MODEL",
     "QUIET",
+    "BySession",
     "LatestRequest",
     "errors_for_users",
+    "inform",
     "user_errors",
     "visitor",
 ]
 
 
-_SESSIONS = 10_000  # whose latest requests are remembered
+_SESSIONS = 10_000  # that are remembered
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -82,11 +85,28 @@ def errors_for_users() -> Iterator[None]:
         raise gr.Error(sentence, print_exception=False) from error
 
 
+def inform(notes: Iterable[str]) -> None:
+    """Show notes on what a file held."""
+    for note in notes:
+        gr.Info(html.escape(f"{note}."))
+
+
 def visitor() -> str:
     """Return the address whose request is being handled; empty without a request."""
     request = LocalContext.request.get(None)
     client = getattr(request, "client", None)
     return network_of(client.host) if client else ""
+
+
+class BySession(OrderedDict[str, T]):
+    """Values by browser session; beyond 10,000 those that were set first are forgotten."""
+
+    def __setitem__(self, session: str, value: T) -> None:
+        """Set the value of a session, which is then the newest."""
+        super().__setitem__(session, value)
+        self.move_to_end(session)
+        while len(self) > _SESSIONS:
+            self.popitem(last=False)
 
 
 class LatestRequest:
@@ -97,7 +117,7 @@ class LatestRequest:
     """
 
     def __init__(self) -> None:
-        self._latest: OrderedDict[str, int] = OrderedDict()  # by session, oldest use first
+        self._latest = BySession[int]()
         self._count = 0  # numbers are never given again, also if a session has been forgotten
 
     def new(self, request: gr.Request) -> int:
@@ -105,9 +125,6 @@ class LatestRequest:
         session = _session(request)
         self._count += 1
         self._latest[session] = self._count
-        self._latest.move_to_end(session)
-        while len(self._latest) > _SESSIONS:
-            self._latest.popitem(last=False)
         return self._count
 
     def latest(self, request: gr.Request) -> int:

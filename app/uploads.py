@@ -16,19 +16,22 @@ from typing import Any
 
 from .bodies import WHOLE, Body
 
-__all__ = ["TYPES", "Quota", "Uploads"]
+__all__ = ["PROMPT_TYPES", "TYPES", "Quota", "Uploads"]
 
-TYPES = (
-    ".csv", ".json", ".jsonl", ".ndjson", ".png", ".safetensors", ".tsv", ".txt", ".zip",
-)  # fmt: skip
+PROMPT_TYPES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+"""Suffixes of files with prompts."""
+TYPES = (*PROMPT_TYPES, ".png", ".safetensors", ".zip")
 """Suffixes of the files that a handler reads."""
 
 _KEPT = 7200.0  # seconds
 _LEAST = 64 << 10  # bytes that any file counts, so that there are not too many
 _TYPE = "“{name}” is of no type that this page reads. Upload one of these: {types}."
 _FULL = "The disk of the server is nearly full, so that it takes no uploads. Try again later."
-_OWN = "You have uploaded {most} MB within two hours. Try again later."
-_ALL = "All visitors together have uploaded {most} MB within two hours. Try again later."
+_OWN = "With this file you would have uploaded more than {most} MB in two hours. Try again later."
+_ALL = (
+    "With this file all visitors together would have uploaded more than {most} MB in two hours. "
+    "Try again later."
+)
 
 
 @dataclass(frozen=True)

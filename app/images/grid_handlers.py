@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from lineas_core.prompts.errors import plural
 
 from ..events import user_errors
 from ..html import basics
@@ -54,6 +58,10 @@ class GridHandlers:
             self._studio, axis, self._cell(map_id, further, prompt or "…", seed or 0, strength)
         )
 
+    def first_values(self, typed: str, *settings: Any) -> Any:
+        """Fill an empty box as `values` does; what was typed stays."""
+        return gr.skip() if typed.strip() else self.values(*settings)
+
     @user_errors
     def paint(
         self,
@@ -88,7 +96,7 @@ class GridHandlers:
         for pictures in self._batches(wanted):
             done += pictures
             left = len(wanted) - len(done)
-            told = f"{left} more to paint …" if left else f"{len(wanted)} pictures."
+            told = f"{left} more to paint …" if left else plural(len(wanted), "picture") + "."
             yield GridView(images_html.grid(plan.columns, plan.rows, done), basics.hint(told))
 
     def _cell(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gradio as gr
 
 from ..events import IN_PAGE, QUIET
@@ -28,14 +30,15 @@ def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) ->
     with gr.Accordion("Grid of two axes", open=False) as frame:
         with gr.Row(elem_classes="axes"):
             columns, across = _axis("Columns", "strength")
-            rows, down = _axis("Rows", "seed")
+            rows, down = _axis("Rows", "seed", [("none", "")])
         with gr.Row(elem_classes="ask-for"):
             start = gr.Button("Paint the grid", size="sm", scale=0, min_width=160)
             save = gr.Button("Save as a picture", size="sm", scale=0, min_width=160)
         description = gr.HTML(apply_default_css=False)
         table = gr.HTML(apply_default_css=False, elem_id="grid")
     for axis, values in ((columns, across), (rows, down)):
-        gr.on([axis.input, frame.expand], handlers.values, [axis, *settings], [values], **QUIET)
+        axis.input(handlers.values, [axis, *settings], [values], **QUIET)
+        frame.expand(handlers.first_values, [values, axis, *settings], [values], **QUIET)
     start.click(
         handlers.paint,
         [*settings, columns, across, rows, down],
@@ -45,9 +48,12 @@ def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) ->
     save.click(None, js=script("save_grid"), **IN_PAGE)
 
 
-def _axis(label: str, chosen: str) -> tuple[gr.Dropdown, gr.Textbox]:
+def _axis(
+    label: str, chosen: str, optional: Sequence[tuple[str, str]] = ()
+) -> tuple[gr.Dropdown, gr.Textbox]:
     with gr.Column(min_width=260):
-        axis = gr.Dropdown([(name, key) for key, name in AXES.items()], value=chosen, label=label)
+        choices = [(name, key) for key, name in AXES.items()]
+        axis = gr.Dropdown([*optional, *choices], value=chosen, label=label)
         values = gr.Textbox(
             label=f"Values of the {label.lower()}",
             info="Numbers separated by commas, seeds also as 7-10; others one on each line.",

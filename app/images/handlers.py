@@ -11,7 +11,7 @@ import gradio as gr
 
 from lineas_core.pictures import label_of
 
-from ..events import user_errors
+from ..events import BySession, user_errors
 from ..html import basics
 from ..html import maps as map_html
 from ..studio.checks import check_count, prompt_text, seed_of
@@ -68,7 +68,7 @@ class ImageHandlers(SteeringHandlers):
 
     def __init__(self, studio: Studio) -> None:
         super().__init__(studio)
-        self._wanted: dict[str | None, str] = {}  # by session: key of the latest steered picture
+        self._wanted = BySession[str]()  # key of the latest steered picture
 
     @user_errors
     def choose(self, map_id: str | None, prompt: str, restored: Sequence[str] = ()) -> MapView:
@@ -126,7 +126,7 @@ class ImageHandlers(SteeringHandlers):
         if not self._studio.models.installed(entry.model):
             return  # the install panel is shown
         text, seed, strengths = prompt_text(prompt), seed_of(seed), mix.at(strength)
-        self._wanted[request.session_hash] = _picture_key(mix, strengths, text, seed)
+        self._wanted[request.session_hash or ""] = _picture_key(mix, strengths, text, seed)
         try:
             for canvas in self._canvases(shown, mix, strengths, text, seed):
                 if self.requests.outdated(latest, request):
@@ -166,16 +166,16 @@ class ImageHandlers(SteeringHandlers):
         mix, text, seed = self._studio.mix(map_id, further), prompt_text(prompt), seed_of(seed)
         pictures, strengths = self._studio.pictures, mix.at(strength)
         # The number of the request would not do: this event can start after a newer request.
-        wanted, session = _picture_key(mix, strengths, text, seed), request.session_hash
+        wanted, session = _picture_key(mix, strengths, text, seed), request.session_hash or ""
         if self._wanted.get(session) != wanted:
             return
         figures = figures_of(pictures, mix, strengths, text, seed)
-        if figures is None or self._wanted[session] != wanted:
+        if figures is None or self._wanted.get(session) != wanted:
             return
         yield figures
         key = _strip_key(mix, text, seed)
         curve = curve_of(pictures, mix, text, seed) if measured != key else None
-        if curve is not None and self._wanted[session] == wanted:
+        if curve is not None and self._wanted.get(session) == wanted:
             yield Measured(curve=curve, measured=key)
 
     def strength_at(self, event: gr.SelectData) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
+from math import prod
 from typing import Any, NamedTuple
 
 from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
@@ -25,6 +26,7 @@ __all__ = [
     "aims",
     "budgets",
     "check_steers",
+    "duration",
     "config_of",
     "fill",
     "keeps_layout",
@@ -135,6 +137,21 @@ def method_of(name: str) -> Method:
         remedy = f"Give one of {', '.join(METHODS)}."
         raise UserError("E_METHOD", f"method is {name!r:.60}", remedy=remedy)
     return METHODS[name]
+
+
+def duration(method: Method, counts: Sequence[int | None]) -> tuple[float, int | None]:
+    """Return how many iterations of LinEAS learning takes as long as, and their batch size.
+
+    Args:
+        method: the method.
+        counts: the settings iterations, batch_size, epochs and ppo_epochs; None while typing.
+    """
+    iterations, batch, *passes = counts
+    if method.iterative:
+        return iterations or 0, batch
+    usual = [getattr(method.config, name, None) for name in ("epochs", "ppo_epochs")]
+    longer = prod((n or 0) / often for n, often in zip(passes, usual, strict=True) if often)
+    return method.passes * longer, None
 
 
 def methods(model: str) -> list[tuple[str, str]]:

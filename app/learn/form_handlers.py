@@ -30,6 +30,7 @@ from .form import (
     budgets,
     check_steers,
     config_of,
+    duration,
     fill,
     kind_of,
     matching,
@@ -152,7 +153,9 @@ class FormHandlers:
             else values_of(method_of(method).config)
         )
         return gr.Radio(visible=iterative, value=first), *(
-            gr.update(visible=name in values, value=values.get(name, gr.skip()))
+            gr.update(visible=True, value=values[name])
+            if name in values
+            else gr.update(visible=False)
             for name in SETTINGS
         )
 
@@ -168,20 +171,22 @@ class FormHandlers:
 
     @user_errors
     def estimate(
-        self,
-        method: str,
-        model: str,
-        source: str,
-        heldout: int | None,
-        iterations: int | None,
-        batch: int | None,
+        self, method: str, model: str, source: str, heldout: int | None, *counts: int | None
     ) -> str:
-        """Estimate how long learning takes."""
+        """Estimate how long learning takes, for the form.
+
+        Args:
+            method: a key of `METHODS`.
+            model: its model.
+            source: the source prompts, one per line.
+            heldout: how many of them are held out.
+            *counts: the settings iterations, batch_size, epochs and ppo_epochs.
+        """
         chosen, held = method_of(method), heldout or 0
         prompts = max(count_prompts(source)[0] - held, 0) or ENOUGH
-        steps, batch = (iterations, batch) if chosen.iterative else (chosen.passes, None)
+        steps, batch = duration(chosen, counts)
         prompts = min(prompts, batch or prompts)
-        seconds = self._studio.jobs.pace(model) * prompts * (steps or 0)
+        seconds = self._studio.jobs.pace(model) * prompts * steps
         return learn_html.estimate(seconds, prompts, held, in_one_pass=chosen.passes == 1)
 
     @user_errors
@@ -258,7 +263,7 @@ class FormHandlers:
             heldout: number of prompts per side that are only measured on.
             method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid, aura, reft, lofit-rl or
                 lrtc-rl, which take no budget. The last three are for texts; lofit-rl and lrtc-rl
-                learn from a judge of toxicity.
+                learn from a judge of insults.
             both_ways: lineas only: also learn the direction for λ < 0. None: for pictures beyond
                 the quick budget.
             identity_loss: lineas only: keep target prompts where they are; recommended for tone,

@@ -15,6 +15,7 @@ from lineas_core.models.catalog import MODELS
 from lineas_core.steering.hooks import PRESETS
 
 from ..events import QUIET
+from ..uploads import PROMPT_TYPES
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
 from .columns_panel import columns_panel
@@ -26,7 +27,6 @@ from .upload_handlers import UploadHandlers
 
 __all__ = ["LearnTab", "learn_tab"]
 
-_TYPES = [".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson"]
 _SECONDS = 1.5  # between two updates of the job
 
 
@@ -102,7 +102,8 @@ def _form(
     method.change(handlers.choose_method, [method, model, known], [budget, *values], **QUIET)
     budget.input(handlers.budget, [budget, model, known], values, **QUIET)
     gr.on(None, handlers.matching, [model, source, target], [matched], **QUIET)
-    estimated = [method, model, source, heldout, settings["iterations"], settings["batch_size"]]
+    counts = ("iterations", "batch_size", "epochs", "ppo_epochs")
+    estimated = [method, model, source, heldout, *(settings[name] for name in counts)]
     gr.on(None, handlers.estimate, estimated, [duration], **QUIET)  # now and at every change
     request = [title, model, method, source, target, heldout, preset, preview, known, *values]
     start.click(handlers.start, request, [job], **QUIET)
@@ -133,7 +134,7 @@ def _sets(handlers: FormHandlers, initial: str) -> _Sets:
         shipped = gr.Dropdown(
             handlers.sets(initial), value=None, label="Load a shipped set", scale=2
         )
-        upload = gr.UploadButton("Upload a set", file_types=_TYPES, size="sm", scale=1)
+        upload = gr.UploadButton("Upload a set", file_types=[*PROMPT_TYPES], size="sm", scale=1)
     with gr.Row(elem_classes="load"):
         word = gr.Textbox(
             label="Or name a concept",
@@ -188,7 +189,9 @@ def _side(
     box = gr.Textbox(label=label, placeholder="One prompt per line", lines=6, max_lines=8)
     with gr.Row(elem_classes="side"):
         counter = gr.HTML(handlers.count(model.value, ""), apply_default_css=False)
-        upload = gr.UploadButton("Upload this side", file_types=_TYPES, size="sm", scale=0)
+        upload = gr.UploadButton(
+            "Upload this side", file_types=[*PROMPT_TYPES], size="sm", scale=0
+        )
     gr.on([box.change, model.change], handlers.count, [model, box], [counter], **QUIET)
     upload.upload(uploads.read_side, [upload], [box], **QUIET)
     return box

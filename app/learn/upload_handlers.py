@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +13,7 @@ from lineas_core.prompts.files import read_file, read_table
 from lineas_core.prompts.labels import are_flags, are_scores, label_of, labels_of
 from lineas_core.prompts.tables import Columns, Table, guess_columns
 
-from ..events import user_errors
-from ..html import basics
+from ..events import inform, user_errors
 from . import html as learn_html
 from .boxes import lines
 from .form import FilledForm, fill
@@ -86,7 +84,7 @@ class UploadHandlers:
     def read_side(self, path: str) -> str:
         """Read an uploaded file that has one side, one prompt per line."""
         prompts, notes = PromptSet.parse_side(*read_file(Path(path)))
-        _inform(notes)
+        inform(notes)
         return lines(prompts)
 
     @user_errors
@@ -128,13 +126,8 @@ class UploadHandlers:
 
 def _filled(data: bytes, name: str, columns: Columns, model: str, budget: str) -> FilledForm:
     prompts = PromptSet.parse(data, name, columns=columns)
-    _inform(prompts.dropped)
+    inform(prompts.dropped)
     return fill(prompts, model, budget)
-
-
-def _inform(notes: Iterable[str]) -> None:
-    for note in notes:
-        gr.Info(basics.safe(f"{note}."))
 
 
 def _columns(choice: _Choice) -> Columns:

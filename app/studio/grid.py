@@ -19,7 +19,8 @@ __all__ = ["AXES", "MOST_CELLS", "Cell", "Grid", "axis_values", "grid"]
 MOST_CELLS = 100
 _MOST_VALUES = 20
 _FIRST_FEW = 5
-_SEEDS = re.compile(r"(\d+)\s*-\s*(\d+)")
+_SEEDS = re.compile(r"(\d{1,16})-(\d{1,16})")
+_MAPS = ("concept", "method")
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,15 @@ def axis_values(studio: Studio, axis: str, cell: Cell) -> str:
         return f"{cell.seed}-{cell.seed + _FIRST_FEW - 1}"
     if axis == "prompt":
         return "\n".join(first.within(s) for s in studio.prompts.scenes()[:_FIRST_FEW])
-    if axis in ("concept", "method"):
+    if axis in _MAPS:
         return "\n".join([*_choices(studio, axis, first)][:_FIRST_FEW])
     return ""
 
 
 def grid(studio: Studio, cell: Cell, columns: tuple[str, str], rows: tuple[str, str]) -> Grid:
-    """Return the cells of two axes; without an axis of strengths, a column of originals is added.
+    """Return the cells of two axes; concepts and methods get their original beside them.
+
+    That is a column or a row, unless one of the axes is a strength.
 
     Args:
         studio: lists the maps.
@@ -109,13 +112,24 @@ def grid(studio: Studio, cell: Cell, columns: tuple[str, str], rows: tuple[str, 
         raise _refused("both axes are the same", "Choose two different ones.")
     across = _values(studio, *columns, cell)
     down = _values(studio, *rows, cell) if rows[0] else [Value("", lambda each: each)]
+    original = Value("original", _untouched)
+    by_row = columns[0] not in _MAPS  # then a row of originals, each of its column
     if not {"strength", "second"} & {columns[0], rows[0]}:
-        across = [Value("original", _untouched), *across]
+        if not by_row:
+            across = [original, *across]
+        elif rows[0] in ("", *_MAPS):
+            down = [original, *down]
     if len(across) * len(down) > MOST_CELLS:
         what = f"the grid has {len(across)} x {len(down)} pictures"
         raise _refused(what, f"At most {MOST_CELLS} are painted at a time.")
-    # The column last, because that of the originals undoes the strengths of a row.
-    cells = [[column.change(row.change(cell)) for column in across] for row in down]
+    # Originals last, because they undo the strengths of the other axis.
+    cells = [
+        [
+            row.change(column.change(cell)) if by_row else column.change(row.change(cell))
+            for column in across
+        ]
+        for row in down
+    ]
     return Grid([each.label for each in across], [each.label for each in down], cells)
 
 
@@ -127,7 +141,7 @@ def _values(studio: Studio, axis: str, text: str, cell: Cell) -> list[Value]:
     if axis in ("strength", "second"):
         values = _strengths(words, 0 if axis == "strength" else 1)
     elif axis == "seed":
-        values = _seeds(words)
+        values = _seeds(re.sub(r"\s*-\s*", "-", text).replace(",", " ").split())
     elif axis == "prompt":
         values = [Value(prompt_text(line), _with(prompt=line)) for line in lines]
     else:
@@ -173,10 +187,16 @@ def _named(studio: Studio, axis: str, lines: Sequence[str], first: MapEntry) -> 
 
 
 def _choices(studio: Studio, axis: str, first: MapEntry) -> dict[str, MapEntry]:
-    """Return the maps that an axis offers, by name."""
+    """Return the maps that an axis offers, by name; of equal names the later ones get their id."""
     if axis == "method":
-        return {each.method_label: each for each in siblings(first, studio.maps())}
-    return {e.title: e for e in studio.maps() if (e.kind, e.model) == (first.kind, first.model)}
+        named = [(each.method_label, each) for each in siblings(first, studio.maps())]
+    else:
+        of_model = (e for e in studio.maps() if (e.kind, e.model) == (first.kind, first.model))
+        named = [(each.title, each) for each in of_model]
+    found: dict[str, MapEntry] = {}
+    for name, each in sorted(named, key=lambda pair: pair[1].id != first.id):
+        found[f"{name} · {each.id}" if name in found else name] = each
+    return found
 
 
 def _first_map(entry: MapEntry) -> Callable[[Cell], Cell]:

@@ -8,19 +8,20 @@ nobody uses for a while give their memory back.
 
 from __future__ import annotations
 
-import gc
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock, Timer, current_thread
+from threading import Lock, Timer
 from typing import Any
 
 from lineas_core import UserError, load_model
 from lineas_core.models import damage, fetch, folder_of, installed
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.reading import Reader, load_reader
+from lineas_core.runtime.memory import release_memory
 
 from .fair_lock import FairLock
 from .vocabulary import known_words, unknown_words
@@ -42,7 +43,8 @@ class Models:
         """
         self._kept: dict[str, Any] = {}  # in order of use
         self._turns, self._installing = FairLock(), Lock()
-        self._idle_seconds, self._idle = idle_seconds, Timer(0, self._release)
+        self._idle_seconds, self._used = idle_seconds, time.monotonic()
+        self._idle: Timer | None = None
         self._readers: dict[str, Reader] = {}
 
     @property
@@ -142,19 +144,28 @@ class Models:
     def _turn(self) -> Iterator[None]:
         """Hold the lock; afterwards the idle time starts anew."""
         with self._turns:
-            self._idle.cancel()
             try:
                 yield
             finally:
-                self._idle = Timer(self._idle_seconds, self._release)
-                self._idle.daemon = True
-                self._idle.start()
+                self._used = time.monotonic()
+                if self._idle is None:
+                    self._look_after(self._idle_seconds)
+
+    def _look_after(self, seconds: float) -> None:
+        """Look after some seconds whether the models are idle; the caller must hold the lock."""
+        self._idle = Timer(seconds, self._release)
+        self._idle.daemon = True
+        self._idle.start()
 
     def _release(self) -> None:
         with self._turns:
-            if self._idle is current_thread():  # else it was used while this one waited
-                self._kept.clear()
-        gc.collect()
+            left = self._idle_seconds - (time.monotonic() - self._used)
+            if left > 0:
+                self._look_after(left)
+                return
+            self._idle = None
+            self._kept.clear()
+        release_memory()
 
     def _loaded(self, name: str) -> Any:
         """Return a kept model, or load it. The caller must hold the lock."""

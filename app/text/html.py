@@ -91,9 +91,12 @@ def progress(rows: Sequence[Mapping[str, Any]], texts: int, seconds: float) -> s
     )
 
 
-_RATES_HINT = (
+_JUDGES_HINT = (
     "Toxicity, insults and profanity are found by independent judges of English: what only one of "
-    "them finds may be its own fault. Mean ± standard deviation over seeds; shares of few texts "
+    "them finds may be its own fault. "
+)
+_RATES_HINT = (
+    "Mean ± standard deviation over seeds; shares of few texts "
     "are rough estimates. Perplexity: how surprising the texts are to the unsteered model; low is "
     "natural. Repeated: share of four-word sequences that occurred earlier in the same text. A "
     "looping text has a low perplexity, too."
@@ -107,13 +110,14 @@ def rates(rows: Sequence[Mapping[str, Any]]) -> str:
         rows: rows from `Texts.rates`.
     """
     lines = "".join(_rates_row(row) for row in rows)
+    told = _JUDGES_HINT * ("toxicity" in rows[0]["by"]) + _RATES_HINT
     heads = "".join(
         f'<th scope="col">{head}</th>'
         for head in ("λ", *rows[0]["by"], "perplexity", "repeated", "texts")
     )
     return (
         f'<table class="sweep rates"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
-        f"{hint(_RATES_HINT)}"
+        f"{hint(told)}"
     )
 
 

@@ -11,8 +11,9 @@ import gradio as gr
 
 from lineas_core import PromptSet, UserError
 from lineas_core.evaluation.inputs import STRENGTHS
+from lineas_core.prompts.files import read_lines, tidy
 
-from ..events import LatestRequest, user_errors
+from ..events import LatestRequest, inform, user_errors
 from ..html import basics, charts
 from ..studio.checks import number, prompt_text
 from ..studio.studio import Studio
@@ -69,7 +70,8 @@ class RatesHandlers:
     def read(self, path: str) -> str:
         """Read the openings of an uploaded file, one per line."""
         file = Path(path)
-        openings, _ = PromptSet.parse_side(file.read_bytes(), file.name)
+        openings, notes = PromptSet.parse_side(file.read_bytes(), file.name)
+        inform(notes)
         return "\n".join(" ".join(opening.splitlines()) for opening in openings)
 
     def new_request(self, request: gr.Request) -> int:
@@ -104,8 +106,7 @@ class RatesHandlers:
         """
         if self._requests.outdated(number, request):
             return
-        data = (openings or "").encode("utf-8", "surrogatepass")  # errors name the line
-        lines, _ = PromptSet.parse_side(data, "openings.txt")
+        lines, _ = tidy(read_lines(openings or "", "openings"), "openings")
         wanted = [word for word in map(str.strip, (words or "").split(",")) if word]
         stream = self._rates(map_id or "", lines, wanted, seeds)
         texts = len(lines) * int(seeds or 0) * len(STRENGTHS)

@@ -8,6 +8,7 @@ import gradio as gr
 
 from ..events import MODEL, QUIET
 from ..html import basics
+from ..uploads import PROMPT_TYPES
 from .rates_handlers import MOST_SEEDS, RatesHandlers
 
 __all__ = ["rates_panel"]
@@ -57,9 +58,7 @@ def _inputs() -> _Inputs:
             openings = gr.Textbox(
                 label="Openings", info="One per line.", lines=6, max_lines=12, max_length=400_000
             )
-            upload = gr.UploadButton(
-                "Upload openings", file_types=[".txt", ".csv", ".json", ".jsonl"], size="sm"
-            )
+            upload = gr.UploadButton("Upload openings", file_types=[*PROMPT_TYPES], size="sm")
         with gr.Column(scale=2, min_width=300):
             words = gr.Textbox(
                 label="Topic keywords",

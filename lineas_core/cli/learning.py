@@ -172,6 +172,9 @@ def _columns(texts: Sequence[str], label: str, source_label: str) -> Columns:
 def _load(files: Sequence[Path], columns: Columns) -> PromptSet:
     if len(files) > 2:
         raise typer.BadParameter("give one file, or two", param_hint="PROMPTS")
+    if len(files) == 2 and columns.source:
+        reason = "with a file for each side, give the one column that both have"
+        raise typer.BadParameter(reason, param_hint="--text-column")
     return PromptSet.load(*files, columns=columns)
 
 

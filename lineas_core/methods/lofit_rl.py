@@ -69,7 +69,7 @@ def _read(network: nn.Module, names: Sequence[str]) -> SteeringMaps:
 
 METHOD = oracle(
     "lofit-rl",
-    "LoFIT-RL: biases on attention heads, learnt from a judge of toxicity; texts only.",
+    "LoFIT-RL: biases on attention heads, learnt from a judge of insults; texts only.",
     Adapter("attention-output", _prepare, _read),
     OracleConfig(),
 )

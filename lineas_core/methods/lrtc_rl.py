@@ -68,7 +68,7 @@ def _read(network: nn.Module, names: Sequence[str]) -> SteeringMaps:
 _PROJECTIONS = r".*[qkvo]_proj"
 METHOD = oracle(
     "lrtc-rl",
-    "LRTC-RL: a LoRA adapter of the attention, learnt from a judge of toxicity; texts only.",
+    "LRTC-RL: a LoRA adapter of the attention, learnt from a judge of insults; texts only.",
     Adapter(_PROJECTIONS, _prepare, _read),
     LrtcConfig(),
 )

@@ -12,7 +12,7 @@ from lineas_core.learning.samples import UNTOUCHED, Samples, not_finite
 from lineas_core.models.base import SteerableModel
 from lineas_core.steering.affine import SteeringMaps
 
-__all__ = ["Method", "check_kind", "closed_form"]
+__all__ = ["Method", "check_model", "closed_form"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Method:
         strength: recommended λ, as in the method's paper.
         kinds: kinds of models that the method can steer, see `SteerableModel.kind`.
         passes: about how many iterations of LinEAS take as long as the default settings.
+        chats: whether it can learn from prompts as user turns of a chat.
         checkpoints: whether `learn` also takes `checkpoints`, a folder in which an interrupted
             run leaves its state, and from which the same call resumes.
     """
@@ -39,6 +40,7 @@ class Method:
     strength: float = 1.0
     kinds: tuple[str, ...] = ("language", "text-to-image")
     passes: int = 1
+    chats: bool = True
     checkpoints: bool = False
 
     @property
@@ -52,12 +54,18 @@ class Method:
         return isinstance(self.config, LearnConfig)
 
 
-def check_kind(method: Method, model: SteerableModel) -> None:
-    """Refuse a model of a kind that the method cannot steer.
+def check_model(method: Method, model: SteerableModel) -> None:
+    """Refuse a model of a kind that the method cannot steer, or one that chats if it cannot.
 
     Raises:
-        UserError: it is of such a kind.
+        UserError: the model is refused.
     """
+    if getattr(model, "chat", False) and not method.chats:
+        raise UserError(
+            "E_CHAT",
+            f"{method.label} does not learn from the turns of a chat",
+            remedy="Leave out --chat, or choose another method.",
+        )
     if model.kind not in method.kinds:
         raise UserError(
             "E_METHOD",

@@ -32,7 +32,7 @@ from lineas_core.errors import UserError
 from lineas_core.learning.config import FitConfig, check_settings
 from lineas_core.learning.facts import describe_run, heldout_distance
 from lineas_core.learning.samples import UNTOUCHED, Samples
-from lineas_core.methods.method import Method, check_kind
+from lineas_core.methods.method import Method, check_model
 from lineas_core.metrics.insults import insults
 from lineas_core.models.language import LanguageModel
 from lineas_core.runtime.precision import native_bfloat16
@@ -101,7 +101,7 @@ def oracle(name: str, title: str, adapter: Adapter, config: OracleConfig) -> Met
         **options: Any,
     ) -> SteeringMaps:
         check_settings(config, type(defaults), name)
-        check_kind(method, model)
+        check_model(method, model)
         names = modules or find_modules(model.network, adapter.preset)
         samples = Samples(model, source, target, config, names)
         maps, rewards = _train(samples, source, adapter, **options)
@@ -110,7 +110,16 @@ def oracle(name: str, title: str, adapter: Adapter, config: OracleConfig) -> Met
             facts |= {"heldout_start": evaluate(UNTOUCHED), "heldout": evaluate(maps)}
         return SteeringMaps(maps.maps, facts)
 
-    method = Method(name, title, learn, config, kinds=("language",), passes=400, checkpoints=True)
+    method = Method(
+        name,
+        title,
+        learn,
+        config,
+        kinds=("language",),
+        passes=400,
+        chats=False,
+        checkpoints=True,
+    )
     return method
 
 

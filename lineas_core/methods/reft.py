@@ -34,7 +34,7 @@ from lineas_core.errors import UserError
 from lineas_core.learning.config import FitConfig, check_settings
 from lineas_core.learning.facts import describe_run, heldout_distance
 from lineas_core.learning.samples import UNTOUCHED, Samples
-from lineas_core.methods.method import Method, check_kind
+from lineas_core.methods.method import Method, check_model
 from lineas_core.models.base import Inputs
 from lineas_core.models.language import LanguageModel
 from lineas_core.models.likelihood import MAX_LOGITS
@@ -80,7 +80,7 @@ def learn(
         A `LowRankMap` for each module, with the orthonormal rows of R as the columns of `up`.
     """
     check_settings(config, ReftConfig, METHOD.name)
-    check_kind(METHOD, model)
+    check_model(METHOD, model)
     samples = Samples(model, source, target, config, modules)
     _check_rank(samples, config.rank)
     evaluate = heldout_distance(samples, heldout)
@@ -220,4 +220,5 @@ METHOD = Method(
     ReftConfig(),
     kinds=("language",),
     passes=30,
+    chats=False,
 )

@@ -105,8 +105,8 @@ def _explained(error: BaseException, source: str | Path) -> tuple[str, str] | No
         return _ABSENT, _AGAIN
     if isinstance(error, httpx.TransportError):
         return "the connection to the hub broke off", _AGAIN
-    if status >= 500:
-        return f"the hub reports an error of its own, {status}", _AGAIN
+    if _is_passing(status):
+        return f"the hub is overloaded or reports an error of its own, {status}", _AGAIN
     return None
 
 
@@ -124,8 +124,13 @@ def offline_when_unreachable() -> Iterator[None]:
 def _fail_at_once(response: Any) -> None:
     """Raise an error for an answer after which the hub's functions would wait and try again."""
     status = response.status_code
-    if status in (408, 429) or status >= 500:
+    if _is_passing(status):
         raise HfHubHTTPError(f"the hub answered {status}", response=response)
+
+
+def _is_passing(status: int) -> bool:
+    """Return whether a later request may succeed."""
+    return status in (408, 429) or status >= 500
 
 
 def is_pipeline(source: str, *, local_files_only: bool) -> bool:
@@ -186,18 +191,12 @@ def push_to_hub(files: Mapping[str, bytes], repository: str, *, token: str) -> s
         made = api.create_repo(repository, private=True, exist_ok=True)
         operations = [CommitOperationAdd(path, data) for path, data in files.items()]
         api.create_commit(made.repo_id, operations, commit_message="Upload a steering map")
-    except httpx.TransportError as error:
-        remedy = "Check the network and try again."
-        raise UserError(
-            "E_HUB", "the connection broke off", where=repository, remedy=remedy
-        ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, httpx.TransportError) as error:
         response = getattr(error, "response", None)
         status = f" ({response.status_code})" if response is not None else ""
-        raise UserError(
-            "E_HUB",
+        reason, remedy = failure(error, repository) or (
             f"the hub rejected the upload{status}",
-            where=repository,
-            remedy="Check the name, and that the token has write permission.",
-        ) from error
+            "Check the name, and that the token has write permission.",
+        )
+        raise UserError("E_HUB", reason, where=repository, remedy=remedy) from error
     return str(made)

@@ -52,7 +52,7 @@ def label_of(value: object, *, scores: bool) -> str:
         return ""
     if scores:
         return "1" if (_number(value) or 0) >= _THRESHOLD else "0"
-    return f"{value:g}" if isinstance(value, float) else str(value).strip().casefold()
+    return f"{value:.15g}" if isinstance(value, float) else str(value).strip().casefold()
 
 
 def _number(value: object) -> float | None:

@@ -136,7 +136,8 @@ def guess_columns(table: Table, chosen: Columns) -> Columns:
     if text and not label:
         flags = [name for name in table.columns if name != text and are_flags(table.values(name))]
         label = next((name for name in flags if _side_of(name) == "source"), "")
-    source_label = chosen.source_label.strip().casefold() or _source_label(table, label)
+    scores = are_scores([*table.values(label), chosen.source_label])
+    source_label = label_of(chosen.source_label, scores=scores) or _source_label(table, label)
     labels = labels_of(table.values(label))
     if label and source_label and source_label not in labels:
         what = f"there is no label {source_label!r:.60} among {listed(labels)}"
@@ -198,7 +199,9 @@ def _pair(table: Table, names: dict[str, str]) -> tuple[str, str] | None:
     texts = [name for name in table.columns if are_texts(table.values(name))]
     sources = [name for name in texts if _side_of(name) == "source"]
     others = [name for name in texts if name not in sources]
-    targets = [name for name in others if _side_of(name) == "target"] or others
+    # Beside a column with a usual name of texts, the source column may hold labels in words.
+    targets = [name for name in others if _side_of(name) == "target"]
+    targets = targets or [name for name in others if name.casefold() not in _TEXTS]
     return (sources[0], targets[0]) if len(sources) == len(targets) == 1 else None
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "free_memory",
     "out_of_memory_as_user_error",
     "peak_memory",
+    "release_memory",
 ]
 
 _NO_PRIMITIVE = "could not create a primitive"
@@ -99,7 +100,7 @@ class MemoryPlan:
             if not _out_of_memory(error):
                 raise
         # Outside the handler, because the traceback keeps the activations alive.
-        _collect()
+        release_memory()
         if not self._may_halve:
             raise _not_enough()
         self._may_halve = False
@@ -166,7 +167,7 @@ def _out_of_memory(error: Exception) -> bool:
 
 def peak_memory(device: torch.device, work: Callable[[], object]) -> int:
     """Bytes of GPU memory that the work needs in addition to what is allocated already."""
-    _collect()
+    release_memory()
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     work()
@@ -175,11 +176,12 @@ def peak_memory(device: torch.device, work: Callable[[], object]) -> int:
 
 def free_memory(device: torch.device) -> int:
     """Bytes of GPU memory that can be allocated, including those that torch has reserved."""
-    _collect()
+    release_memory()
     return torch.cuda.mem_get_info(device)[0]
 
 
-def _collect() -> None:
+def release_memory() -> None:
+    """Give memory back that nothing refers to, also that which torch has reserved on a GPU."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -11,7 +11,7 @@ from lineas_core.methods import METHODS, Method
 from lineas_core.models.catalog import MODELS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.table import Cell, Table
-from lineas_core.tables.workbench import PROMPTS, Workbench, end_of, settings_of
+from lineas_core.tables.workbench import ORACLES, PROMPTS, Workbench, end_of, settings_of
 
 __all__ = ["TABLES"]
 
@@ -22,12 +22,13 @@ _MODELS = {
 
 
 def _cells(edition: str) -> list[Cell]:
-    return [
+    found = [
         Cell({"model": model, "method": name}, _timed(edition, model, method))
         for model in _MODELS[edition]
         for name, method in METHODS.items()
         if _kind(model) in method.kinds
     ]
+    return sorted(found, key=lambda cell: cell.key["method"] in ORACLES)
 
 
 def _kind(model: str) -> str:

@@ -166,8 +166,9 @@ TABLES = (
         f"{_MEASURE}. All methods steer the model's default layers (Gemma's norms after attention "
         "and MLP, SmolLM2's attention outputs; in the paper's edition the layers that suit each "
         "method best) and learn from the mean over tokens. ReFT learns from the likelihood of the "
-        "prompts instead. LoFIT-RL and LRTC-RL steer the attention and learn from the judge that "
-        f"counts here, so that they are oracles. {OWN_STRENGTH} Prompting learns nothing: the "
+        "prompts instead. LoFIT-RL and LRTC-RL steer the attention and learn from a judge (of "
+        "insults; in the paper's edition from the one that counts), so that they are oracles. "
+        f"{OWN_STRENGTH} Prompting learns nothing: the "
         f'model gets the instruction "{INSTRUCTION}"',
         _methods,
         format_share,

@@ -44,6 +44,12 @@ def served(studio, **options):
         demo.close()
 
 
+def event_of(demo, handler):
+    """The number of the event of the page that calls a handler, such as `TextHandlers.choose`."""
+    names = {k: getattr(fn.fn, "__qualname__", "") for k, fn in demo.fns.items()}
+    return next(k for k, name in names.items() if name == handler)
+
+
 class Program:
     """Calls endpoints over plain HTTP, as curl does: no session, no defaults."""
 
@@ -71,6 +77,15 @@ class Program:
         """Post a request and wait; returns the last kind and value."""
         *_, last = self.events(endpoint, self.post(endpoint, *arguments))
         return last
+
+    def join(self, session, number, values):
+        """Send an event as the page does; returns the last message about it."""
+        body = {"data": values, "fn_index": number, "session_hash": session}
+        self.http.post("/gradio_api/queue/join", json=body).raise_for_status()
+        address = f"/gradio_api/queue/data?session_hash={session}"
+        with self.http.stream("GET", address) as stream:
+            done = next(line for line in stream.iter_lines() if "process_completed" in line)
+        return json.loads(done.removeprefix("data: "))
 
 
 def _json(arguments):

@@ -1,38 +1,21 @@
 """What the server keeps of its visitors, and pages that an earlier server has opened."""
 
 import gc
-import json
 import threading
 from pathlib import Path
 
 import pytest
 
 from app.sessions import SESSIONS
-from tests.app.served import Program
-
-
-def _event(demo, handler):
-    """The number of the event of the page that calls a handler."""
-    names = {k: getattr(fn.fn, "__qualname__", "") for k, fn in demo.fns.items()}
-    return next(k for k, name in names.items() if name == handler)
-
-
-def _join(program, session, number, values):
-    """Send an event as the page does; returns the last message about it."""
-    body = {"data": values, "fn_index": number, "session_hash": session}
-    program.http.post("/gradio_api/queue/join", json=body).raise_for_status()
-    address = f"/gradio_api/queue/data?session_hash={session}"
-    with program.http.stream("GET", address) as stream:
-        done = next(line for line in stream.iter_lines() if "process_completed" in line)
-    return json.loads(done.removeprefix("data: "))
+from tests.app.served import Program, event_of
 
 
 def test_a_page_that_an_earlier_server_opened_goes_on(page):
     program = Program(page[1])
-    number = _event(page[0], "TextHandlers.choose")
-    answer = _join(program, "opened-before", number, ["words", "typed by me", []])
+    number = event_of(page[0], "TextHandlers.choose")
+    answer = program.join("opened-before", number, ["words", "typed by me", []])
     assert answer["success"], answer
-    refused = _join(program, "opened-before", number, ["../words", "typed by me", []])
+    refused = program.join("opened-before", number, ["../words", "typed by me", []])
     assert "there is no such map" in refused["output"]["error"]
 
 
@@ -48,11 +31,11 @@ def test_requests_without_a_session_leave_none_behind(page):
 
 def test_visits_do_not_add_up(page):
     program, sessions = Program(page[1]), page[0].state_holder
-    number = _event(page[0], "TextHandlers.choose")
+    number = event_of(page[0], "TextHandlers.choose")
     sessions.capacity = 10
     try:
         for visit in range(20):
-            _join(program, f"visitor-{visit}", number, ["words", "", []])
+            program.join(f"visitor-{visit}", number, ["words", "", []])
         assert len(sessions.session_data) <= 10
         assert len(sessions.time_last_used) <= 10
     finally:
@@ -66,12 +49,12 @@ def test_memory_comes_back(page):
     Files and threads do not add up either.
     """
     program = Program(page[1])
-    number = _event(page[0], "TextHandlers.choose")
+    number = event_of(page[0], "TextHandlers.choose")
 
     def use(times, name):
         for visit in range(times):
             program.http.get("/")
-            _join(program, f"{name}-{visit}", number, ["words", "", []])
+            program.join(f"{name}-{visit}", number, ["words", "", []])
             program.call("list_maps")
             program.call("make_pictures", "letters", "a b", [0], visit % 7)
         gc.collect()

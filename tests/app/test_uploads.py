@@ -82,7 +82,7 @@ def test_only_files_that_the_page_reads_are_stored(open_page, name, accepted):
     assert answer.status_code == (200 if accepted else 415)
     assert len(_stored(folder)) == accepted
     if not accepted:
-        assert "is of no type that this page reads. Upload one of these: .csv" in answer.text
+        assert "is of no type that this page reads. Upload one of these: .txt" in answer.text
 
 
 def test_one_foreign_file_among_others_is_not_stored_either(open_page):
@@ -99,10 +99,10 @@ def test_a_flood_of_one_visitor_ends_at_a_quota_and_takes_nobody_else_s(open_pag
     assert 10 < accepted < 25
     assert set(statuses[accepted:]) == {429}
     assert sum(file.stat().st_size for file in _stored(folder)) <= 2 << 20
-    assert "You have uploaded 2 MB" in _upload(address, 100_000).text
+    assert "you would have uploaded more than 2 MB" in _upload(address, 100_000).text
     others = [_upload(address, 100_000, visitor="127.0.0.2") for _ in range(20)]
     assert others[0].status_code == 200
-    assert "All visitors together have uploaded 3 MB" in others[-1].text
+    assert "all visitors together would have uploaded more than 3 MB" in others[-1].text
     assert sum(file.stat().st_size for file in _stored(folder)) <= 3 << 20
 
 

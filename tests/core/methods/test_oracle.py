@@ -168,7 +168,11 @@ def test_without_the_packages_one_sentence_says_what_to_install(name, model, mon
 
 
 @pytest.mark.parametrize("name", ORACLES)
-def test_pictures_are_refused(name):
+def test_pictures_and_chats_are_refused(name):
+    model = tiny_language_model()
+    model.chat = True
+    with pytest.raises(UserError, match="does not learn from the turns of a chat"):
+        _learn(name, model)
     with pytest.raises(UserError, match="steers language models, tiny image is text-to-image"):
         _learn(name, tiny_image_model())
 

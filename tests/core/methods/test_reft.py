@@ -1,3 +1,4 @@
+from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -133,6 +134,10 @@ def test_settings_out_of_range_are_refused(model, changes, sentence):
 def test_other_settings_pictures_and_long_sources_are_refused(model):
     with pytest.raises(UserError, match="Give a ReftConfig"):
         _learn(model, FitConfig())
+    chats = copy(model)
+    chats.chat = True
+    with pytest.raises(UserError, match="ReFT does not learn from the turns of a chat"):
+        _learn(chats)
     with pytest.raises(UserError, match="ReFT steers language models, tiny image is"):
         _learn(tiny_image_model(), modules=None)
     long = ["x" * 600] * 4

@@ -64,6 +64,7 @@ def test_a_hub_that_refuses_is_one_sentence(tmp_path, status):
     assert (code, written) == (1, "")
     *_, last = errors.splitlines()
     assert last.startswith("error: ")
+    assert ("overloaded" in last) == (status in (429, 500, 503))
     assert "Traceback" not in errors
     assert "hf_canary" not in errors
 

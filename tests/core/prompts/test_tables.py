@@ -110,6 +110,24 @@ def test_labels_that_do_not_tell_are_asked_about(labels):
     assert (data.source, data.target) == SIDES
 
 
+@pytest.mark.parametrize(
+    ("labels", "chosen"),
+    [(("True", "False"), "true"), (("1.0", "0"), "1"), (("1", "0"), "1.0"), (("0.9", "0"), "1")],
+)
+def test_the_label_of_the_source_may_be_written_as_in_the_file(labels, chosen):
+    columns = Columns(source_label=chosen)
+    data = PromptSet.parse(LABELLED.format(*labels).encode(), "x.csv", columns=columns)
+    assert (data.source, data.target) == SIDES
+
+
+def test_large_numbers_are_different_labels():
+    labels = {"a b": 1234567.0, "c d": 1234567.0, "e f": 1234568.0, "g h": 1234568.0}
+    rows = [{"text": text, "label": label} for text, label in labels.items()]
+    columns = Columns(source_label="1234567")
+    data = PromptSet.parse(json.dumps(rows).encode(), "x.json", columns=columns)
+    assert (data.source, data.target) == SIDES
+
+
 def test_all_labels_but_the_chosen_one_are_the_target():
     content = "review,sentiment\na b,anger\ne f,joy\nc d,anger\ng h,calm\n"
     data = PromptSet.parse(content.encode(), "x.csv", columns=Columns(source_label="anger"))
@@ -130,6 +148,8 @@ def test_a_misspelt_label_is_refused_with_its_line():
         ("source,text\nweb,a\nweb,b\n", "text holds prompts, but no column says which side"),
         ("A cat\nA dog\nA fox\n", "A cat found; "),
         ("toxic,neutral1,neutral2\na,b,c\nd,e,f\n", "toxic, neutral1, neutral2 found; "),
+        ("text,toxicity\na,yes\nb,no\n", "text holds prompts, but no column says which side"),
+        ("offensive,comment\nOFF,a\nNOT,b\n", "comment holds prompts, but no column says which"),
     ],
 )
 def test_columns_that_do_not_tell_are_asked_about(content, what):
