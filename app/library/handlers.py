@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, get_args
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import gradio as gr
 
@@ -72,6 +72,7 @@ class MapView(NamedTuple):
     delete: object = gr.skip()
     hint: object = gr.skip()
     norms: object = gr.skip()
+    weights: object = gr.skip()
     repository: object = gr.skip()
     files: object = gr.skip()
 
@@ -157,7 +158,7 @@ class LibraryHandlers:
         try:
             maps, warnings = self._studio.steering(entry), warnings_about(entry)
         except UserError as error:  # such as damaged values
-            hidden = {name: gr.Button(visible=False) for name in ("use", "confirm", "norms")}
+            hidden = {n: gr.Button(visible=False) for n in ("use", "confirm", "norms", "weights")}
             heading += basics.warning(str(error))
             return view._replace(heading=heading, sheet="", modules="", **hidden)
         open_question = bool(suspicion(entry)) and not is_confirmed(entry)
@@ -168,6 +169,7 @@ class LibraryHandlers:
             use=gr.Button(_USE[entry.kind], visible=not open_question),
             confirm=gr.Button(visible=open_question),
             norms=gr.Button(visible=exportable(maps)),
+            weights=gr.Button(visible=len(maps.affine) == len(maps)),
         )
 
     @user_errors
@@ -248,6 +250,18 @@ class LibraryHandlers:
         with TemporaryDirectory() as folder:
             entry = self._studio.entry(chosen, "text-to-image")
             yield _download(self._studio.export_norms(entry, Path(folder)))
+
+    @user_errors
+    def weights(self, chosen: str, strength: float) -> Iterator[Any]:
+        """Offer the model of a map, with the map in its weights, as a zip archive to download."""
+        entry = self._studio.entry(chosen)
+        with TemporaryDirectory() as folder:
+            model = self._studio.export_weights(entry, strength, Path(folder))
+            file = model.with_name(f"{model.name}.zip")
+            with saving("the archive was"), ZipFile(file, "w", ZIP_STORED) as archive:
+                for path in model.iterdir():
+                    archive.write(path, f"{model.name}/{path.name}")
+            yield _download([file])
 
     @user_errors
     def publish(self, chosen: str, repository: str) -> str:

@@ -67,6 +67,8 @@ class _Sheet(NamedTuple):
     modules: gr.HTML
     pack: gr.Button
     norms: gr.Button
+    weights: gr.Button
+    strength: gr.Number
     files: gr.File
     repository: gr.Textbox
 
@@ -162,11 +164,16 @@ def _sheet(handlers: LibraryHandlers, chosen: gr.State) -> _Sheet:
             with gr.Row(elem_classes="deeds"):
                 pack = gr.Button("As a zip", size="md", min_width=120)
                 norms = gr.Button("For ComfyUI and A1111", size="md", min_width=160)
+            with gr.Row(elem_classes="deeds"):
+                strength = gr.Number(
+                    1, label="Strength λ", minimum=-1, maximum=1, step=0.05, min_width=120
+                )
+                weights = gr.Button("The model with the map in it", size="md", min_width=160)
             files = gr.File(label="Ready to download", visible=False, interactive=False)
             repository = _publish(handlers, chosen)
     return _Sheet(
         *(frame, heading, use, confirm, duplicate, delete, name, hint),
-        *(sheet, modules, pack, norms, files, repository),
+        *(sheet, modules, pack, norms, weights, strength, files, repository),
     )
 
 
@@ -186,6 +193,7 @@ def _wire_sheet(
     sheet.duplicate.click(handlers.duplicate, [chosen], [chosen], **QUIET).success(**refresh)
     sheet.pack.click(handlers.pack, [chosen], [sheet.files], **QUIET)
     sheet.norms.click(handlers.norms, [chosen], [sheet.files], **MODEL)
+    sheet.weights.click(handlers.weights, [chosen, sheet.strength], [sheet.files], **MODEL)
 
 
 def _publish(handlers: LibraryHandlers, chosen: gr.State) -> gr.Textbox:

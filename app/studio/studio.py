@@ -9,10 +9,12 @@ from lineas_core import SteeringMaps, UserError, load_maps
 from lineas_core.models import push_to_hub
 from lineas_core.models.catalog import Kind
 from lineas_core.paths import ASSETS, PROMPTS
+from lineas_core.storage.checkpoint import export_checkpoint
 from lineas_core.storage.lycoris import export_norms
 
 from ..jobs.lock import Lock
 from ..jobs.queue import Jobs
+from .checks import number
 from .maps import MapEntry, find_map, ready_made
 from .mix import Mix, checked_pairs
 from .models import Models
@@ -151,6 +153,27 @@ class Studio:
         maps = load_usable(entry)
         with self.models.use(entry.model) as model:
             return export_norms(maps, model, folder, slug(entry.title))
+
+    def export_weights(self, entry: MapEntry, strength: object, folder: Path) -> Path:
+        """Write the model of a map with the map in its weights.
+
+        Args:
+            entry: the map.
+            strength: λ, -1 to 1.
+            folder: existing folder for that of the model.
+
+        Returns:
+            The folder of the model, named after map and strength.
+
+        Raises:
+            UserError: the strength is no such number, the model is not installed, the map does
+                not fit it or cannot become weights exactly, or the files cannot be written.
+        """
+        at = number("λ", strength, -1, 1)
+        maps, target = load_usable(entry), folder / f"{slug(entry.title)}-{at:g}"
+        with self.models.use(entry.model) as model:
+            export_checkpoint([maps], [at], model, target)
+        return target
 
     def publish(self, entry: MapEntry, repository: str) -> str:
         """Upload a map with all its files to the hub.

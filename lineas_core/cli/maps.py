@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lineas_core.cli.arguments import MapFolder, load_map_and_model
+from lineas_core.cli.arguments import (
+    MapFolder,
+    check_choice,
+    load_map_and_model,
+    load_map_and_strength,
+)
+from lineas_core.models import LanguageModel
+from lineas_core.storage.checkpoint import export_checkpoint
 from lineas_core.storage.lycoris import export_norms
 from lineas_core.storage.maps import load_maps
 
 __all__ = ["export", "info"]
+
+_FORMATS = ("lycoris", "checkpoint", "diffusers")
 
 
 def info(path: Path) -> None:
@@ -28,9 +38,52 @@ def info(path: Path) -> None:
 
 def export(
     map: MapFolder,
+    to: Annotated[
+        str,
+        typer.Option(
+            help="lycoris: two files for ComfyUI and A1111, for any strength from -1 to 1. "
+            "checkpoint: a language model with the map in its weights. diffusers: such a UNet."
+        ),
+    ] = "lycoris",
+    strength: Annotated[
+        list[float] | None,
+        typer.Option(help="Of MAP, then of each --map [default: the method's strength]."),
+    ] = None,
+    further: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="FOLDER[:STRENGTH] of a map that acts after it; repeatable."),
+    ] = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
 ) -> None:
-    """Export a map as LyCORIS files for ComfyUI and A1111, one of them for its inverse."""
+    """Export a map for other programs, as a patch of the model's weights or with all of them."""
+    check_choice(to, _FORMATS, "--to")
+    if to != "lycoris":
+        return _export_weights(map, further or [], strength or [], to, output_dir)
+    if strength or further:
+        reason = "files for every strength need none, and hold one map"
+        raise typer.BadParameter(reason, param_hint="--strength, --map")
     maps, model = load_map_and_model(map)
     for file in export_norms(maps, model, output_dir, map.resolve().name):
         typer.echo(str(file))
+    return None
+
+
+def _export_weights(
+    map: Path, further: Sequence[str], given: Sequence[float], to: str, output_dir: Path
+) -> None:
+    """Write the model of a map with this and further maps in its weights."""
+    maps, model = load_map_and_model(map)
+    if to != (needed := "checkpoint" if isinstance(model, LanguageModel) else "diffusers"):
+        reason = f"a map of {model.name} is written with --to {needed}"
+        raise typer.BadParameter(reason, param_hint="--to")
+    others = [load_map_and_strength(text) for text in further]
+    strengths = [maps.metadata.get("strength", 1.0), *(own for _, own in others)]
+    if given and len(given) != len(strengths):
+        reason = f"{len(given)} strengths came with {len(strengths)} maps, give one for each map"
+        raise typer.BadParameter(reason, param_hint="--strength")
+    strengths = [*given] or strengths
+    names = [map.resolve().name, *(Path(text).name.partition(":")[0] for text in further)]
+    name = "-".join(f"{name}-{own:g}" for name, own in zip(names, strengths, strict=True))
+    proof = export_checkpoint([maps, *(m for m, _ in others)], strengths, model, output_dir / name)
+    typer.echo(str(output_dir / name))
+    typer.echo(str(proof), err=True)

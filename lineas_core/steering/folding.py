@@ -20,12 +20,13 @@ from torch import Tensor, nn
 from lineas_core.steering.affine import AffineMap, SteeringMaps, Strength, check_strength
 from lineas_core.steering.hooks import path_to, steer
 
-__all__ = ["fold"]
+__all__ = ["WITH_BIAS", "fold", "rms_gain"]
 
 # Cached per RMSNorm, because probing takes as long as the rest of a slider move.
 _GAINS: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
 _Place = tuple[dict[str, Any], str, Any]  # parameters or children of a module, name, old value
-_WITH_BIAS = (nn.LayerNorm, nn.GroupNorm, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+WITH_BIAS = (nn.LayerNorm, nn.GroupNorm, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Modules with output coordinates on the first axis of their weight, and room for a bias."""
 
 
 @contextmanager
@@ -84,13 +85,13 @@ def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) 
         module = _widened(module)
         _exchange(parent, leaf, module, before)
     scale, shift = step.scale.to(weight.device), step.shift.to(weight.device)
-    if isinstance(module, _WITH_BIAS):
+    if isinstance(module, WITH_BIAS):
         bias: Any = 0 if module.bias is None else module.bias.detach()
         per_coordinate = scale.view(-1, *[1] * (weight.dim() - 1))
         _exchange(module, "weight", per_coordinate * weight.detach(), before)
         _exchange(module, "bias", scale * bias + shift, before)
         return True
-    gain = _rms_gain(module, weight)
+    gain = rms_gain(module, weight)
     if gain is None:
         return False
     _exchange(module, "weight", scale * (weight.detach() + gain) - gain, before)
@@ -116,8 +117,8 @@ class _Shifted(nn.Module):
         return self.norm(hidden_states) + self.shift
 
 
-def _rms_gain(module: nn.Module, weight: Tensor) -> float | None:
-    """Return g for an RMSNorm that multiplies by g + weight; None for any other module.
+def rms_gain(module: nn.Module, weight: Tensor) -> float | None:
+    """Return g for an RMSNorm that multiplies by g + weight, (d,); None for any other module.
 
     Llama has g = 0 and Gemma g = 1, which the class names do not show. It is probed on a row of
     ones: its root mean square is 1, so the output is the factor itself.

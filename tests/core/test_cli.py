@@ -183,6 +183,50 @@ def test_a_map_of_norms_is_exported_with_its_inverse(painted, learnt, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names)
 
 
+def test_maps_are_exported_as_the_weights_of_their_model(learnt, tmp_path):
+    result = _run(
+        "export", learnt, "--to", "checkpoint", "--strength", 0.8, "--map", f"{learnt}:-0.5",
+        "--strength", 0.5, "--output-dir", tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    folder = tmp_path / "map-0.8-map-0.5"
+    assert result.stdout.strip() == str(folder)
+    assert "largest error" in result.stderr
+    wanted = json.loads(
+        _run("generate", "hello", "--map", f"{learnt}:0.8", "--map", f"{learnt}:0.5",
+             "--json", "--temperature", 0).stdout
+    )  # fmt: skip
+    baked = _run("generate", "hello", "--model", folder, "--json", "--temperature", 0)
+    assert json.loads(baked.stdout)["text"] == wanted["text"]
+    again = _run("export", learnt, "--to", "checkpoint", "--output-dir", tmp_path)
+    assert again.stdout.strip() == str(tmp_path / "map-1")
+    assert "there is one of this name" in str(
+        _run("export", learnt, "--to", "checkpoint", "--output-dir", tmp_path).exception
+    )
+
+
+def test_a_map_for_pictures_is_exported_as_a_unet(painted, tmp_path):
+    result = _run("export", painted, "--to", "diffusers", "--output-dir", tmp_path)
+    assert result.exit_code == 0
+    assert (tmp_path / "look-1" / "diffusion_pytorch_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--to", "onnx"], "choose from lycoris, checkpoint, diffusers"),
+        (["--to", "diffusers"], "is written with --to checkpoint"),
+        (["--strength", 1], "files for every strength need none"),
+        (["--to", "checkpoint", "--strength", 1, "--strength", 1], "2 strengths came with 1 maps"),
+    ],
+)
+def test_export_says_which_options_do_not_fit(learnt, options, sentence, tmp_path):
+    result = _run("export", learnt, *options, "--output-dir", tmp_path)
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.stderr.replace("│", " ").split())
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_overlong_prompt_is_painted_with_a_warning(painted, tmp_path):
     result = _run("generate", "a" * 40, "--map", painted, "--output-dir", tmp_path)
     assert result.exit_code == 0

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from zipfile import ZipFile
 
 import gradio as gr
 import pytest
@@ -11,6 +12,7 @@ import torch
 from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, save_maps
+from lineas_core.steering.low_rank import LowRankMap
 from tests.full_disk import full_disk
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -161,6 +163,7 @@ def test_only_the_users_own_maps_can_be_renamed_and_deleted(handlers):
         assert (view.name.visible, view.delete.visible, view.hint.visible) == (own, own, not own)
         assert view.name.value == "Letters"
         assert not view.norms.visible
+        assert view.weights.visible
         assert view.repository == "letters"
         assert not view.files.visible
 
@@ -248,6 +251,25 @@ def test_files_for_other_tools_are_offered(handlers, studio, scratch, monkeypatc
     plain, inverse = _downloads(handlers.norms("pictures"), scratch)
     assert plain.name == "pictures.safetensors"
     assert inverse.name == "pictures-inverse.safetensors"
+
+
+def test_a_model_with_a_map_in_its_weights_is_offered(handlers, studio, scratch, monkeypatch):
+    def export(entry, strength, folder):
+        model = folder / f"{entry.id}-{strength:g}"
+        model.mkdir()
+        (model / "model.safetensors").write_bytes(b"x")
+        return model
+
+    monkeypatch.setattr(studio, "export_weights", export)
+    (path,) = _downloads(handlers.weights("texts", 0.8), scratch)
+    with ZipFile(path) as archive:
+        assert archive.namelist() == ["texts-0.8/model.safetensors"]
+
+
+def test_maps_of_low_rank_do_not_become_weights(handlers, tmp_path):
+    step = LowRankMap(torch.ones(2, 1), torch.ones(1, 2), torch.zeros(1))
+    save_maps(SteeringMaps({"a": step}, TEXTS.metadata), tmp_path / "data" / "maps" / "low")
+    assert not handlers.details("low").weights.visible
 
 
 def test_a_published_map_is_linked(handlers, studio, monkeypatch):

@@ -289,6 +289,17 @@ def test_a_map_of_norms_is_exported_for_other_tools(gallery, studio, tmp_path):
         next(LibraryHandlers(studio).norms("letters"))
 
 
+def test_a_model_is_exported_with_a_map_in_its_weights(gallery, tmp_path):
+    (tmp_path / "out").mkdir()
+    folder = gallery.export_weights(gallery.entry("letters"), -0.5, tmp_path / "out")
+    assert folder == tmp_path / "out" / "letters--0.5"
+    assert {"config.json", "README.md"} < {file.name for file in folder.iterdir()}
+    assert not gallery.models.busy
+    for strength in (2, None, float("nan"), "1"):
+        with pytest.raises(UserError, match="Give a number from -1 to 1"):
+            gallery.export_weights(gallery.entry("letters"), strength, tmp_path)
+
+
 def test_a_map_is_published_with_all_that_belongs_to_it(gallery, monkeypatch):
     sent = {}
 
