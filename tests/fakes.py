@@ -47,8 +47,11 @@ SDXL_UNET = {
 }
 
 
-def tiny_language_model(seed=0):
-    """Build a two-layer Llama of width 32 whose tokens are bytes."""
+def tiny_language_model(seed=0, *, endless=False):
+    """Build a two-layer Llama of width 32 whose tokens are bytes.
+
+    An endless one gives the end of the text no probability.
+    """
     tokenizer = _byte_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -66,6 +69,8 @@ def tiny_language_model(seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = LlamaForCausalLM(config)
+    if endless:
+        network.lm_head.weight.data[tokenizer.eos_token_id] = 0  # not among the likeliest 50
     return LanguageModel(network, tokenizer, name="tiny")
 
 

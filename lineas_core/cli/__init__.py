@@ -13,6 +13,7 @@ from lineas_core.cli.generation import generate
 from lineas_core.cli.learning import fetch_model, learn
 from lineas_core.cli.maps import export, info
 from lineas_core.cli.measurement import evaluate, sweep
+from lineas_core.cli.serving import serve
 from lineas_core.errors import UserError
 from lineas_core.runtime.memory import out_of_memory_as_user_error
 
@@ -20,7 +21,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("fetch")(fetch_model)
-for _command in (learn, generate, sweep, evaluate, info, export):
+for _command in (learn, generate, serve, sweep, evaluate, info, export):
     app.command()(_command)
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "check_choice",
     "load_map_and_model",
     "load_map_and_strength",
+    "load_noted",
     "numbers",
 ]
 
@@ -71,7 +72,7 @@ def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:
             reason = f"{strength!r} is not a number"
             raise typer.BadParameter(reason, param_hint="--map") from None
         number = None
-    maps = _load(text if number is None else folder)
+    maps = load_noted(text if number is None else folder)
     return maps, maps.metadata.get("strength", 1.0) if number is None else number
 
 
@@ -81,7 +82,7 @@ def load_map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | Text
     Raises:
         UserError: the maps do not name a model, do not fit it, or one of the two cannot be read.
     """
-    maps = _load(folder)
+    maps = load_noted(folder)
     name = maps.metadata.get("model")
     if not name:
         raise UserError(
@@ -95,8 +96,12 @@ def load_map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | Text
     return maps, model
 
 
-def _load(path: str | Path) -> SteeringMaps:
-    """Load maps, and print a note if their values are implausible."""
+def load_noted(path: str | Path) -> SteeringMaps:
+    """Load maps, and print a note if their values are implausible.
+
+    Raises:
+        UserError: the folder has no usable map.
+    """
     maps = load_maps(path)
     if reason := describe_implausible(maps):
         typer.echo(f"note: {path}: {reason}; it may steer a model badly", err=True)

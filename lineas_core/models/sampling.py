@@ -19,7 +19,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lineas_core.errors import UserError
 from lineas_core.models.likelihood import last_positions
 
-__all__ = ["Sampling", "choose", "sample_tokens"]
+__all__ = ["Sampling", "choose", "end_tokens", "sample_tokens"]
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,14 @@ class Sampling:
         max_new_tokens: maximum number of generated tokens, 1 to 4096.
         temperature: divisor of the logits, 0 to 10; 0 always takes the most likely token.
         top_k: number of most likely tokens to sample from, 1 to 100,000.
+        top_p: probability, 0 to 1, that the tokens to sample from reach together; of the `top_k`
+            tokens only the most likely ones up to there are kept (nucleus sampling).
     """
 
     max_new_tokens: int = 40
     temperature: float = 1.0
     top_k: int = 50
+    top_p: float = 1.0
 
     def __post_init__(self) -> None:
         """Validate the settings.
@@ -46,6 +49,7 @@ class Sampling:
             ("max_new_tokens", self.max_new_tokens, 1, 4096, int),
             ("temperature", self.temperature, 0, 10, int | float),
             ("top_k", self.top_k, 1, 100_000, int),
+            ("top_p", self.top_p, 0, 1, int | float),
         ):
             if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
                 noun = "a whole number" if kind is int else "a number"
@@ -71,14 +75,14 @@ def sample_tokens(
         tokenizer: its tokenizer, which defines end and padding tokens.
         tokens: `input_ids` and `attention_mask`, (n, t) each, padded on the left.
         seeds: n integers.
-        sampling: temperature, top k and maximum length.
+        sampling: temperature, top k, top p and maximum length.
 
     Yields:
         After step s the new tokens so far, (n, s); rows that have ended are padded.
     """
     ids, mask = tokens["input_ids"], tokens["attention_mask"]
     seed = torch.tensor(seeds, dtype=torch.int64, device=ids.device)
-    ends = torch.tensor(_end_tokens(network, tokenizer), device=ids.device)
+    ends = torch.tensor(end_tokens(network, tokenizer), device=ids.device)
     done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     cache, new = DynamicCache(config=network.config), ids[:, :0]
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
@@ -102,7 +106,7 @@ def sample_tokens(
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
 
 
-def choose(logits: Tensor, seed: Tensor, step: int, sampling: Sampling) -> Tensor:
+def choose(logits: Tensor, seed: Tensor, step: int | Tensor, sampling: Sampling) -> Tensor:
     """Sample the next token of every row by the Gumbel-max trick.
 
     The most likely token after adding Gumbel noise is a sample of the softmax. The noise is a
@@ -112,8 +116,8 @@ def choose(logits: Tensor, seed: Tensor, step: int, sampling: Sampling) -> Tenso
     Args:
         logits: (n, v).
         seed: int64 (n,).
-        step: number of tokens generated before this one.
-        sampling: temperature and top k.
+        step: number of tokens generated before this one; or int64 (n,), one number per row.
+        sampling: temperature, top k and top p.
 
     Returns:
         Token ids, int64 (n,).
@@ -121,11 +125,30 @@ def choose(logits: Tensor, seed: Tensor, step: int, sampling: Sampling) -> Tenso
     if sampling.temperature == 0:
         return logits.argmax(dim=-1)
     value, token = logits.topk(min(sampling.top_k, logits.shape[-1]), dim=-1)
-    bits = _mix(_mix(_mix(seed)[:, None] + step) + token) >> 11 & ((1 << 52) - 1)
+    value = _nucleus(value.double() / sampling.temperature, sampling.top_p)
+    before = step[:, None] if isinstance(step, Tensor) else step
+    bits = _mix(_mix(_mix(seed)[:, None] + before) + token) >> 11 & ((1 << 52) - 1)
     uniform = (bits.double() + 0.5) / (1 << 52)  # never 0 or 1, so the logarithms are finite
     gumbel = -(-uniform.log()).log()
-    best = (value.double() / sampling.temperature + gumbel).argmax(dim=-1, keepdim=True)
+    best = (value + gumbel).argmax(dim=-1, keepdim=True)
     return token.gather(1, best).squeeze(1)
+
+
+def end_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the tokens that end a text."""
+    ends = network.generation_config.eos_token_id if network.generation_config else None
+    ends = ends if isinstance(ends, list) else [ends]
+    return [end for end in {*ends, tokenizer.eos_token_id} if end is not None]
+
+
+def _nucleus(value: Tensor, top_p: float) -> Tensor:
+    """Set the logits, in descending order, beyond the first tokens that reach `top_p` to -inf."""
+    if top_p == 1:
+        return value
+    probability = value.softmax(dim=-1)
+    before = probability.cumsum(dim=-1) - probability
+    before[:, 0] = -1  # the most likely token always stays
+    return value.masked_fill(before >= top_p, -torch.inf)
 
 
 def _mix(x: Tensor) -> Tensor:
@@ -134,9 +157,3 @@ def _mix(x: Tensor) -> Tensor:
     for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
         x = (x ^ (x >> shift & ((1 << (64 - shift)) - 1))) * factor
     return x ^ (x >> 31 & ((1 << 33) - 1))
-
-
-def _end_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    ends = network.generation_config.eos_token_id if network.generation_config else None
-    ends = ends if isinstance(ends, list) else [ends]
-    return [end for end in {*ends, tokenizer.eos_token_id} if end is not None]

@@ -55,6 +55,24 @@ def test_sampling_draws_from_the_softmax():
     torch.testing.assert_close(share, expected, atol=0.015, rtol=0)
 
 
+def test_sampling_from_a_nucleus_draws_from_its_likeliest_tokens_only():
+    share = torch.tensor([[0.1, 0.5, 0.3, 0.06, 0.04]])
+    logits, seeds = share.log().expand(20_000, 5), torch.arange(20_000)
+    drawn = choose(logits, seeds, 0, Sampling(top_p=0.85))  # 0.5 + 0.3 < 0.85 <= 0.9
+    found = torch.bincount(drawn, minlength=5) / 20_000
+    expected = torch.tensor([0.1, 0.5, 0.3, 0, 0]) / 0.9
+    torch.testing.assert_close(found, expected, atol=0.015, rtol=0)
+    assert choose(logits, seeds, 0, Sampling(top_p=0)).unique().tolist() == [1]
+
+
+def test_rows_may_be_at_different_steps():
+    logits, seeds = torch.randn(1, 50).expand(6, 50), torch.zeros(6, dtype=torch.int64)
+    together = choose(logits, seeds, torch.arange(6), Sampling())
+    one_by_one = [choose(logits[:1], seeds[:1], step, Sampling()).item() for step in range(6)]
+    assert together.tolist() == one_by_one
+    assert len({*one_by_one}) > 1
+
+
 def test_the_first_token_special_tokens_and_padding_do_not_count(model):
     inputs = model.encode(["ab", "abcd"])
     # <bos> is first and special; of padding there are two.

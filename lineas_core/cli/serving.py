@@ -1,0 +1,96 @@
+"""The command that serves a model, steered as each request says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lineas_core.cli.arguments import load_noted
+from lineas_core.errors import UserError
+from lineas_core.models import LanguageModel, load_model
+from lineas_core.paths import ASSETS
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.storage.maps import find_maps, holds_maps, read_metadata
+
+if TYPE_CHECKING:
+    from lineas_core.serving.served import Served
+
+__all__ = ["load_served", "serve"]
+
+
+def serve(
+    model: str,
+    map: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME_OR_FOLDER",
+            help="Map that requests can name, repeatable [default: the ready-made ones].",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
+    api_key: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            envvar="LINEAS_API_KEY",
+            help="Key that requests have to bring. Other users of this machine can read options.",
+        ),
+    ] = "",
+) -> None:
+    """Serve a language model to OpenAI's clients, each with maps and strengths of its own."""
+    # Imported here, because it would slow down every other command.
+    from lineas_core.serving.endpoint import Endpoint
+    from lineas_core.serving.server import LOCAL, listen, server_of
+
+    if host not in LOCAL and not api_key:
+        raise typer.BadParameter(
+            "an endpoint that other machines can reach needs a key: give one in LINEAS_API_KEY, "
+            "or with --api-key",
+            param_hint="--host",
+        )
+    listening = listen(host, port)  # before the model is loaded, which takes long
+    endpoint = Endpoint(load_served(model, map))
+    try:
+        place = f"[{host}]" if ":" in host else host
+        address = f"http://{place}:{listening.getsockname()[1]}/v1"
+        typer.echo(f"{address} serves {', '.join(endpoint.served.names)}")
+        server_of(endpoint, api_key).run(sockets=[listening])
+    finally:
+        endpoint.close()
+
+
+def load_served(model: str, maps: list[str] | None = None) -> Served:
+    """Load a language model and the maps that requests can name, by the names of their folders.
+
+    Args:
+        model: name of the model.
+        maps: names of ready-made maps, or folders; None takes all ready-made maps of the model.
+
+    Raises:
+        UserError: one of them cannot be loaded, the model is none of language, a map was learnt
+            on another model, or two maps have the same name.
+    """
+    from lineas_core.serving.served import Served
+
+    loaded = load_model(model)
+    if not isinstance(loaded, LanguageModel):
+        remedy = "Choose a language model, such as smollm2-135m."
+        raise UserError("E_MODEL", f"{model} paints pictures", remedy=remedy)
+    return Served.of(loaded, _load_maps(model, maps))
+
+
+def _load_maps(model: str, given: list[str] | None) -> dict[str, SteeringMaps]:
+    if given is None:
+        folders = [path for path in sorted((ASSETS / "maps").glob("*")) if holds_maps(path)]
+        given = [str(path) for path in folders if read_metadata(path).get("model") == model]
+    loaded: dict[str, SteeringMaps] = {}
+    for text in given:
+        name = Path(find_maps(text)).resolve().name
+        if name in loaded:
+            remedy = "Rename the folder of one."
+            raise UserError("E_NAME", f"two maps have the name {name}", remedy=remedy)
+        loaded[name] = load_noted(text)
+    return loaded

@@ -1,0 +1,1 @@
+"""Serve a steered language model: a batch that requests join and leave, behind OpenAI's API."""

@@ -1,0 +1,284 @@
+"""The HTTP side: OpenAI's endpoints, answered by the batch.
+
+`api` is what lies below `/v1`, for another server to mount; `app` is a server of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+
+from lineas_core.serving.answers import Answer, Choice
+from lineas_core.serving.body import ChatBody, CompletionBody, parse
+from lineas_core.serving.engine import Engine, Limits
+from lineas_core.serving.errors import ApiError, error_of
+from lineas_core.serving.group import Piece, Request
+from lineas_core.serving.metrics import metrics_text
+from lineas_core.serving.served import Served
+
+__all__ = ["LARGEST_BODY", "PATIENCE", "Endpoint"]
+
+LARGEST_BODY = 1 << 20
+"""Bytes of a request; texts that a model can read are far smaller."""
+PATIENCE = 30.0
+"""Seconds in which the body of a request has to come."""
+
+_log = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """Answers OpenAI's requests from one engine.
+
+    Attributes:
+        served: the model, its maps and their names.
+        engine: continues the texts.
+        answered: number of requests by path below `/v1` and HTTP status.
+    """
+
+    def __init__(self, served: Served, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+        """Start the engine.
+
+        Raises:
+            UserError: the rows of this model cannot share a batch.
+        """
+        self.served, self.engine = served, Engine(served.model, limits)
+        self.answered: Counter[tuple[str, int]] = Counter()
+        self._created = int(time.time())
+
+    def close(self) -> None:
+        """End the engine; texts that are not complete end with an error."""
+        self.engine.close()
+
+    def api(self) -> Starlette:
+        """Return the app for the path `/v1`."""
+        routes = [
+            Route("/models", self._counted("/models", self._models)),
+            Route("/models/{name:path}", self._counted("/models", self._model)),
+            *(
+                Route(path, self._counted(path, self._generation(chat)), methods=["POST"])
+                for path, chat in (("/completions", False), ("/chat/completions", True))
+            ),
+        ]
+        return Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
+
+    def app(self) -> Starlette:
+        """Return an app with `/v1`, `/health` and `/metrics`."""
+        routes = [
+            Mount("/v1", self.api()),
+            Route("/health", self._health),
+            Route("/metrics", self._metrics),
+        ]
+        return Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
+
+    def _counted(
+        self, path: str, handler: Callable[[HttpRequest], Awaitable[Response]]
+    ) -> Callable[[HttpRequest], Awaitable[Response]]:
+        """Count the answers of a handler, and turn its errors into answers."""
+
+        async def handle(request: HttpRequest) -> Response:
+            try:
+                response = await handler(request)
+            except Exception as error:  # noqa: BLE001 - every error is answered
+                response = _answer(error)
+            self.answered[path, response.status_code] += 1
+            return response
+
+        return handle
+
+    async def _health(self, _: HttpRequest) -> Response:
+        return JSONResponse({"status": "ok", "model": self.served.name})
+
+    async def _metrics(self, _: HttpRequest) -> Response:
+        text = metrics_text(self.engine, self.answered)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _models(self, _: HttpRequest) -> Response:
+        models = [self._described(name) for name in self.served.names]
+        return JSONResponse({"object": "list", "data": models})
+
+    async def _model(self, request: HttpRequest) -> Response:
+        name = request.path_params["name"]
+        self.served.steering(name, {})
+        return JSONResponse(self._described(name))
+
+    def _described(self, name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": self._created, "owned_by": "lineas"}
+
+    def _generation(self, chat: bool) -> Callable[[HttpRequest], Awaitable[Response]]:
+        async def handle(http: HttpRequest) -> Response:
+            body = parse(await _read(http), ChatBody if chat else CompletionBody)
+            requests = await run_in_threadpool(body.requests, self.served, self.engine.context)
+            texts = _Texts(self.engine, requests)
+            answer = Answer(body.model, chat)
+            if not body.stream:
+                with suppress(_Left):
+                    choices = await texts.whole(http)
+                    return JSONResponse(answer.whole(choices, texts.prompt_tokens))
+                return Response(status_code=499)  # nobody reads it
+            wants_usage = bool(body.stream_options and body.stream_options.include_usage)
+            return _Stream(texts, _events(texts, answer, wants_usage=wants_usage))
+
+        return handle
+
+
+class _Left(Exception):  # noqa: N818 - no error, but the end of a request
+    """The client has closed the connection."""
+
+
+class _Texts:
+    """The texts of one request on their way from the engine to the event loop."""
+
+    def __init__(self, engine: Engine, requests: Sequence[Request]) -> None:
+        self._pieces: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def deliver(place: int, piece: Piece) -> None:
+            with suppress(RuntimeError):  # the loop is closed: the server has ended
+                loop.call_soon_threadsafe(self._pieces.put_nowait, (place, piece))
+
+        self._engine = engine
+        self._rows = engine.submit(requests, deliver)
+        self.choices = [Choice() for _ in requests]
+        # Choices of one prompt share its tokens.
+        self.prompt_tokens = sum(map(len, {id(r.tokens): r.tokens for r in requests}.values()))
+
+    async def pieces(self) -> AsyncIterator[tuple[int, Piece]]:
+        """Yield the pieces of all texts.
+
+        Raises:
+            Exception: whatever has kept the engine from going on.
+        """
+        while not all(choice.finish for choice in self.choices):
+            place, piece = await self._pieces.get()
+            if piece.error:
+                raise piece.error
+            choice = self.choices[place]
+            choice.text += piece.text
+            choice.tokens, choice.finish = piece.tokens, piece.finish
+            yield place, piece
+
+    def leave(self) -> None:
+        """Let the rows that are left leave the batch."""
+        self._engine.cancel(self._rows)
+
+    async def whole(self, http: HttpRequest) -> list[Choice]:
+        """Return the whole texts.
+
+        Raises:
+            _Left: the client has left.
+        """
+
+        async def collect() -> None:
+            async for _ in self.pieces():
+                pass
+
+        collecting = asyncio.ensure_future(collect())
+        leaving = asyncio.ensure_future(_disconnected(http))
+        try:
+            await asyncio.wait((collecting, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not collecting.done():
+                raise _Left
+            collecting.result()
+        finally:
+            for task in (collecting, leaving):
+                task.cancel()
+            self.leave()
+        return self.choices
+
+
+class _Stream(StreamingResponse):
+    """The server-sent events of texts, whose rows leave when the stream ends in any way."""
+
+    def __init__(self, texts: _Texts, events: AsyncIterator[str]) -> None:
+        headers = {"cache-control": "no-cache"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._texts = texts
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send the events; not even the first may be read by anyone."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._texts.leave()
+
+
+async def _events(texts: _Texts, answer: Answer, *, wants_usage: bool) -> AsyncIterator[str]:
+    """Yield the server-sent events of an answer."""
+    for place in range(len(texts.choices)):
+        for chunk in answer.begin(place):
+            yield _event(chunk)
+    try:
+        async for place, piece in texts.pieces():
+            for chunk in answer.piece(place, piece.text, piece.finish):
+                yield _event(chunk)
+    except Exception as error:  # noqa: BLE001 - the status has been sent, so the stream says it
+        yield _event(error_of(error).body)
+        return
+    if wants_usage:
+        yield _event(answer.end(texts.choices, texts.prompt_tokens))
+    yield "data: [DONE]\n\n"
+
+
+def _event(chunk: dict[str, Any]) -> str:
+    return f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+
+
+async def _disconnected(http: HttpRequest) -> None:
+    """Wait until the client closes the connection."""
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read(http: HttpRequest) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        ApiError: it is too large, too slow, or not declared as JSON.
+    """
+    kind = http.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":  # other types can be sent by a foreign web page
+        message = "The body has to be JSON. Send it with Content-Type: application/json."
+        raise ApiError(415, message, code="unsupported_media_type")
+    body = b""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for part in http.stream():
+                body += part
+                if len(body) > LARGEST_BODY:
+                    message = f"The body is larger than {LARGEST_BODY:,} bytes. Shorten the texts."
+                    raise ApiError(413, message, code="body_too_large")
+    except TimeoutError:
+        message = "The body did not arrive in time. Send it again."
+        raise ApiError(408, message, code="timeout") from None
+    return body
+
+
+def _answer(error: Exception) -> JSONResponse:
+    known = error_of(error)
+    if known.status == 500:
+        _log.exception("internal error", exc_info=error)
+    headers = {**known.headers}
+    if known.status in (408, 413, 415):
+        headers["connection"] = "close"  # the body is not read to its end
+    return JSONResponse(known.body, known.status, headers)
+
+
+async def _not_found(request: HttpRequest, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    what = "no such endpoint" if status == 404 else f"no {request.method} here"
+    message = f"There is {what}. /v1 has models, completions and chat/completions."
+    headers = getattr(error, "headers", None)
+    return _answer(ApiError(status, message, code="unknown_url", headers=headers))

@@ -1,0 +1,95 @@
+"""The command `lineas serve`, in a process of its own, and the example of its documentation."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import openai
+import pytest
+from typer.testing import CliRunner
+
+from lineas_core import AffineMap, SteeringMaps, cli, find_modules, save_maps
+from lineas_core.models import installed
+from lineas_core.serving.server import listen
+from tests.fakes import save_model, tiny_image_model, tiny_language_model
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "endpoint.md"
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("serve")
+    model = tiny_language_model()
+    save_model(model, folder / "model")
+    names = find_modules(model.network, ".*o_proj")
+    maps = SteeringMaps({name: AffineMap.identity(32) for name in names}, {"model": "model"})
+    for name in ("one", "other/one"):
+        save_maps(maps, folder / name)
+    return folder
+
+
+@contextmanager
+def _serving(*arguments, key=""):
+    """A server in a process of its own; the address that it prints."""
+    command = [sys.executable, "-m", "lineas_core", "serve", *map(str, arguments), "--port", "0"]
+    environment = {"LINEAS_API_KEY": key} if key else {}
+    process = subprocess.Popen(
+        ["env", *(f"{k}={v}" for k, v in environment.items()), *command],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        address, *_ = process.stdout.readline().split(" serves ")
+        yield address
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_model_and_a_map_in_folders_are_served_by_their_names_until_an_interrupt(workplace):
+    with _serving(workplace / "model", "--map", workplace / "one", key="secret") as address:
+        header = {"Authorization": "Bearer secret"}
+        with urlopen(Request(f"{address}/models", headers=header)) as answer:
+            models = json.load(answer)["data"]
+    assert [each["id"] for each in models] == ["model", "model+one"]
+
+
+def _refused(*arguments):
+    result = CliRunner().invoke(cli.app, ["serve", *map(str, arguments)])
+    assert result.exit_code
+    return result.output or str(result.exception)
+
+
+def test_what_cannot_be_served_is_refused_in_one_sentence(workplace):
+    model = workplace / "model"
+    assert "needs a key" in " ".join(_refused(model, "--host", "0.0.0.0").split())
+    with listen("127.0.0.1", 0) as taken:
+        assert "cannot be used" in _refused(model, "--port", taken.getsockname()[1])
+    pair = ["--map", workplace / "one", "--map", workplace / "other" / "one"]
+    assert "two maps have the name one" in _refused(model, *pair, "--port", 0)
+    assert "there is no model" in _refused("nothing", "--port", 0)
+    save_model(tiny_image_model(), workplace / "picture")
+    assert "paints pictures" in _refused(workplace / "picture", "--port", 0)
+
+
+@pytest.mark.skipif(not installed("smollm2-135m"), reason="SmolLM2 is not installed")
+def test_the_example_of_the_documentation_works_word_for_word(capsys):
+    (command,) = re.findall(r"^    lineas (serve .*)$", PAGE.read_text("utf-8"), re.M)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S)
+    options = ["--map", "football-smollm2-135m:0.8", "--seed", "7", "--json"]
+    generated = CliRunner().invoke(cli.app, ["generate", "Once upon a time", *options])
+    with _serving(*command.split()[1:]) as address:
+        exec(code.replace("http://127.0.0.1:8000/v1", address), {})
+        told = capsys.readouterr().out
+        client = openai.OpenAI(base_url=address, api_key="none")
+        assert "smollm2-135m+football" in [model.id for model in client.models.list()]
+    text = json.loads(generated.stdout)["text"]
+    assert told.startswith(f"{text}\n")
+    assert len(told) > len(text) + 20
