@@ -62,7 +62,7 @@ def apply_template(
 
 def recent(
     tokenizer: PreTrainedTokenizerBase, name: str, conversation: Conversation, limit: int
-) -> list[Message]:
+) -> list[dict[str, str]]:
     """Return a conversation without the oldest turns that exceed a number of tokens.
 
     The system prompt and the last message are kept.
@@ -105,11 +105,11 @@ def tokens_before(tokenizer: PreTrainedTokenizerBase, text: str, prompt: str) ->
     return len(tokenizer(before, add_special_tokens=False)["input_ids"])
 
 
-def _user(content: str) -> Message:
+def _user(content: str) -> dict[str, str]:
     return {"role": "user", "content": content}
 
 
-def _checked(conversation: Conversation) -> list[Message]:
+def _checked(conversation: Conversation) -> list[dict[str, str]]:
     """Return the messages of a conversation, of any value from a caller.
 
     Raises:
@@ -127,7 +127,7 @@ def _checked(conversation: Conversation) -> list[Message]:
         if roles[-1] == "user":
             what = "the last message is empty"
         raise UserError("E_CHAT", what, remedy=remedy)
-    return [*conversation]
+    return [{"role": each["role"], "content": each["content"]} for each in conversation]
 
 
 def _is_message(value: object) -> bool:
