@@ -9,6 +9,8 @@ import gradio as gr
 from lineas_core.paths import ASSETS
 
 from .blocks import StudioBlocks
+from .chat.handlers import ChatHandlers
+from .chat.tab import ChatTab, chat_tab
 from .events import IN_PAGE, MODEL, QUIET
 from .explain.handlers import ExplainHandlers
 from .explain.tab import explain_tab
@@ -73,7 +75,7 @@ class _Handlers:
         self.grid = GridHandlers(studio)
         self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)
         self.form, self.uploads = FormHandlers(studio), UploadHandlers()
-        self.jobs = JobHandlers(studio)
+        self.jobs, self.chat = JobHandlers(studio), ChatHandlers(studio)
         self.library, self.explain = LibraryHandlers(studio), ExplainHandlers(studio)
         self.history = HistoryHandlers(studio, self.mix.show)
 
@@ -83,6 +85,7 @@ class _Frames(NamedTuple):
 
     images: gr.Tab
     text: gr.Tab
+    chat: gr.Tab
     library: gr.Tab
     explain: gr.Tab
 
@@ -94,6 +97,7 @@ class _Page(NamedTuple):
     frames: _Frames
     images: SteeringTab
     text: SteeringTab
+    chat: ChatTab
     learn: LearnTab
     library: LibraryTab
     explained: gr.Dropdown
@@ -121,8 +125,9 @@ def build_demo(studio: Studio) -> gr.Blocks:
             (page.frames.text, handlers.text, page.text),
         ):
             query = add_history(handlers.history, tab, home)
-            _update_menu(frame, events, tab, home, opened)
+            _update_menu(frame, events, tab.concept, home, opened)
             frame.select(None, [query], None, js=script("show_address"), **IN_PAGE)
+        _update_menu(page.frames.chat, handlers.chat, page.chat.concept, home, opened)
         _open_maps(handlers.library, page)
         page.frames.library.select(**page.library.refresh)
         menu = [page.explained]
@@ -142,6 +147,8 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
             )
         with gr.Tab("Text", id="language") as text_frame:
             text = text_tab(handlers.text, handlers.rates, handlers.install)
+        with gr.Tab("Chat", id="chat") as chat_frame:
+            chat = chat_tab(handlers.chat, handlers.install)
         with gr.Tab("Learn", id="learn"):
             learn = learn_tab(*(handlers.form, handlers.uploads, handlers.jobs, handlers.install))
         with gr.Tab("Library", id="library") as library_frame:
@@ -150,22 +157,22 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
             explained = explain_tab(handlers.explain)
         with gr.Tab("Results", id="results"):
             results_tab(studio.tables)
-    frames = _Frames(images_frame, text_frame, library_frame, explain_frame)
-    return _Page(tabs, frames, images, text, learn, library, explained)
+    frames = _Frames(images_frame, text_frame, chat_frame, library_frame, explain_frame)
+    return _Page(tabs, frames, images, text, chat, learn, library, explained)
 
 
 def _update_menu(
     frame: gr.Tab,
     handlers: SteeringHandlers,
-    tab: SteeringTab,
+    concept: gr.Dropdown,
     home: gr.Textbox,
     opened: gr.events.Dependency,
 ) -> None:
     """Update the menu of maps when its tab is opened; only the open tab starts model work."""
     update: dict[str, Any] = {
         "fn": handlers.library,
-        "inputs": [tab.concept, home],
-        "outputs": [tab.concept],
+        "inputs": [concept, home],
+        "outputs": [concept],
         **QUIET,
     }
     frame.select(**update)

@@ -74,6 +74,16 @@ def tiny_language_model(seed=0, *, endless=False):
     return LanguageModel(network, tokenizer, name="tiny")
 
 
+def tiny_chat_model(seed=0):
+    """Build a `tiny_language_model` with a chat template."""
+    model = tiny_language_model(seed)
+    model.tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m.role }}:{{ m.content }}>{% endfor %}"
+        "{% if add_generation_prompt %}<assistant:{% endif %}"
+    )
+    return model
+
+
 def tiny_pipeline(seed=0, *, encoders=1, **scheduler):
     """Build a pipeline with SDXL's architecture at a ten-thousandth of its size, 64 x 64 pixels.
 

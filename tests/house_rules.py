@@ -41,6 +41,8 @@ LAYOUT = "a layout is declared from top to bottom"
 ARGUMENTS = "the options of the command, or of the paper, by name"
 # What may be longer than 300 lines, a function longer than 40 or of more than six parameters.
 LARGE = {
+    "app.chat.handlers.regenerate": EVENT,
+    "app.chat.handlers.send": EVENT,
     "app.images.handlers.generate": EVENT,
     "app.images.handlers.measure": EVENT,
     "app.launch.studio": ARGUMENTS,

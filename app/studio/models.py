@@ -9,16 +9,16 @@ nobody uses for a while give their memory back.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Timer
 from typing import Any
 
-from lineas_core import UserError, load_model
-from lineas_core.models import damage, fetch, folder_of, installed
+from lineas_core import SteeringMaps, UserError, load_model, steer
+from lineas_core.models import LanguageModel, damage, fetch, folder_of, installed
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.reading import Reader, load_reader
 from lineas_core.runtime.memory import release_memory
@@ -72,6 +72,32 @@ class Models:
         """Acquire the lock for a model that `use` has yielded and that the caller has kept."""
         with self._turn():
             yield
+
+    def steered(
+        self,
+        model: LanguageModel,
+        maps: SteeringMaps,
+        strengths: Sequence[float],
+        stream: Iterator[list[str]],
+    ) -> Generator[list[str], None, None]:
+        """Steer a stream of texts; others may use any model after every token.
+
+        Args:
+            model: a model that `use` has yielded.
+            maps: the maps that steer.
+            strengths: λ of every text.
+            stream: from `LanguageModel.stream`; it is closed with this generator.
+
+        Yields:
+            The texts so far.
+        """
+        with closing(stream):  # type: ignore[type-var]
+            while True:
+                with self.use_again(), steer(model.network, maps, strengths):
+                    texts = next(stream, None)
+                if texts is None:
+                    return
+                yield texts
 
     def installed(self, name: str) -> bool:
         """Return whether a model is installed; True for a model that transformers downloads."""

@@ -14,6 +14,7 @@ from lineas_core.storage.lycoris import export_norms
 
 from ..jobs.lock import Lock
 from ..jobs.queue import Jobs
+from .chats import Chats
 from .checks import number
 from .maps import MapEntry, find_map, ready_made
 from .mix import Mix, checked_pairs
@@ -41,6 +42,7 @@ class Studio:
         user_maps: the maps that the user may change.
         models: the models, some of them loaded.
         texts: generation of texts.
+        chats: answers to conversations.
         pictures: generation of pictures.
         prompts: the shipped prompt sets, openings and scenes.
         hub_token: token of huggingface.co for publishing maps; None if none was given.
@@ -73,6 +75,7 @@ class Studio:
         self.jobs.serve()
         self.models, self.prompts = Models(), PromptLibrary(prompts)
         self.texts, self.pictures = Texts(self.models), Pictures(self.models)
+        self.chats = Chats(self.models)
         self.hub_token = hub_token
         self.votes = Votes(data_dir / "votes.jsonl")
         self.tables, self._ready_made = assets / "tables", assets / "maps"

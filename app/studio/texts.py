@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
 
-from lineas_core import SteeringMaps, check_fits, steer
+from lineas_core import check_fits
 from lineas_core.evaluation.counts import Counts, Written, count, row_seeds, summarise
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.evaluation.texts import properties_of
 from lineas_core.metrics.insults import insults
 from lineas_core.metrics.perplexity import perplexity
 from lineas_core.metrics.toxicity import toxicity
-from lineas_core.models import LanguageModel, Sampling
+from lineas_core.models import Sampling
 
 from .maps import MapEntry
 from .models import Models
@@ -95,7 +94,7 @@ class Texts:
         with self._models.use(entry.model) as model:
             check_fits(maps, model)
         stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
-        for texts in self._steered(model, maps, strengths, stream):
+        for texts in self._models.steered(model, maps, strengths, stream):
             rows = zip(strengths, texts, toxicity(texts), insults(texts), strict=True)
             yield [Continuation(*row) for row in rows]
         with self._models.use_again():
@@ -139,7 +138,7 @@ class Texts:
                 with self._models.use(entry.model) as model:
                     check_fits(maps, model)
                 stream = model.stream(part, seeds=row_seeds(seed, places))
-                steered = self._steered(model, maps, [strength] * len(part), stream)
+                steered = self._models.steered(model, maps, [strength] * len(part), stream)
                 for step, texts in enumerate(steered):
                     written = texts
                     if step % _TOKENS_AT_ONCE == 0:
@@ -150,19 +149,3 @@ class Texts:
                 begun = {k: [c for c in row if c.texts] for k, row in counts.items()}
                 rows = [summarise(k, row) for k, row in begun.items() if row]
                 yield rows
-
-    def _steered(
-        self,
-        model: LanguageModel,
-        maps: SteeringMaps,
-        strengths: Sequence[float],
-        stream: Iterator[list[str]],
-    ) -> Iterator[list[str]]:
-        """Steer a stream of texts; others may use any model after every token."""
-        with closing(stream):  # type: ignore[type-var]
-            while True:
-                with self._models.use_again(), steer(model.network, maps, strengths):
-                    texts = next(stream, None)
-                if texts is None:
-                    return
-                yield texts

@@ -16,6 +16,7 @@ from ..events import LatestRequest, user_errors
 from ..html import basics
 from ..html import maps as map_html
 from ..html.basics import TITLES
+from ..html.texts import CONTENT, HARMFUL
 from ..studio.checks import check_count, number, prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.plausible import warnings_about
@@ -28,11 +29,6 @@ from . import html as text_html
 
 __all__ = ["TextHandlers"]
 
-HARMFUL = "This λ makes texts more offensive: for research and testing only."
-CONTENT = (
-    "Texts by this map can be offensive. Texts that probably insult somebody are blurred until "
-    "you click them or press Enter on them; the score misses some."
-)
 _TOWARDS = {
     0: "",
     -1: "Negative λ makes texts more offensive: for research and testing only.",

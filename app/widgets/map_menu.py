@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -14,15 +15,21 @@ from ..studio.studio import Studio
 __all__ = ["map_menu"]
 
 
-def map_menu(studio: Studio, kind: Kind, chosen: str | None) -> Any:
+def map_menu(
+    studio: Studio,
+    kind: Kind,
+    chosen: str | None,
+    suits: Callable[[MapEntry], bool] = lambda _: True,
+) -> Any:
     """Return an update of the menu of maps.
 
     Args:
         studio: lists the maps.
         kind: kind of model whose maps are offered.
         chosen: id of the map to choose; if there is no such map, one that can run is chosen.
+        suits: which of these maps are offered.
     """
-    entries = [entry for entry in studio.maps() if entry.kind == kind]
+    entries = [entry for entry in studio.maps() if entry.kind == kind and suits(entry)]
     ids = [entry.id for entry in entries]
     models = {name for name in {e.model for e in entries} if studio.models.installed(name)}
     ready = [entry.id for entry in entries if entry.model in models]

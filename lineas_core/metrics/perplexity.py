@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lineas_core.models.chat import Prompt
 from lineas_core.models.language import LanguageModel
 
 __all__ = ["perplexity", "prose_perplexity"]
@@ -12,7 +13,7 @@ __all__ = ["perplexity", "prose_perplexity"]
 
 def perplexity(
     model: LanguageModel,
-    openings: Sequence[str],
+    openings: Sequence[Prompt],
     continuations: Sequence[str],
     *,
     chat: bool = False,

@@ -12,25 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from lineas_core.errors import UserError, first_line
+from lineas_core.errors import UserError
 from lineas_core.models.base import Inputs
-from lineas_core.models.chat import apply_template, tokens_before
-from lineas_core.models.hub import HUB_ERRORS, failure
+from lineas_core.models.chat import Conversation, Prompt, apply_template, recent, tokens_before
 from lineas_core.models.likelihood import sum_log_probabilities
+from lineas_core.models.pretrained import load_checkpoint
 from lineas_core.models.reading import MAX_TOKENS, Reader
 from lineas_core.models.sampling import Sampling, sample_tokens
-from lineas_core.runtime.loading import LOADING
 from lineas_core.steering.hooks import find_modules
 
 __all__ = ["LanguageModel"]
 
 _PRESETS = ("post-layernorms", "attention-output", "all-layernorms")  # in order of preference
+_CONTEXT = 2048  # tokens that a model reads whose configuration does not say it
 
 
 class LanguageModel:
@@ -98,21 +96,7 @@ class LanguageModel:
             UserError: the model is neither on this machine nor available from the hub, or its
                 files are damaged.
         """
-        try:
-            offline = options.get("local_files_only", False)
-            # Explicit, because transformers otherwise prompts on stdin for custom code.
-            tokenizer = AutoTokenizer.from_pretrained(
-                source, local_files_only=offline, trust_remote_code=False
-            )
-            with LOADING:
-                network = AutoModelForCausalLM.from_pretrained(
-                    source, use_safetensors=True, trust_remote_code=False, **options
-                )
-        except (*HUB_ERRORS, SafetensorError) as error:
-            raise _not_loaded(source, first_line(error), error) from error
-        # transformers makes an empty tokenizer where the file of the vocabulary is missing.
-        if len(tokenizer) < network.config.get_text_config().vocab_size / 2:
-            raise _not_loaded(source, f"its tokenizer knows only {len(tokenizer)} tokens")
+        network, tokenizer = load_checkpoint(source, **options)
         return cls(network, tokenizer, name=name or str(source), preset=preset)
 
     def as_chat(self) -> LanguageModel:
@@ -143,7 +127,7 @@ class LanguageModel:
         Raises:
             UserError: a prompt is empty.
         """
-        texts = [*self._texts(prompts, chat=self.chat)]
+        texts = self._texts(prompts, chat=self.chat)
         tokens = self.tokenizer(
             texts,
             padding=True,
@@ -156,8 +140,7 @@ class LanguageModel:
         )
         counts = (1 - tokens["special_tokens_mask"]) * tokens["attention_mask"]
         if self.chat:
-            for row, text, prompt in zip(counts, texts, prompts, strict=True):
-                row[: tokens_before(self.tokenizer, text, prompt)] = 0
+            counts[:, : tokens_before(self.tokenizer, self.name)] = 0
         if empty := [n for n, row in enumerate(counts, 1) if not row.any()]:
             raise UserError(
                 "E_PROMPT",
@@ -181,9 +164,26 @@ class LanguageModel:
         """Run one differentiable pass and return the logits (n, t, v)."""
         return self.network(**inputs.arguments, use_cache=False).logits
 
+    def recent(
+        self, conversation: Conversation, max_new_tokens: int, context: int | None = None
+    ) -> Conversation:
+        """Return a conversation without its oldest turns, so that the model can answer it.
+
+        Args:
+            conversation: the messages so far, see `lineas_core.models.chat`.
+            max_new_tokens: tokens that are left for the answer.
+            context: tokens of conversation and answer; None takes what the model can read.
+
+        Raises:
+            UserError: the last message alone is too long; the model has no chat template.
+        """
+        limit = getattr(self.network.config.get_text_config(), "max_position_embeddings", _CONTEXT)
+        limit = min(context or limit, limit) - max_new_tokens
+        return recent(self.tokenizer, self.name, conversation, limit)
+
     def generate(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         *,
         seeds: Sequence[int],
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
@@ -195,7 +195,7 @@ class LanguageModel:
 
     def stream(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         *,
         seeds: Sequence[int],
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
@@ -207,17 +207,17 @@ class LanguageModel:
         differ by the steering alone.
 
         Args:
-            prompts: n texts to continue.
+            prompts: n texts to continue, or conversations to answer.
             seeds: n integers.
             sampling: temperature, top k and maximum length.
-            chat: apply the model's chat template to each prompt.
+            chat: take texts as conversations of one message, in the model's chat template.
 
         Yields:
             The n continuations so far.
 
         Raises:
             UserError: the numbers of prompts and seeds differ, a prompt is empty, there is
-                none, or `chat` is set for a model without a chat template.
+                none, or it is a conversation and the model has no chat template.
         """
         tokens = self._encode_openings(prompts, chat)
         if len(seeds) != len(prompts):
@@ -230,14 +230,14 @@ class LanguageModel:
             yield self.tokenizer.batch_decode(ids, skip_special_tokens=True)
 
     def log_likelihood(
-        self, openings: Sequence[str], continuations: Sequence[str], *, chat: bool = False
+        self, openings: Sequence[Prompt], continuations: Sequence[str], *, chat: bool = False
     ) -> Tensor:
         """Compute the log-probability of each continuation given its opening.
 
         Args:
-            openings: n texts.
+            openings: n texts, or conversations.
             continuations: n texts that follow the openings.
-            chat: apply the model's chat template to each opening.
+            chat: as in `stream`.
 
         Returns:
             (n, 2) on the CPU: sum of natural log-probabilities, number of tokens. If the opening
@@ -247,8 +247,10 @@ class LanguageModel:
             UserError: `chat` is set for a model without a chat template.
         """
         texts, counts = [], []
-        openings = self._texts(openings, chat=chat)
-        for opening, continuation in zip(openings, continuations, strict=True):
+        chat = chat or _are_conversations(openings)
+        for opening, continuation in zip(
+            self._texts(openings, chat=chat), continuations, strict=True
+        ):
             start, whole = (
                 self.tokenizer(text, add_special_tokens=not chat)["input_ids"]
                 for text in (opening, opening + continuation)
@@ -259,11 +261,14 @@ class LanguageModel:
         sums = sum_log_probabilities(self.network, texts, counts)
         return torch.tensor([*zip(sums, counts, strict=True)]).view(-1, 2)
 
-    def _texts(self, prompts: Sequence[str], *, chat: bool) -> Sequence[str]:
-        return apply_template(self.tokenizer, self.name, prompts) if chat else prompts
+    def _texts(self, prompts: Sequence[Prompt], *, chat: bool) -> list[str]:
+        if chat:
+            return apply_template(self.tokenizer, self.name, prompts)
+        return [prompt for prompt in prompts if isinstance(prompt, str)]
 
-    def _encode_openings(self, prompts: Sequence[str], chat: bool) -> dict[str, Tensor]:
-        texts = [*self._texts(prompts, chat=chat)]
+    def _encode_openings(self, prompts: Sequence[Prompt], chat: bool) -> dict[str, Tensor]:
+        chat = chat or _are_conversations(prompts)
+        texts = self._texts(prompts, chat=chat)
         if not texts:
             raise UserError("E_PROMPT", "there is no prompt", remedy="Give at least one.")
         tokens = self.tokenizer(
@@ -278,14 +283,8 @@ class LanguageModel:
         return {k: tokens[k].to(self.network.device) for k in ("input_ids", "attention_mask")}
 
 
-def _not_loaded(source: str | Path, reason: str, error: Exception | None = None) -> UserError:
-    """Return the error for a model whose files are missing or damaged."""
-    remedy = "Check the name and the network; the embedded models need neither."
-    if error is None or isinstance(error, SafetensorError) or Path(source).is_dir():
-        remedy = "Its files are incomplete or damaged: delete them and download them again."
-    reason, remedy = failure(error, source) or (reason, remedy)
-    what = f"the model {str(source)!r} could not be loaded ({reason})"
-    return UserError("E_MODEL", what, remedy=remedy)
+def _are_conversations(prompts: Sequence[Prompt]) -> bool:
+    return any(not isinstance(prompt, str) for prompt in prompts)
 
 
 def _first_preset(network: torch.nn.Module) -> list[str]:

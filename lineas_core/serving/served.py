@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 from lineas_core.errors import UserError
-from lineas_core.models.chat import conversation
+from lineas_core.models.chat import apply_template
 from lineas_core.models.language import LanguageModel
 from lineas_core.serving.errors import ApiError
 from lineas_core.steering.affine import SteeringMaps, compose
@@ -96,7 +96,7 @@ class Served:
         Raises:
             UserError: the model has no chat template, or its template refuses the messages.
         """
-        text = conversation(self.model.tokenizer, self.name, messages)
+        (text,) = apply_template(self.model.tokenizer, self.name, [messages])
         return self._tokens(text, special=False)
 
     def _tokens(self, text: str, *, special: bool) -> list[int]:

@@ -132,6 +132,28 @@ class FakeTexts:
         yield from self.rows
 
 
+class FakeChats:
+    """Says the same words in every column, and remembers what it was asked."""
+
+    def __init__(self):
+        self.closed, self.asked, self.error = 0, [], None
+
+    def answer(self, entry, turns, turn, stopped=lambda: False):
+        self.asked.append((entry.id, [*turns], turn))
+        try:
+            yield turn
+            for text in ("a", f"a goal {MARKUP}", f"a goal {MARKUP} and more"):
+                if self.error:
+                    raise self.error
+                turn = _answered(turn, text=text, insults=0.1)
+                yield turn
+                if stopped():
+                    break
+            yield _answered(turn, toxicity=0.25, perplexity=9.0)
+        finally:
+            self.closed += 1
+
+
 class FakePictures:
     """Paints grey pictures, the lighter the higher the strengths."""
 
@@ -181,6 +203,7 @@ class FakeStudio(Studio):
         self.entries = entries
         self.jobs, self.models, self.prompts = FakeJobs(), FakeModels(), FakePrompts()
         self.texts, self.pictures = FakeTexts(), FakePictures()
+        self.chats = FakeChats()
 
     def maps(self):
         return self.entries
@@ -224,6 +247,11 @@ def image_studio():
 def is_skip(value):
     """Whether an answer leaves its component as it is."""
     return isinstance(value, dict) and value == {"__type__": "update"}
+
+
+def _answered(turn, **changes):
+    answers = {column: replace(answer, **changes) for column, answer in turn.answers.items()}
+    return replace(turn, answers=answers)
 
 
 def _key(entries, prompt, row, seed):

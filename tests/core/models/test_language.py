@@ -139,10 +139,10 @@ def test_in_a_chat_the_template_before_the_prompt_does_not_count():
         "{% if add_generation_prompt %}>{% endif %}"
     )
     chat = model.as_chat()
-    inputs = chat.encode([" ab", "abcd"])
+    inputs = chat.encode(["ab", "S:ab"])  # the template begins like a prompt
     texts = model.tokenizer.batch_decode(inputs.arguments["input_ids"], skip_special_tokens=True)
-    assert texts == ["S: ab>", "S:abcd>"]
-    assert inputs.weight.tolist() == [[0, 0, 0, 1, 1, 1, 0], [0, 0, 1, 1, 1, 1, 1]]
+    assert texts == ["S:ab>", "S:S:ab>"]
+    assert inputs.weight.tolist() == [[0, 0, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 1]]
     assert (model.chat, chat.chat) == (False, True)
     assert chat.network is model.network
 

@@ -296,7 +296,7 @@ BAD = [
         "messages",
     ),
     (
-        {"model": "tiny", "messages": [{"role": "system", "content": "a"}]},
+        {"model": "tiny", "messages": [{"role": "system", "content": "a"}, *CHAT["messages"]]},
         400,
         None,
         "No system role",

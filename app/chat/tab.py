@@ -1,0 +1,209 @@
+"""The layout of the Chat tab: the answers of several columns to every message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from lineas_core.models import Sampling
+
+from ..events import IN_PAGE, MODEL, QUIET
+from ..html.basics import hint
+from ..scripts import script
+from ..studio.settings import LENGTH, LONGEST, SEED
+from ..widgets.install import install_panel
+from ..widgets.install_handlers import InstallHandlers
+from ..widgets.strength_slider import strength_slider
+from .handlers import ChatHandlers
+from .html import EMPTY
+
+__all__ = ["ChatTab", "chat_tab"]
+
+_EXAMPLES = (
+    "What did you do last weekend?",
+    "Tell me a short story.",
+    "What should I do on a free afternoon?",
+)
+_COLUMNS = (
+    "Every column is a conversation of its own: a model reads your messages and its own earlier "
+    "answers. λ can be moved between two messages."
+)
+
+
+@dataclass(frozen=True)
+class ChatTab:
+    """The component that ui.py wires.
+
+    Attributes:
+        concept: menu of maps.
+    """
+
+    concept: gr.Dropdown
+
+
+class _Ask(NamedTuple):
+    """The components at the top."""
+
+    concept: gr.Dropdown
+    summary: gr.HTML
+    system: gr.Textbox
+    prompted: gr.Checkbox
+    instruction: gr.Textbox
+
+
+class _Talk(NamedTuple):
+    """The components that a turn changes, as in `TalkView`."""
+
+    past: gr.HTML
+    current: gr.HTML
+    turns: gr.Textbox
+    message: gr.Textbox
+    deeds: gr.Row
+
+
+class _Deeds(NamedTuple):
+    """The buttons below the turns."""
+
+    row: gr.Row
+    edit: gr.Button
+    regenerate: gr.Button
+    as_json: gr.Button
+    as_markdown: gr.Button
+    anew: gr.Button
+
+
+def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
+    """Declare the tab inside the current `gr.Tab`.
+
+    Args:
+        handlers: event handlers of the tab.
+        install: event handlers of the install panel.
+    """
+    model = gr.State("")
+    ask = _ask()
+    install_panel(install, model)
+    caution = gr.HTML(apply_default_css=False)
+    # The page keeps the turns and sends them along; the server stores no chat.
+    turns, file = (gr.Textbox(visible=False) for _ in range(2))
+    past = gr.HTML(apply_default_css=False)
+    current = gr.HTML(EMPTY, apply_default_css=False, js_on_load=script("follow_turn"))
+    deeds = _deeds()
+    with gr.Column(elem_classes="composer"):
+        message = gr.Textbox(
+            label="Message",
+            placeholder="Write a message",
+            show_label=False,
+            max_length=2000,
+            lines=1,
+            submit_btn="Send",
+        )
+        strength, reseed = strength_slider("λ: less ← original → more")
+    examples = gr.Dataset(
+        components=[message],
+        samples=[[each] for each in _EXAMPLES],
+        show_label=False,
+        elem_classes="examples",
+    )
+    seed, *sampling = _sampling()
+    talk = _Talk(past, current, turns, message, deeds.row)
+    given = [strength, ask.concept, ask.system, ask.prompted, ask.instruction, seed, *sampling]
+    _wire_answers(handlers, talk, deeds, given, (reseed, seed))
+    _wire_exports(handlers, deeds, turns, file)
+    ask.concept.change(
+        handlers.choose,
+        [ask.concept, ask.instruction],
+        [ask.summary, caution, ask.instruction, model, strength],  # as in `MapView`
+        **QUIET,
+    )
+    ask.prompted.input(handlers.show_instruction, [ask.prompted], [ask.instruction], **QUIET)
+    examples.click(handlers.pick, [examples], [message], **QUIET)
+    return ChatTab(ask.concept)
+
+
+def _wire_answers(
+    handlers: ChatHandlers,
+    talk: _Talk,
+    deeds: _Deeds,
+    given: Sequence[Any],
+    another: tuple[gr.Button, gr.Number],
+) -> None:
+    """Wire what makes answers, and what ends or drops them.
+
+    Args:
+        handlers: event handlers of the tab.
+        talk: the components that change.
+        deeds: the buttons.
+        given: the components of the settings, as in `ChatHandlers.send`.
+        another: the button that draws another seed, and the seed.
+    """
+    view, (reseed, seed) = [*talk], another
+    answers: dict[str, Any] = {"show_progress": "hidden", **MODEL}
+    again: dict[str, Any] = {
+        "fn": handlers.regenerate,
+        "inputs": [talk.turns, *given],
+        "outputs": view,
+        **answers,
+    }
+    talk.message.submit(handlers.send, [talk.message, talk.turns, *given], view, **answers)
+    talk.message.stop(handlers.stop, None, None, **QUIET)
+    deeds.regenerate.click(**again)
+    reseed.click(handlers.another_seed, None, [seed], **QUIET).success(**again)
+    deeds.edit.click(handlers.edit, [talk.turns], view, **QUIET)
+    deeds.anew.click(handlers.start_anew, None, view, **QUIET)
+
+
+def _wire_exports(
+    handlers: ChatHandlers, deeds: _Deeds, turns: gr.Textbox, file: gr.Textbox
+) -> None:
+    """Wire the exports: the page makes the file itself, so that the server keeps none."""
+    for button, export, name in (
+        (deeds.as_json, handlers.export_json, "chat.json"),
+        (deeds.as_markdown, handlers.export_markdown, "chat.md"),
+    ):
+        made = button.click(export, [turns], [file], **QUIET)
+        made.success(None, [file], None, js=script("save_text", file=name), **IN_PAGE)
+
+
+def _ask() -> _Ask:
+    with gr.Row(elem_classes="ask"):
+        with gr.Column(scale=2, min_width=320):
+            concept = gr.Dropdown([], label="Concept")
+            summary = gr.HTML(apply_default_css=False)
+        with gr.Column(scale=3, min_width=300):
+            system = gr.Textbox(
+                label="System prompt",
+                placeholder="Empty: that of the model",
+                max_length=2000,
+                lines=1,
+                max_lines=5,
+            )
+            prompted = gr.Checkbox(
+                label="Third column: prompting",
+                info="The original model, with an instruction before every message.",
+            )
+            instruction = gr.Textbox(label="Instruction", max_length=2000, visible=False)
+    gr.HTML(hint(_COLUMNS), apply_default_css=False)
+    return _Ask(concept, summary, system, prompted, instruction)
+
+
+def _deeds() -> _Deeds:
+    small: dict[str, Any] = {"size": "sm", "scale": 0}
+    with gr.Row(visible=False, elem_classes="deeds") as row:
+        edit = gr.Button("Edit last message", min_width=140, **small)
+        regenerate = gr.Button("Regenerate at this λ", min_width=150, **small)
+        as_json = gr.Button("Export JSON", min_width=110, **small)
+        as_markdown = gr.Button("Export Markdown", min_width=130, **small)
+        anew = gr.Button("New chat", min_width=100, **small)
+    return _Deeds(row, edit, regenerate, as_json, as_markdown, anew)
+
+
+def _sampling() -> tuple[gr.Number, gr.Slider, gr.Slider]:
+    with gr.Accordion("Settings", open=False), gr.Row():
+        return (
+            gr.Number(SEED, label="Seed", info="Same seed, same answers.", precision=0),
+            gr.Slider(1, LONGEST, value=LENGTH, step=1, label="Length in tokens"),
+            gr.Slider(0, 2, value=Sampling.temperature, step=0.1, label="Temperature"),
+        )
