@@ -94,7 +94,7 @@ def export_checkpoint(
             raise not_baked(f"the written model is not the steered one ({proof}), it was deleted")
         card = checkpoint_card([m.metadata for m in maps], strengths, model, str(proof))
         write_together(unfinished, {"README.md": card.encode()})
-        _sync(unfinished)
+        _settle(unfinished)
     return proof
 
 
@@ -133,8 +133,9 @@ def _outputs(model: Any) -> Tensor:
     return outputs if mask is None else outputs[mask.bool()]
 
 
-def _sync(folder: Path) -> None:
-    """Write the files to the disk before the folder gets its name."""
+def _settle(folder: Path) -> None:
+    """Write the files to the disk, readable for other users, before the folder gets its name."""
     for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors creates files for the owner alone
         with file.open("rb") as opened:
             os.fsync(opened.fileno())
