@@ -54,9 +54,11 @@ def bake(network: nn.Module, maps: SteeringMaps, readers: Readers) -> dict[str, 
     _check(modules, maps)
     changed: dict[str, Tensor] = {}
 
+    wide = torch.promote_types(next(network.parameters()).dtype, torch.float32)
+
     def bias_of(name: str) -> Tensor | None:
         bias = changed.get(f"{name}.bias", getattr(path_to(network, name)[-1], "bias", None))
-        return bias if bias is None else bias.detach().float()
+        return bias if bias is None else bias.detach().to(wide)
 
     # The norms without a bias come first: the map of a reader acts on what they pass on to it.
     for name in sorted(maps, key=lambda name: isinstance(modules[name], WITH_BIAS)):
@@ -65,14 +67,14 @@ def bake(network: nn.Module, maps: SteeringMaps, readers: Readers) -> dict[str, 
         weight: Any = module.weight
         gain: float = 0 if isinstance(module, WITH_BIAS) else rms_gain(module, weight) or 0
         listed = () if isinstance(module, WITH_BIAS) else readers.get(leaf, ())
-        scale, shift = (v.to(weight.device, torch.float32) for v in (step.scale, step.shift))
+        scale, shift = (v.to(weight.device, wide) for v in (step.scale, step.shift))
         rows = scale.view(-1, *[1] * (weight.dim() - 1))
-        changed[f"{name}.weight"] = rows * (weight.detach().float() + gain) - gain
+        changed[f"{name}.weight"] = rows * (weight.detach().to(wide) + gain) - gain
         bias = bias_of(name)
         if not listed and (bias is not None or shift.any()):
             changed[f"{name}.bias"] = shift if bias is None else scale * bias + shift
         for reader in (f"{parent}.{path}" for path in listed if shift.any()):
-            passed = network.get_parameter(f"{reader}.weight").detach().float() @ shift
+            passed = network.get_parameter(f"{reader}.weight").detach().to(wide) @ shift
             before = bias_of(reader)
             changed[f"{reader}.bias"] = passed if before is None else before + passed
     return {name: value.to(_dtype(network, name)) for name, value in changed.items()}

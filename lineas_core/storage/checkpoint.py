@@ -18,7 +18,7 @@ from torch import Tensor
 from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, TextToImageModel
 from lineas_core.models.checkpoint import read_checkpoint, readers_of, write_checkpoint
-from lineas_core.steering.affine import SteeringMaps, compose
+from lineas_core.steering.affine import AffineMap, SteeringMaps, compose
 from lineas_core.steering.baking import bake, not_baked
 from lineas_core.steering.hooks import steer
 from lineas_core.storage.disk import new_folder, saving, write_together
@@ -28,34 +28,31 @@ from lineas_core.storage.model_card import checkpoint_card
 __all__ = ["Proof", "export_checkpoint"]
 
 _PROMPTS = ("Once upon a time", "a robot by a lake", "The weather tomorrow will be")
-# Rounding errors of all modules add up like a random walk, each of a few `eps`.
-_EPS_PER_MODULE = 64
+_ROUNDINGS = 32  # how many errors of one `eps` in every map a result may be off by
 _SHARE = 4  # an error has to be this many times smaller than the effect of the maps
 
 
 @dataclass(frozen=True)
 class Proof:
-    """How a written folder compares with the steered model.
+    """How a written folder compares with the steered model, in logits or latents.
 
     Attributes:
-        error: largest difference from the steered model, in logits or latents.
-        effect: largest difference that the maps make, in the same unit.
-        largest: largest absolute output of the steered model.
-        modules: number of modules of the network.
-        dtype: of its weights.
+        error: largest difference from the steered model.
+        effect: largest difference that the maps make.
+        rounding: largest difference that rounding explains. It is measured, because networks
+            differ by orders of magnitude in how much they amplify a rounding error.
+        dtype: of the weights.
     """
 
     error: float
     effect: float
-    largest: float
-    modules: int
+    rounding: float
     dtype: torch.dtype
 
     @property
     def exact(self) -> bool:
-        """Whether rounding in the dtype explains the error, and the effect is clear of it."""
-        rounding = _EPS_PER_MODULE * torch.finfo(self.dtype).eps * self.modules**0.5
-        return self.error <= min(rounding * self.largest, self.effect / _SHARE)
+        """Whether rounding explains the error, and the effect is clear of it."""
+        return self.error <= min(self.rounding, self.effect / _SHARE)
 
     def __str__(self) -> str:
         name = str(self.dtype).removeprefix("torch.")
@@ -97,25 +94,35 @@ def export_checkpoint(
             raise not_baked(f"the written model is not the steered one ({proof}), it was deleted")
         card = checkpoint_card([m.metadata for m in maps], strengths, model, str(proof))
         write_together(unfinished, {"README.md": card.encode()})
-        _sync(unfinished)
+        _settle(unfinished)
     return proof
 
 
 @torch.no_grad()
 def _prove(maps: SteeringMaps, model: LanguageModel | TextToImageModel, folder: Path) -> Proof:
     """Compare the model in a folder with the steered one on a few prompts."""
-    written: Any = read_checkpoint(model, folder)
-    found = _outputs(written)
+    found = _outputs(read_checkpoint(model, folder))
     original = _outputs(model)
     with steer(model.network, maps):
         steered = _outputs(model)
+    dtype = model.network.dtype
+    with steer(model.network, _off_by(torch.finfo(dtype).eps, maps)):
+        rounded = _outputs(model)
     return Proof(
         error=(found - steered).abs().max().item(),
         effect=(steered - original).abs().max().item(),
-        largest=steered.abs().max().item(),
-        modules=sum(1 for _ in model.network.modules()),
-        dtype=model.network.dtype,
+        rounding=_ROUNDINGS * (rounded - steered).abs().max().item(),
+        dtype=dtype,
     )
+
+
+def _off_by(error: float, maps: SteeringMaps) -> SteeringMaps:
+    """Return the maps with coordinates that are alternately too large and too small."""
+    steps = {}
+    for name, step in maps.affine.items():
+        factor = 1 + error * (-1.0) ** torch.arange(step.width, device=step.scale.device)
+        steps[name] = AffineMap(step.scale * factor, step.shift * factor)
+    return SteeringMaps(steps)
 
 
 def _outputs(model: Any) -> Tensor:
@@ -126,8 +133,9 @@ def _outputs(model: Any) -> Tensor:
     return outputs if mask is None else outputs[mask.bool()]
 
 
-def _sync(folder: Path) -> None:
-    """Write the files to the disk before the folder gets its name."""
+def _settle(folder: Path) -> None:
+    """Write the files to the disk, readable for other users, before the folder gets its name."""
     for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors creates files for the owner alone
         with file.open("rb") as opened:
             os.fsync(opened.fileno())

@@ -161,6 +161,7 @@ def test_nothing_of_a_call_stays_in_the_files(tmp_path):
     assert read.network.generation_config.top_k == 7
     for file in (tmp_path / "baked").glob("*.json"):
         assert str(tmp_path) not in file.read_text()
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "baked").iterdir()} == {0o644}
 
 
 def test_the_card_says_what_is_in_the_weights(tmp_path):
