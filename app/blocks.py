@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
@@ -20,7 +20,7 @@ from lineas_core import UserError
 
 from .endpoints import check_texts, complete
 from .events import MODEL, errors_for_users
-from .security import network_of
+from .security import Lifespan, network_of
 from .sessions import Sessions, believe_menus
 from .turns import Turns, Visitor
 
@@ -33,8 +33,6 @@ _NO_ENDPOINT = (
 _UNREAD = 50  # answers to one session that are kept until it reads them
 _PATIENCE = 30.0  # seconds that a computation waits for them to be read
 _ANSWERS = 256  # requests without a session whose answers are kept
-
-Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
@@ -14,7 +15,7 @@ import typer
 from platformdirs import user_data_path
 
 from .log import start_log
-from .security import LOCAL, PATIENCE, guarded, origin_of
+from .security import LOCAL, PATIENCE, Lifespan, guarded, origin_of
 
 __all__ = ["command_line", "main", "studio"]
 
@@ -63,6 +64,15 @@ def studio(
             "has a name of its own or is behind a proxy. Can be given several times.",
         ),
     ] = None,
+    openai: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Also serve this language model to OpenAI's clients, at /v1. If the page needs a "
+            "login, the clients need a key: give one in LINEAS_API_KEY.",
+        ),
+    ] = "",
+    api_key: Annotated[str, typer.Option(envvar="LINEAS_API_KEY", hidden=True)] = "",
     mcp: Annotated[bool, typer.Option("--mcp", help="Offer the endpoints as MCP tools.")] = False,
     root_path: Annotated[str, typer.Option(help="Path behind a reverse proxy.")] = "",
     data_dir: Annotated[Path, typer.Option(help="Folder for your maps and jobs.")] = _DATA,
@@ -77,6 +87,10 @@ def studio(
             "with --auth-file, in LINEAS_AUTH, or with --auth."
         )
     _check_mcp(mcp, login)
+    if openai and login and not api_key:
+        raise typer.BadParameter(
+            "--openai needs a key where the page needs a login: give one in LINEAS_API_KEY."
+        )
     _check_address(host, port)  # before the data folder is opened, which another page may be using
     machine = socket.gethostname().lower()
     names = LOCAL if private else (*LOCAL, host, machine, f"{machine}.local")
@@ -90,8 +104,22 @@ def studio(
         auth_message=f"After five wrong logins wait {PATIENCE:.0f} seconds.",
         root_path=root_path,
         mcp_server=mcp,
-        guard=guarded(names, origins),
+        guard=partial(_guard, guarded(names, origins), openai, api_key),
     )
+
+
+def _guard(guard: Lifespan, model: str, key: str) -> Lifespan:
+    """Return the guard of the page, with the endpoint of a model inside if one is asked for."""
+    if not model:
+        return guard
+    from lineas_core import UserError
+
+    from .openai_api import with_endpoint
+
+    try:
+        return with_endpoint(guard, model, key)
+    except UserError as error:
+        raise typer.BadParameter(f"--openai {model}: {error}") from None
 
 
 def _origins(addresses: Sequence[str]) -> set[str]:
@@ -142,7 +170,9 @@ def _check_address(host: str, port: int) -> None:
         ) from None
 
 
-def _serve(data_dir: Path, origins: set[str], *, guard: Any, **options: Any) -> None:
+def _serve(
+    data_dir: Path, origins: set[str], *, guard: Callable[[], Lifespan], **options: Any
+) -> None:
     """Build the page for a data folder and serve it until it is interrupted."""
     start_log()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
@@ -175,7 +205,7 @@ def _serve(data_dir: Path, origins: set[str], *, guard: Any, **options: Any) -> 
         prevent_thread_lock=True,
         _frontend=False,  # no call of its own address, which fails behind a proxy or under load
         state_session_capacity=SESSIONS,
-        app_kwargs=app_options(guard),
+        app_kwargs=app_options(guard()),
         **options,
         **APPEARANCE,
     )

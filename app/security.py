@@ -24,7 +24,16 @@ from urllib.parse import urlsplit
 from .bodies import Body, respond
 from .uploads import Quota, Uploads
 
-__all__ = ["LOCAL", "PATIENCE", "Guard", "Limits", "guarded", "network_of", "origin_of"]
+__all__ = [
+    "LOCAL",
+    "PATIENCE",
+    "Guard",
+    "Lifespan",
+    "Limits",
+    "guarded",
+    "network_of",
+    "origin_of",
+]
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Host names of this machine."""
@@ -50,6 +59,8 @@ _ADDRESSES = 10_000  # addresses whose wrong logins are remembered
 _log = logging.getLogger(__name__)
 
 App = Callable[..., Awaitable[None]]
+Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+"""What runs while an app is served."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +168,7 @@ class Guard:
 
 def guarded(
     names: Collection[str], origins: Collection[str] = (), limits: Limits = Limits()
-) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+) -> Lifespan:
     """Return a lifespan that puts a `Guard` around an app, for the `app_kwargs` of `launch`.
 
     Middleware in `app_kwargs` would come after Gradio's own, which lets every origin read the

@@ -121,6 +121,7 @@ def test_a_public_page_without_a_login_does_not_start(arguments):
         (["--auth-file", "{file}"], "The login needs the form user:password."),
         (["--auth-file", "{file}/none"], "cannot be read (Not a directory)."),
         (["--mcp", "--auth", "me:secret"], "offer the tools without asking for it."),
+        (["--openai", "a", "--auth", "me:secret"], "give one in LINEAS_API_KEY."),
         (["--origin", "lineas.example"], "give an address such as https://lineas.example."),
     ],
 )
