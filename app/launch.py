@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -170,9 +170,7 @@ def _check_address(host: str, port: int) -> None:
         ) from None
 
 
-def _serve(
-    data_dir: Path, origins: set[str], *, guard: Callable[[], Lifespan], **options: Any
-) -> None:
+def _serve(data_dir: Path, origins: set[str], *, guard: Any, **options: Any) -> None:
     """Build the page for a data folder and serve it until it is interrupted."""
     start_log()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported

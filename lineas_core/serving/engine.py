@@ -129,13 +129,13 @@ class Engine:
         rows = [Row(r, self._decode, partial(deliver, place)) for place, r in enumerate(requests)]
         if len(rows) > self.limits.waiting:
             raise UserError(
-                "E_BUSY",
+                "E_COUNT",
                 f"{len(rows)} texts came in one request",
                 remedy=f"Ask for at most {self.limits.waiting} at once.",
             )
         with self._changed:
             if self._closed:
-                raise UserError("E_BUSY", "the server is stopping", remedy="Start it again.")
+                raise UserError("E_STOPPED", "the server is stopping", remedy="Start it again.")
             if len(self._waiting) + len(rows) > self.limits.waiting:
                 seconds = min(max(math.ceil(self._seconds), 1), 60)
                 raise Busy(len(self._waiting), seconds)
@@ -232,11 +232,11 @@ class Engine:
             self._take()
         self._reading = self._advanced(self._reading)
         if self._reading and not self._reading.reading:
-            joining, self._reading = self._reading, None
             if self._active:
-                self._active.join(joining)
+                self._active.join(self._reading)
             else:
-                self._active = joining
+                self._active = self._reading
+            self._reading = None  # not before: if the memory does not suffice, its rows fail, too
         self._active = self._advanced(self._active)
 
     def _take(self) -> None:
