@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from lineas_core import UserError
 from lineas_core.methods import INSTRUCTION
 from lineas_core.models import Sampling
 from lineas_core.models.catalog import MODELS
@@ -93,18 +94,24 @@ class ChatHandlers(SteeringHandlers):
             hint = "There is no map yet for a model that chats. Learn one in the Learn tab."
             return MapView(basics.hint(hint))
         entry = self._studio.entry(map_id)
-        brought = {"", *(_instruction(each) for each in self._studio.maps())}
         return MapView(
             summary=map_html.summary(entry, warnings_about(entry)),
             caution=basics.warning(CONTENT) if entry.harmful else "",
-            instruction=_instruction(entry) if instruction in brought else gr.skip(),
+            instruction=self._instruction(entry, instruction),
             model=entry.model,
             strength=gr.update(label=strength_label(entry)),
         )
 
-    def show_instruction(self, prompted: bool) -> Any:
-        """Show the instruction of the third column if there is one."""
-        return gr.Textbox(visible=bool(prompted))
+    @user_errors
+    def show_instruction(self, prompted: bool, map_id: str | None, instruction: str) -> Any:
+        """Show the instruction of the third column if there is one.
+
+        Its box does not take a text while it is hidden, so the map brings it now.
+        """
+        if not prompted or not map_id:
+            return gr.Textbox(visible=bool(prompted))
+        entry = self._studio.entry(map_id)
+        return gr.Textbox(self._instruction(entry, instruction), visible=True)
 
     @user_errors
     def send(
@@ -194,6 +201,11 @@ class ChatHandlers(SteeringHandlers):
         """Return the chat as Markdown."""
         return as_markdown(read_turns(turns))
 
+    def _instruction(self, entry: MapEntry, written: str) -> str:
+        """Return the instruction of a map, unless the user has written one."""
+        brought = {_instruction(each) for each in self._studio.maps()}
+        return written if written and written not in brought else _instruction(entry)
+
     def _turn(self, before: Sequence[Turn], message: str, given: _Given) -> tuple[MapEntry, Turn]:
         """Return the map and the turn, whose answers are still empty."""
         entry = self._studio.entry(given.map_id or "", self.kind)
@@ -204,7 +216,10 @@ class ChatHandlers(SteeringHandlers):
             for text in (given.system, given.instruction if given.prompted else "")
         )
         answers = {"original": Answer(0.0, ""), "steered": Answer(strength, "")}
-        if instruction:
+        if given.prompted:
+            if not instruction:
+                what, remedy = "the instruction is empty", "Write one, or leave the column out."
+                raise UserError("E_PROMPT", what, remedy=remedy)
             answers["prompted"] = Answer(0.0, "")
         turn = Turn(
             message,

@@ -118,7 +118,12 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
         [ask.summary, caution, ask.instruction, model, strength],  # as in `MapView`
         **QUIET,
     )
-    ask.prompted.input(handlers.show_instruction, [ask.prompted], [ask.instruction], **QUIET)
+    ask.prompted.input(
+        handlers.show_instruction,
+        [ask.prompted, ask.concept, ask.instruction],
+        [ask.instruction],
+        **QUIET,
+    )
     examples.click(handlers.pick, [examples], [message], **QUIET)
     return ChatTab(ask.concept)
 

@@ -26,8 +26,10 @@ def handlers(studio):
     return ChatHandlers(studio)
 
 
-def _settings(strength=1.0, map_id="topic", system="", prompted=False, seed=1):
-    return strength, map_id, system, prompted, "Be kind.", seed, 20, 1.0
+def _settings(
+    strength=1.0, map_id="topic", system="", prompted=False, instruction="Be kind.", seed=1
+):
+    return strength, map_id, system, prompted, instruction, seed, 20, 1.0
 
 
 def _send(handlers, message="Hello", turns="", request=ME, **settings):
@@ -169,6 +171,7 @@ def test_a_model_that_is_missing_names_the_next_step(handlers, studio):
         ("Hello", {"map_id": None}, "no such map"),
         ("Hello", {"system": "x" * 2001}, "2,001 characters"),
         ("Hello", {"seed": -1}, "seed is -1"),
+        ("Hello", {"prompted": True, "instruction": " "}, "the instruction is empty"),
         ("Hello", {"turns": "[3]"}, "Start a new chat"),
     ],
 )
@@ -189,9 +192,16 @@ def test_a_map_brings_its_instruction_unless_one_was_written(handlers):
     assert "blurred until you click" in view.caution
     view = handlers.choose("topic", INSTRUCTION)
     assert view.instruction == f"Write about {MARKUP.lower()}."
-    assert is_skip(handlers.choose("toxic", "My own.").instruction)
+    assert handlers.choose("toxic", "My own.").instruction == "My own."
     assert handlers.choose("toxic", view.instruction).instruction == INSTRUCTION
     assert "Learn one" in handlers.choose(None, "").summary
+
+
+def test_the_third_column_opens_with_the_instruction_of_the_map(handlers):
+    shown = handlers.show_instruction(True, "toxic", "")
+    assert (shown.value, shown.visible) == (INSTRUCTION, True)
+    assert handlers.show_instruction(True, "toxic", "My own.").value == "My own."
+    assert handlers.show_instruction(False, "toxic", "").visible is False
 
 
 def test_the_menu_offers_maps_of_models_that_chat(handlers, studio):
