@@ -91,16 +91,7 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     past = gr.HTML(apply_default_css=False)
     current = gr.HTML(EMPTY, apply_default_css=False, js_on_load=script("follow_turn"))
     deeds = _deeds()
-    with gr.Column(elem_classes="composer"):
-        message = gr.Textbox(
-            label="Message",
-            placeholder="Write a message",
-            show_label=False,
-            max_length=2000,
-            lines=1,
-            submit_btn="Send",
-        )
-        strength, reseed = strength_slider("λ: less ← original → more")
+    message, strength, reseed = _composer()
     examples = gr.Dataset(
         components=[message],
         samples=[[each] for each in _EXAMPLES],
@@ -126,6 +117,20 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     )
     examples.click(handlers.pick, [examples], [message], **QUIET)
     return ChatTab(ask.concept)
+
+
+def _composer() -> tuple[gr.Textbox, gr.Slider, gr.Button]:
+    """Declare the message and the slider, which stay in view."""
+    with gr.Column(elem_classes="composer"):
+        message = gr.Textbox(
+            label="Message",
+            placeholder="Write a message",
+            show_label=False,
+            max_length=2000,
+            lines=1,
+            submit_btn="Send",
+        )
+        return message, *strength_slider("λ: less ← original → more")
 
 
 def _wire_answers(

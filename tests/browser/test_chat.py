@@ -1,0 +1,153 @@
+"""A chat in a real browser, with a tiny model whose answers end at their length only."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.chat import handlers, tab
+from app.studio.studio import Studio
+from lineas_core import LearnConfig, learn, save_maps
+from tests.browser.pages import CHROMIUM, MARKUP, served, visible, visited
+from tests.fakes import save_model, tiny_chat_model
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
+LENGTH, LONG = 12, 400  # tokens; the long answer is stopped
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    root = tmp_path_factory.mktemp("chat")
+    model = tiny_chat_model()
+    model.tokenizer.eos_token = model.network.generation_config.eos_token_id = None
+    model.name = save_model(model, root / "model")
+    sides = (["a b", "b c"], ["y z", "x y"])
+    maps = learn(model, *sides, config=LearnConfig(iterations=1, learning_rate=0.5))
+    save_maps(maps, root / "assets" / "maps" / "words")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tab, "LENGTH", LENGTH)
+        patch.setattr(tab, "LONGEST", LONG)
+        patch.setattr(handlers, "LONGEST", LONG)
+        with served(Studio(root / "data", assets=root / "assets")) as url:
+            yield url
+
+
+@pytest.fixture
+def page(address):
+    with visited(address) as page:
+        page.get_by_role("tab", name="Chat").click()
+        page.get_by_text("λ: more words").or_(page.get_by_text("towards the source")).and_(
+            page.locator(":visible")
+        ).wait_for()
+        yield page
+
+
+def _finished(page, turns):
+    """Wait until the last of so many turns has its scores, and the next message can be sent."""
+    page.wait_for_function(
+        """turns => {
+            const all = document.querySelectorAll('.turn[data-turn]');
+            const last = all[all.length - 1];
+            return all.length === turns && last.querySelectorAll('.reply footer').length ===
+                last.querySelectorAll('.reply').length;
+        }""",
+        arg=turns,
+    )
+    page.get_by_role("button", name="Regenerate").wait_for()
+
+
+def _box(page):
+    return page.get_by_placeholder("Write a message")
+
+
+def _send(page, message, turns):
+    _box(page).fill(message)
+    _box(page).press("Enter")
+    _finished(page, turns)
+
+
+def _strength(page, strength):
+    box = visible(page, "number input for λ")
+    box.fill(str(strength))
+    box.press("Enter")
+
+
+def _set(page, label, value):
+    if not visible(page, f"number input for {label}").count():
+        page.locator("button.label-wrap:visible", has_text="Settings").click()
+    box = visible(page, f"number input for {label}")
+    box.fill(str(value))
+    box.press("Enter")
+
+
+def _exported(page, button):
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button).click()
+    return Path(download.value.path()).read_text("utf-8")
+
+
+def test_two_turns_with_a_moved_strength_are_edited_regenerated_and_exported(page):
+    _send(page, MARKUP, 1)
+    _strength(page, -0.5)
+    page.get_by_label("Third column").check()
+    page.wait_for_function(
+        "box => box.value", arg=page.get_by_label("Instruction").element_handle()
+    )
+    _send(page, "and you?", 2)
+    labels = page.locator(".reply.steered .lam").all_inner_texts()
+    assert [label.split("= ")[1] for label in labels] == ["+1.00", "−0.50"]
+    assert page.locator(".turn").first.locator(".reply").count() == 2
+    assert page.locator(".turn").last.locator(".reply").count() == 3
+    assert page.evaluate("window.hacked") is None
+    assert page.locator(".asked").first.inner_text() == MARKUP
+
+    page.get_by_role("button", name="Edit last message").click()
+    page.wait_for_function(
+        "box => box.value === 'and you?' && document.querySelectorAll('.turn').length === 1",
+        arg=_box(page).element_handle(),
+    )
+    _send(page, "and who?", 2)
+    before = page.locator(".turn").last.locator(".reply.steered .text").inner_text()
+    _strength(page, 0.75)
+    page.get_by_role("button", name="Regenerate").click()
+    page.locator(".turn").last.locator(".lam", has_text="+0.75").wait_for()
+    _finished(page, 2)
+    assert page.locator(".turn").last.locator(".reply.steered .text").inner_text() != before
+
+    chat = json.loads(_exported(page, "Export JSON"))
+    assert [turn["message"] for turn in chat["turns"]] == [MARKUP, "and who?"]
+    assert [t["answers"]["steered"]["strength"] for t in chat["turns"]] == [1, 0.75]
+    assert "> and who?" in _exported(page, "Export Markdown")
+
+    page.get_by_role("button", name="New chat").click()
+    page.locator(".turn.empty").wait_for()
+    assert page.locator(".turn").count() == 1
+
+
+def test_a_stop_keeps_the_beginning_of_the_answer(page):
+    _set(page, "Length in tokens", LONG)
+    _box(page).fill("hello")
+    page.get_by_role("button", name="Send").click()
+    page.locator(".reply .caret").first.wait_for()
+    assert page.locator(".reply footer").count() == 0  # no scores of half an answer
+    page.get_by_role("button", name="Stop").and_(page.locator(":visible")).click()
+    _finished(page, 1)
+    texts = page.locator(".reply .text")
+    stopped = texts.first.inner_text().rstrip("\ufffd")
+    page.get_by_role("button", name="Regenerate").click()
+    page.locator(".reply .caret").first.wait_for()
+    _finished(page, 1)
+    whole = texts.first.inner_text()
+    assert whole.startswith(stopped)
+    assert len(whole) > len(stopped) + 1
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_a_narrow_page_scrolls_in_one_direction_only(page, address, mode):
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.goto(f"{address}?__theme={mode}")
+    page.get_by_role("tab", name="Chat").click()
+    _send(page, "hello", 1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    slider = visible(page, "range slider for λ").bounding_box()
+    assert 0 < slider["y"] < 812  # in view
