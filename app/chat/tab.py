@@ -92,14 +92,7 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     current = gr.HTML(EMPTY, apply_default_css=False, js_on_load=script("follow_turn"))
     deeds = _deeds()
     with gr.Column(elem_classes="composer"):
-        message = gr.Textbox(
-            label="Message",
-            placeholder="Write a message",
-            show_label=False,
-            max_length=2000,
-            lines=1,
-            submit_btn="Send",
-        )
+        message = _box()
         strength, reseed = strength_slider("λ: less ← original → more")
     examples = gr.Dataset(
         components=[message],
@@ -192,6 +185,17 @@ def _ask() -> _Ask:
             instruction = gr.Textbox(label="Instruction", max_length=2000, visible=False)
     gr.HTML(hint(_COLUMNS), apply_default_css=False)
     return _Ask(concept, summary, system, prompted, instruction)
+
+
+def _box() -> gr.Textbox:
+    return gr.Textbox(
+        label="Message",
+        placeholder="Write a message",
+        show_label=False,
+        max_length=2000,
+        lines=1,
+        submit_btn="Send",
+    )
 
 
 def _deeds() -> _Deeds:
