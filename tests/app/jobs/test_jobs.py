@@ -459,7 +459,7 @@ def test_the_workers_of_two_servers_take_turns(request_, tmp_path):
         assert sum(state in STARTED for state in states_on_disk(tmp_path)) <= 1
         return all(servers[0].get(job_id).state == "done" for job_id in ids)
 
-    wait_until(over)
+    wait_until(over, seconds=600)  # four learn, one after the other
     wait_until(lambda: not workers(tmp_path))
 
 
