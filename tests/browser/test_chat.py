@@ -35,11 +35,14 @@ def address(tmp_path_factory):
 @pytest.fixture
 def page(address):
     with visited(address) as page:
-        page.get_by_role("tab", name="Chat").click()
-        page.get_by_text("λ: more words").or_(page.get_by_text("towards the source")).and_(
-            page.locator(":visible")
-        ).wait_for()
+        _open(page)
         yield page
+
+
+def _open(page):
+    """Open the tab and wait for its map."""
+    page.get_by_role("tab", name="Chat").click()
+    page.get_by_text("λ: towards the source").and_(page.locator(":visible")).wait_for()
 
 
 def _finished(page, turns):
@@ -146,7 +149,7 @@ def test_a_stop_keeps_the_beginning_of_the_answer(page):
 def test_a_narrow_page_scrolls_in_one_direction_only(page, address, mode):
     page.set_viewport_size({"width": 375, "height": 812})
     page.goto(f"{address}?__theme={mode}")
-    page.get_by_role("tab", name="Chat").click()
+    _open(page)
     _send(page, "hello", 1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     slider = visible(page, "range slider for λ").bounding_box()
