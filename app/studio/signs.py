@@ -15,7 +15,7 @@ from lineas_core.models.catalog import Kind
 __all__ = ["Signs", "signs_of"]
 
 _READ = 16  # prompts of a side whose toxicity is judged
-_OFFENSIVE = 0.3  # mean toxicity from which a side of the prompts counts as offensive
+_OFFENSIVE = 0.5  # mean toxicity from which a side of the prompts counts as offensive
 
 
 class Signs(NamedTuple):

@@ -110,12 +110,12 @@ def test_two_turns_with_a_moved_strength_are_edited_regenerated_and_exported(pag
         arg=_box(page).element_handle(),
     )
     _send(page, "and who?", 2)
-    before = page.locator(".turn").last.locator(".reply.steered .text").inner_text()
+    before = page.locator(".turn").last.locator(".reply.steered .text").first.inner_text()
     _strength(page, 0.75)
     page.get_by_role("button", name="Regenerate").click()
     page.locator(".turn").last.locator(".lam", has_text="+0.75").wait_for()
     _finished(page, 2)
-    assert page.locator(".turn").last.locator(".reply.steered .text").inner_text() != before
+    assert page.locator(".turn").last.locator(".reply.steered .text").first.inner_text() != before
 
     chat = json.loads(_exported(page, "Export JSON"))
     assert [turn["message"] for turn in chat["turns"]] == [MARKUP, "and who?"]
@@ -133,7 +133,8 @@ def test_a_stop_keeps_the_beginning_of_the_answer(page):
     page.get_by_role("button", name="Send").click()
     page.locator(".reply .caret").first.wait_for()
     assert page.locator(".reply footer").count() == 0  # no scores of half an answer
-    page.get_by_role("button", name="Stop").and_(page.locator(":visible")).click()
+    # At once: a click that waits until the button is still can come after the answer.
+    page.get_by_role("button", name="Stop").and_(page.locator(":visible")).dispatch_event("click")
     _finished(page, 1)
     texts = page.locator(".reply .text")
     stopped = texts.first.inner_text().rstrip("\ufffd")
