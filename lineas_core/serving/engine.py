@@ -99,7 +99,9 @@ class Engine:
     @property
     def rows(self) -> int:
         """Number of texts in the batch, those whose prompts are being read included."""
-        return sum(len(group.rows) for group in (self._reading, self._active) if group)
+        groups = [group for group in (self._reading, self._active) if group]
+        # Rows that are just joining the batch are in both groups for a moment.
+        return len({id(row) for group in groups for row in group.rows})
 
     @property
     def waiting(self) -> int:
