@@ -58,9 +58,9 @@ class GridHandlers:
             self._studio, axis, self._cell(map_id, further, prompt or "…", seed or 0, strength)
         )
 
-    def first_values(self, typed: str, *settings: Any) -> Any:
+    def first_values(self, typed: str | None, *settings: Any) -> Any:
         """Fill an empty box as `values` does; what was typed stays."""
-        return gr.skip() if typed.strip() else self.values(*settings)
+        return gr.skip() if (typed or "").strip() else self.values(*settings)
 
     @user_errors
     def paint(

@@ -4,7 +4,7 @@ import pytest
 from gradio import Error
 
 from app.images.grid_handlers import GridHandlers
-from tests.app.fakes import image_studio
+from tests.app.fakes import image_studio, is_skip
 
 
 def _paint(handlers, *axes):
@@ -39,3 +39,10 @@ def test_an_axis_is_filled_with_values_of_the_page():
     handlers = GridHandlers(image_studio())
     assert handlers.values("seed", "robot", [], "a hill", 7, 1.0) == "7-11"
     assert handlers.values("seed", None, [], "a hill", 7, 1.0) == ""
+
+
+def test_what_was_typed_stays_when_the_panel_is_opened_again():
+    handlers = GridHandlers(image_studio())
+    settings = ("seed", "robot", [], "a hill", 7, 1.0)
+    assert [handlers.first_values(typed, *settings) for typed in (None, " ")] == ["7-11"] * 2
+    assert is_skip(handlers.first_values("3, 7", *settings))
