@@ -11,7 +11,7 @@ run: .venv/ready models
 
 test: .venv/ready-dev
 	$(BIN)/python -m lineas_core fetch smollm2-135m
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # As on a processor without AVX-512, AMX and bfloat16, where sums are added up in another order.
 test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
