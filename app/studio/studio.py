@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lineas_core import SteeringMaps, UserError, load_maps
-from lineas_core.models import push_to_hub
 from lineas_core.models.catalog import Kind
 from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.storage.checkpoint import export_checkpoint
 from lineas_core.storage.lycoris import export_norms
+from lineas_core.storage.publishing import push_maps
 
 from ..jobs.lock import Lock
 from ..jobs.queue import Jobs
@@ -197,4 +197,6 @@ class Studio:
         if not repository:
             remedy = "Write a name, such as my-map or owner/my-map."
             raise UserError("E_HUB", "the repository has no name", remedy=remedy)
-        return push_to_hub(self.user_maps.contents(entry), repository, token=self.hub_token)
+        pictures = self.user_maps.pictures(entry)
+        pushed = push_maps(entry.folder, repository, pictures=pictures, token=self.hub_token)
+        return pushed.address
