@@ -3,11 +3,13 @@ import shutil
 
 import pytest
 import torch
+import typer
 import yaml
 from typer.testing import CliRunner
 
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, cli, load_maps, push_maps
 from lineas_core import save_maps as save
+from lineas_core.cli.arguments import load_map_and_strength, split_strength
 from lineas_core.models import hub as hub_module
 from lineas_core.models.repositories import HubPlace
 from lineas_core.paths import ASSETS
@@ -266,6 +268,15 @@ def test_the_command_line_takes_a_map_of_the_hub_and_publishes_one(hub):
     assert re.fullmatch("me/copy@[0-9a-f]{40}\n", pushed.stdout)
     assert f"see {hub.url}/me/copy" in pushed.stderr
     assert load_maps(pushed.stdout.strip()).metadata["title"] == "Letters"
+
+
+def test_a_place_of_the_hub_can_have_a_strength(hub):
+    commit = hub.repositories["some/letters"].commit
+    assert split_strength(f"some/letters@{commit}:-0.5") == (f"some/letters@{commit}", -0.5)
+    assert load_map_and_strength("some/letters:0.5")[1] == 0.5
+    assert load_map_and_strength("some/letters")[1] == 1.0
+    with pytest.raises(typer.BadParameter, match="'much' is not a number"):
+        split_strength("some/letters:much")
 
 
 def test_the_shipped_maps_can_all_be_published():
