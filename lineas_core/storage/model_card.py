@@ -84,7 +84,7 @@ def model_card(
     lines += ["", _NOTE.format(below), ""]
     if pictures:
         lines += ["From strength -1 on the left, through 0, to 1 on the right:", ""]
-        lines += ["".join(f"![]({path})" for path in pictures), ""]
+        lines += ["".join(f"![strength {at:+g}]({p})" for p, at in _numbered(pictures)), ""]
     return "\n".join([*lines, *_use(config, str(place))])
 
 
@@ -139,12 +139,12 @@ def _use(config: Mapping[str, Any], place: str) -> list[str]:
     kind, model = _kind(config), config.get("model")
     if kind not in _EXAMPLES or not model:
         return []
-    prompt = _EXAMPLES[kind]
+    prompt, strength = _EXAMPLES[kind], config.get("strength")
     text = _USE.format(
         model=json.dumps(str(model)),
         place=json.dumps(place),
         shell=shlex.quote(place),
-        strength=config.get("strength", 1.0),
+        strength=strength if isinstance(strength, int | float) else 1.0,  # it may be imported
         prompt=json.dumps(prompt),
         result=_RESULTS[kind].format(prompt=json.dumps(prompt)),
     )

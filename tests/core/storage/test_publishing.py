@@ -270,6 +270,13 @@ def test_the_command_line_takes_a_map_of_the_hub_and_publishes_one(hub):
     assert load_maps(pushed.stdout.strip()).metadata["title"] == "Letters"
 
 
+def test_metadata_of_strange_types_still_make_a_card():
+    strange = {"model": ["a"], "license": {"a": 1}, "strength": "much", "kind": ["language"]}
+    assert _front(model_card({**strange, "modules": {}}))["license"] == "other"
+    facts = {**FACTS, "strength": "much", "modules": {}}
+    assert "strength=1)" in model_card(facts)
+
+
 def test_a_place_of_the_hub_can_have_a_strength(hub):
     commit = hub.repositories["some/letters"].commit
     assert split_strength(f"some/letters@{commit}:-0.5") == (f"some/letters@{commit}", -0.5)
