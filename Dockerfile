@@ -4,7 +4,8 @@
 # docs/deployment.md shows how to run it.
 ARG DEVICE=cpu
 
-FROM python:3.12-slim AS base
+# The version that the pinned packages are tested with.
+FROM python:3.11-slim AS base
 # uid 1000 is the user of a Hugging Face Space.
 RUN useradd --create-home --uid 1000 lineas \
     && install --directory --owner=lineas --group=lineas /data
