@@ -32,6 +32,7 @@ _NO_ENDPOINT = (
 )
 _UNREAD = 50  # answers to one session that are kept until it reads them
 _PATIENCE = 30.0  # seconds that a computation waits for them to be read
+_DEMO = {"per_session": 2, "per_address": 6}  # requests that may wait in a public demo
 _ANSWERS = 256  # requests without a session whose answers are kept
 
 _log = logging.getLogger(__name__)
@@ -44,8 +45,16 @@ class StudioBlocks(gr.Blocks):
     through the requests one by one; here those that use a model take turns (see `Turns`).
     """
 
-    def __init__(self, **options: Any) -> None:
-        self._turns = Turns()
+    def __init__(self, *, read_only: bool = False, **options: Any) -> None:
+        """Create an empty page.
+
+        Args:
+            read_only: refuse the handlers that are marked by `changes`, and let a visitor wait
+                with fewer requests at a time.
+            **options: as in Gradio.
+        """
+        self._read_only = read_only
+        self._turns = Turns(**_DEMO) if read_only else Turns()
         self._done: deque[str] = deque()  # requests without a session, oldest first
         super().__init__(**options)
 
@@ -71,6 +80,7 @@ class StudioBlocks(gr.Blocks):
         session, goes_on = kwargs.get("session_hash"), False
         try:
             with errors_for_users():
+                self._check(block_fn)
                 if kwargs.get("iterator") is not None:
                     await self._wait_for_reader(session or "")
                 async with self._turn(block_fn, **kwargs):
@@ -81,6 +91,15 @@ class StudioBlocks(gr.Blocks):
             if session and session == kwargs.get("event_id") and not goes_on:
                 self._forget(session)
         return answer
+
+    def _check(self, block_fn: BlockFunction | int) -> None:
+        """Refuse what a public demo does not do."""
+        function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        if self._read_only and getattr(function.fn, "changes", False):
+            remedy = "Install LinEAS Studio to do it on your own machine."
+            raise UserError(
+                "E_DEMO", "this public demo is for looking and steering", remedy=remedy
+            )
 
     def _turn(
         self,

@@ -27,15 +27,17 @@ class Body:
         refused: whether the request has been answered instead of passed on.
     """
 
-    def __init__(self, receive: Any, send: Any, most: int) -> None:
+    def __init__(self, receive: Any, send: Any, most: int, *, framed: bool = False) -> None:
         """Wrap the two ends of a request.
 
         Args:
             receive: as in ASGI.
             send: as in ASGI.
             most: the largest body in bytes.
+            framed: whether pages of other sites may show the answer in a frame.
         """
         self._receive, self._send, self._most = receive, send, most
+        self._frame = b"frame-ancestors *" if framed else b"frame-ancestors 'self'"
         self._taken, self._whole, self._started = 0, False, time.monotonic()
         self.refused = False
 
@@ -70,7 +72,7 @@ class Body:
             return
         if message["type"] == "http.response.start":
             headers = [_strict(*header) for header in message.get("headers", [])]
-            frame = (b"content-security-policy", b"frame-ancestors 'self'")
+            frame = (b"content-security-policy", self._frame)
             message = {**message, "headers": [*headers, frame]}
         await self._send(message)
 

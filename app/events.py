@@ -31,6 +31,7 @@ __all__ = [
     "QUIET",
     "BySession",
     "LatestRequest",
+    "changes",
     "errors_for_users",
     "inform",
     "user_errors",
@@ -64,6 +65,15 @@ def user_errors(handler: Callable) -> Callable:
                 return handler(*args, **kwargs)
 
     return wrapped
+
+
+def changes(handler: Callable) -> Callable:
+    """Mark a handler that changes what the server keeps, or takes minutes and gigabytes.
+
+    `StudioBlocks` refuses to call it in a public demo.
+    """
+    handler.__dict__["changes"] = True
+    return handler
 
 
 @contextmanager

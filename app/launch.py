@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,12 +15,14 @@ import typer
 from platformdirs import user_data_path
 
 from .log import start_log
-from .security import LOCAL, PATIENCE, Lifespan, guarded, origin_of
+from .security import LOCAL, PATIENCE, Lifespan, Limits, guarded, origin_of
+from .uploads import Quota
 
 __all__ = ["command_line", "main", "studio"]
 
 _DATA = user_data_path("lineas-studio")
 _AT_ONCE = 128  # requests that are begun; those that use a model wait for turns without a thread
+_DEMO = Limits(upload=8 << 20, quota=Quota(visitor=16 << 20, all=256 << 20))
 _MCP = 'pip install "lineas-studio[mcp]", or in a clone pip install "gradio[mcp]"'
 
 
@@ -64,12 +66,20 @@ def studio(
             "has a name of its own or is behind a proxy. Can be given several times.",
         ),
     ] = None,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo",
+            help="Let everybody look and steer, without a login: nothing can be learnt, imported "
+            "or changed.",
+        ),
+    ] = False,
     openai: Annotated[
         str,
         typer.Option(
             metavar="MODEL",
             help="Also serve this language model to OpenAI's clients, at /v1. If the page needs a "
-            "login, the clients need a key: give one in LINEAS_API_KEY.",
+            "login or is a demo, the clients need a key: give one in LINEAS_API_KEY.",
         ),
     ] = "",
     api_key: Annotated[str, typer.Option(envvar="LINEAS_API_KEY", hidden=True)] = "",
@@ -81,15 +91,16 @@ def studio(
     origins = _origins([*(origin or []), *([root_path] if "://" in root_path else [])])
     private = host in LOCAL and not (share or root_path or origins)
     login = _login(auth, auth_file)
-    if not (private or login):
+    if not (private or login or demo):
         raise typer.BadParameter(
             "A page that other machines can reach needs a login: give user:password in a file "
-            "with --auth-file, in LINEAS_AUTH, or with --auth."
+            "with --auth-file, in LINEAS_AUTH, or with --auth. With --demo it needs none."
         )
-    _check_mcp(mcp, login)
-    if openai and login and not api_key:
+    _check_mcp(mcp, login, demo=demo)
+    if openai and (login or demo) and not api_key:
         raise typer.BadParameter(
-            "--openai needs a key where the page needs a login: give one in LINEAS_API_KEY."
+            "--openai needs a key where the page needs a login or is a demo: give one in "
+            "LINEAS_API_KEY."
         )
     _check_address(host, port)  # before the data folder is opened, which another page may be using
     machine = socket.gethostname().lower()
@@ -104,8 +115,14 @@ def studio(
         auth_message=f"After five wrong logins wait {PATIENCE:.0f} seconds.",
         root_path=root_path,
         mcp_server=mcp,
-        guard=partial(_guard, guarded(names, origins), openai, api_key),
+        demo=demo,
+        guard=partial(_guard, _page_guard(names, origins, demo=demo), openai, api_key),
     )
+
+
+def _page_guard(names: Collection[str], origins: Collection[str], *, demo: bool) -> Lifespan:
+    """Return the guard of the page; in a demo, no frame could lead a visitor to do harm."""
+    return guarded(names, origins, _DEMO if demo else Limits(), framed=demo)
 
 
 def _guard(guard: Lifespan, model: str, key: str) -> Lifespan:
@@ -148,11 +165,13 @@ def _login(auth: str, file: Path | None) -> tuple[str, str] | None:
     return (user, password) if auth else None
 
 
-def _check_mcp(mcp: bool, login: tuple[str, str] | None) -> None:
+def _check_mcp(mcp: bool, login: tuple[str, str] | None, *, demo: bool) -> None:
     if mcp and login:
         raise typer.BadParameter(
             "--mcp does not work with a login: Gradio would offer the tools without asking for it."
         )
+    if mcp and demo:
+        raise typer.BadParameter("--mcp does not work with --demo: its tools are for one user.")
     if mcp and not find_spec("mcp"):
         raise typer.BadParameter(f"--mcp needs a package that is not installed: {_MCP}.")
 
@@ -170,7 +189,7 @@ def _check_address(host: str, port: int) -> None:
         ) from None
 
 
-def _serve(data_dir: Path, origins: set[str], *, guard: Any, **options: Any) -> None:
+def _serve(data_dir: Path, origins: set[str], *, demo: bool, guard: Any, **options: Any) -> None:
     """Build the page for a data folder and serve it until it is interrupted."""
     start_log()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
@@ -186,15 +205,16 @@ def _serve(data_dir: Path, origins: set[str], *, guard: Any, **options: Any) -> 
     from .ui import APPEARANCE, build_demo
 
     try:
-        studio = Studio(data_dir, hub_token=os.environ.get("HF_TOKEN"))
+        token = None if demo else os.environ.get("HF_TOKEN")
+        studio = Studio(data_dir, hub_token=token, read_only=demo)
     except OSError as error:
         reason = error.strerror or error
         raise typer.BadParameter(
             f"{data_dir} cannot be used ({reason}); give another --data-dir."
         ) from None
     Thread(target=warm_up, args=[studio], daemon=True).start()
-    demo = build_demo(studio).queue(max_size=256)
-    _, _, link = demo.launch(
+    page = build_demo(studio).queue(max_size=256)
+    _, _, link = page.launch(
         max_file_size=LARGEST,  # limit for imported maps; prompt files have a lower one
         run_history=False,
         enable_monitoring=False,
@@ -209,4 +229,4 @@ def _serve(data_dir: Path, origins: set[str], *, guard: Any, **options: Any) -> 
     )
     if link and (public := origin_of(link)):
         origins.add(public)
-    demo.block_thread()
+    page.block_thread()

@@ -89,6 +89,8 @@ class Guard:
             because they cannot be made to resolve elsewhere.
         origins: further origins of the page, as `origin_of` returns them; may grow later.
         limits: the largest bodies.
+        framed: whether pages of other sites may show this one in a frame, where a visitor could
+            be led to click on what is invisible.
     """
 
     app: App
@@ -96,6 +98,7 @@ class Guard:
     names: Collection[str]
     origins: Collection[str] = ()
     limits: Limits = Limits()
+    framed: bool = False
     _logins: _Logins = field(default_factory=lambda: _Logins())
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -149,7 +152,7 @@ class Guard:
         is_upload = _ends(scope, "/upload")
         most = self.limits.upload if is_upload else self.limits.body
         headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
-        body, size = Body(receive, send, most), _size(scope)
+        body, size = Body(receive, send, most, framed=self.framed), _size(scope)
         if size is not None and size > most:
             await body.too_large()
             return
@@ -167,7 +170,11 @@ class Guard:
 
 
 def guarded(
-    names: Collection[str], origins: Collection[str] = (), limits: Limits = Limits()
+    names: Collection[str],
+    origins: Collection[str] = (),
+    limits: Limits = Limits(),
+    *,
+    framed: bool = False,
 ) -> Lifespan:
     """Return a lifespan that puts a `Guard` around an app, for the `app_kwargs` of `launch`.
 
@@ -178,12 +185,14 @@ def guarded(
         names: as in `Guard`.
         origins: as in `Guard`.
         limits: as in `Guard`.
+        framed: as in `Guard`.
     """
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         uploads = Uploads(Path(app.uploaded_file_dir), limits.quota)
-        app.middleware_stack = Guard(app.middleware_stack, uploads, names, origins, limits)
+        stack = app.middleware_stack
+        app.middleware_stack = Guard(stack, uploads, names, origins, limits, framed)
         yield
 
     return lifespan

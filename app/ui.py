@@ -42,8 +42,10 @@ __all__ = ["APPEARANCE", "build_demo"]
 
 _HEADER = """
 <header class="studio"><h1>LinEAS <span>Studio</span></h1>
-<p>Turn a concept up or down inside a generative model, without changing the prompt.</p></header>
+<p>Turn a concept up or down inside a generative model, without changing the prompt.</p>{}</header>
 """
+_DEMO = """<div class="hint">A public demo: choose a map and move the slider. Learning, and all that
+would change the library, needs LinEAS Studio on a machine of your own.</div>"""
 # System fonts only, because the page must work offline.
 _THEME = gr.themes.Base(
     primary_hue="teal",
@@ -106,8 +108,9 @@ class _Page(NamedTuple):
 def build_demo(studio: Studio) -> gr.Blocks:
     """Build the page and its endpoints for programs."""
     handlers = _Handlers(studio)
-    with StudioBlocks(title="LinEAS Studio", delete_cache=(3600, 3600)) as demo:
-        gr.HTML(_HEADER, apply_default_css=False)
+    options: dict[str, Any] = {"title": "LinEAS Studio", "delete_cache": (3600, 3600)}
+    with StudioBlocks(read_only=studio.read_only, **options) as demo:
+        gr.HTML(_HEADER.format(_DEMO if studio.read_only else ""), apply_default_css=False)
         # Both stay empty until the page has loaded: its address, and the tab to open.
         home, start = (gr.Textbox(visible=False) for _ in range(2))
         page = _tabs(handlers, studio)
@@ -132,7 +135,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
         page.frames.library.select(**page.library.refresh)
         menu = [page.explained]
         page.frames.explain.select(handlers.explain.library, menu, menu, **QUIET)
-        _endpoints(handlers)
+        _endpoints(handlers, read_only=studio.read_only)
     return demo
 
 
@@ -149,7 +152,7 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
             text = text_tab(handlers.text, handlers.rates, handlers.install)
         with gr.Tab("Chat", id="chat") as chat_frame:
             chat = chat_tab(handlers.chat, handlers.install)
-        with gr.Tab("Learn", id="learn"):
+        with gr.Tab("Learn", id="learn", visible=not studio.read_only):
             learn = learn_tab(*(handlers.form, handlers.uploads, handlers.jobs, handlers.install))
         with gr.Tab("Library", id="library") as library_frame:
             library = library_tab(handlers.library)
@@ -190,14 +193,16 @@ def _open_maps(handlers: LibraryHandlers, page: _Page) -> None:
         opened.then(None, js=script("to_top"), **IN_PAGE)
 
 
-def _endpoints(handlers: _Handlers) -> None:
-    """Offer typed endpoints to programs."""
+def _endpoints(handlers: _Handlers, *, read_only: bool) -> None:
+    """Offer typed endpoints to programs; those that learn are not part of a public demo."""
     quick: dict[str, Any] = {"queue": False, "concurrency_limit": None}
     model = {**MODEL, "api_visibility": "public"}
     gr.api(handlers.library.list_maps, api_name="list_maps", **quick)
     gr.api(handlers.images.make_pictures, api_name="make_pictures", **model)
     gr.api(handlers.text.continue_text, api_name="continue_text", **model)
     gr.api(handlers.rates.rates, api_name="rates", **model)
+    if read_only:
+        return
     gr.api(handlers.form.learn, api_name="learn", **quick)
     gr.api(handlers.jobs.job, api_name="job", **quick)
     gr.api(handlers.jobs.stop, api_name="stop_job", **quick)

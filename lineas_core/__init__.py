@@ -24,6 +24,7 @@ from lineas_core.steering.hooks import find_modules, record, steer
 from lineas_core.steering.low_rank import LowRankMap
 from lineas_core.storage.fits import check_fits
 from lineas_core.storage.maps import load_maps, save_maps
+from lineas_core.storage.publishing import push_maps
 
 __all__ = [
     "BUDGETS",
@@ -43,6 +44,7 @@ __all__ = [
     "learn_iter",
     "load_maps",
     "load_model",
+    "push_maps",
     "record",
     "save_maps",
     "steer",

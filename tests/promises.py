@@ -1,4 +1,4 @@
-"""What the product survives: 52 promises, each with the tests that show it.
+"""What the product survives: 54 promises, each with the tests that show it.
 
     python -m tests.promises             writes docs/faults.md
     python -m tests.promises U1 P3       runs the tests of these promises, slow ones included
@@ -41,6 +41,7 @@ LEARN, TURNS, BLOCKS = "core/learning/test_learn.py", "app/test_turns.py", "app/
 STUDIO, ARCHIVE = "app/studio/test_studio.py", "app/studio/test_archive.py"
 AFFINE, HOOKS = "core/steering/test_affine.py", "core/steering/test_hooks.py"
 CLI, NETWORK = "core/test_cli.py", "core/models/test_no_network.py"
+PUBLISHING = "core/storage/test_publishing.py"
 STRANGE, PLAUSIBLE = "app/studio/test_strange_files.py", "app/studio/test_plausible.py"
 
 PROMISES = {
@@ -479,6 +480,24 @@ PROMISES = {
             "::test_pickled_weights_in_a_folder_are_not_read",
         ),
     ),
+    "X9": Promise(
+        "A map of the hub passes the checks of any other, and nothing else of its repository is "
+        "downloaded.",
+        (
+            f"{PUBLISHING}::test_a_map_of_the_hub_is_checked_like_any_other",
+            "::test_a_huge_file_is_not_even_downloaded",
+            "::test_only_the_files_of_a_map_are_downloaded",
+            "::test_a_folder_that_exists_wins_and_a_path_is_never_on_the_hub",
+        ),
+    ),
+    "X10": Promise(
+        "A visitor of a public demo changes nothing that the server keeps.",
+        (
+            "app/test_demo.py::test_whatever_changes_something_is_refused_and_nothing_changes",
+            "::test_there_is_no_endpoint_that_learns",
+            "::test_a_vote_is_answered_and_not_kept",
+        ),
+    ),
     "E1": Promise(
         "Without a network, or with a hub that refuses, what is installed works and the rest "
         "says so at once.",
@@ -487,6 +506,9 @@ PROMISES = {
             "::test_the_page_opens_and_paints_without_any_network",
             "::test_what_needs_the_network_says_so_at_once_without_one",
             "::test_a_hub_that_refuses_is_one_sentence",
+            f"{PUBLISHING}::test_a_downloaded_map_needs_no_hub_any_more",
+            "::test_a_refused_upload_is_one_sentence",
+            "::test_a_hub_that_cannot_take_it_now_says_so",
             "core/models/test_embedded.py::"
             "test_an_interrupted_download_continues_with_the_parts_that_are_missing",
         ),

@@ -77,7 +77,7 @@ class BlindHandlers:
 
     @user_errors
     def answer(self, side: str, pair: Mapping[str, Any] | None) -> Answer:
-        """Store a vote and report which picture was steered.
+        """Store a vote, but in a public demo, and report which picture was steered.
 
         Args:
             side: label of the picture that was chosen; empty for an undecided vote.
@@ -88,7 +88,9 @@ class BlindHandlers:
         facts = {key: pair[key] for key in ("title", "prompt", "seed")}
         maps = tuple((map_id, strength) for map_id, strength in pair["maps"])
         choice: Choice = "steered" if side == pair["steered"] else "original"
-        self._studio.votes.add(Vote(**facts, maps=maps, choice=choice if side else "undecided"))
+        if not self._studio.read_only:
+            chosen = choice if side else "undecided"
+            self._studio.votes.add(Vote(**facts, maps=maps, choice=chosen))
         verdict = images_html.verdict(pair["steered"], maps)
         return Answer(None, gr.Row(visible=False), verdict, self.preferences())
 

@@ -12,7 +12,7 @@ from lineas_core import BUDGETS, PromptSet, UserError
 from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 
-from ..events import user_errors, visitor
+from ..events import changes, user_errors, visitor
 from ..html import basics
 from ..html import maps as map_html
 from ..jobs.job import JobRequest
@@ -189,6 +189,7 @@ class FormHandlers:
         seconds = self._studio.jobs.pace(model) * prompts * steps
         return learn_html.estimate(seconds, prompts, held, in_one_pass=chosen.passes == 1)
 
+    @changes
     @user_errors
     def start(
         self,
@@ -238,6 +239,7 @@ class FormHandlers:
             gr.Warning(basics.safe(f"{note[0].upper()}{note[1:]}."))
         return job_menu(self._studio.jobs.list(), job_id)
 
+    @changes
     @user_errors
     def learn(
         self,

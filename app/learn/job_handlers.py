@@ -9,7 +9,7 @@ import gradio as gr
 
 from lineas_core import SteeringMaps, UserError, load_maps
 
-from ..events import user_errors, visitor
+from ..events import changes, user_errors, visitor
 from ..html import basics, charts
 from ..jobs.job import PENDING, Job
 from ..studio.studio import Studio
@@ -53,6 +53,7 @@ class JobHandlers:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
 
+    @changes
     @user_errors
     def stop(self, job_id: str | None) -> None:
         """Stop a job after the current iteration and keep its best map.
@@ -61,11 +62,13 @@ class JobHandlers:
         """
         self._studio.jobs.stop(job_id or "")
 
+    @changes
     @user_errors
     def resume(self, job_id: str | None) -> None:
         """Continue a job that ended early."""
         self._studio.jobs.resume(job_id or "", visitor())
 
+    @changes
     @user_errors
     def delete(self, job_id: str | None) -> None:
         """Delete a job that is over and has no map."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, get_args
@@ -15,7 +15,7 @@ from lineas_core.models.catalog import Kind
 from lineas_core.storage.disk import saving
 from lineas_core.storage.lycoris import exportable
 
-from ..events import user_errors
+from ..events import changes, user_errors
 from ..html import basics, charts
 from ..studio.maps import MapEntry, prompts_of
 from ..studio.plausible import confirm, is_confirmed, suspicion, warnings_about
@@ -33,7 +33,6 @@ _USE: dict[Kind, str] = {"text-to-image": "Use in Images", "language": "Use in T
 _NONE = "There is no map of this kind yet. Learn one in the Learn tab, or import one."
 _NOT_FOUND = "No map has these words in its name, model or keywords."
 _ON_A_PAGE = 48
-_NAMED = 5  # damaged maps that a warning names
 READY_MADE = "Ready-made maps are read-only. Duplicate one to rename or change it."
 NO_TOKEN = (
     "To publish maps, set the environment variable HF_TOKEN to a write token of huggingface.co "
@@ -82,11 +81,13 @@ class LibraryHandlers:
 
     Attributes:
         publishes: whether there is a token for publishing maps.
+        read_only: as in `Studio`.
     """
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self.publishes = bool(studio.hub_token)
+        self.read_only = studio.read_only
 
     @user_errors
     def library(
@@ -104,7 +105,7 @@ class LibraryHandlers:
         entries = [e for e in self._studio.maps() if kind in ("", e.kind) and _has(e, words)]
         entries.sort(key=lambda e: (e.origin != "yours", e.kind == "language"))
         ids = [entry.id for entry in entries]
-        damage = _damaged(self._studio.user_maps.unreadable())
+        damage = library_html.damaged(self._studio.user_maps.unreadable())
         if not ids:
             hint = basics.hint(_NOT_FOUND if words else _NONE)
             return Shelf(damage + hint, "", 1, gr.Row(visible=False), "")
@@ -145,13 +146,13 @@ class LibraryHandlers:
         if not chosen:
             return MapView("", "", "", gr.Column(visible=False))
         entry = self._studio.entry(chosen)
-        own, prompts = entry.origin == "yours", prompts_of(entry)
+        own, prompts = entry.origin == "yours" and not self.read_only, prompts_of(entry)
         heading = library_html.heading(entry, self._studio.user_maps.pictures(entry))
         view = MapView(
             frame=gr.Column(visible=True),
             name=gr.Textbox(entry.title, visible=own),
             delete=gr.Button(visible=own),
-            hint=gr.HTML(visible=not own),
+            hint=gr.HTML(visible=not (own or self.read_only)),
             repository=slug(entry.title),
             files=gr.File(visible=False, value=None),
         )
@@ -167,11 +168,12 @@ class LibraryHandlers:
             sheet=library_html.sheet(entry, maps, prompts),
             modules=charts.modules(maps),
             use=gr.Button(_USE[entry.kind], visible=not open_question),
-            confirm=gr.Button(visible=open_question),
+            confirm=gr.Button(visible=open_question and not self.read_only),
             norms=gr.Button(visible=exportable(maps)),
-            weights=gr.Button(visible=len(maps.affine) == len(maps)),
+            weights=gr.Button(visible=len(maps.affine) == len(maps) and not self.read_only),
         )
 
+    @changes
     @user_errors
     def confirm(self, chosen: str) -> None:
         """Let a map with implausible values steer."""
@@ -191,16 +193,19 @@ class LibraryHandlers:
         ]
         return gr.Tabs(selected=kind), *menus
 
+    @changes
     @user_errors
     def rename(self, chosen: str, title: str) -> None:
         """Change the title of one of the user's maps."""
         self._studio.user_maps.rename(chosen, title)
 
+    @changes
     @user_errors
     def duplicate(self, chosen: str) -> str:
         """Copy a map to the user's maps; returns the id of the copy."""
         return self._studio.user_maps.duplicate(self._studio.entry(chosen))
 
+    @changes
     @user_errors
     def delete(self, chosen: str) -> tuple[gr.Row, str, str]:
         """Delete one of the user's maps.
@@ -211,6 +216,7 @@ class LibraryHandlers:
         title = self._studio.user_maps.delete(chosen)
         return gr.Row(visible=True), basics.hint(f"“{title}” is deleted."), chosen
 
+    @changes
     @user_errors
     def undo(self, deleted: str) -> tuple[gr.Row, str, str]:
         """Restore the map that was deleted last.
@@ -222,6 +228,7 @@ class LibraryHandlers:
         self._studio.user_maps.restore(deleted)
         return gr.Row(visible=False), "", deleted
 
+    @changes
     @user_errors
     def import_map(self, path: str) -> tuple[str, str]:
         """Import a map from a zip archive or from its weights alone.
@@ -251,6 +258,7 @@ class LibraryHandlers:
             entry = self._studio.entry(chosen, "text-to-image")
             yield _download(self._studio.export_norms(entry, Path(folder)))
 
+    @changes
     @user_errors
     def weights(self, chosen: str, strength: float) -> Iterator[Any]:
         """Offer the model of a map, with the map in its weights, as a zip archive to download."""
@@ -263,6 +271,7 @@ class LibraryHandlers:
                     archive.write(path, f"{model.name}/{path.name}")
             yield _download([file])
 
+    @changes
     @user_errors
     def publish(self, chosen: str, repository: str) -> str:
         """Upload a map to the hub, and show a link to it."""
@@ -278,18 +287,3 @@ def _has(entry: MapEntry, words: str | None) -> bool:
     """Return whether all words are in the name, model or keywords of a map."""
     text = " ".join((entry.title, entry.model, *entry.keywords)).casefold()
     return all(word in text for word in (words or "").casefold().split())
-
-
-def _damaged(names: Sequence[str]) -> str:
-    """Return a warning that names the damaged maps; empty if there are none."""
-    if not names:
-        return ""
-    named = ", ".join(f"“{name}”" for name in names[:_NAMED])
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    which, verb, place = ("map", "is", "its folder")
-    if len(names) > 1:
-        which, verb, place = ("maps", "are", "their folders")
-    return basics.warning(
-        f"The {which} {named}{more} {verb} damaged and not listed. Import again what you need, or "
-        f"delete {place} from the data folder."
-    )

@@ -11,17 +11,18 @@ from lineas_core import PromptSet, SteeringMaps
 from lineas_core.models.catalog import MODELS
 from lineas_core.steering.hooks import PRESETS
 
-from ..html.basics import hint, link, safe
+from ..html.basics import hint, link, safe, warning
 from ..html.maps import about
 from ..html.thumbnails import thumbnail
 from ..studio.archive import UNREADABLE
 from ..studio.maps import MapEntry
 
-__all__ = ["cards", "heading", "published", "sheet"]
+__all__ = ["cards", "damaged", "heading", "published", "sheet"]
 
 _SHOTS = 3  # pictures on a card
 _WORDS = 6  # words of a topic on a card
 _QUOTES = 2  # prompts on a card
+_NAMED = 5  # damaged maps that a warning names
 
 
 def cards(
@@ -60,6 +61,21 @@ def published(address: str) -> str:
     return (
         f'<p class="hint">Uploaded to {link(address, address)}; '
         "a new repository is private until you make it public.</p>"
+    )
+
+
+def damaged(names: Sequence[str]) -> str:
+    """Return a warning that names the damaged maps; empty if there are none."""
+    if not names:
+        return ""
+    named = ", ".join(f"“{name}”" for name in names[:_NAMED])
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    which, verb, place = ("map", "is", "its folder")
+    if len(names) > 1:
+        which, verb, place = ("maps", "are", "their folders")
+    return warning(
+        f"The {which} {named}{more} {verb} damaged and not listed. Import again what you need, or "
+        f"delete {place} from the data folder."
     )
 
 

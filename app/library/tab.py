@@ -76,7 +76,7 @@ class _Sheet(NamedTuple):
 def library_tab(handlers: LibraryHandlers) -> LibraryTab:
     """Declare the tab inside the current `gr.Tab`."""
     chosen, deleted = gr.State(""), gr.State("")
-    tools = _tools()
+    tools = _tools(handlers)
     with gr.Row(elem_classes="library"):
         with gr.Column(scale=3, min_width=320):
             cards = gr.HTML(js_on_load=script("choose_card"), apply_default_css=False)
@@ -106,7 +106,7 @@ def library_tab(handlers: LibraryHandlers) -> LibraryTab:
     return LibraryTab(chosen, sheet.use, refresh)
 
 
-def _tools() -> _Tools:
+def _tools(handlers: LibraryHandlers) -> _Tools:
     with gr.Row(elem_classes="library-tools"):
         kind = gr.Radio(
             list(KINDS.items()),
@@ -131,6 +131,7 @@ def _tools() -> _Tools:
             size="md",
             scale=0,
             min_width=130,
+            visible=not handlers.read_only,
         )
     with gr.Row(visible=False, elem_classes="undo") as undo_row:
         note = gr.HTML(apply_default_css=False)
@@ -153,20 +154,28 @@ def _sheet(handlers: LibraryHandlers, chosen: gr.State) -> _Sheet:
         with gr.Row(elem_classes="deeds"):
             use = gr.Button("Use", variant="primary", size="md", min_width=130)
             confirm = gr.Button("Use it all the same", size="md", min_width=130, visible=False)
-            duplicate = gr.Button("Duplicate", size="md", min_width=90)
+            duplicate = gr.Button(
+                "Duplicate", size="md", min_width=90, visible=not handlers.read_only
+            )
             delete = gr.Button("Delete", variant="stop", size="md", min_width=90)
         name = gr.Textbox(label="Name", max_length=LONGEST_TITLE, max_lines=1, submit_btn="Rename")
         hint = gr.HTML(basics.hint(READY_MADE), visible=False, apply_default_css=False)
         sheet = gr.HTML(apply_default_css=False)
         with gr.Accordion("Where in the network it steers", open=True):
             modules = gr.HTML(apply_default_css=False)
-        with gr.Accordion("Export and publish", open=False):
+        with gr.Accordion("Export" if handlers.read_only else "Export and publish", open=False):
             with gr.Row(elem_classes="deeds"):
                 pack = gr.Button("As a zip", size="md", min_width=120)
                 norms = gr.Button("For ComfyUI and A1111", size="md", min_width=160)
             with gr.Row(elem_classes="deeds"):
                 strength = gr.Number(
-                    1, label="Strength λ", minimum=-1, maximum=1, step=0.05, min_width=120
+                    1,
+                    label="Strength λ",
+                    minimum=-1,
+                    maximum=1,
+                    step=0.05,
+                    min_width=120,
+                    visible=not handlers.read_only,
                 )
                 weights = gr.Button("The model with the map in it", size="md", min_width=160)
             files = gr.File(label="Ready to download", visible=False, interactive=False)
@@ -204,7 +213,8 @@ def _publish(handlers: LibraryHandlers, chosen: gr.State) -> gr.Textbox:
         submit_btn="Publish",
         visible=handlers.publishes,
     )
-    outcome = gr.HTML("" if handlers.publishes else basics.hint(NO_TOKEN))
+    quiet = handlers.publishes or handlers.read_only
+    outcome = gr.HTML("" if quiet else basics.hint(NO_TOKEN))
     repository.submit(
         handlers.publish,
         [chosen, repository],

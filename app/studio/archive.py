@@ -1,4 +1,4 @@
-"""Export and import of maps as zip archives.
+"""Import of maps from zip archives, as the page exports them.
 
     lineas.safetensors, lineas_config.json, prompts.json, README.md    as `save_maps` writes them
     previews/                                                          pictures
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import stat
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,25 +23,22 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from PIL import Image
 
 from lineas_core import PromptSet, SteeringMaps, UserError, load_maps
-from lineas_core.storage.disk import read_regular, saving
-from lineas_core.storage.maps import WEIGHTS, check_prompts
+from lineas_core.storage.disk import saving
+from lineas_core.storage.maps import check_prompts
+from lineas_core.storage.places import PROMPTS, WEIGHTS
+from lineas_core.storage.publishing import PREVIEWS, SUFFIXES
 
 __all__ = [
     "LARGEST",
     "UNREADABLE",
     "ImportedMap",
-    "contents",
     "read_imported_map",
-    "pictures_in",
 ]
 
 LARGEST = 32 << 20
 """Maximal size in bytes of an imported file, and of its unpacked content."""
 
-PROMPTS, PREVIEWS = "prompts.json", "previews"
-_TEXTS = ("README.md", "lineas_config.json", PROMPTS)
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-_MOST_ENTRIES, _MOST_PICTURES, _WIDEST = 100, 16, 4096
+_MOST_ENTRIES, _WIDEST = 100, 4096
 _DAMAGED = (OSError, RuntimeError, EOFError, ValueError, zlib.error)
 UNREADABLE = (Image.DecompressionBombError, SyntaxError, *_DAMAGED)
 """Exceptions that reading a damaged picture can raise."""
@@ -58,25 +55,6 @@ class ImportedMap:
 
     maps: SteeringMaps
     files: dict[str, bytes]
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """Return the preview pictures in the folder of a map, sorted by name."""
-    found = (folder / PREVIEWS).glob("*")
-    return sorted(f for f in found if f.suffix.lower() in _SUFFIXES and f.is_file())
-
-
-def contents(folder: Path, pictures: Sequence[Path]) -> dict[str, bytes]:
-    """Return the files of a map for export: content by path within its folder.
-
-    Args:
-        folder: folder of the map.
-        pictures: its preview pictures in order; the exported files are numbered from 0.
-    """
-    paths = {name: folder / name for name in (*_TEXTS, WEIGHTS) if (folder / name).is_file()}
-    for number, picture in enumerate(pictures[:_MOST_PICTURES]):
-        paths[f"{PREVIEWS}/{number:02d}{picture.suffix.lower()}"] = picture
-    return {name: read_regular(path) for name, path in paths.items()}
 
 
 def read_imported_map(file: Path) -> ImportedMap:
@@ -174,7 +152,7 @@ def _leaves_folder(entry: ZipInfo) -> bool:
 def _known(path: PurePosixPath) -> bool:
     if str(path) in (WEIGHTS, PROMPTS):
         return True
-    return str(path.parent) == PREVIEWS and path.suffix.lower() in _SUFFIXES
+    return str(path.parent) == PREVIEWS and path.suffix.lower() in SUFFIXES
 
 
 def _check_picture(name: str, data: bytes) -> None:

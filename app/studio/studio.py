@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lineas_core import SteeringMaps, UserError, load_maps
-from lineas_core.models import push_to_hub
 from lineas_core.models.catalog import Kind
 from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.storage.checkpoint import export_checkpoint
 from lineas_core.storage.lycoris import export_norms
+from lineas_core.storage.publishing import push_maps
 
 from ..jobs.lock import Lock
 from ..jobs.queue import Jobs
@@ -46,6 +46,7 @@ class Studio:
         pictures: generation of pictures.
         prompts: the shipped prompt sets, openings and scenes.
         hub_token: token of huggingface.co for publishing maps; None if none was given.
+        read_only: whether the page is a public demo, in which nothing is learnt or changed.
         tables: folder of the shipped results.
         votes: votes of the blind comparison.
     """
@@ -57,6 +58,7 @@ class Studio:
         prompts: Path = PROMPTS,
         *,
         hub_token: str | None = None,
+        read_only: bool = False,
     ) -> None:
         """Open the folders; a model is loaded when it is first used.
 
@@ -65,14 +67,17 @@ class Studio:
             assets: folder with the ready-made maps (`maps`) and the results (`tables`).
             prompts: folder of the shipped prompts.
             hub_token: token of huggingface.co with write access.
+            read_only: as above; jobs that wait in the folder stay there.
         """
+        self.read_only = read_only
         self.jobs = Jobs(data_dir / "jobs")
         self.user_maps = UserMaps(data_dir / "maps", self.jobs)
         self._lock = Lock(data_dir)
         if self._lock.claim():  # no other server uses the folder
             self.user_maps.tidy()
             self.jobs.sweep()
-        self.jobs.serve()
+        if not read_only:
+            self.jobs.serve()
         self.models, self.prompts = Models(), PromptLibrary(prompts)
         self.texts, self.pictures = Texts(self.models), Pictures(self.models)
         self.chats = Chats(self.models)
@@ -197,4 +202,6 @@ class Studio:
         if not repository:
             remedy = "Write a name, such as my-map or owner/my-map."
             raise UserError("E_HUB", "the repository has no name", remedy=remedy)
-        return push_to_hub(self.user_maps.contents(entry), repository, token=self.hub_token)
+        pictures = self.user_maps.pictures(entry)
+        pushed = push_maps(entry.folder, repository, pictures=pictures, token=self.hub_token)
+        return pushed.address

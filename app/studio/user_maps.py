@@ -17,10 +17,11 @@ from lineas_core import SteeringMaps, UserError, load_maps, save_maps
 from lineas_core.models.catalog import MODELS
 from lineas_core.storage.disk import new_folder, saving, sweep, write_atomically
 from lineas_core.storage.maps import WEIGHTS, holds_maps
+from lineas_core.storage.publishing import contents, pictures_in
 
 from ..jobs.job import PENDING
 from ..jobs.queue import Jobs
-from .archive import contents, pictures_in, read_imported_map
+from .archive import read_imported_map
 from .maps import MapEntry, find_map, maps_in, read_map
 
 __all__ = ["LONGEST_TITLE", "UserMaps", "slug", "tidy"]

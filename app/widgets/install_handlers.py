@@ -9,7 +9,7 @@ import gradio as gr
 
 from lineas_core.models.catalog import MODELS
 
-from ..events import user_errors
+from ..events import changes, user_errors
 from ..html import basics
 from ..studio.studio import Studio
 
@@ -36,8 +36,10 @@ class InstallHandlers:
         if not model or self._studio.models.installed(model):
             return Offer(gr.Column(visible=False))
         entry = MODELS[model]
-        if not entry.embedded:
+        if self._studio.read_only or not entry.embedded:
             sentence = f"The weights of {entry.title} are missing from {entry.folder}."
+            if entry.embedded:
+                sentence = f"{entry.title} is not part of this demo."
             return Offer(gr.Column(visible=True), basics.hint(sentence), gr.Button(visible=False))
         label = f"Install {entry.title} ({entry.embedded.download_mb} MB, {entry.license})"
         sentence = "This model is not on this machine yet. It is downloaded once."
@@ -45,6 +47,7 @@ class InstallHandlers:
             gr.Column(visible=True), basics.hint(sentence), gr.Button(label, visible=True)
         )
 
+    @changes
     @user_errors
     def install(self, model: str) -> Iterator[str]:
         """Download and convert a model, and report the progress."""

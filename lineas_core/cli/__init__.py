@@ -12,7 +12,7 @@ import typer
 from lineas_core.cli.chat import chat
 from lineas_core.cli.generation import generate
 from lineas_core.cli.learning import fetch_model, learn
-from lineas_core.cli.maps import export, info
+from lineas_core.cli.maps import export, info, push
 from lineas_core.cli.measurement import evaluate, sweep
 from lineas_core.cli.serving import serve
 from lineas_core.errors import UserError
@@ -22,7 +22,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("fetch")(fetch_model)
-for _command in (learn, generate, chat, serve, sweep, evaluate, info, export):
+for _command in (learn, generate, chat, serve, sweep, evaluate, info, export, push):
     app.command()(_command)
 
 

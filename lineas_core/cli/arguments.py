@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,21 +12,40 @@ from lineas_core.models import LanguageModel, TextToImageModel, load_model
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.plausible import describe_implausible
 from lineas_core.storage.fits import check_fits
-from lineas_core.storage.maps import find_maps, load_maps
+from lineas_core.storage.maps import load_maps
+from lineas_core.storage.places import find_maps_here, hub_place, name_of_maps
 
 __all__ = [
     "JsonLines",
-    "MapFolder",
+    "MapPlace",
+    "MapsWithStrengths",
     "Seed",
     "check_choice",
     "load_map_and_model",
     "load_map_and_strength",
     "load_noted",
     "numbers",
+    "split_strength",
 ]
 
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0, max=2**53)]
-MapFolder = Annotated[Path, typer.Argument(help="Folder of a learnt map.")]
+MapPlace = Annotated[
+    str,
+    typer.Argument(
+        metavar="MAP",
+        help="Folder of a learnt map, name of a ready-made one, or OWNER/NAME[@REVISION] on the "
+        "hub.",
+    ),
+]
+MapsWithStrengths = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="MAP[:STRENGTH]",
+        help="Folder or name of a map, or OWNER/NAME[@REVISION] on the hub, repeatable [default: "
+        "the method's strength].",
+    ),
+]
 JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 
@@ -56,39 +73,50 @@ def numbers(text: str) -> list[float]:
 
 
 def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:
-    r"""Load the maps of FOLDER[:STRENGTH]; the default strength is that of the method.
+    """Load the maps of MAP[:STRENGTH]; the default strength is that of the method.
+
+    Raises:
+        UserError: there is no usable map.
+        typer.BadParameter: the strength is not a number.
+    """
+    place, strength = split_strength(text)
+    maps = load_noted(place)
+    return maps, maps.metadata.get("strength", 1.0) if strength is None else strength
+
+
+def split_strength(text: str) -> tuple[str, float | None]:
+    r"""Split MAP[:STRENGTH]; the strength is None if there is none.
 
     A path may contain colons itself, such as `C:\\maps\\robot`. What exists as a whole is a path.
 
     Raises:
-        UserError: the folder has no usable map.
         typer.BadParameter: the strength is not a number.
     """
-    folder, colon, strength = text.rpartition(":")
+    place, colon, strength = text.rpartition(":")
+    if not colon or find_maps_here(text):
+        return text, None
     try:
-        number = float(strength) if colon and not _exists(text) else None
+        return place, float(strength)
     except ValueError:
-        if _exists(folder):
+        if find_maps_here(place) or hub_place(place):
             reason = f"{strength!r} is not a number"
             raise typer.BadParameter(reason, param_hint="--map") from None
-        number = None
-    maps = load_noted(text if number is None else folder)
-    return maps, maps.metadata.get("strength", 1.0) if number is None else number
+        return text, None
 
 
-def load_map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | TextToImageModel]:
+def load_map_and_model(place: str) -> tuple[SteeringMaps, LanguageModel | TextToImageModel]:
     """Load maps and the model that they were learnt on.
 
     Raises:
         UserError: the maps do not name a model, do not fit it, or one of the two cannot be read.
     """
-    maps = load_noted(folder)
+    maps = load_noted(place)
     name = maps.metadata.get("model")
     if not name:
         raise UserError(
             "E_MODEL",
             "the map does not state which model it was learnt on",
-            where=folder.name,
+            where=name_of_maps(place),
             remedy="Use a map saved by `lineas learn`.",
         )
     model = load_model(name)
@@ -96,17 +124,13 @@ def load_map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | Text
     return maps, model
 
 
-def load_noted(path: str | Path) -> SteeringMaps:
+def load_noted(place: str) -> SteeringMaps:
     """Load maps, and print a note if their values are implausible.
 
     Raises:
-        UserError: the folder has no usable map.
+        UserError: there is no usable map.
     """
-    maps = load_maps(path)
+    maps = load_maps(place)
     if reason := describe_implausible(maps):
-        typer.echo(f"note: {path}: {reason}; it may steer a model badly", err=True)
+        typer.echo(f"note: {place}: {reason}; it may steer a model badly", err=True)
     return maps
-
-
-def _exists(path: str) -> bool:
-    return os.path.exists(find_maps(path))

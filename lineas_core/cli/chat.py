@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lineas_core.cli.arguments import Seed, load_map_and_strength
+from lineas_core.cli.arguments import MapsWithStrengths, Seed, load_map_and_strength
 from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, Sampling, load_model
 from lineas_core.models.chat import Message
@@ -28,10 +28,7 @@ def chat(
     model: Annotated[
         str | None, typer.Option(help="Model [default: that of the first map].")
     ] = None,
-    map: Annotated[
-        list[str] | None,
-        typer.Option(help="FOLDER[:STRENGTH], repeatable [default: the method's strength]."),
-    ] = None,
+    map: MapsWithStrengths = None,
     system: Annotated[str, typer.Option(help="System prompt [default: that of the model].")] = "",
     seed: Seed = 0,
     max_new_tokens: int = 200,

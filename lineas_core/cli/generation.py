@@ -10,7 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from lineas_core.cli.arguments import JsonLines, Seed, load_map_and_strength, numbers
+from lineas_core.cli.arguments import (
+    JsonLines,
+    MapsWithStrengths,
+    Seed,
+    load_map_and_strength,
+    numbers,
+)
 from lineas_core.cli.formats import format_result, json_line
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, load_model
 from lineas_core.pictures import paint, recipe_of, save_png, strip
@@ -26,10 +32,7 @@ def generate(
     model: Annotated[
         str | None, typer.Option(help="Model [default: that of the first map].")
     ] = None,
-    map: Annotated[
-        list[str] | None,
-        typer.Option(help="FOLDER[:STRENGTH], repeatable [default: the method's strength]."),
-    ] = None,
+    map: MapsWithStrengths = None,
     strengths: Annotated[
         str | None,
         typer.Option(

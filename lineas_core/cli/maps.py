@@ -1,4 +1,4 @@
-"""Commands that describe and export learnt maps."""
+"""Commands that describe, export and publish learnt maps."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from typing import Annotated
 import typer
 
 from lineas_core.cli.arguments import (
-    MapFolder,
+    MapPlace,
+    MapsWithStrengths,
     check_choice,
     load_map_and_model,
     load_map_and_strength,
+    load_noted,
+    split_strength,
 )
 from lineas_core.models import LanguageModel
 from lineas_core.storage.checkpoint import export_checkpoint
 from lineas_core.storage.lycoris import export_norms
 from lineas_core.storage.maps import load_maps
+from lineas_core.storage.places import name_of_maps
+from lineas_core.storage.publishing import push_maps
 
-__all__ = ["export", "info"]
+__all__ = ["export", "info", "push"]
 
 _FORMATS = ("lycoris", "checkpoint", "diffusers")
 
 
-def info(path: Path) -> None:
+def info(map: MapPlace) -> None:
     """Print a map's metadata as JSON."""
-    maps = load_maps(path)
+    maps = load_maps(map)
     properties = {
         "support": maps.support,
         "not_invertible": maps.not_invertible,
@@ -37,7 +42,7 @@ def info(path: Path) -> None:
 
 
 def export(
-    map: MapFolder,
+    map: MapPlace,
     to: Annotated[
         str,
         typer.Option(
@@ -49,10 +54,7 @@ def export(
         list[float] | None,
         typer.Option(help="Of MAP, then of each --map [default: the method's strength]."),
     ] = None,
-    further: Annotated[
-        list[str] | None,
-        typer.Option("--map", help="FOLDER[:STRENGTH] of a map that acts after it; repeatable."),
-    ] = None,
+    further: MapsWithStrengths = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
 ) -> None:
     """Export a map for other programs, as a patch of the model's weights or with all of them."""
@@ -63,13 +65,13 @@ def export(
         reason = "files for every strength need none, and hold one map"
         raise typer.BadParameter(reason, param_hint="--strength, --map")
     maps, model = load_map_and_model(map)
-    for file in export_norms(maps, model, output_dir, map.resolve().name):
+    for file in export_norms(maps, model, output_dir, name_of_maps(map)):
         typer.echo(str(file))
     return None
 
 
 def _export_weights(
-    map: Path, further: Sequence[str], given: Sequence[float], to: str, output_dir: Path
+    map: str, further: Sequence[str], given: Sequence[float], to: str, output_dir: Path
 ) -> None:
     """Write the model of a map with this and further maps in its weights."""
     maps, model = load_map_and_model(map)
@@ -82,8 +84,27 @@ def _export_weights(
         reason = f"{len(given)} strengths came with {len(strengths)} maps, give one for each map"
         raise typer.BadParameter(reason, param_hint="--strength")
     strengths = [*given] or strengths
-    names = [map.resolve().name, *(Path(text).name.partition(":")[0] for text in further)]
+    names = [name_of_maps(map), *(name_of_maps(split_strength(text)[0]) for text in further)]
     name = "-".join(f"{name}-{own:g}" for name, own in zip(names, strengths, strict=True))
     proof = export_checkpoint([maps, *(m for m, _ in others)], strengths, model, output_dir / name)
     typer.echo(str(output_dir / name))
     typer.echo(str(proof), err=True)
+
+
+def push(
+    map: MapPlace,
+    repository: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME", help="Repository, created if missing.")
+    ],
+    public: Annotated[
+        bool, typer.Option("--public", help="Create it for everybody, rather than as private.")
+    ] = False,
+) -> None:
+    """Upload a map with its prompts and previews to the hub, and print what loads it there.
+
+    It needs a token that may write, in HF_TOKEN or from `hf auth login`.
+    """
+    load_noted(map)
+    pushed = push_maps(map, repository, private=not public)
+    typer.echo(str(pushed.place))
+    typer.echo(f"see {pushed.address}", err=True)

@@ -10,7 +10,7 @@ import typer
 
 from lineas_core.cli.arguments import (
     JsonLines,
-    MapFolder,
+    MapPlace,
     check_choice,
     load_map_and_model,
     numbers,
@@ -28,7 +28,7 @@ __all__ = ["evaluate", "sweep"]
 
 
 def sweep(
-    map: MapFolder,
+    map: MapPlace,
     openings: Annotated[
         Path, typer.Argument(help="Texts to continue, or scenes to paint, one per line.")
     ],

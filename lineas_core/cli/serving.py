@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,8 @@ from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, load_model
 from lineas_core.paths import ASSETS
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.storage.maps import find_maps, holds_maps, read_metadata
+from lineas_core.storage.maps import holds_maps, read_metadata
+from lineas_core.storage.places import name_of_maps
 
 if TYPE_CHECKING:
     from lineas_core.serving.served import Served
@@ -25,8 +25,9 @@ def serve(
     map: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME_OR_FOLDER",
-            help="Map that requests can name, repeatable [default: the ready-made ones].",
+            metavar="MAP",
+            help="Folder or name of a map that requests can name, or OWNER/NAME[@REVISION] on the "
+            "hub, repeatable [default: the ready-made ones].",
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -63,11 +64,13 @@ def serve(
 
 
 def load_served(model: str, maps: list[str] | None = None) -> Served:
-    """Load a language model and the maps that requests can name, by the names of their folders.
+    """Load a language model and the maps that requests can name.
+
+    A map has the name of its folder or repository.
 
     Args:
         model: name of the model.
-        maps: names of ready-made maps, or folders; None takes all ready-made maps of the model.
+        maps: what `load_maps` takes; None takes all ready-made maps of the model.
 
     Raises:
         UserError: one of them cannot be loaded, the model is none of language, a map was learnt
@@ -88,7 +91,7 @@ def _load_maps(model: str, given: list[str] | None) -> dict[str, SteeringMaps]:
         given = [str(path) for path in folders if read_metadata(path).get("model") == model]
     loaded: dict[str, SteeringMaps] = {}
     for text in given:
-        name = Path(find_maps(text)).resolve().name
+        name = name_of_maps(text)
         if name in loaded:
             remedy = "Rename the folder of one."
             raise UserError("E_NAME", f"two maps have the name {name}", remedy=remedy)

@@ -9,7 +9,7 @@ import torch
 from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.embedded import fetch, folder_of, installed
-from lineas_core.models.hub import is_pipeline, push_to_hub, unreachable
+from lineas_core.models.hub import is_pipeline, unreachable
 from lineas_core.models.integrity import damage
 from lineas_core.models.language import LanguageModel
 from lineas_core.models.sampling import Sampling
@@ -24,7 +24,6 @@ __all__ = [
     "folder_of",
     "installed",
     "load_model",
-    "push_to_hub",
 ]
 
 

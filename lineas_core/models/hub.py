@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from huggingface_hub import CommitOperationAdd, HfApi, constants, get_session, hf_hub_download
+from huggingface_hub import constants, get_session, hf_hub_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 from huggingface_hub.utils import httpx
 
@@ -29,7 +31,6 @@ __all__ = [
     "failure",
     "is_pipeline",
     "offline_when_unreachable",
-    "push_to_hub",
     "unreachable",
 ]
 
@@ -44,6 +45,14 @@ _AGAIN = (
     "Run it again with a connection to huggingface.co: files that were downloaded completely are "
     "kept."
 )
+_LOG_IN = "Run `hf auth login`, or correct HF_TOKEN."
+_REFUSED = {
+    401: ("the hub does not accept the token", _LOG_IN),
+    403: (
+        "the account of the token has no permission",
+        "Check the name, and that the token may write, if this was an upload.",
+    ),
+}
 
 
 def unreachable() -> bool:
@@ -70,7 +79,7 @@ def unreachable() -> bool:
 
 
 def failure(error: BaseException | None, source: str | Path) -> tuple[str, str] | None:
-    """Explain why the hub did not give a file.
+    """Explain why the hub did not give or take a file.
 
     Args:
         error: raised by the hub's functions, or by a library that calls them.
@@ -101,13 +110,18 @@ def _explained(error: BaseException, source: str | Path) -> tuple[str, str] | No
     if isinstance(error, RepositoryNotFoundError):
         reason = "the hub has no such repository, or it is private"
         return reason, "Check the name; for a private repository, run `hf auth login`."
+    if isinstance(error, RevisionNotFoundError):
+        return "the repository has no such revision", "Check the branch, tag or commit."
+    if isinstance(error, HFValidationError):
+        remedy = "Give OWNER/NAME, with letters, digits, single -, _ and . in both."
+        return "the hub allows no such name", remedy
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return _ABSENT, _AGAIN
     if isinstance(error, httpx.TransportError):
         return "the connection to the hub broke off", _AGAIN
     if _is_passing(status):
         return f"the hub is overloaded or reports an error of its own, {status}", _AGAIN
-    return None
+    return _REFUSED.get(status)
 
 
 @contextmanager
@@ -166,37 +180,3 @@ def download_data(repository: str, file: str) -> Path:
         reason, remedy = failure(error, repository) or (first_line(error), _AGAIN)
         what = f"the data set could not be downloaded ({reason})"
         raise UserError("E_DATA", what, where=repository, remedy=remedy) from error
-
-
-def push_to_hub(files: Mapping[str, bytes], repository: str, *, token: str) -> str:
-    """Upload files to a repository of the hub in one commit.
-
-    Args:
-        files: path within the repository -> content.
-        repository: `name` or `owner/name`. It is created if missing, as a private repository:
-            the prompts of a map may reveal more than its author wants to publish.
-        token: access token with write permission.
-
-    Returns:
-        The address of the repository.
-
-    Raises:
-        UserError: the hub cannot be reached, or rejects the upload.
-    """
-    if unreachable():
-        remedy = "Check the network and try again."
-        raise UserError("E_HUB", "the hub cannot be reached", remedy=remedy)
-    api = HfApi(token=token)
-    try:
-        made = api.create_repo(repository, private=True, exist_ok=True)
-        operations = [CommitOperationAdd(path, data) for path, data in files.items()]
-        api.create_commit(made.repo_id, operations, commit_message="Upload a steering map")
-    except (OSError, ValueError, httpx.TransportError) as error:
-        response = getattr(error, "response", None)
-        status = f" ({response.status_code})" if response is not None else ""
-        reason, remedy = failure(error, repository) or (
-            f"the hub rejected the upload{status}",
-            "Check the name, and that the token has write permission.",
-        )
-        raise UserError("E_HUB", reason, where=repository, remedy=remedy) from error
-    return str(made)

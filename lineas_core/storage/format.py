@@ -25,6 +25,7 @@ from lineas_core.storage.tensors import shapes_of
 
 __all__ = [
     "FORMAT_VERSION",
+    "MAX_FILE",
     "MAX_VALUE",
     "WEIGHTS",
     "checksum",
@@ -41,7 +42,9 @@ WEIGHTS = "lineas.safetensors"
 """Name of the file in the folder of a map."""
 MAX_VALUE = 1e4
 """Largest absolute value of a tensor."""
-_MAX_FILE, _MAX_HEADER = 64 << 20, 1 << 20
+MAX_FILE = 64 << 20
+"""Maximal size in bytes of the file."""
+_MAX_HEADER = 1 << 20
 _HALF = re.compile("[\ud800-\udfff]")
 _MALFORMED = (
     *(OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError),
@@ -81,8 +84,8 @@ def read_header(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(file)
     size = file.stat().st_size
-    if size > _MAX_FILE:
-        raise _FormatError(f"it has more than {_MAX_FILE >> 20} MB")
+    if size > MAX_FILE:
+        raise _FormatError(f"it has more than {MAX_FILE >> 20} MB")
     with file.open("rb") as opened:
         start = opened.read(8)
         for magic, kind in ((b"PK", "zip archive or a pickle"), (b"GGUF", "GGUF model")):

@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
@@ -25,7 +24,6 @@ import safetensors.torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
-from lineas_core.paths import ASSETS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.storage.disk import (
@@ -47,12 +45,12 @@ from lineas_core.storage.format import (
     usable,
 )
 from lineas_core.storage.model_card import model_card, modelspec
+from lineas_core.storage.places import PROMPTS, find_maps, hub_place
 from lineas_core.storage.tensors import maps_of, sizes_of, tensors_of
 
 __all__ = [
     "WEIGHTS",
     "check_prompts",
-    "find_maps",
     "holds_maps",
     "load_maps",
     "load_prompts",
@@ -60,7 +58,7 @@ __all__ = [
     "save_maps",
 ]
 
-_PROMPTS, _PROMPTS_SHA256 = "prompts.json", "prompts_sha256"
+_PROMPTS_SHA256 = "prompts_sha256"
 
 
 def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | None = None) -> Path:
@@ -113,31 +111,30 @@ def holds_maps(folder: Path) -> bool:
     return (folder / WEIGHTS).is_file()
 
 
-def load_maps(path: str | Path) -> SteeringMaps:
+def load_maps(path: str | Path, *, revision: str | None = None) -> SteeringMaps:
     """Read learnt maps.
 
+    Maps of the hub are downloaded once, and read with the same checks as any others.
+
     Args:
-        path: the folder, the safetensors file, or the name of a ready-made map.
+        path: the folder, the safetensors file, the name of a ready-made map, or `owner/name` or
+            `owner/name@revision` of a repository of the hub. What exists on this machine is
+            preferred, and a `Path` is never one of the hub.
+        revision: branch, tag or commit of the repository; None takes that in `path`, or else
+            the newest version. Only a commit always stands for the same maps.
 
     Returns:
         The maps, float32 on the CPU, with their metadata.
 
     Raises:
-        UserError: the file is missing, is of another kind or is damaged.
+        UserError: the file is missing, is of another kind or is damaged, or the hub does not
+            give it.
     """
-    path = find_maps(path)
-    with format_errors(path.name):
-        tensors, config = read_tensors(path / WEIGHTS if path.is_dir() else path)
+    place = hub_place(path)
+    found = find_maps(path, revision)
+    with format_errors(str(place) if place else found.name):
+        tensors, config = read_tensors(found / WEIGHTS if found.is_dir() else found)
     return maps_of(tensors, config)
-
-
-def find_maps(path: str | Path) -> Path:
-    """Return the path of learnt maps; the name of a ready-made map stands for its folder.
-
-    It need not exist.
-    """
-    # Unlike a `Path`, this takes any text, such as one that is too long for a file name.
-    return next((p for p in (Path(path), ASSETS / "maps" / path) if os.path.exists(p)), Path(path))
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -161,12 +158,12 @@ def load_prompts(folder: Path, metadata: Mapping[str, Any]) -> PromptSet:
         UserError: the prompts are missing, damaged, or those of other maps.
     """
     try:
-        data = read_regular(folder / _PROMPTS)
+        data = read_regular(folder / PROMPTS)
     except OSError as error:
         remedy = "Learn the map again."
         raise UserError("E_FILE", "the prompts cannot be read", remedy=remedy) from error
     check_prompts(data, metadata)
-    return PromptSet.parse(data, _PROMPTS)
+    return PromptSet.parse(data, PROMPTS)
 
 
 def check_prompts(data: bytes, metadata: Mapping[str, Any]) -> None:
@@ -183,7 +180,7 @@ def check_prompts(data: bytes, metadata: Mapping[str, Any]) -> None:
     if metadata.get(_PROMPTS_SHA256, found) != found:
         what = "these are not the prompts that the map was saved with"
         remedy = "Export the map again, or delete the file."
-        raise UserError("E_FILE", what, where=_PROMPTS, remedy=remedy)
+        raise UserError("E_FILE", what, where=PROMPTS, remedy=remedy)
 
 
 def _replace(folder: Path, files: Mapping[str, bytes]) -> bool:
@@ -200,8 +197,8 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> bool:
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     write_together(folder, files)
-    if _PROMPTS not in files:  # they belong to the replaced map
-        (folder / _PROMPTS).unlink(missing_ok=True)
+    if PROMPTS not in files:  # they belong to the replaced map
+        (folder / PROMPTS).unlink(missing_ok=True)
 
 
 def _files(
@@ -210,7 +207,7 @@ def _files(
     """Return the content of the files in the order of writing."""
     metadata = {"format": "pt", "lineas.config": json.dumps(config), **modelspec(config)}
     return {
-        **({} if prompts is None else {_PROMPTS: prompts}),
+        **({} if prompts is None else {PROMPTS: prompts}),
         "README.md": model_card(config).encode(),
         "lineas_config.json": json.dumps(config, indent=2).encode(),
         # Last: a folder counts as a map once its weights are there.
@@ -255,7 +252,7 @@ def _prompts_to_save(
     try:
         if holds_maps(folder) and read_metadata(folder)["sha256"] != sha256:
             return None
-        data = read_regular(folder / _PROMPTS)
+        data = read_regular(folder / PROMPTS)
         check_prompts(data, metadata)
     except (OSError, LookupError, UserError):
         return None

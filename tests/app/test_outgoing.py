@@ -73,7 +73,7 @@ def test_no_request_makes_the_page_call_an_address(address, listener):
 def test_the_token_is_told_to_nobody(address, assets, tmp_path, monkeypatch, caplog, capfd):
     paths = ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json")
     told = [httpx.get(address[1] + path, timeout=None).text for path in paths]
-    monkeypatch.setattr("app.studio.studio.push_to_hub", _leak)
+    monkeypatch.setattr("app.studio.studio.push_maps", _leak)
     library = LibraryHandlers(Studio(tmp_path, assets=assets, hub_token=TOKEN))
     with pytest.raises(gr.Error, match="Internal error") as caught:
         library.publish("letters", "name")
@@ -83,6 +83,6 @@ def test_the_token_is_told_to_nobody(address, assets, tmp_path, monkeypatch, cap
     assert not any(TOKEN in text for text in told)
 
 
-def _leak(_, __, *, token):  # noqa: ARG001 - the token is a local variable of the trace
+def _leak(*_, token, **__):  # noqa: ARG001 - the token is a local variable of the trace
     """Fail in a way that is ours."""
     raise ZeroDivisionError

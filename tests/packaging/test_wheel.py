@@ -1,5 +1,6 @@
 """The wheel: what lies in it, and that it works in a folder far from the clone."""
 
+import json
 import os
 import socket
 import subprocess
@@ -115,6 +116,22 @@ def test_the_installed_command_paints_with_a_ready_made_map(installed):
     )
     assert painted.returncode == 0, painted.stderr
     assert [file.suffix for file in installed.folder.iterdir()] == [".png"]
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_where_the_wheel_is_installed(installed, tmp_path):
+    notebook = json.loads((ROOT / "docs" / "first-map.ipynb").read_text(encoding="utf-8"))
+    code = [
+        "from lineas_core import BUDGETS, LearnConfig",
+        "BUDGETS['quick'] = LearnConfig(iterations=1)",
+    ]
+    code += ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    command = [installed.binaries / "python", "-c", "\n".join(code)]
+    places = {**installed.places, "cwd": tmp_path}
+    ran = subprocess.run(command, **places, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "51 modules" in ran.stdout
+    assert (tmp_path / "my-vaporwave" / "lineas.safetensors").is_file()
 
 
 @pytest.mark.slow

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from app.studio import archive
-from app.studio.archive import contents, pictures_in, read_imported_map
+from app.studio.archive import read_imported_map
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, load_maps, save_maps
+from lineas_core.storage.publishing import contents, pictures_in
 
 MAPS = SteeringMaps({"a": AffineMap(torch.tensor([0.5, 1.0]), torch.tensor([0.1, 0.0]))})
 PROMPTS = PromptSet(("a", "b"), ("x", "y"), name="Letters")

@@ -11,7 +11,15 @@ from app.studio.studio import Studio
 from app.studio.texts import Texts
 from app.text.handlers import TextHandlers
 from app.widgets.install_handlers import InstallHandlers
-from lineas_core import LearnConfig, PromptSet, UserError, learn, save_maps
+from lineas_core import (
+    AffineMap,
+    LearnConfig,
+    PromptSet,
+    SteeringMaps,
+    UserError,
+    learn,
+    save_maps,
+)
 from lineas_core.models import Sampling
 from lineas_core.models.catalog import MODELS
 from lineas_core.pictures import paint
@@ -22,6 +30,7 @@ from tests.fakes import (
     tiny_image_model,
     tiny_language_model,
 )
+from tests.hub import WRITER, serve, use
 
 SHORT = Sampling(max_new_tokens=6)
 
@@ -300,23 +309,26 @@ def test_a_model_is_exported_with_a_map_in_its_weights(gallery, tmp_path):
             gallery.export_weights(gallery.entry("letters"), strength, tmp_path)
 
 
-def test_a_map_is_published_with_all_that_belongs_to_it(gallery, monkeypatch):
-    sent = {}
-
-    def push(files, repository, *, token):
-        sent.update(files)
-        return f"https://hub/{repository}?{token}"
-
-    monkeypatch.setattr("app.studio.studio.push_to_hub", push)
-    monkeypatch.setattr(gallery, "hub_token", "hf_x")
-    assert gallery.publish(gallery.entry("letters"), "me/letters") == "https://hub/me/letters?hf_x"
-    assert set(sent) == {
-        *("README.md", "lineas_config.json", "prompts.json", "lineas.safetensors")
+def test_a_map_is_published_with_all_that_belongs_to_it(tmp_path, monkeypatch):
+    maps = SteeringMaps({"a": AffineMap.identity(2)}, {"model": "emoji-world", "title": "Mine"})
+    folder = save_maps(
+        maps, tmp_path / "data" / "maps" / "mine", prompts=PromptSet(("a",), ("b",))
+    )
+    (folder / "previews").mkdir()
+    (folder / "previews" / "any.png").write_bytes(b"a picture")
+    with serve({}) as hub:
+        use(hub, monkeypatch, tmp_path)
+        studio = Studio(tmp_path / "data", hub_token=WRITER)
+        address = studio.publish(studio.entry("mine"), "me/letters")
+    assert address == f"{hub.url}/me/letters"
+    assert set(hub.repositories["me/letters"].files) == {
+        *("README.md", "lineas_config.json", "prompts.json", "lineas.safetensors"),
+        "previews/00.png",
     }
 
 
 def test_nothing_is_published_without_a_token_or_a_name(gallery, monkeypatch):
-    monkeypatch.setattr("app.studio.studio.push_to_hub", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("app.studio.studio.push_maps", lambda *_, **__: 1 / 0)
     with pytest.raises(UserError, match="Set the environment variable HF_TOKEN"):
         gallery.publish(gallery.entry("letters"), "me/letters")
     monkeypatch.setattr(gallery, "hub_token", "hf_x")

@@ -8,7 +8,7 @@ from lineas_core import UserError
 from lineas_core.models import hub
 from lineas_core.models.judges import load_judge
 from tests.fakes import tiny_language_model
-from tests.hub import Repository, serve
+from tests.hub import Repository, serve, use
 
 
 @pytest.fixture
@@ -73,12 +73,8 @@ def test_what_was_downloaded_needs_no_hub_although_other_files_were_left_there(
     load_judge.cache_clear()
     (folder / unwanted).write_bytes(b"nothing that is loaded")
     load_judge.cache_clear()
-    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     with serve({"some/judge": Repository.of(folder)}) as served:
-        monkeypatch.setattr(hub.constants, "ENDPOINT", served.url)
-        template = hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
-        here = template.replace("https://huggingface.co", served.url)
-        monkeypatch.setattr(hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", here)
+        use(served, monkeypatch, tmp_path / "hub")
         network, _ = load_judge("roberta", "some/judge")
         assert not served.downloads(unwanted)
     load_judge.cache_clear()

@@ -1,0 +1,78 @@
+"""Where the maps are that a text names: on this machine, or in a repository of the hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lineas_core.errors import UserError
+from lineas_core.models.repositories import HubPlace, download
+from lineas_core.paths import ASSETS
+from lineas_core.storage.format import MAX_FILE, WEIGHTS
+
+__all__ = [
+    "PROMPTS",
+    "TEXTS",
+    "WEIGHTS",
+    "find_maps",
+    "find_maps_here",
+    "hub_place",
+    "name_of_maps",
+]
+
+PROMPTS = "prompts.json"
+"""Name of the file with the prompts in the folder of a map."""
+TEXTS = ("README.md", "lineas_config.json", PROMPTS)
+"""Names of all files in the folder of a map, besides the weights and the previews."""
+
+
+def find_maps(path: str | Path, revision: str | None = None) -> Path:
+    """Return the path of maps; those of a repository of the hub are downloaded.
+
+    Args:
+        path: folder or file, name of a ready-made map, or `owner/name` or `owner/name@revision`
+            of the hub. What exists on this machine is preferred, and a `Path` is never one of
+            the hub.
+        revision: branch, tag or commit of the repository, if `path` names none.
+
+    Returns:
+        A folder, or a file if `path` is one. If `path` is no possible name of a repository, it
+        need not exist.
+
+    Raises:
+        UserError: the repository cannot be downloaded or has no map, or a revision is given for
+            maps that are not on the hub.
+    """
+    place = hub_place(path)
+    if revision is not None:
+        if place is None or place.revision:
+            what = f"revision {revision!r} is given for {str(path)!r}"
+            remedy = "Give it once, and for OWNER/NAME of the hub only."
+            raise UserError("E_HUB", what, remedy=remedy)
+        place = HubPlace(place.repository, revision)
+    if place is None:
+        return find_maps_here(path) or Path(path)
+    return download(place, WEIGHTS, TEXTS, MAX_FILE)
+
+
+def find_maps_here(path: str | Path) -> Path | None:
+    """Return the path of maps on this machine, or None if there is nothing.
+
+    The name of a ready-made map stands for its folder.
+    """
+    # Unlike a `Path`, this takes any text, such as one that is too long for a file name.
+    return next((p for p in (Path(path), ASSETS / "maps" / path) if os.path.exists(p)), None)
+
+
+def hub_place(path: str | Path) -> HubPlace | None:
+    """Return the repository that a text names; None if it names something on this machine."""
+    if isinstance(path, Path) or find_maps_here(path):
+        return None
+    return HubPlace.parse(path)
+
+
+def name_of_maps(path: str | Path) -> str:
+    """Return the name of maps: that of their folder, or of their repository."""
+    if place := hub_place(path):
+        return place.repository.partition("/")[2]
+    return (find_maps_here(path) or Path(path)).resolve().name
