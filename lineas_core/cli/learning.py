@@ -18,6 +18,7 @@ from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_mode
 from lineas_core.models.base import SteerableModel
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
+from lineas_core.runtime.processes import is_first, joined
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.hooks import find_modules
 from lineas_core.storage.maps import save_maps
@@ -130,8 +131,6 @@ def learn(
     seed: Seed = 0,
 ) -> None:
     """Learn a map from source and target prompts. Ctrl-C saves the best maps so far."""
-    data = _load(prompts, _columns(text_column or [], label_column, source_label))
-    _note(data.notes)
     chosen = {
         "iterations": iterations,
         "both_ways": both_ways,
@@ -144,19 +143,24 @@ def learn(
     }
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
     _check(method, budget, given, chosen)
-    _make_folder(output)
-    loaded = _load_model(model, chat=chat)
-    sides = (data.source, data.heldout_source), (data.target, data.heldout_target)
-    _note(loaded.reader.describe(*(own + heldout for own, heldout in sides)))
-    config = METHODS[method].config
-    if METHODS[method].iterative:
-        suited = suited_config(data.kind, budget, keeps_layout=loaded.keeps_layout)
-        config = replace(suited, seed=seed, **given)
-    if micro_batch_size is not None:
-        config = replace(config, micro_batch_size=micro_batch_size)
-    maps, status = _learn(METHODS[method], loaded, data, config, modules)
-    save_maps(maps, output, prompts=data)
-    typer.echo(str(output))
+    with joined():
+        first = is_first()
+        data = _load(prompts, _columns(text_column or [], label_column, source_label))
+        _note(data.notes)
+        _make_folder(output)
+        loaded = _load_model(model, chat=chat)
+        sides = (data.source, data.heldout_source), (data.target, data.heldout_target)
+        _note(loaded.reader.describe(*(own + heldout for own, heldout in sides)))
+        config = METHODS[method].config
+        if METHODS[method].iterative:
+            suited = suited_config(data.kind, budget, keeps_layout=loaded.keeps_layout)
+            config = replace(suited, seed=seed, **given)
+        if micro_batch_size is not None:
+            config = replace(config, micro_batch_size=micro_batch_size)
+        maps, status = _learn(METHODS[method], loaded, data, config, modules)
+    if first:
+        save_maps(maps, output, prompts=data)
+        typer.echo(str(output))
     raise SystemExit(status)
 
 
@@ -180,7 +184,13 @@ def _load(files: Sequence[Path], columns: Columns) -> PromptSet:
 
 def _note(notes: Iterable[str]) -> None:
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        _report(f"note: {note}")
+
+
+def _report(line: str) -> None:
+    """Print a line, once for all processes that learn together."""
+    if is_first():
+        typer.echo(line, err=True)
 
 
 def _load_model(name: str, *, chat: bool) -> LanguageModel | TextToImageModel:
@@ -238,13 +248,13 @@ def _run_and_report(run: Iterable[Iterate]) -> tuple[SteeringMaps, int]:
     try:
         for last in run:
             heldout = "" if last.heldout is None else f"  held-out {last.heldout:.4f}"
-            typer.echo(f"{last.iteration:5d}  loss {last.loss:.4f}{heldout}", err=True)
+            _report(f"{last.iteration:5d}  loss {last.loss:.4f}{heldout}")
     except KeyboardInterrupt:
         if last is None:
             raise SystemExit(130) from None
         return last.best_maps, 130
     except UserError as error:
-        if last is None:
+        if last is None or not is_first():
             raise
         typer.echo(f"error: {error} The best maps so far are saved.", err=True)
         return last.best_maps, 1

@@ -25,6 +25,7 @@ from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.runtime.attention import ShortAttention
 from lineas_core.runtime.memory import MemoryPlan, checkpointed
 from lineas_core.runtime.precision import native_bfloat16
+from lineas_core.runtime.processes import Share
 from lineas_core.steering.affine import AffineMap, SteeringMaps
 from lineas_core.steering.hooks import Complete, Pool, find_modules, record, steer
 
@@ -129,7 +130,7 @@ class Samples:
         Returns:
             (D,) each; the spread is floored as in `spread`.
         """
-        first, second = self.memory.run(len(inputs), lambda: self._moments(inputs)).mean(dim=0)
+        first, second = self._shared(self._moments, inputs).mean(dim=0)
         variance = (second - first.square()).clamp(min=0)
         return first, torch.cat([floored(s) for s in variance.sqrt().split(self.widths)])
 
@@ -150,7 +151,7 @@ class Samples:
         maps: SteeringMaps = UNTOUCHED,
         names: Sequence[str] | None = None,
     ) -> Tensor:
-        """Pooled activations of encoded prompts, computed without a gradient.
+        """Pooled activations of prompts, without a gradient; processes share the prompts.
 
         Args:
             inputs: n encoded prompts.
@@ -165,9 +166,7 @@ class Samples:
             UserError: memory runs out, the pooling gives modules different numbers of rows, or
                 activations of the unsteered network are not finite.
         """
-        rows = self.memory.run(
-            len(inputs), lambda: torch.cat(self.rows_in_chunks(inputs, maps, names))
-        )
+        rows = self._shared(lambda own: torch.cat(self.rows_in_chunks(own, maps, names)), inputs)
         if maps is UNTOUCHED and not rows.isfinite().all():
             parts = self.split_compared(rows) if names is None else self.split(rows)
             first = next(n for n, part in parts.items() if not part.isfinite().all())
@@ -274,6 +273,12 @@ class Samples:
             self.device = self.join(samples).device
         if self.compare == "output":
             self._channels = self.run(self._one_row()).shape[1]
+
+    def _shared(self, work: Callable[[Inputs], Tensor], inputs: Inputs) -> Tensor:
+        """Let every process work on its share of the prompts; return what all have computed."""
+        share = Share(len(inputs))
+        own = inputs.rows(share.rows)
+        return share.gather(self.memory.run(len(own), lambda: work(own)))
 
     @torch.no_grad()
     def _moments(self, inputs: Inputs) -> Tensor:
