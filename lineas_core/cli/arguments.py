@@ -17,6 +17,7 @@ from lineas_core.storage.fits import check_fits
 from lineas_core.storage.maps import find_maps, load_maps
 
 __all__ = [
+    "Device",
     "JsonLines",
     "MapFolder",
     "Seed",
@@ -28,6 +29,13 @@ __all__ = [
 ]
 
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0, max=2**53)]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the model computes: cpu, cuda, cuda:1, or auto, which spreads a language "
+        "model over all GPUs of the machine [default: cuda if there is a GPU]."
+    ),
+]
 MapFolder = Annotated[Path, typer.Argument(help="Folder of a learnt map.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lineas_core.cli.arguments import JsonLines, Seed, load_map_and_strength, numbers
+from lineas_core.cli.arguments import Device, JsonLines, Seed, load_map_and_strength, numbers
 from lineas_core.cli.formats import format_result, json_line
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, load_model
 from lineas_core.pictures import paint, recipe_of, save_png, strip
@@ -41,11 +41,12 @@ def generate(
     temperature: float = Sampling.temperature,
     chat: Annotated[bool, typer.Option("--chat", help="Use the model's chat template.")] = False,
     output_dir: Annotated[Path, typer.Option(help="Folder for pictures.")] = Path(),
+    device: Device = None,
     json_lines: JsonLines = False,
 ) -> None:
     """Generate from prompts with one or more maps."""
     steering = _Steering.load(map or [], strengths)
-    loaded = load_model(model or steering.model or "smollm2-135m")
+    loaded = load_model(model or steering.model or "smollm2-135m", device=device)
     for maps in steering.maps:
         check_fits(maps, loaded)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)

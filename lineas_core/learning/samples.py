@@ -84,11 +84,8 @@ class Samples:
         if config.pooling == "auto":
             config = replace(config, pooling=model.default_pooling)
         if compare == "output" and model.kind != "text-to-image":
-            raise UserError(
-                "E_SETTING",
-                "compare is 'output', which is for pictures",
-                remedy="Give 'activations'.",
-            )
+            what, remedy = "compare is 'output', which is for pictures", "Give 'activations'."
+            raise UserError("E_SETTING", what, remedy=remedy)
         self.model, self.config, self.compare = model, config, compare
         self.memory = MemoryPlan(config.micro_batch_size)
         self.source, self.target = model.encode(source), model.encode(target)
@@ -143,7 +140,8 @@ class Samples:
         Raises:
             UserError: the memory does not suffice for one prompt.
         """
-        self.memory.measure(self.device, len(self.source), partial(one_pass, self._one_row()))
+        devices = {parameter.device for parameter in self.model.network.parameters()}
+        self.memory.measure(devices, len(self.source), partial(one_pass, self._one_row()))
 
     def rows(
         self,
@@ -254,7 +252,7 @@ class Samples:
                 f"pooling is {self.config.pooling!r}, but the modules differ in their positions",
                 remedy="Choose 'mean'.",
             )
-        return torch.cat(list(samples.values()), dim=1)
+        return torch.cat([rows.to(self.device) for rows in samples.values()], dim=1)
 
     def affine(self, scale: Tensor, shift: Tensor) -> SteeringMaps:
         """Build the maps of all modules from scale ω (D,) and shift b (D,)."""
@@ -270,7 +268,7 @@ class Samples:
         with self.recording(self._one_row(), names=self.names) as samples:
             self.names = list(samples)
             self.widths = [rows.shape[1] for rows in samples.values()]
-            self.device = self.join(samples).device
+            self.device = next(iter(samples.values())).device
         if self.compare == "output":
             self._channels = self.run(self._one_row()).shape[1]
 
@@ -287,7 +285,7 @@ class Samples:
         for chunk in self.memory.chunks(len(inputs)):
             with record(self.model.network, self.names, pool=moments, stop=True) as found:
                 self.run(inputs.rows(chunk))
-            parts.append(torch.cat([found[name] for name in self.names], dim=2))
+            parts.append(torch.cat([found[n].to(self.device) for n in self.names], dim=2))
         return torch.cat(parts)
 
 

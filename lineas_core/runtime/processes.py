@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lineas_core.errors import UserError
 
-__all__ = ["Share", "is_first", "joined"]
+__all__ = ["Share", "is_first", "is_launched", "joined"]
 
 _PATIENCE = timedelta(minutes=30)  # the slowest process may still load its model
 
@@ -36,7 +36,7 @@ def joined() -> Iterator[None]:
     Raises:
         UserError: torchrun ends the run.
     """
-    if not (dist.is_available() and dist.is_torchelastic_launched()):
+    if not is_launched():
         yield
         return
     if torch.cuda.is_available():
@@ -49,6 +49,11 @@ def joined() -> Iterator[None]:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         dist.destroy_process_group()
+
+
+def is_launched() -> bool:
+    """Return whether torchrun started this process."""
+    return dist.is_available() and dist.is_torchelastic_launched()
 
 
 def is_first() -> bool:
