@@ -38,6 +38,7 @@ setup(
         "dev": Path("requirements-dev.txt").read_text(encoding="utf-8").splitlines(),
         "harness": ["lm-eval>=0.4.12"],  # MMLU, TruthfulQA; before: not with transformers 5
         "oracle": ["peft>=0.21,<1", "trl>=1.16,<2"],  # LoFIT-RL and LRTC-RL
+        "cluster": ["submitit>=1.5,<2"],  # `lineas evaluate --on`
         "mcp": ["gradio[mcp]>=6.20,<7"],
     },
 )

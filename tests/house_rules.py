@@ -54,6 +54,7 @@ LARGE = {
     "app.text.handlers.sweep": EVENT,
     "lineas_core.cli.generation.generate": ARGUMENTS,
     "lineas_core.cli.learning.learn": ARGUMENTS,
+    "lineas_core.cli.measurement.evaluate": ARGUMENTS,
     "lineas_core.learning.lineas.learn": ARGUMENTS,
     "lineas_core.learning.lineas.learn_iter": ARGUMENTS,
 }

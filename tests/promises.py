@@ -534,6 +534,23 @@ PROMISES = {
             "::test_requests_without_a_session_leave_none_behind",
         ),
     ),
+    "E4": Promise(
+        "Where one of several processes that learn together dies, the others end with one "
+        "sentence; the best maps are saved, and the same command continues from its checkpoint.",
+        (
+            "core/learning/test_processes.py::"
+            "test_a_process_that_dies_ends_the_other_and_its_checkpoint_is_whole",
+            "::test_by_torchrun_the_command_goes_on_after_a_process_died",
+        ),
+    ),
+    "E5": Promise(
+        "What a killed worker was computing of a table is computed by another one, and nothing is "
+        "computed twice.",
+        (
+            "core/tables/test_cluster.py::"
+            "test_a_killed_worker_s_cell_is_done_by_another_and_no_other_twice",
+        ),
+    ),
 }
 
 

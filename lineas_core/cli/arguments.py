@@ -16,6 +16,7 @@ from lineas_core.storage.maps import load_maps
 from lineas_core.storage.places import find_maps_here, hub_place, name_of_maps
 
 __all__ = [
+    "Device",
     "JsonLines",
     "MapPlace",
     "MapsWithStrengths",
@@ -44,6 +45,13 @@ MapsWithStrengths = Annotated[
         metavar="MAP[:STRENGTH]",
         help="Folder or name of a map, or OWNER/NAME[@REVISION] on the hub, repeatable [default: "
         "the method's strength].",
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the model computes: cpu, cuda, cuda:1, or auto, which spreads a language "
+        "model over all GPUs of the machine [default: cuda if there is a GPU]."
     ),
 ]
 JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from lineas_core.cli.arguments import (
+    Device,
     JsonLines,
     MapsWithStrengths,
     Seed,
@@ -44,11 +45,12 @@ def generate(
     temperature: float = Sampling.temperature,
     chat: Annotated[bool, typer.Option("--chat", help="Use the model's chat template.")] = False,
     output_dir: Annotated[Path, typer.Option(help="Folder for pictures.")] = Path(),
+    device: Device = None,
     json_lines: JsonLines = False,
 ) -> None:
     """Generate from prompts with one or more maps."""
     steering = _Steering.load(map or [], strengths)
-    loaded = load_model(model or steering.model or "smollm2-135m")
+    loaded = load_model(model or steering.model or "smollm2-135m", device=device)
     for maps in steering.maps:
         check_fits(maps, loaded)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)

@@ -9,16 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from lineas_core.cli.arguments import Seed, check_choice
+from lineas_core.cli.arguments import Device, Seed, check_choice
+from lineas_core.cli.runs import Learner, report
 from lineas_core.errors import UserError
-from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, FitConfig, suited_config
-from lineas_core.learning.lineas import Iterate, learn_iter
-from lineas_core.methods import METHODS, Method
+from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, suited_config
+from lineas_core.learning.plan import describe_learning, measure_pass
+from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_model
-from lineas_core.models.base import SteerableModel
+from lineas_core.models.catalog import MODELS
+from lineas_core.models.outline import outline
+from lineas_core.models.reading import MAX_TOKENS, WORDS_PER_TOKEN
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
-from lineas_core.steering.affine import SteeringMaps
+from lineas_core.runtime.processes import is_first, is_launched, joined
 from lineas_core.steering.hooks import find_modules
 from lineas_core.storage.maps import save_maps
 
@@ -107,6 +110,13 @@ def learn(
     micro_batch_size: Annotated[
         int | None, typer.Option(help="Prompts per forward pass, to save memory.")
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the state of the run, every 30 seconds; the same command continues "
+            "from it. Removed at the end. For lineas only."
+        ),
+    ] = None,
     chat: Annotated[
         bool,
         typer.Option(
@@ -128,10 +138,15 @@ def learn(
         typer.Option(help="Label of source prompts, such as 1; all others are the target."),
     ] = "",
     seed: Seed = 0,
+    device: Device = None,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Only print what a language model needs: memory of GPUs, and time."
+        ),
+    ] = False,
 ) -> None:
     """Learn a map from source and target prompts. Ctrl-C saves the best maps so far."""
-    data = _load(prompts, _columns(text_column or [], label_column, source_label))
-    _note(data.notes)
     chosen = {
         "iterations": iterations,
         "both_ways": both_ways,
@@ -144,19 +159,28 @@ def learn(
     }
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
     _check(method, budget, given, chosen)
-    _make_folder(output)
-    loaded = _load_model(model, chat=chat)
-    sides = (data.source, data.heldout_source), (data.target, data.heldout_target)
-    _note(loaded.reader.describe(*(own + heldout for own, heldout in sides)))
-    config = METHODS[method].config
-    if METHODS[method].iterative:
-        suited = suited_config(data.kind, budget, keeps_layout=loaded.keeps_layout)
-        config = replace(suited, seed=seed, **given)
-    if micro_batch_size is not None:
-        config = replace(config, micro_batch_size=micro_batch_size)
-    maps, status = _learn(METHODS[method], loaded, data, config, modules)
-    save_maps(maps, output, prompts=data)
-    typer.echo(str(output))
+    with joined():
+        first = is_first()
+        data = _load(prompts, _columns(text_column or [], label_column, source_label))
+        _note(data.notes)
+        if plan:
+            typer.echo(_plan(model, modules, data, batch_size))
+            return
+        _make_folder(output)
+        loaded = _load_model(model, device, chat=chat)
+        sides = (data.source, data.heldout_source), (data.target, data.heldout_target)
+        _note(loaded.reader.describe(*(own + heldout for own, heldout in sides)))
+        config = METHODS[method].config
+        if METHODS[method].iterative:
+            suited = suited_config(data.kind, budget, keeps_layout=loaded.keeps_layout)
+            config = replace(suited, seed=seed, **given)
+        if micro_batch_size is not None:
+            config = replace(config, micro_batch_size=micro_batch_size)
+        learner = Learner(METHODS[method], loaded, data, config, modules)
+        maps, status = learner.learn(checkpoint)
+    if first:
+        save_maps(maps, output, prompts=data)
+        typer.echo(str(output))
     raise SystemExit(status)
 
 
@@ -180,11 +204,14 @@ def _load(files: Sequence[Path], columns: Columns) -> PromptSet:
 
 def _note(notes: Iterable[str]) -> None:
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        report(f"note: {note}")
 
 
-def _load_model(name: str, *, chat: bool) -> LanguageModel | TextToImageModel:
-    model = load_model(name)
+def _load_model(name: str, device: str | None, *, chat: bool) -> LanguageModel | TextToImageModel:
+    if is_launched() and device is not None:
+        reason = "by torchrun, every process takes the GPU of its number"
+        raise typer.BadParameter(reason, param_hint="--device")
+    model = load_model(name, device=device)
     if not chat:
         return model
     if isinstance(model, LanguageModel):
@@ -197,6 +224,8 @@ def _check(method: str, budget: str, given: dict[str, Any], options: Iterable[st
     """Refuse what the method does not take, before a model is loaded."""
     check_choice(budget, BUDGETS, "--budget")
     check_choice(method, METHODS, "--method")
+    if is_launched() and not METHODS[method].iterative:
+        raise typer.BadParameter("only lineas learns by torchrun", param_hint="--method")
     if METHODS[method].iterative:
         replace(BUDGETS[budget], **given)  # raises an error for a value out of range
     elif given or budget != _QUICK:
@@ -206,6 +235,19 @@ def _check(method: str, budget: str, given: dict[str, Any], options: Iterable[st
         )
 
 
+def _plan(model: str, modules: str | None, data: PromptSet, batch_size: int | None) -> str:
+    network = outline(model)
+    entry = MODELS.get(model)
+    names = find_modules(network, modules or (entry.preset if entry else "post-layernorms"))
+    longest = max(len(text.split()) for text in (*data.source, *data.target))
+    tokens = min(round(longest / WORDS_PER_TOKEN) + 1, MAX_TOKENS)
+    sides = len(data.source), len(data.target)
+    one = measure_pass(network, names, tokens)
+    return f"{model}, {tokens} tokens a prompt: " + describe_learning(
+        network, one, sides, batch_size
+    )
+
+
 def _make_folder(folder: Path) -> None:
     """Create the folder for the map before learning, which can take an hour."""
     try:
@@ -213,39 +255,3 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         reason = f"cannot create the folder for the map ({error.strerror})"
         raise typer.BadParameter(reason, param_hint="OUTPUT") from None
-
-
-def _learn(
-    method: Method, model: SteerableModel, data: PromptSet, config: FitConfig, modules: str | None
-) -> tuple[SteeringMaps, int]:
-    """Learn maps; return them with the exit status."""
-    arguments: dict[str, Any] = {
-        "config": config,
-        "modules": find_modules(model.network, modules) if modules else None,
-        "heldout": (data.heldout_source, data.heldout_target),
-    }
-    if method.iterative:
-        return _run_and_report(learn_iter(model, data.source, data.target, **arguments))
-    return method.learn(model, data.source, data.target, **arguments), 0
-
-
-def _run_and_report(run: Iterable[Iterate]) -> tuple[SteeringMaps, int]:
-    """Run to the end, report every iterate, and return the maps and the exit status.
-
-    The maps are the last ones; after Ctrl-C or a failure they are the best ones so far.
-    """
-    last = None
-    try:
-        for last in run:
-            heldout = "" if last.heldout is None else f"  held-out {last.heldout:.4f}"
-            typer.echo(f"{last.iteration:5d}  loss {last.loss:.4f}{heldout}", err=True)
-    except KeyboardInterrupt:
-        if last is None:
-            raise SystemExit(130) from None
-        return last.best_maps, 130
-    except UserError as error:
-        if last is None:
-            raise
-        typer.echo(f"error: {error} The best maps so far are saved.", err=True)
-        return last.best_maps, 1
-    return last.maps, 0  # type: ignore[union-attr]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lineas_core.cli.arguments import (
+    Device,
     JsonLines,
     MapPlace,
     check_choice,
@@ -22,6 +24,7 @@ from lineas_core.evaluation.texts import METRICS
 from lineas_core.models import TextToImageModel
 from lineas_core.prompts.files import read_file, read_rows
 from lineas_core.tables import EDITIONS, TABLES, make
+from lineas_core.tables.cluster import make_on, parse_place
 from lineas_core.tables.plan import plan as describe_plan
 
 __all__ = ["evaluate", "sweep"]
@@ -73,6 +76,15 @@ def evaluate(
         ),
     ] = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Let workers compute the rows: local:NUMBER on this machine, slurm:PARTITION on "
+            "a cluster [default: this process].",
+        ),
+    ] = None,
+    device: Device = None,
     plan: Annotated[
         bool, typer.Option(help="Only print what it needs: models, disk, memory, hours, data.")
     ] = False,
@@ -90,7 +102,10 @@ def evaluate(
     if plan:
         typer.echo(describe_plan(TABLES[table], edition, wanted))
         return
-    page = make(
+    if on and device:
+        raise typer.BadParameter("workers take one GPU each", param_hint="--device")
+    compute = partial(make_on, parse_place(on, edition)) if on else partial(make, device=device)
+    page = compute(
         TABLES[table],
         output_dir,
         edition=edition,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lineas_core.cli.arguments import load_noted
+from lineas_core.cli.arguments import Device, load_noted
 from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, load_model
 from lineas_core.paths import ASSETS
@@ -30,6 +30,7 @@ def serve(
             "hub, repeatable [default: the ready-made ones].",
         ),
     ] = None,
+    device: Device = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
     api_key: Annotated[
@@ -53,7 +54,7 @@ def serve(
             param_hint="--host",
         )
     listening = listen(host, port)  # before the model is loaded, which takes long
-    endpoint = Endpoint(load_served(model, map))
+    endpoint = Endpoint(load_served(model, map, device))
     try:
         place = f"[{host}]" if ":" in host else host
         address = f"http://{place}:{listening.getsockname()[1]}/v1"
@@ -63,7 +64,7 @@ def serve(
         endpoint.close()
 
 
-def load_served(model: str, maps: list[str] | None = None) -> Served:
+def load_served(model: str, maps: list[str] | None = None, device: str | None = None) -> Served:
     """Load a language model and the maps that requests can name.
 
     A map has the name of its folder or repository.
@@ -71,6 +72,7 @@ def load_served(model: str, maps: list[str] | None = None) -> Served:
     Args:
         model: name of the model.
         maps: what `load_maps` takes; None takes all ready-made maps of the model.
+        device: as in `load_model`.
 
     Raises:
         UserError: one of them cannot be loaded, the model is none of language, a map was learnt
@@ -78,7 +80,7 @@ def load_served(model: str, maps: list[str] | None = None) -> Served:
     """
     from lineas_core.serving.served import Served
 
-    loaded = load_model(model)
+    loaded = load_model(model, device=device)
     if not isinstance(loaded, LanguageModel):
         remedy = "Choose a language model, such as smollm2-135m."
         raise UserError("E_MODEL", f"{model} paints pictures", remedy=remedy)

@@ -47,7 +47,7 @@ def pool(
     _check(how, rows, weight, tuple(activation.shape))
     if how == "max":
         if weight is not None:
-            rows = rows.masked_fill(weight.unsqueeze(2) == 0, -torch.inf)
+            rows = rows.masked_fill(weight.unsqueeze(2).to(rows.device) == 0, -torch.inf)
         return rows.max(dim=1).values  # its backward pass is ten times as fast as that of amax
     weight = rows.new_ones(rows.shape[:2]) if weight is None else weight.to(rows)
     if how == "all":

@@ -38,10 +38,12 @@ from lineas_core.learning.samples import Samples
 from lineas_core.learning.wasserstein import wasserstein_1d
 from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.prompts.matching import are_matched
+from lineas_core.runtime.processes import Share
 from lineas_core.steering.affine import SteeringMaps
 
 __all__ = ["Problem"]
 
+_Slope = tuple[Tensor, Tensor]  # cost (D,), and the gradient of its sum
 _RUNAWAY = 100  # a loss this many times the one at the start counts as divergence
 
 
@@ -97,7 +99,9 @@ class Problem:
             )
         self.samples = Samples(model, source, target, config, modules, config.compare)
         start = self.zeros().requires_grad_()
-        self.samples.plan_memory(lambda row: self._backward(start, _Task(row, 1.0, torch.square)))
+        self.samples.plan_memory(
+            lambda row: self._backward(start, _Task(row, 1.0, torch.square), Share(1))
+        )
         if config.standardise:
             self._cost_unit = self.samples.spread
             if self.samples.compare == "output":
@@ -134,9 +138,11 @@ class Problem:
             UserError: memory runs out.
         """
         task = self._task_of(iteration)(iteration)
-        return self.samples.memory.run(
-            len(task.inputs), lambda: self._in_two_passes(parameters, task)
+        share = Share(len(task.inputs))
+        cost, gradient = self.samples.memory.run(
+            len(share.rows), lambda: self._in_two_passes(parameters, task, share)
         )
+        return cost, share.sum(gradient)
 
     def is_forward(self, iteration: int) -> bool:
         """Whether an iteration steers source prompts towards the target (Eq. 3.3)."""
@@ -230,7 +236,7 @@ class Problem:
         """A seed for the noise of an iteration, the same for both sides."""
         return self.config.seed * 1_000_003 + iteration
 
-    def _in_two_passes(self, parameters: Tensor, task: _Task) -> tuple[Tensor, Tensor]:
+    def _in_two_passes(self, parameters: Tensor, task: _Task, share: Share) -> _Slope:
         """Cost and gradient, chunk by chunk where the memory plan asks for it.
 
         The cost needs all rows at once, but the backward pass of one row needs only the gradient
@@ -238,27 +244,35 @@ class Problem:
         second pass goes back chunk by chunk. The result is exact up to rounding and needs the
         memory of one chunk.
         """
-        chunks = self.samples.memory.chunks(len(task.inputs))
+        own = replace(task, inputs=task.inputs.rows(share.rows))
+        chunks = self.samples.memory.chunks(len(own.inputs))
         if len(chunks) == 1:
-            return self._backward(parameters, task)
+            return self._backward(parameters, own, share)
         maps = self.maps(parameters.detach()).at(task.strength)
-        parts = self.samples.rows_in_chunks(task.inputs, maps)
-        x = torch.cat(parts).requires_grad_()
-        cost = task.cost(x)
-        (at_rows,) = torch.autograd.grad(cost.sum(), x)
+        parts = self.samples.rows_in_chunks(own.inputs, maps)
+        cost, at_rows = _slope(task, torch.cat(parts), share)
         gradient = torch.zeros_like(parameters)
         for chunk, at_chunk in zip(chunks, at_rows.split([len(p) for p in parts]), strict=True):
-            part = _Task(task.inputs.rows(chunk), task.strength, at_chunk.mul)
-            gradient += self._backward(parameters, part)[1]
-        return cost.detach(), gradient
+            part = _Task(own.inputs.rows(chunk), task.strength, at_chunk.mul)
+            gradient += self._backward(parameters, part, Share(1))[1]
+        return cost, gradient
 
-    def _backward(self, parameters: Tensor, task: _Task) -> tuple[Tensor, Tensor]:
-        """The cost of a task in one pass, and the gradient of its sum."""
+    def _backward(self, parameters: Tensor, task: _Task, share: Share) -> _Slope:
+        """The cost in one pass, and the gradient of its sum through the rows of this process."""
         maps = self.maps(parameters).at(task.strength)
         with self.samples.recording(task.inputs, maps) as samples:
-            cost = task.cost(self.samples.join(samples))
-            (gradient,) = torch.autograd.grad(cost.sum(), parameters)
-        return cost.detach(), gradient
+            x = self.samples.join(samples)
+            cost, at_rows = _slope(task, x, share)
+            (gradient,) = torch.autograd.grad(x, parameters, at_rows)
+        return cost, gradient
+
+
+def _slope(task: _Task, x: Tensor, share: Share) -> _Slope:
+    """The cost, which needs the rows of all processes, and the gradient of its sum at x."""
+    rows = share.gather(x.detach()).requires_grad_()
+    cost = task.cost(rows)
+    (at_rows,) = torch.autograd.grad(cost.sum(), rows)
+    return cost.detach(), share.own(at_rows)
 
 
 def _draw(total: int, size: int | None, seed: int, iteration: int) -> Tensor:

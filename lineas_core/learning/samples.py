@@ -25,6 +25,7 @@ from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.runtime.attention import ShortAttention
 from lineas_core.runtime.memory import MemoryPlan, checkpointed
 from lineas_core.runtime.precision import native_bfloat16
+from lineas_core.runtime.processes import Share
 from lineas_core.steering.affine import AffineMap, SteeringMaps
 from lineas_core.steering.hooks import Complete, Pool, find_modules, record, steer
 
@@ -83,11 +84,8 @@ class Samples:
         if config.pooling == "auto":
             config = replace(config, pooling=model.default_pooling)
         if compare == "output" and model.kind != "text-to-image":
-            raise UserError(
-                "E_SETTING",
-                "compare is 'output', which is for pictures",
-                remedy="Give 'activations'.",
-            )
+            what, remedy = "compare is 'output', which is for pictures", "Give 'activations'."
+            raise UserError("E_SETTING", what, remedy=remedy)
         self.model, self.config, self.compare = model, config, compare
         self.memory = MemoryPlan(config.micro_batch_size)
         self.source, self.target = model.encode(source), model.encode(target)
@@ -129,7 +127,7 @@ class Samples:
         Returns:
             (D,) each; the spread is floored as in `spread`.
         """
-        first, second = self.memory.run(len(inputs), lambda: self._moments(inputs)).mean(dim=0)
+        first, second = self._shared(self._moments, inputs).mean(dim=0)
         variance = (second - first.square()).clamp(min=0)
         return first, torch.cat([floored(s) for s in variance.sqrt().split(self.widths)])
 
@@ -142,7 +140,8 @@ class Samples:
         Raises:
             UserError: the memory does not suffice for one prompt.
         """
-        self.memory.measure(self.device, len(self.source), partial(one_pass, self._one_row()))
+        devices = {parameter.device for parameter in self.model.network.parameters()}
+        self.memory.measure(devices, len(self.source), partial(one_pass, self._one_row()))
 
     def rows(
         self,
@@ -150,7 +149,7 @@ class Samples:
         maps: SteeringMaps = UNTOUCHED,
         names: Sequence[str] | None = None,
     ) -> Tensor:
-        """Pooled activations of encoded prompts, computed without a gradient.
+        """Pooled activations of prompts, without a gradient; processes share the prompts.
 
         Args:
             inputs: n encoded prompts.
@@ -165,9 +164,7 @@ class Samples:
             UserError: memory runs out, the pooling gives modules different numbers of rows, or
                 activations of the unsteered network are not finite.
         """
-        rows = self.memory.run(
-            len(inputs), lambda: torch.cat(self.rows_in_chunks(inputs, maps, names))
-        )
+        rows = self._shared(lambda own: torch.cat(self.rows_in_chunks(own, maps, names)), inputs)
         if maps is UNTOUCHED and not rows.isfinite().all():
             parts = self.split_compared(rows) if names is None else self.split(rows)
             first = next(n for n, part in parts.items() if not part.isfinite().all())
@@ -255,7 +252,7 @@ class Samples:
                 f"pooling is {self.config.pooling!r}, but the modules differ in their positions",
                 remedy="Choose 'mean'.",
             )
-        return torch.cat(list(samples.values()), dim=1)
+        return torch.cat([rows.to(self.device) for rows in samples.values()], dim=1)
 
     def affine(self, scale: Tensor, shift: Tensor) -> SteeringMaps:
         """Build the maps of all modules from scale ω (D,) and shift b (D,)."""
@@ -271,9 +268,15 @@ class Samples:
         with self.recording(self._one_row(), names=self.names) as samples:
             self.names = list(samples)
             self.widths = [rows.shape[1] for rows in samples.values()]
-            self.device = self.join(samples).device
+            self.device = next(iter(samples.values())).device
         if self.compare == "output":
             self._channels = self.run(self._one_row()).shape[1]
+
+    def _shared(self, work: Callable[[Inputs], Tensor], inputs: Inputs) -> Tensor:
+        """Let every process work on its share of the prompts; return what all have computed."""
+        share = Share(len(inputs))
+        own = inputs.rows(share.rows)
+        return share.gather(self.memory.run(len(own), lambda: work(own)))
 
     @torch.no_grad()
     def _moments(self, inputs: Inputs) -> Tensor:
@@ -282,7 +285,7 @@ class Samples:
         for chunk in self.memory.chunks(len(inputs)):
             with record(self.model.network, self.names, pool=moments, stop=True) as found:
                 self.run(inputs.rows(chunk))
-            parts.append(torch.cat([found[name] for name in self.names], dim=2))
+            parts.append(torch.cat([found[n].to(self.device) for n in self.names], dim=2))
         return torch.cat(parts)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lineas_core.errors import UserError
+from lineas_core.errors import UserError, first_line
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.embedded import fetch, folder_of, installed
 from lineas_core.models.hub import is_pipeline, unreachable
@@ -36,21 +36,28 @@ def load_model(
         name: a key of `catalog.MODELS`, `owner/name` on the hub, or a folder. A repository or
             folder with a `model_index.json` is loaded as a diffusers pipeline, any other as a
             language model.
-        device: torch device; None takes the GPU if there is one.
+        device: torch device; `auto` spreads a language model over all GPUs of the machine, and
+            over memory and disk where they do not suffice; None takes the GPU if there is one.
         dtype: of the weights; None is bfloat16 on a GPU and float32 on a CPU. The decoder of an
             image model stays in float32.
 
     Raises:
-        UserError: the model is not installed, not found, damaged or of an unsupported kind.
+        UserError: the model is not installed, not found, damaged or of an unsupported kind, or
+            the device is not there or not for this model.
     """
     entry = MODELS.get(name)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = dtype or (torch.float32 if device == "cpu" else torch.bfloat16)
+    _check_device(device)
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device or kind
+    dtype = dtype or (torch.float32 if "cpu" in (device, kind) else torch.bfloat16)
     source = _source(name, entry)
     offline = not Path(source).is_dir() and unreachable()
     if entry.one_step if entry else is_pipeline(source, local_files_only=offline):
         from lineas_core.models.pipelines import load_pipeline  # takes seconds to import
 
+        if device == "auto":
+            remedy = "Leave out the device."
+            raise UserError("E_DEVICE", f"{name} paints pictures on one device", remedy=remedy)
         one_step = entry.one_step if entry else None
         pipeline = load_pipeline(
             source, device=device, dtype=dtype, one_step=one_step, local_files_only=offline
@@ -64,6 +71,17 @@ def load_model(
         dtype=dtype,
         device_map=device,
     )
+
+
+def _check_device(device: str | None) -> None:
+    if device in (None, "auto"):
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        what = f"the device {device!r} cannot be used ({first_line(error)})"
+        remedy = "Give cpu, cuda, cuda with a number, or auto."
+        raise UserError("E_DEVICE", what, remedy=remedy) from error
 
 
 def _source(name: str, entry: ModelEntry | None) -> str:

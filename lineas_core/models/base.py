@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from accelerate.utils import align_module_device
 from torch import Tensor, nn
 
 __all__ = ["Inputs", "SteerableModel", "fingerprint", "fingerprints"]
@@ -112,7 +113,9 @@ def _sample(network: nn.Module, name: str) -> bytes:
     """Return name, class and the first parameters of a module as bytes."""
     module = network.get_submodule(name)
     parts = [f"{name}:{type(module).__name__}".encode()]
-    for parameter in module.parameters(recurse=False):
-        sample = parameter.detach().flatten()[:4096].to("cpu", torch.bfloat16)
-        parts += [f"{tuple(parameter.shape)}".encode(), sample.view(torch.uint8).numpy().tobytes()]
+    with align_module_device(module):  # reads what accelerate has put on the disk
+        for parameter in module.parameters(recurse=False):
+            sample = parameter.detach().flatten()[:4096].to("cpu", torch.bfloat16)
+            parts += [f"{tuple(parameter.shape)}".encode()]
+            parts += [sample.view(torch.uint8).numpy().tobytes()]
     return b"".join(parts)

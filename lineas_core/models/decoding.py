@@ -62,7 +62,7 @@ class DecodingBatch:
             attention_mask=(columns >= self._padding[:, None]).long(),
             position_ids=positions.clamp(min=0),
             past_key_values=self._cache,
-            logits_to_keep=last_positions(1, ids),
+            logits_to_keep=last_positions(1, ids, self._network),
         )
         return output.logits[:, -1]
 
@@ -160,6 +160,7 @@ class _Layer(DynamicLayer):
 
     def keep(self, rows: Tensor, unused: int) -> None:
         """Keep some rows, without their first columns."""
+        rows = rows.to(self.keys.device)  # layers may be on several
         self.keys, self.values = (part[..., unused : self.length, :][rows] for part in self._parts)
         self.length -= unused
 

@@ -58,7 +58,7 @@ def _log_p(network: PreTrainedModel, texts: Sequence[Tensor], count: int) -> Ten
         ids,
         attention_mask=mask,
         position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-        logits_to_keep=last_positions(count + 1, ids),
+        logits_to_keep=last_positions(count + 1, ids, network),
         use_cache=False,
     )
     logits = output.logits[:, :-1].float()
@@ -66,10 +66,13 @@ def _log_p(network: PreTrainedModel, texts: Sequence[Tensor], count: int) -> Ten
     return (chosen - logits.logsumexp(-1)).cpu()
 
 
-def last_positions(count: int, ids: Tensor) -> Tensor:
+def last_positions(count: int, ids: Tensor, network: PreTrainedModel) -> Tensor | int:
     """Return the indices -count to -1 on the device of `ids`, for `logits_to_keep`.
 
     With a plain number transformers takes a slice. It is not contiguous, so torch multiplies it
-    row by row, which in bfloat16 on a CPU copies the whole output layer for each row.
+    row by row, which in bfloat16 on a CPU copies the whole output layer for each row. A network
+    spread over several devices gets the number, because its output layer is on another device.
     """
+    if len({*getattr(network, "hf_device_map", {}).values()}) > 1:
+        return count
     return torch.arange(-count, 0, device=ids.device)

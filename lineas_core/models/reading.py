@@ -13,12 +13,13 @@ from transformers import AutoTokenizer
 
 from lineas_core.models.hub import INDEX
 
-__all__ = ["MAX_TOKENS", "Reader", "load_reader", "silenced"]
+__all__ = ["MAX_TOKENS", "WORDS_PER_TOKEN", "Reader", "load_reader", "silenced"]
 
 MAX_TOKENS = 512
 """Tokens of a prompt that a language model learns from."""
 _ADDED = 8  # tokens that a tokenizer adds, with room to spare
-_WORDS_PER_TOKEN = 0.75  # of English; a rough figure for people
+WORDS_PER_TOKEN = 0.75
+"""Of English; a rough figure for people and plans."""
 _TOKENIZER_LOG = "transformers.tokenization_utils_base"
 
 
@@ -48,7 +49,7 @@ class Reader:
             return []
         limit = min(limit for _, limit in self._tokenizers)
         subject = "1 prompt is" if cut == 1 else f"{cut} prompts are"
-        words = round(limit * _WORDS_PER_TOKEN)
+        words = round(limit * WORDS_PER_TOKEN)
         sentences = [
             f"{subject} longer than the model reads ({limit} tokens, about {words} words); the "
             "rest is cut off."

@@ -86,7 +86,7 @@ def sample_tokens(
     done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     cache, new = DynamicCache(config=network.config), ids[:, :0]
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    last = last_positions(1, ids)
+    last = last_positions(1, ids, network)
     for step in range(sampling.max_new_tokens):
         logits = network(
             ids,

@@ -7,7 +7,7 @@ each is therefore used only where memory is short.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from lineas_core.runtime.attention import ShortAttention
 
 __all__ = [
     "MemoryPlan",
+    "USABLE",
     "checkpointed",
     "free_memory",
     "out_of_memory_as_user_error",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 _NO_PRIMITIVE = "could not create a primitive"
-_USABLE = 0.8  # share of the free memory to plan with, because allocators leave gaps
+USABLE = 0.8  # share of the free memory to plan with, because allocators leave gaps
 _T = TypeVar("_T")
 
 
@@ -54,28 +55,30 @@ class MemoryPlan:
         """Split the row numbers of `count` prompts into tensors of at most `micro_batch` rows."""
         return torch.arange(count).split(self.micro_batch or count)
 
-    def measure(self, device: torch.device, count: int, one_row: Callable[[], object]) -> None:
+    def measure(
+        self, devices: Collection[torch.device], count: int, one_row: Callable[[], object]
+    ) -> None:
         """Plan for `count` prompts from the GPU memory that a single one needs.
 
         On a CPU, and where `micro_batch` is given, the plan stays as it is.
 
         Args:
-            device: where the network is.
+            devices: where the parts of the network are.
             count: number of prompts to plan for.
             one_row: runs a single prompt, with its gradient where one is needed.
 
         Raises:
             UserError: the memory does not suffice for one prompt.
         """
-        if self.micro_batch or device.type != "cuda":
+        gpus = [device for device in devices if device.type == "cuda"]
+        if self.micro_batch or not gpus:
             return
         for checkpointing in (False, True):
             self.checkpointing = checkpointing
             try:
-                needed = peak_memory(device, one_row)
+                rows = min(_rows_on(device, one_row) for device in gpus)
             except torch.OutOfMemoryError:
                 continue
-            rows = int(_USABLE * free_memory(device) / max(needed, 1))
             if rows:
                 self.micro_batch = min(rows, count)
                 return
@@ -163,6 +166,11 @@ def _out_of_memory(error: Exception) -> bool:
     # On a CPU torch raises a plain RuntimeError, and oneDNN one that does not even name memory.
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return known or "allocate memory" in str(error) or str(error) == _NO_PRIMITIVE
+
+
+def _rows_on(device: torch.device, one_row: Callable[[], object]) -> int:
+    needed = peak_memory(device, one_row)
+    return int(USABLE * free_memory(device) / max(needed, 1))
 
 
 def peak_memory(device: torch.device, work: Callable[[], object]) -> int:

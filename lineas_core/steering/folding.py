@@ -75,6 +75,8 @@ def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) 
     weight: Any = getattr(module, "weight", None)
     if module._forward_hooks:
         return False  # the module has a forward hook, which must run before the map
+    if weight is not None and weight.is_meta:
+        return False  # it is on the disk, except while the module runs
     if weight is None or step.scale.shape != weight.shape[:1]:
         return False  # the width differs, or the map has one row per row of the batch
     if weight.dtype != torch.float32:

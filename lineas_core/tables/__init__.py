@@ -11,7 +11,8 @@ from lineas_core.tables import (
     toxicity,
     truth,
 )
-from lineas_core.tables.table import EDITIONS, Cell, Table, cells_done, make, page, stem_of
+from lineas_core.tables.cells import Cell, cells_done
+from lineas_core.tables.table import EDITIONS, Table, make, page, stem_of
 
 __all__ = ["EDITIONS", "TABLES", "Cell", "Table", "cells_done", "make", "page", "stem_of"]
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from lineas_core.evaluation.texts import sweep_composed
 from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.tables.cells import Cell
 from lineas_core.tables.continuations import SEEDS
-from lineas_core.tables.table import Cell, Needs, Table
+from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.topics import OPENINGS, TOPICS
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,

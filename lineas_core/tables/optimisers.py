@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.learning.config import BUDGETS
+from lineas_core.tables.cells import Cell
 from lineas_core.tables.continuations import PANELS, SEEDS, format_share
-from lineas_core.tables.table import Cell, Needs, Table
+from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.topics import MEASURE, OPENINGS, topic_work
 from lineas_core.tables.workbench import LANGUAGE_MODELS
 

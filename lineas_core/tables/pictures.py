@@ -14,8 +14,9 @@ from lineas_core.metrics.clip_score import CLIP, clip_scores
 from lineas_core.metrics.dinov2 import DINOV2, dinov2_scores
 from lineas_core.models.base import SteerableModel
 from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.tables.cells import Cell
 from lineas_core.tables.removal import LEGEND, PANELS, format_scores, summarise
-from lineas_core.tables.table import Cell, Needs, Table
+from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of, settings_of
 
 __all__ = ["TABLES"]

@@ -13,8 +13,9 @@ from lineas_core.metrics.dinov2 import DINOV2
 from lineas_core.metrics.roberta_toxicity import ROBERTA
 from lineas_core.metrics.truthfulness import TRUTHFULQA
 from lineas_core.models.catalog import MODELS, ModelEntry
+from lineas_core.tables.cells import Cell
 from lineas_core.tables.openings import REAL_TOXICITY_PROMPTS
-from lineas_core.tables.table import Cell, Table, cells_wanted
+from lineas_core.tables.table import Table, cells_wanted
 
 __all__ = ["plan"]
 

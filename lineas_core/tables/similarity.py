@@ -13,7 +13,8 @@ from torch import Tensor
 from lineas_core.learning.config import BUDGETS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.tables.table import Cell, Needs, Table
+from lineas_core.tables.cells import Cell
+from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     Workbench,

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lineas_core.errors import UserError
-from lineas_core.runtime.versions import library_versions
 from lineas_core.storage.disk import saving, write_atomically
+from lineas_core.tables.cells import (
+    CPU,
+    Cell,
+    cells_done,
+    cells_missing,
+    compute_free,
+    merge,
+)
 from lineas_core.tables.figure import Panels, draw
 from lineas_core.tables.workbench import Workbench
 
 __all__ = [
     "EDITIONS",
-    "Cell",
     "Needs",
     "Table",
-    "cells_done",
     "cells_wanted",
     "make",
     "page",
@@ -31,21 +31,6 @@ __all__ = [
 ]
 
 EDITIONS = ("small", "paper")
-_CPU = "CPU"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One line of a table, and the work that computes it.
-
-    Attributes:
-        key: identifies the cell, such as its model and concept.
-        work: computes the result: {"facts": {name: number or text}, "rows": [...]}, with one row
-            for every strength, which has the key `strength` among others.
-    """
-
-    key: Mapping[str, str]
-    work: Callable[[Workbench], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -103,9 +88,11 @@ def make(
     edition: str = "small",
     only: Mapping[str, Collection[str]] | None = None,
     report: Callable[[str], object] = print,
+    device: str | None = None,
 ) -> Path:
     """Compute the missing cells of a table, and write `NAME.json`, `NAME.md` and `NAME.svg`.
 
+    Cells that another process is computing at the same time are left to it.
     If it is interrupted, the finished cells are kept, and a long learning run resumes from its
     checkpoint. Finished cells are not recomputed when the code or the prompts change: to
     recompute them, delete the JSON file. A table without panels has no SVG.
@@ -116,6 +103,7 @@ def make(
         edition: `small` on the embedded models, or `paper` in the paper's setting.
         only: part of the key -> wanted values; other cells are skipped. None computes all cells.
         report: called with a line of text at every step.
+        device: of the models, as in `load_model`.
 
     Returns:
         The path of the page.
@@ -125,18 +113,12 @@ def make(
     """
     wanted = cells_wanted(table, edition, only or {})
     stem = stem_of(table.name, edition)
-    file, bench = folder / f"{stem}.json", Workbench(folder / "maps", report)
-    with saving("the results are", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    for number, cell in enumerate(wanted, 1):
-        if any(done["key"] == cell.key for done in cells_done(file)):
-            continue
-        report(f"{number}/{len(wanted)}  {_format_key(cell.key)}")
-        result = _compute(cell, bench)
-        # Read again, because another process may have written the file in the meantime.
-        others = [done for done in cells_done(file) if done["key"] != result["key"]]
-        with saving("the results are", folder):
-            write_atomically(file, json.dumps([*others, result], indent=1).encode())
+    file = folder / f"{stem}.json"
+    for _ in compute_free(wanted, file, Workbench(folder / "maps", report, device)):
+        merge(file)
+    merge(file)  # what an interrupted process has left
+    for cell in cells_missing(wanted, file):
+        report(f"another process computes {cell}")
     shown = _in_order(table, edition, cells_done(file))
     with saving("the results are", folder):
         write_atomically(folder / f"{stem}.md", page(table, edition, shown).encode())
@@ -169,27 +151,6 @@ def stem_of(name: str, edition: str) -> str:
     return name if edition == "small" else f"{name}-{edition}"
 
 
-def cells_done(file: Path) -> list[dict[str, Any]]:
-    """Read the cells of a JSON file of results; a missing file has none.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    if not file.exists():
-        return []
-    try:
-        done = json.loads(file.read_text(encoding="utf-8"))
-        for cell in done:
-            _ = cell["key"].items(), cell["facts"].items(), [r["strength"] for r in cell["rows"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            "E_TABLE",
-            f"the results in {file} are damaged ({type(error).__name__})",
-            remedy="Move the file away and compute the table again.",
-        ) from error
-    return done
-
-
 def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
     """Format a table as Markdown, with a line for each cell and a column for each strength."""
     lines = [f"# {table.title}", "", f"{table.source}. {table.about}", ""]
@@ -200,24 +161,11 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
     dates = sorted(cell["date"] for cell in done)
     count = f"{len(done)} of {len(table.cells(edition))} lines"
     when = ", " + " to ".join(sorted({dates[0], dates[-1]})) if dates else ""
-    devices = sorted({cell.get("device", _CPU) for cell in done})
+    devices = sorted({cell.get("device", CPU) for cell in done})
     when += f", on {' and '.join(devices)}" if devices else ""
     option = "" if edition == "small" else f" --edition {edition}"
     lines += ["", f"`python -m lineas_core evaluate {table.name}{option}`: {count}{when}.", ""]
     return "\n".join(lines)
-
-
-def _compute(cell: Cell, bench: Workbench) -> dict[str, Any]:
-    """Compute a cell; return its result with key, date, duration, device and versions."""
-    started = time.monotonic()
-    result = cell.work(bench)
-    return {
-        "key": dict(cell.key),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "seconds": round(time.monotonic() - started, 1),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _CPU,
-        "versions": library_versions(),
-    } | result
 
 
 def _in_order(
@@ -252,7 +200,3 @@ def _line(cells: Iterable[str]) -> str:
 
 def _format_fact(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _format_key(key: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in key.items())

@@ -10,7 +10,8 @@ from lineas_core.learning.config import LearnConfig
 from lineas_core.methods import METHODS, Method
 from lineas_core.models.catalog import MODELS
 from lineas_core.prompts.prompt_set import PromptSet
-from lineas_core.tables.table import Cell, Table
+from lineas_core.tables.cells import Cell
+from lineas_core.tables.table import Table
 from lineas_core.tables.workbench import ORACLES, PROMPTS, Workbench, end_of, settings_of
 
 __all__ = ["TABLES"]

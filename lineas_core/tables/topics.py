@@ -9,8 +9,9 @@ from typing import Any
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.learning.config import BUDGETS, LearnConfig
 from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.tables.cells import Cell
 from lineas_core.tables.continuations import PANELS, SEEDS, Continuations, format_share
-from lineas_core.tables.table import Cell, Needs, Table
+from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.workbench import LANGUAGE_MODELS, PROMPTS, Workbench, lines_of
 
 __all__ = ["MEASURE", "OPENINGS", "TABLES", "TOPICS", "topic_work"]

@@ -9,9 +9,10 @@ from lineas_core.learning.samples import UNTOUCHED
 from lineas_core.methods import INSTRUCTION, METHODS, Method
 from lineas_core.metrics.roberta_toxicity import ROBERTA
 from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.tables.cells import Cell
 from lineas_core.tables.continuations import PANELS, SEEDS, Continuations, format_share
 from lineas_core.tables.openings import REAL_TOXICITY_PROMPTS, SAMPLED, toxicity_openings
-from lineas_core.tables.table import Cell, Needs, Table
+from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,

@@ -17,7 +17,8 @@ from lineas_core.metrics.truthfulness import (
 )
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.folding import fold
-from lineas_core.tables.table import Cell, Needs, Table
+from lineas_core.tables.cells import Cell
+from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,

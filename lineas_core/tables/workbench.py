@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
+from filelock import FileLock
 from scipy.stats import spearmanr
 
+from lineas_core.learning.checkpoints import Checkpoint
 from lineas_core.learning.config import BUDGETS, FitConfig
 from lineas_core.learning.lineas import Iterate
 from lineas_core.methods import METHODS, Method
@@ -88,7 +88,6 @@ LINES: dict[str, dict[str, tuple[Method, dict[str, Any]]]] = {
 OWN_STRENGTH = (
     "A method whose recommended strength is not 1 (ITI-C: 0.5) is measured up to that strength."
 )
-_CHECKPOINT_SECONDS = 30
 
 
 def lines_of(name: str) -> list[str]:
@@ -126,9 +125,17 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
 class Workbench:
     """Provides the cells of a table with models, and with maps and rows from a cache on disk."""
 
-    def __init__(self, folder: Path, report: Callable[[str], object]) -> None:
-        """Keep maps and rows in a folder; `report` is called with a line of text at every step."""
-        self.folder, self.report = folder, report
+    def __init__(
+        self, folder: Path, report: Callable[[str], object], device: str | None = None
+    ) -> None:
+        """Keep maps and rows in a folder.
+
+        Args:
+            folder: created if missing.
+            report: called with a line of text at every step.
+            device: of the models, as in `load_model`.
+        """
+        self.folder, self.report, self._device = folder, report, device
         self._models: dict[torch.dtype | None, SteerableModel] = {}
 
     def model(self, name: str, dtype: torch.dtype | None = None) -> Any:
@@ -136,7 +143,7 @@ class Workbench:
         if any(model.name != name for model in self._models.values()):
             self._models.clear()
         if dtype not in self._models:
-            self._models[dtype] = load_model(name, dtype=dtype)
+            self._models[dtype] = load_model(name, device=self._device, dtype=dtype)
         return self._models[dtype]
 
     def writer(self, name: str) -> Any:
@@ -175,23 +182,17 @@ class Workbench:
             facts.append(judge.__name__)
         digest = _digest(facts)
         folder = self.folder / f"{prompts.name.lower().replace(' ', '-')}-{method}-{digest}"
-        if holds_maps(folder):
-            return load_maps(folder)
         settings: dict[str, Any] = {
             "config": config,
             "modules": modules,
             "heldout": (prompts.heldout_source, prompts.heldout_target),
         }
-        checkpoint = folder.with_suffix(".safetensors")
-        if METHODS[method].iterative:
-            settings |= {"resume": _read(checkpoint), "watch": self._checkpoints(checkpoint)}
-        states = folder.with_suffix(".checkpoints")
         if METHODS[method].checkpoints:
-            settings |= {"judge": judge, "checkpoints": states}
-        maps = METHODS[method].learn(model, prompts.source, prompts.target, **settings)
-        save_maps(maps, folder, prompts=prompts)
-        checkpoint.unlink(missing_ok=True)
-        shutil.rmtree(states, ignore_errors=True)
+            settings |= {"judge": judge, "checkpoints": folder.with_suffix(".checkpoints")}
+        if not holds_maps(folder):
+            with self._alone(folder.name):
+                if not holds_maps(folder):
+                    self._learn(model, prompts, METHODS[method], settings, folder)
         return load_maps(folder)
 
     def cached(self, facts: Sequence[Any], compute: Callable[[], Any]) -> Any:
@@ -205,30 +206,41 @@ class Workbench:
         """
         file = self.folder / f"row-{_digest(facts)}.json"
         if not file.exists():
-            row = json.dumps(compute()).encode()
-            with saving("the results are", self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                write_atomically(file, row)
+            with self._alone(file.stem):
+                if not file.exists():
+                    row = json.dumps(compute()).encode()
+                    with saving("the results are", self.folder):
+                        write_atomically(file, row)
         return json.loads(file.read_text(encoding="utf-8"))
 
-    def _checkpoints(self, file: Path) -> Callable[[Iterate], None]:
-        """Return a callback that saves a checkpoint of a run periodically."""
-        saved = time.monotonic()
+    def _learn(
+        self,
+        model: SteerableModel,
+        prompts: PromptSet,
+        method: Method,
+        settings: dict[str, Any],
+        folder: Path,
+    ) -> None:
+        """Learn maps and save them; what an interrupted run has left is used and removed."""
+        checkpoint = Checkpoint(folder.with_suffix(".safetensors"))
 
-        def save(iterate: Iterate) -> None:
-            nonlocal saved
-            if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                with saving("the run is", self.folder):
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    write_atomically(file, safetensors.torch.save(iterate.state))
-                saved = time.monotonic()
+        def watch(iterate: Iterate) -> None:
+            if checkpoint.write_if_due(iterate):
                 self.report(f"    iteration {iterate.iteration}, loss {iterate.loss:.4g}")
 
-        return save
+        if method.iterative:
+            settings |= {"resume": checkpoint.read(), "watch": watch}
+        maps = method.learn(model, prompts.source, prompts.target, **settings)
+        save_maps(maps, folder, prompts=prompts)
+        checkpoint.remove()
+        if method.checkpoints:
+            shutil.rmtree(settings["checkpoints"], ignore_errors=True)
 
-
-def _read(file: Path) -> dict[str, torch.Tensor] | None:
-    return safetensors.torch.load(file.read_bytes()) if file.exists() else None
+    def _alone(self, name: str) -> FileLock:
+        """The lock for what several cells share: other processes wait for the result."""
+        with saving("the results are", self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.folder / f"{name}.lock")
 
 
 def _digest(facts: Sequence[Any]) -> str:

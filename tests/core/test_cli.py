@@ -262,6 +262,30 @@ def test_an_interrupted_run_saves_the_best_so_far(workplace, monkeypatch):
     assert load_maps(workplace / "partial").metadata["iteration"] <= 1
 
 
+def test_the_same_command_continues_from_its_checkpoint(workplace, monkeypatch):
+    def interrupted(*arguments, **settings):
+        started.append(settings["resume"] and int(settings["resume"]["iteration"]))
+        for iterate in learn_iter(*arguments, **settings):
+            yield iterate
+            if len(started) == 1 and iterate.iteration == 2:
+                raise KeyboardInterrupt
+
+    learn_iter, started = learning.learn_iter, []
+    monkeypatch.setattr(learning, "learn_iter", interrupted)
+    file = workplace / "run.safetensors"
+    command = (
+        "learn", workplace / "set.json", workplace / "continued", "--checkpoint", file,
+        "--model", workplace / "model", "--iterations", 4,
+    )  # fmt: skip
+    assert _run(*command).exit_code == 130
+    other = _run(*command, "--seed", 1)
+    assert "belongs to a run with other prompts or settings" in str(other.exception)
+    assert _run(*command).exit_code == 0
+    assert started == [None, 2]
+    assert load_maps(workplace / "continued").metadata["iteration"] == 4
+    assert not file.exists()
+
+
 @pytest.fixture
 def console(monkeypatch):
     """Run the command line as on a console of an encoding; returns status, stdout and stderr."""

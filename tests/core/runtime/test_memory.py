@@ -174,23 +174,23 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
 def test_a_gpu_takes_as_many_rows_as_it_has_memory_for(peaks, free, expected, monkeypatch):
     _gpu(monkeypatch, peaks, free)
     plan = MemoryPlan()
-    plan.measure(torch.device("cuda"), 32, lambda: None)
+    plan.measure([torch.device("cuda")], 32, lambda: None)
     assert (plan.micro_batch, plan.checkpointing) == expected
 
 
 def test_a_gpu_that_is_too_small_is_refused(monkeypatch):
     _gpu(monkeypatch, [None, 99], 100)
     with pytest.raises(UserError, match="memory does not suffice"):
-        MemoryPlan().measure(torch.device("cuda"), 32, lambda: None)
+        MemoryPlan().measure([torch.device("cuda")], 32, lambda: None)
 
 
 def test_a_given_size_and_a_cpu_are_not_measured(monkeypatch):
     monkeypatch.setattr(memory_module, "peak_memory", None)
     given = MemoryPlan(3)
-    given.measure(torch.device("cuda"), 32, lambda: None)
+    given.measure([torch.device("cuda")], 32, lambda: None)
     assert [len(chunk) for chunk in given.chunks(8)] == [3, 3, 2]
     plan = MemoryPlan()
-    plan.measure(torch.device("cpu"), 32, lambda: None)
+    plan.measure([torch.device("cpu")], 32, lambda: None)
     assert [len(chunk) for chunk in plan.chunks(8)] == [8]
 
 

@@ -13,6 +13,7 @@ from lineas_core import BUDGETS, AffineMap, PromptSet, SteeringMaps, UserError, 
 from lineas_core.evaluation import counts
 from lineas_core.evaluation import pictures as picture_sweeps
 from lineas_core.evaluation.texts import METRICS
+from lineas_core.learning import checkpoints
 from lineas_core.learning.lineas import learn
 from lineas_core.methods import METHODS
 from lineas_core.metrics.insults import insults
@@ -235,7 +236,7 @@ def test_an_interrupted_run_goes_on_to_the_same_maps(tmp_path, monkeypatch):
 
     real = LEARN.learn_iter
     monkeypatch.setattr(LEARN, "learn_iter", cut)
-    monkeypatch.setattr(workbench, "_CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr(checkpoints, "_SECONDS", -1)
     with pytest.raises(KeyboardInterrupt):
         bench.maps(model, SET, config=CONFIG)
     maps = bench.maps(model, SET, config=CONFIG)

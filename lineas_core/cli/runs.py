@@ -1,0 +1,93 @@
+"""A run of a method from the command line: reports, checkpoints, and what is saved at its end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lineas_core.errors import UserError
+from lineas_core.learning.checkpoints import Checkpoint
+from lineas_core.learning.config import FitConfig
+from lineas_core.learning.lineas import Iterate, learn_iter
+from lineas_core.methods import Method
+from lineas_core.models.base import SteerableModel
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.runtime.processes import is_first
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.steering.hooks import find_modules
+
+__all__ = ["Learner", "report"]
+
+
+def report(line: str) -> None:
+    """Print a line to stderr, once for all processes that learn together."""
+    if is_first():
+        typer.echo(line, err=True)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What is learnt: by which method, on which model, from which prompts, how, and where."""
+
+    method: Method
+    model: SteerableModel
+    data: PromptSet
+    config: FitConfig
+    modules: str | None
+
+    def learn(self, file: Path | None) -> tuple[SteeringMaps, int]:
+        """Learn maps, with checkpoints if there is a file; return them with the exit status."""
+        data, network = self.data, self.model.network
+        arguments: dict[str, Any] = {
+            "config": self.config,
+            "modules": find_modules(network, self.modules) if self.modules else None,
+            "heldout": (data.heldout_source, data.heldout_target),
+        }
+        if not self.method.iterative:
+            return self.method.learn(self.model, data.source, data.target, **arguments), 0
+        checkpoint = Checkpoint(file, self._digest()) if file else None
+        state = checkpoint.read() if checkpoint else None
+        run = learn_iter(self.model, data.source, data.target, **arguments, resume=state)
+        return _run_and_report(run, checkpoint if is_first() else None)
+
+    def _digest(self) -> str:
+        facts = [self.model.name, asdict(self.data), asdict(self.config), self.modules]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _run_and_report(
+    run: Iterable[Iterate], checkpoint: Checkpoint | None
+) -> tuple[SteeringMaps, int]:
+    """Run to the end, report every iterate, and return the maps and the exit status.
+
+    The maps are the last ones; after Ctrl-C or a failure they are the best ones so far.
+    """
+    last = None
+    try:
+        for last in run:
+            heldout = "" if last.heldout is None else f"  held-out {last.heldout:.4f}"
+            report(f"{last.iteration:5d}  loss {last.loss:.4f}{heldout}")
+            if checkpoint:
+                checkpoint.write_if_due(last)
+    except KeyboardInterrupt:
+        if last is None:
+            raise SystemExit(130) from None
+        if checkpoint:
+            checkpoint.write(last)
+        return last.best_maps, 130
+    except UserError as error:
+        if last is None or not is_first():
+            raise
+        if checkpoint and error.code != "E_DIVERGED":
+            checkpoint.write(last)
+        typer.echo(f"error: {error} The best maps so far are saved.", err=True)
+        return last.best_maps, 1
+    if checkpoint:
+        checkpoint.remove()
+    return last.maps, 0  # type: ignore[union-attr]

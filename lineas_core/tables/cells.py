@@ -1,0 +1,178 @@
+"""The cells of a table on disk, so that several processes compute it together.
+
+NAME.json               the finished cells
+NAME.cells/CELL.json    a finished cell that is not merged into them yet
+NAME.cells/CELL.lock    held while a process computes the cell; a process that is killed loses it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from lineas_core.errors import UserError
+from lineas_core.runtime.versions import library_versions
+from lineas_core.storage.disk import saving, write_atomically
+from lineas_core.tables.workbench import Workbench
+
+__all__ = ["CPU", "Cell", "cells_done", "cells_missing", "compute_free", "merge"]
+
+CPU = "CPU"
+"""Name of the device where there is no GPU."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One line of a table, and the work that computes it.
+
+    Attributes:
+        key: identifies the cell, such as its model and concept.
+        work: computes the result: {"facts": {name: number or text}, "rows": [...]}, with one row
+            for every strength, which has the key `strength` among others.
+    """
+
+    key: Mapping[str, str]
+    work: Callable[[Workbench], dict[str, Any]]
+
+    def __str__(self) -> str:
+        """Join the parts of the key."""
+        return ", ".join(f"{name}={value}" for name, value in self.key.items())
+
+
+def compute_free(cells: Sequence[Cell], file: Path, bench: Workbench) -> Iterator[Cell]:
+    """Compute the cells that are neither finished nor being computed by another process.
+
+    A cell that another process drops when it is killed becomes free again.
+
+    Args:
+        cells: the wanted cells.
+        file: the JSON file of the table.
+        bench: provides models and maps, and reports every step.
+
+    Yields:
+        Each cell as soon as its result is on the disk.
+
+    Raises:
+        UserError: a result cannot be written, or the JSON file is damaged.
+    """
+    found = True
+    with saving("the results are", file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _folder(file).mkdir(exist_ok=True)
+    while found:
+        found = False
+        for number, cell in enumerate(cells, 1):
+            if _done(cell, file):
+                continue
+            with _claimed(cell, file) as free:
+                if not free or _done(cell, file):
+                    continue
+                bench.report(f"{number}/{len(cells)}  {cell}")
+                result = json.dumps(_compute(cell, bench)).encode()
+                with saving("the results are", file.parent):
+                    write_atomically(_path(cell, file), result)
+            found = True
+            yield cell
+
+
+def merge(file: Path) -> None:
+    """Move the finished cells into the JSON file of the table.
+
+    Raises:
+        UserError: the file is damaged, or cannot be written.
+    """
+    folder = _folder(file)
+    with saving("the results are", file.parent), FileLock(folder / "merge.lock"):
+        paths = sorted(folder.glob("*.json"))
+        new = [json.loads(path.read_bytes()) for path in paths]
+        keys = [cell["key"] for cell in new]
+        if new:
+            kept = [cell for cell in cells_done(file) if cell["key"] not in keys]
+            write_atomically(file, json.dumps([*kept, *new], indent=1).encode())
+        for path in paths:  # now that the file has them: who claims a cell looks there last
+            path.unlink()
+            with suppress(OSError):  # on Windows, while another process looks at the cell
+                path.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def cells_done(file: Path) -> list[dict[str, Any]]:
+    """Read the cells of a JSON file of results; a missing file has none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not file.exists():
+        return []
+    try:
+        done = json.loads(file.read_text(encoding="utf-8"))
+        for cell in done:
+            _ = cell["key"].items(), cell["facts"].items(), [r["strength"] for r in cell["rows"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            "E_TABLE",
+            f"the results in {file} are damaged ({type(error).__name__})",
+            remedy="Move the file away and compute the table again.",
+        ) from error
+    return done
+
+
+def cells_missing(cells: Sequence[Cell], file: Path) -> list[Cell]:
+    """Return the cells that are not finished.
+
+    Raises:
+        UserError: the JSON file is damaged.
+    """
+    return [cell for cell in cells if not _done(cell, file)]
+
+
+def _done(cell: Cell, file: Path) -> bool:
+    return _path(cell, file).exists() or any(done["key"] == cell.key for done in cells_done(file))
+
+
+@contextmanager
+def _claimed(cell: Cell, file: Path) -> Iterator[bool]:
+    """Claim a cell for this process, unless another one has it."""
+    lock = FileLock(_path(cell, file).with_suffix(".lock"), blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _folder(file: Path) -> Path:
+    return file.with_suffix(".cells")
+
+
+def _path(cell: Cell, file: Path) -> Path:
+    digest = hashlib.sha256(json.dumps(dict(cell.key)).encode()).hexdigest()[:8]
+    words = re.sub(r"[^\w.]+", "-", "-".join(cell.key.values()))
+    return _folder(file) / f"{words[:80]}-{digest}.json"
+
+
+def _compute(cell: Cell, bench: Workbench) -> dict[str, Any]:
+    """Compute a cell; return its result with key, date, duration, device and versions."""
+    started = time.monotonic()
+    result = cell.work(bench)
+    return {
+        "key": dict(cell.key),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "seconds": round(time.monotonic() - started, 1),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else CPU,
+        "versions": library_versions(),
+    } | result

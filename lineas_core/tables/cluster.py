@@ -1,0 +1,147 @@
+"""Compute a table by several workers, on this machine or on a cluster with SLURM.
+
+submitit starts them. Every worker is the same program: it takes cells that are free, so that
+nothing has to plan who does what. What a killed worker was computing is taken by another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lineas_core.errors import UserError
+from lineas_core.tables.cells import cells_missing, compute_free
+from lineas_core.tables.table import Table, cells_wanted, make, stem_of
+from lineas_core.tables.workbench import Workbench
+
+__all__ = ["Place", "make_on", "parse_place"]
+
+_MINUTES = 24 * 60  # SBATCH_TIMELIMIT overrides it
+_Only = Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where workers run.
+
+    Attributes:
+        cluster: `local` or `slurm`.
+        workers: at most this many at a time; None means one for each cell.
+        partition: of SLURM.
+        gpus: that a job of SLURM asks for.
+    """
+
+    cluster: str
+    workers: int | None = None
+    partition: str | None = None
+    gpus: int | None = None
+
+
+def parse_place(text: str, edition: str) -> Place:
+    """Read `local:NUMBER` or `slurm:PARTITION`; only the paper's edition needs a GPU.
+
+    Raises:
+        UserError: it is something else.
+    """
+    cluster, _, rest = text.partition(":")
+    if cluster == "local" and rest.isdecimal() and int(rest):
+        return Place(cluster, int(rest))
+    if cluster == "slurm" and rest:
+        return Place(cluster, partition=rest, gpus=1 if edition == "paper" else None)
+    remedy = "Give local:NUMBER, such as local:4, or slurm:PARTITION."
+    raise UserError("E_PLACE", f"--on is {text!r}", remedy=remedy)
+
+
+def make_on(
+    place: Place,
+    table: Table,
+    folder: Path,
+    *,
+    edition: str = "small",
+    only: _Only | None = None,
+    report: Callable[[str], object] = print,
+) -> Path:
+    """Compute a table as `make` does, by workers on another place; arguments as there.
+
+    Workers start until no cell is missing. The folder has to be one that all of them see. If this
+    process is interrupted, it cancels them; the cells that they have finished are kept.
+
+    Raises:
+        UserError: submitit is missing, or all workers ended without having finished a cell.
+    """
+    wanted = cells_wanted(table, edition, only or {})
+    stem = stem_of(table.name, edition)
+    logs, file = folder / f"{stem}.workers", (folder / f"{stem}.json").absolute()
+    missing = cells_missing(wanted, file)
+    while missing:
+        count = min(place.workers or len(missing), len(missing))
+        report(f"{len(missing)} of {len(wanted)} cells are missing: {count} workers start")
+        ends = _run(place, count, logs, table, file, edition, only)
+        before, missing = missing, cells_missing(wanted, file)
+        if len(missing) == len(before):
+            raise UserError(
+                "E_WORKERS",
+                f"the workers have ended, and none has finished a cell ({ends[0]})",
+                remedy=f"See their logs in {logs}, then run the same again.",
+            )
+    return make(table, folder, edition=edition, only=only, report=report)
+
+
+def _run(place: Place, count: int, logs: Path, *work: Any) -> list[str]:
+    """Run workers to their end; return for each why it ended."""
+    jobs = []
+    try:
+        for number in range(count):
+            jobs.append(_executor(place, number, logs).submit(_work, *work))
+        return [_end_of(job) for job in jobs]
+    except BaseException:
+        for job in jobs:
+            job.cancel()
+        raise
+
+
+def _executor(place: Place, number: int, logs: Path) -> Any:
+    """Return what starts the worker of a number; those of one machine take turns at its GPUs."""
+    try:
+        import submitit  # an extra
+    except ModuleNotFoundError:
+        raise UserError(
+            "E_NOT_INSTALLED",
+            "--on needs the package submitit",
+            remedy='Run `pip install "lineas-studio[cluster]"`.',
+        ) from None
+    if place.cluster == "local":
+        gpus = torch.cuda.device_count()
+        seen = {"gpus_per_node": 1, "visible_gpus": [number % gpus]} if gpus else {}
+        executor = submitit.LocalExecutor(logs)
+        executor.update_parameters(timeout_min=_MINUTES, **seen)
+        return executor
+    try:
+        executor = submitit.SlurmExecutor(logs)
+    except RuntimeError as error:
+        remedy = "Run this where sbatch and srun are, or give local:NUMBER."
+        raise UserError("E_PLACE", "there is no SLURM on this machine", remedy=remedy) from error
+    executor.update_parameters(
+        job_name="lineas", partition=place.partition, time=_MINUTES, gpus_per_node=place.gpus
+    )
+    return executor
+
+
+def _work(table: Table, file: Path, edition: str, only: _Only | None) -> str:
+    """Compute cells until none is free; return the error that ended the worker."""
+    bench = Workbench(file.parent / "maps", print)
+    try:
+        for cell in compute_free(cells_wanted(table, edition, only or {}), file, bench):
+            bench.report(f"finished  {cell}")
+    except UserError as error:
+        return str(error)
+    return "no cell was free"
+
+
+def _end_of(job: Any) -> str:
+    error = job.exception()
+    return str(error).strip().splitlines()[-1] if error else job.result()
