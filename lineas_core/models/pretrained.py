@@ -12,6 +12,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.hub import HUB_ERRORS, failure
+from lineas_core.models.weights import REPORT, check_weights
 from lineas_core.runtime.loading import LOADING
 
 __all__ = ["load_checkpoint"]
@@ -38,11 +39,12 @@ def load_checkpoint(
             source, local_files_only=offline, trust_remote_code=False
         )
         with LOADING:
-            network = AutoModelForCausalLM.from_pretrained(
-                source, use_safetensors=True, trust_remote_code=False, **options
+            network, report = AutoModelForCausalLM.from_pretrained(
+                source, use_safetensors=True, trust_remote_code=False, **REPORT, **options
             )
     except (*HUB_ERRORS, SafetensorError) as error:
         raise _not_loaded(source, first_line(error), error) from error
+    check_weights(report, source)
     # transformers makes an empty tokenizer where the file of the vocabulary is missing.
     if len(tokenizer) < network.config.get_text_config().vocab_size / 2:
         raise _not_loaded(source, f"its tokenizer knows only {len(tokenizer)} tokens")
