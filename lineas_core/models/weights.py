@@ -59,9 +59,7 @@ def _count(names: list[Any]) -> str:
 def _remedy(missing: list[str], unexpected: list[str]) -> str:
     """Say what to do about weights that do not fit, by the names of those."""
     if any("lora_" in name for name in unexpected):
-        return (
-            "It holds adapters: merge them with `merge_and_unload` of peft, and save the result."
-        )
+        return "It holds adapters: merge them with `merge_and_unload` of peft, and save that."
     if prefix := _prefix(missing, unexpected):
         wrapper = f" of {_WRAPPERS[prefix]}" if prefix in _WRAPPERS else ""
         return (
