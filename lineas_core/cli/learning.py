@@ -19,7 +19,7 @@ from lineas_core.models.base import SteerableModel
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 from lineas_core.storage.maps import save_maps
 
 __all__ = ["fetch_model", "learn"]

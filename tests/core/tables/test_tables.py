@@ -16,7 +16,7 @@ from lineas_core.evaluation.texts import METRICS
 from lineas_core.learning.lineas import learn
 from lineas_core.methods import METHODS
 from lineas_core.metrics.insults import insults
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 from lineas_core.tables import (
     TABLES,
     Cell,
