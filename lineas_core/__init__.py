@@ -20,8 +20,9 @@ from lineas_core.models import load_model
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import AffineMap, SteeringMaps, compose
 from lineas_core.steering.folding import fold
-from lineas_core.steering.hooks import find_modules, record, steer
+from lineas_core.steering.hooks import record, steer
 from lineas_core.steering.low_rank import LowRankMap
+from lineas_core.steering.presets import find_modules
 from lineas_core.storage.fits import check_fits
 from lineas_core.storage.maps import load_maps, save_maps
 from lineas_core.storage.publishing import push_maps

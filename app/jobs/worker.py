@@ -33,7 +33,7 @@ from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, TextToImageModel, load_model
 from lineas_core.runtime.memory import out_of_memory_as_user_error
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.storage.maps import save_maps
 

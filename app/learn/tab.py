@@ -12,7 +12,7 @@ from lineas_core import BUDGETS
 from lineas_core.learning.config import suited_config
 from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
-from lineas_core.steering.hooks import PRESETS
+from lineas_core.steering.presets import PRESETS
 
 from ..events import QUIET
 from ..uploads import PROMPT_TYPES

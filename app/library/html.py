@@ -9,7 +9,7 @@ from typing import Any
 
 from lineas_core import PromptSet, SteeringMaps
 from lineas_core.models.catalog import MODELS
-from lineas_core.steering.hooks import PRESETS
+from lineas_core.steering.presets import PRESETS
 
 from ..html.basics import hint, link, safe, warning
 from ..html.maps import about

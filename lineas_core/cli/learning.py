@@ -22,7 +22,7 @@ from lineas_core.models.reading import MAX_TOKENS, WORDS_PER_TOKEN
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
 from lineas_core.runtime.processes import is_first, is_launched, joined
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 from lineas_core.storage.maps import save_maps
 
 __all__ = ["fetch_model", "learn"]

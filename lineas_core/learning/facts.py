@@ -8,7 +8,7 @@ from typing import Any
 
 from lineas_core.learning.samples import Samples
 from lineas_core.learning.wasserstein import wasserstein_1d
-from lineas_core.models.base import fingerprint, fingerprints
+from lineas_core.models.base import fingerprint, fingerprints, network_fingerprint
 from lineas_core.runtime.versions import library_versions
 from lineas_core.steering.affine import SteeringMaps
 
@@ -59,6 +59,7 @@ def describe_run(
         "model": samples.model.name,
         "fingerprint": fingerprint(network, names),
         "fingerprints": fingerprints(network, names),
+        "network_fingerprint": network_fingerprint(network),
         "config": asdict(samples.config),
         "source_size": len(samples.source),
         "target_size": len(samples.target),

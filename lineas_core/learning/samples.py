@@ -27,7 +27,8 @@ from lineas_core.runtime.memory import MemoryPlan, checkpointed
 from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.runtime.processes import Share
 from lineas_core.steering.affine import AffineMap, SteeringMaps
-from lineas_core.steering.hooks import Complete, Pool, find_modules, record, steer
+from lineas_core.steering.hooks import Complete, Pool, record, steer
+from lineas_core.steering.presets import find_modules
 
 __all__ = ["UNTOUCHED", "Samples", "not_finite"]
 

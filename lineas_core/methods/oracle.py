@@ -37,7 +37,7 @@ from lineas_core.metrics.insults import insults
 from lineas_core.models.language import LanguageModel
 from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 
 __all__ = ["Adapter", "Judge", "OracleConfig", "oracle"]
 

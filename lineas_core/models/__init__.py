@@ -13,6 +13,7 @@ from lineas_core.models.hub import is_pipeline, unreachable
 from lineas_core.models.integrity import damage
 from lineas_core.models.language import LanguageModel
 from lineas_core.models.sampling import Sampling
+from lineas_core.models.sources import check_folder
 from lineas_core.models.text_to_image import TextToImageModel
 
 __all__ = [
@@ -87,15 +88,13 @@ def _check_device(device: str | None) -> None:
 def _source(name: str, entry: ModelEntry | None) -> str:
     """Return the folder or hub id of a model."""
     if entry is None:
+        check_folder(name)
         if "/" not in name and not Path(name).is_dir():
             raise UserError(
                 "E_MODEL",
                 f"there is no model {name!r}",
                 remedy=f"Choose from {', '.join(MODELS)}, or give a hub id or a folder.",
             )
-        if Path(name).is_dir() and (reason := damage(Path(name))):
-            what = f"the model {name!r} could not be loaded, its files are damaged ({reason})"
-            raise UserError("E_MODEL", what, remedy="Copy or download them again.")
         return name
     if not (entry.embedded or entry.folder):
         return str(entry.hub_id)

@@ -11,7 +11,9 @@ import torch
 from accelerate.utils import align_module_device
 from torch import Tensor, nn
 
-__all__ = ["Inputs", "SteerableModel", "fingerprint", "fingerprints"]
+__all__ = ["Inputs", "SteerableModel", "fingerprint", "fingerprints", "network_fingerprint"]
+
+_VALUES = 16  # of each parameter, in the fingerprint of a whole network
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,27 @@ def fingerprints(network: nn.Module, names: Sequence[str]) -> dict[str, str]:
         8 hexadecimal digits by module name.
     """
     return {name: hashlib.sha256(_sample(network, name)).hexdigest()[:8] for name in names}
+
+
+def network_fingerprint(network: nn.Module) -> str:
+    """Hash the whole network, to recognise other weights outside the steered modules.
+
+    The hash covers name, shape and a few values of every parameter, evenly spaced and in bfloat16,
+    so that it takes milliseconds and does not depend on the precision.
+
+    Args:
+        network: the network.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name, parameter in network.named_parameters():
+        values = parameter.detach().flatten()
+        sample = values[:: max(len(values) // _VALUES, 1)][:_VALUES].to("cpu", torch.bfloat16)
+        digest.update(f"{name}:{tuple(parameter.shape)}".encode())
+        digest.update(sample.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _sample(network: nn.Module, name: str) -> bytes:

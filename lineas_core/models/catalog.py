@@ -99,15 +99,46 @@ class ModelEntry:
         return "text-to-image" if self.one_step else "language"
 
 
-_GEMMA_TERMS = "https://ai.google.dev/gemma/terms"
-_APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
+_Terms = tuple[str, str]  # name of a licence, address of its text
+_APACHE: _Terms = ("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0")
+_GEMMA: _Terms = ("Gemma Terms of Use", "https://ai.google.dev/gemma/terms")
+_LLAMA: _Terms = ("Llama 3.2 Community License", "https://www.llama.com/llama3_2/license/")
+_DEEPSEEK: _Terms = (
+    "DeepSeek Model License",
+    "https://github.com/deepseek-ai/deepseek-LLM/blob/main/LICENSE-MODEL",
+)
 _SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
+
+
+def _published(
+    title: str,
+    hub_id: str,
+    terms: _Terms,
+    sizes: tuple[float, float, float],
+    *,
+    chat: bool = False,
+    note: str = "",
+) -> ModelEntry:
+    """Describe a language model of the hub; sizes are memory, parameters and download."""
+    memory_gb, parameters, download_gb = sizes
+    return ModelEntry(
+        title=title,
+        license=terms[0],
+        license_url=terms[1],
+        memory_gb=memory_gb,
+        parameters=parameters,
+        download_gb=download_gb,
+        hub_id=hub_id,
+        chat=chat,
+        note=note,
+    )
+
 
 MODELS: dict[str, ModelEntry] = {
     "smollm2-135m": ModelEntry(
         title="SmolLM2 135M Instruct",
-        license="Apache-2.0",
-        license_url=_APACHE,
+        license=_APACHE[0],
+        license_url=_APACHE[1],
         memory_gb=0.8,
         parameters=0.13,
         # Llama's norm after the attention feeds only the MLP; the attention's output reaches all
@@ -124,8 +155,8 @@ MODELS: dict[str, ModelEntry] = {
     ),
     "gemma-3-270m": ModelEntry(
         title="Gemma 3 270M (base)",
-        license="Gemma Terms of Use",
-        license_url=_GEMMA_TERMS,
+        license=_GEMMA[0],
+        license_url=_GEMMA[1],
         memory_gb=1.6,
         parameters=0.27,
         note="A base model without safety tuning, so that toxicity mitigation can be measured.",
@@ -145,41 +176,39 @@ MODELS: dict[str, ModelEntry] = {
             unmarked=("[multimodal]", "<start_of_image>", "<end_of_image>"),
         ),
     ),
-    "qwen2.5-1.5b": ModelEntry(
-        title="Qwen2.5 1.5B",
-        license="Apache-2.0",
-        license_url=_APACHE,
-        memory_gb=4,
-        parameters=1.54,
-        download_gb=3.1,
-        hub_id="Qwen/Qwen2.5-1.5B",
+    "qwen2.5-1.5b": _published("Qwen2.5 1.5B", "Qwen/Qwen2.5-1.5B", _APACHE, (4, 1.54, 3.1)),
+    "gemma-2-2b": _published("Gemma 2 2B", "google/gemma-2-2b", _GEMMA, (7, 2.61, 10.5)),
+    "qwen2.5-7b": _published("Qwen2.5 7B", "Qwen/Qwen2.5-7B", _APACHE, (17, 7.62, 15.3)),
+    "deepseek-7b": _published(
+        "DeepSeek LLM 7B", "deepseek-ai/deepseek-llm-7b-base", _DEEPSEEK, (16, 6.91, 13.9)
     ),
-    "gemma-2-2b": ModelEntry(
-        title="Gemma 2 2B",
-        license="Gemma Terms of Use",
-        license_url=_GEMMA_TERMS,
-        memory_gb=7,
-        parameters=2.61,
-        download_gb=10.5,
-        hub_id="google/gemma-2-2b",
+    "qwen3-0.6b": _published("Qwen3 0.6B", "Qwen/Qwen3-0.6B", _APACHE, (2, 0.6, 1.5), chat=True),
+    "qwen3-1.7b": _published("Qwen3 1.7B", "Qwen/Qwen3-1.7B", _APACHE, (5, 1.72, 4.1), chat=True),
+    "qwen3-4b": _published("Qwen3 4B", "Qwen/Qwen3-4B", _APACHE, (10, 4.02, 8), chat=True),
+    "qwen3-8b": _published("Qwen3 8B", "Qwen/Qwen3-8B", _APACHE, (18, 8.19, 16.4), chat=True),
+    "llama-3.2-1b": _published("Llama 3.2 1B", "meta-llama/Llama-3.2-1B", _LLAMA, (4, 1.24, 2.5)),
+    "llama-3.2-3b": _published("Llama 3.2 3B", "meta-llama/Llama-3.2-3B", _LLAMA, (8, 3.21, 6.4)),
+    "gemma-3-1b": _published("Gemma 3 1B (base)", "google/gemma-3-1b-pt", _GEMMA, (3, 1, 2)),
+    "gemma-3-4b": _published(
+        "Gemma 3 4B (base)",
+        "google/gemma-3-4b-pt",
+        _GEMMA,
+        (10, 4.3, 8.6),
+        note="It also reads pictures; its layers for them are left alone.",
     ),
-    "qwen2.5-7b": ModelEntry(
-        title="Qwen2.5 7B",
-        license="Apache-2.0",
-        license_url=_APACHE,
-        memory_gb=17,
-        parameters=7.62,
-        download_gb=15.3,
-        hub_id="Qwen/Qwen2.5-7B",
+    "smollm3-3b": _published(
+        "SmolLM3 3B", "HuggingFaceTB/SmolLM3-3B", _APACHE, (8, 3.08, 6.2), chat=True
     ),
-    "deepseek-7b": ModelEntry(
-        title="DeepSeek LLM 7B",
-        license="DeepSeek Model License",
-        license_url="https://github.com/deepseek-ai/deepseek-LLM/blob/main/LICENSE-MODEL",
-        memory_gb=16,
-        parameters=6.91,
-        download_gb=13.9,
-        hub_id="deepseek-ai/deepseek-llm-7b-base",
+    "mistral-7b": _published(
+        "Mistral 7B v0.3", "mistralai/Mistral-7B-v0.3", _APACHE, (16, 7.25, 14.5)
+    ),
+    "gpt-oss-20b": _published(
+        "gpt-oss 20B",
+        "openai/gpt-oss-20b",
+        _APACHE,
+        (45, 20.9, 13.8),
+        chat=True,
+        note="A mixture of experts; without kernels for its 4 bits it is loaded in bfloat16.",
     ),
     "emoji-world": ModelEntry(
         title="Emoji World",

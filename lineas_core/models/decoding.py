@@ -8,6 +8,7 @@ n rows, t columns, q new tokens, v words of the vocabulary, h heads, d coordinat
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,9 +19,9 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.modeling_utils import PreTrainedModel
 
 from lineas_core.errors import UserError
-from lineas_core.models.likelihood import last_positions
+from lineas_core.models.continuation import is_padded_harmlessly, last_positions
 
-__all__ = ["DecodingBatch", "check_decodable", "context_length"]
+__all__ = ["DecodingBatch", "check_decodable", "check_length", "context_length", "position_limit"]
 
 _ROOM = 64  # columns that are allocated ahead, so that a token does not copy the whole cache
 _ATTENTION = {"full_attention", "sliding_attention"}
@@ -96,14 +97,16 @@ def check_decodable(network: PreTrainedModel, name: str) -> None:
         name: name of the model, for the error.
 
     Raises:
-        UserError: it keeps something else than keys and values of attention.
+        UserError: it keeps something else than keys and values of attention, or padding before
+            a text changes what follows.
     """
     kinds = {*(getattr(network.config.get_text_config(), "layer_types", None) or ())}
-    if getattr(network, "_is_stateful", False) or kinds - _ATTENTION:
+    stateful = getattr(network, "_is_stateful", False) or kinds - _ATTENTION
+    if stateful or not is_padded_harmlessly(network):
         raise UserError(
             "E_MODEL",
             f"texts of {name} cannot be continued in one batch, for not all of its layers are "
-            "attention",
+            "attention that ignores padding",
             remedy="Choose a model such as smollm2-135m, or use `lineas generate`.",
         )
 
@@ -112,6 +115,34 @@ def context_length(network: PreTrainedModel) -> int:
     """Return how many tokens a prompt and its continuation may have together."""
     config: Any = network.config.get_text_config()
     return int(getattr(config, "max_position_embeddings", None) or 2048)
+
+
+def position_limit(network: PreTrainedModel) -> int:
+    """Return how many tokens a network has positions for, a huge number if it computes them."""
+    config: Any = network.config.get_text_config()
+    known = not getattr(config, "rope_parameters", None)  # rotations can go on
+    return int((known and getattr(config, "max_position_embeddings", None)) or sys.maxsize)
+
+
+def check_length(network: PreTrainedModel, name: str, tokens: int, new: int = 0) -> None:
+    """Check that a network has positions for a text.
+
+    Args:
+        network: a causal language model.
+        name: name of the model, for the error.
+        tokens: tokens that are given.
+        new: tokens that will follow.
+
+    Raises:
+        UserError: there are too many.
+    """
+    if tokens + new > (limit := position_limit(network)):
+        count = f"{tokens} tokens of text{f' and {new} new ones' if new else ''}"
+        raise UserError(
+            "E_LENGTH",
+            f"{count} exceed the {limit} positions of {name}",
+            remedy="Shorten the text, or ask for fewer tokens.",
+        )
 
 
 class _Layer(DynamicLayer):

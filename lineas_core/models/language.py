@@ -6,7 +6,6 @@ n prompts or rows, t tokens, v words of the vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,13 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from lineas_core.errors import UserError
 from lineas_core.models.base import Inputs
 from lineas_core.models.chat import Conversation, Prompt, apply_template, recent, tokens_before
+from lineas_core.models.continuation import examine
+from lineas_core.models.decoding import check_length, position_limit
 from lineas_core.models.likelihood import sum_log_probabilities
-from lineas_core.models.pretrained import load_checkpoint
+from lineas_core.models.pretrained import load_checkpoint, token_for_padding
 from lineas_core.models.reading import MAX_TOKENS, Reader
 from lineas_core.models.sampling import Sampling, sample_tokens
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_default, find_modules
 
 __all__ = ["LanguageModel"]
 
@@ -67,16 +68,20 @@ class LanguageModel:
             preset: layer preset or pattern; None takes the first preset that matches.
 
         Raises:
-            UserError: the preset matches nothing.
+            UserError: the preset matches nothing, the network does not write texts, or the
+                tokenizer has no token for padding.
         """
         self.name = name
         self.network = network.eval().requires_grad_(False)
         self.tokenizer = tokenizer
-        self.reader = Reader([(tokenizer, MAX_TOKENS)])
+        self.reader = Reader([(tokenizer, min(MAX_TOKENS, position_limit(network)))])
         self.chat = False
-        self.default_modules = find_modules(network, preset) if preset else _first_preset(network)
+        examine(network, name)
+        self.default_modules = (
+            find_modules(network, preset) if preset else find_default(network, _PRESETS)
+        )
         if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
+            tokenizer.pad_token = token_for_padding(network, tokenizer, name)
 
     @classmethod
     def load(
@@ -134,7 +139,7 @@ class LanguageModel:
             padding_side="right",
             add_special_tokens=not self.chat,
             truncation=True,
-            max_length=MAX_TOKENS,
+            max_length=min(MAX_TOKENS, position_limit(self.network)),
             return_tensors="pt",
             return_special_tokens_mask=True,
         )
@@ -226,6 +231,9 @@ class LanguageModel:
                 f"{len(prompts)} prompts came with {len(seeds)} seeds",
                 remedy="Give one seed for each prompt.",
             )
+        check_length(
+            self.network, self.name, tokens["input_ids"].shape[1], sampling.max_new_tokens
+        )
         for ids in sample_tokens(self.network, self.tokenizer, tokens, seeds, sampling):
             yield self.tokenizer.batch_decode(ids, skip_special_tokens=True)
 
@@ -257,6 +265,7 @@ class LanguageModel:
             )
             # The first token of a text has no context, so it has no probability.
             counts.append(max(min(len(whole) - len(start), len(whole) - 1), 0))
+            check_length(self.network, self.name, len(whole))
             texts.append(torch.tensor(whole, dtype=torch.long))
         sums = sum_log_probabilities(self.network, texts, counts)
         return torch.tensor([*zip(sums, counts, strict=True)]).view(-1, 2)
@@ -285,10 +294,3 @@ class LanguageModel:
 
 def _are_conversations(prompts: Sequence[Prompt]) -> bool:
     return any(not isinstance(prompt, str) for prompt in prompts)
-
-
-def _first_preset(network: torch.nn.Module) -> list[str]:
-    for preset in _PRESETS:
-        with suppress(UserError):
-            return find_modules(network, preset)
-    return []  # `learn` then requires module names

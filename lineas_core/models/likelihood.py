@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_utils import PreTrainedModel
 
-__all__ = ["MAX_LOGITS", "last_positions", "sum_log_probabilities"]
+from lineas_core.models.continuation import is_padded_harmlessly, last_positions
+
+__all__ = ["MAX_LOGITS", "sum_log_probabilities"]
 
 MAX_LOGITS = 1 << 26
 """Logits in one batch, unless a single text needs more; 2^26 take 256 MB in float32."""
@@ -36,11 +38,13 @@ def sum_log_probabilities(
     positions = max(MAX_LOGITS // network.config.get_text_config().vocab_size, 1)
     # Batch texts of similar length: padding tokens cost as much as real ones.
     waiting = sorted((k, len(texts[row]), row) for row, k in enumerate(counts) if k)
+    mixed = len({length for _, length, _ in waiting}) > 1
+    alike = mixed and not is_padded_harmlessly(network)
     while waiting:
-        longest = waiting[-1][0]
+        longest, length, _ = waiting[-1]
         size = max(positions // longest, 1)
-        rows = [row for *_, row in waiting[-size:]]
-        del waiting[-size:]
+        rows = [row for _, t, row in waiting[-size:] if t == length or not alike]
+        waiting = [each for each in waiting if each[-1] not in rows]
         log_p = _log_p(network, [texts[row] for row in rows], longest)
         for row, values in zip(rows, log_p, strict=True):
             sums[row] = values[longest - counts[row] :].sum().item()
@@ -64,15 +68,3 @@ def _log_p(network: PreTrainedModel, texts: Sequence[Tensor], count: int) -> Ten
     logits = output.logits[:, :-1].float()
     chosen = logits.gather(2, ids[:, -count:, None]).squeeze(2)
     return (chosen - logits.logsumexp(-1)).cpu()
-
-
-def last_positions(count: int, ids: Tensor, network: PreTrainedModel) -> Tensor | int:
-    """Return the indices -count to -1 on the device of `ids`, for `logits_to_keep`.
-
-    With a plain number transformers takes a slice. It is not contiguous, so torch multiplies it
-    row by row, which in bfloat16 on a CPU copies the whole output layer for each row. A network
-    spread over several devices gets the number, because its output layer is on another device.
-    """
-    if len({*getattr(network, "hf_device_map", {}).values()}) > 1:
-        return count
-    return torch.arange(-count, 0, device=ids.device)

@@ -8,24 +8,27 @@ loads with the rest, so that a saved pipeline needs no catalog entry.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
+import transformers
 from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 from diffusers.utils import logging
 from huggingface_hub import hf_hub_download
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.catalog import OneStep
 from lineas_core.models.hub import HUB_ERRORS, INDEX, failure
 from lineas_core.models.pickled import convert_pickle
+from lineas_core.models.weights import REPORT, check_weights
 from lineas_core.runtime.loading import LOADING
 
 __all__ = ["load_pipeline"]
@@ -56,20 +59,22 @@ def load_pipeline(
         UserError: the pipeline is of another kind, contains code, is damaged, or is neither on
             this machine nor available from the hub.
     """
+    dtypes = {"default": dtype, "vae": torch.float32}
     with _loading_errors(source):
-        _check(source, local_files_only)
+        index = _index(source, local_files_only)
         parts: dict[str, Any] = {}
         if one_step and one_step.unet:
             parts["unet"] = _unet(source, one_step.unet, dtype, local_files_only)
         with LOADING, _quiet():
+            files: Any = {"use_safetensors": True, "local_files_only": local_files_only}
+            for name, network_class in _networks(index, besides=parts):
+                options = {"variant": _variant(source, name, one_step), **files}
+                parts[name], report = network_class.from_pretrained(
+                    source, subfolder=name, dtype=dtypes.get(name, dtype), **options, **REPORT
+                )
+                check_weights(report, f"{source}/{name}", "network")
             pipeline = StableDiffusionXLPipeline.from_pretrained(
-                source,
-                variant=_variant(source, one_step),
-                dtype={"default": dtype, "vae": torch.float32},
-                use_safetensors=True,
-                add_watermarker=False,
-                local_files_only=local_files_only,
-                **parts,
+                source, dtype=dtypes, add_watermarker=False, **files, **parts
             )
     if one_step:
         pipeline.scheduler = _scheduler(pipeline.scheduler, one_step)
@@ -93,8 +98,12 @@ def _loading_errors(source: str | Path) -> Iterator[None]:
         raise UserError("E_MODEL", what, remedy=remedy) from error
 
 
-def _check(source: str | Path, local_files_only: bool) -> None:
-    """Reject a pipeline of another class, and one with components from unknown libraries."""
+def _index(source: str | Path, local_files_only: bool) -> dict[str, Any]:
+    """Return the components of a pipeline.
+
+    Raises:
+        UserError: it is of another class, or has components from unknown libraries.
+    """
     folder = Path(source)
     if not folder.is_dir():
         index = hf_hub_download(str(source), INDEX, local_files_only=local_files_only)
@@ -114,12 +123,24 @@ def _check(source: str | Path, local_files_only: bool) -> None:
                 f"the pipeline {str(source)!r} contains code of its own for its {name}",
                 remedy="Code from a model is never run; choose another pipeline.",
             )
+    return parts
 
 
-def _variant(source: str | Path, one_step: OneStep | None) -> str | None:
-    """Return the file variant to load; a folder is searched for half-precision files."""
+def _networks(index: dict[str, Any], besides: Container[str]) -> Iterator[tuple[str, Any]]:
+    """Yield name and class of the components that have weights, except those named."""
+    for name, origin in index.items():
+        library = {"diffusers": diffusers, "transformers": transformers}.get(
+            origin[0] if isinstance(origin, list) else ""
+        )
+        found = library and getattr(library, origin[1], None)
+        if name not in besides and isinstance(found, type) and issubclass(found, nn.Module):
+            yield name, found
+
+
+def _variant(source: str | Path, name: str, one_step: OneStep | None) -> str | None:
+    """Return the file variant of a component; a folder is searched for half-precision files."""
     if Path(source).is_dir():
-        files = [file.name for file in Path(source).glob("unet/*.safetensors")]
+        files = [file.name for file in Path(source).glob(f"{name}/*.safetensors")]
         return "fp16" if files and all(".fp16." in name for name in files) else None
     return one_step.variant if one_step else None
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.hub import HUB_ERRORS, failure
+from lineas_core.models.sampling import end_tokens
+from lineas_core.models.sources import BIN, check_writes
+from lineas_core.models.weights import REPORT, check_weights
 from lineas_core.runtime.loading import LOADING
 
-__all__ = ["load_checkpoint"]
+__all__ = ["load_checkpoint", "token_for_padding"]
 
 
 def load_checkpoint(
@@ -28,32 +33,80 @@ def load_checkpoint(
             the tokenizer, too.
 
     Raises:
-        UserError: the model is neither on this machine nor available from the hub, or its files
-            are damaged.
+        UserError: the model is neither on this machine nor available from the hub, writes no
+            texts, needs a library that is not installed, or its files are damaged.
     """
     try:
-        offline = options.get("local_files_only", False)
         # Explicit, because transformers otherwise prompts on stdin for custom code.
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, local_files_only=offline, trust_remote_code=False
-        )
+        files: Any = {"trust_remote_code": False}
+        files["local_files_only"] = options.get("local_files_only", False)
+        check_writes(AutoConfig.from_pretrained(source, **files), source)
+        tokenizer = AutoTokenizer.from_pretrained(source, **files)
         with LOADING:
-            network = AutoModelForCausalLM.from_pretrained(
-                source, use_safetensors=True, trust_remote_code=False, **options
+            network, report = AutoModelForCausalLM.from_pretrained(
+                source, use_safetensors=True, trust_remote_code=False, **REPORT, **options
             )
-    except (*HUB_ERRORS, SafetensorError) as error:
+    except (*HUB_ERRORS, SafetensorError, ImportError, RuntimeError) as error:
+        if isinstance(error, UserError | torch.OutOfMemoryError):
+            raise
         raise _not_loaded(source, first_line(error), error) from error
+    check_weights(report, source)
     # transformers makes an empty tokenizer where the file of the vocabulary is missing.
     if len(tokenizer) < network.config.get_text_config().vocab_size / 2:
         raise _not_loaded(source, f"its tokenizer knows only {len(tokenizer)} tokens")
     return network, tokenizer
 
 
+def token_for_padding(
+    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str
+) -> str:
+    """Choose a token for padding; it is masked, but should be one that no text contains.
+
+    Args:
+        network: the network, whose generation settings name the tokens that end a text.
+        tokenizer: its tokenizer, which has no token for padding.
+        name: name of the model, for the error.
+
+    Raises:
+        UserError: the tokenizer has no special token at all.
+    """
+    known = [*end_tokens(network, tokenizer), tokenizer.unk_token_id, tokenizer.bos_token_id]
+    for number in known:
+        if number is not None:
+            return str(tokenizer.convert_ids_to_tokens(number))
+    what = f"the tokenizer of {name} has no special token that could stand for padding"
+    raise UserError("E_MODEL", what, remedy="Give its tokenizer_config.json a `pad_token`.")
+
+
+_CAUSES = (  # part of a message of transformers, reason (its first line if empty), remedy
+    (
+        "not recognize this architecture",
+        f"transformers {version('transformers')} does not know its architecture",
+        "Update transformers, or choose another model.",
+    ),
+    (
+        "custom code",
+        "it needs code of its own",
+        "Code from a model is never run; choose another model.",
+    ),
+    ("model_type", "its config.json names no model type of transformers", "Choose another model."),
+    ("file named model.safetensors", "it has no weights in safetensors format", BIN),
+    ("GPU", "", "Run it on a machine with a GPU, or choose weights that are not quantised."),
+)
+
+
 def _not_loaded(source: str | Path, reason: str, error: Exception | None = None) -> UserError:
-    """Return the error for a model whose files are missing or damaged."""
+    """Return the error for a model that cannot be loaded, with a remedy for the cause."""
     remedy = "Check the name and the network; the embedded models need neither."
     if error is None or isinstance(error, SafetensorError) or Path(source).is_dir():
         remedy = "Its files are incomplete or damaged: delete them and download them again."
+    if isinstance(error, ImportError):
+        reason = reason.rstrip(".")
+        remedy = "Install that package, or choose weights that are not quantised."
+    for part, cause, what_to_do in _CAUSES:
+        if part in str(error) and not isinstance(error, ImportError):
+            reason, remedy = cause or reason, what_to_do
+            break
     reason, remedy = failure(error, source) or (reason, remedy)
     what = f"the model {str(source)!r} could not be loaded ({reason})"
     return UserError("E_MODEL", what, remedy=remedy)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
-from transformers import DynamicCache
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lineas_core.errors import UserError
-from lineas_core.models.likelihood import last_positions
+from lineas_core.models.continuation import Continuation, is_padded_harmlessly
 
 __all__ = ["Sampling", "choose", "end_tokens", "sample_tokens"]
 
@@ -60,7 +61,6 @@ class Sampling:
                 )
 
 
-@torch.no_grad()
 def sample_tokens(
     network: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -69,6 +69,8 @@ def sample_tokens(
     sampling: Sampling,
 ) -> Iterator[Tensor]:
     """Continue every row, one token per step, until all rows have ended.
+
+    Where padding would change what a network computes, every length has a batch of its own.
 
     Args:
         network: a causal language model.
@@ -80,29 +82,54 @@ def sample_tokens(
     Yields:
         After step s the new tokens so far, (n, s); rows that have ended are padded.
     """
+    padding = (tokens["attention_mask"] == 0).sum(dim=1)
+    if is_padded_harmlessly(network) or (padding == padding[0]).all():
+        yield from _sample_together(network, tokenizer, tokens, seeds, sampling)
+        return
+    # All rows stay in each batch, as strengths go by row; those of other lengths are ignored.
+    lengths = padding.unique().tolist()
+    streams = [
+        _sample_together(network, tokenizer, _unpadded(tokens, skipped), seeds, sampling)
+        for skipped in lengths
+    ]
+    new = tokens["input_ids"][:, :0]
+    for steps in zip_longest(*streams):
+        new = F.pad(new, (0, 1), value=int(tokenizer.pad_token_id))
+        for skipped, ids in zip(lengths, steps, strict=True):
+            if ids is not None:
+                new[padding == skipped] = ids[padding == skipped]
+        yield new
+
+
+def _unpadded(tokens: Mapping[str, Tensor], skipped: int) -> dict[str, Tensor]:
+    """Leave out the first columns, as if no row had any padding."""
+    ids = tokens["input_ids"][:, skipped:]
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+@torch.no_grad()
+def _sample_together(
+    network: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tokens: Mapping[str, Tensor],
+    seeds: Sequence[int],
+    sampling: Sampling,
+) -> Iterator[Tensor]:
+    """Continue rows in one batch; arguments and result as in `sample_tokens`."""
     ids, mask = tokens["input_ids"], tokens["attention_mask"]
     seed = torch.tensor(seeds, dtype=torch.int64, device=ids.device)
     ends = torch.tensor(end_tokens(network, tokenizer), device=ids.device)
     done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-    cache, new = DynamicCache(config=network.config), ids[:, :0]
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    last = last_positions(1, ids, network)
+    continuation, new = Continuation(network), ids[:, :0]
     for step in range(sampling.max_new_tokens):
-        logits = network(
-            ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            logits_to_keep=last,
-        ).logits[:, -1]
-        choice = choose(logits, seed, step, sampling)
+        choice = choose(continuation.read(ids, mask), seed, step, sampling)
         choice = choice.masked_fill(done, tokenizer.pad_token_id)
         done |= torch.isin(choice, ends)
         new = torch.cat([new, choice[:, None]], dim=1)
         yield new
         if done.all():
             return
-        ids, positions = choice[:, None], positions[:, -1:] + 1
+        ids = choice[:, None]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
 
 

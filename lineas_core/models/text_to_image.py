@@ -19,7 +19,7 @@ from lineas_core.models.base import Inputs
 from lineas_core.models.layout import LAYOUT_NUMBERS, layout_noise
 from lineas_core.models.reading import Reader, silenced
 from lineas_core.runtime.precision import native_bfloat16
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 
 if TYPE_CHECKING:  # imported lazily: diffusers takes seconds to import
     from diffusers import StableDiffusionXLPipeline

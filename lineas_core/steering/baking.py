@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lineas_core.errors import UserError
 from lineas_core.steering.affine import AffineMap, SteeringMaps
-from lineas_core.steering.folding import WITH_BIAS, rms_gain
+from lineas_core.steering.folding import WITH_BIAS, gain_of
 from lineas_core.steering.hooks import path_to
 
 __all__ = ["Readers", "bake", "not_baked"]
@@ -65,7 +65,7 @@ def bake(network: nn.Module, maps: SteeringMaps, readers: Readers) -> dict[str, 
         module, step = modules[name], maps.affine[name]
         parent, _, leaf = name.rpartition(".")
         weight: Any = module.weight
-        gain: float = 0 if isinstance(module, WITH_BIAS) else rms_gain(module, weight) or 0
+        gain = gain_of(module) or 0
         listed = () if isinstance(module, WITH_BIAS) else readers.get(leaf, ())
         scale, shift = (v.to(weight.device, wide) for v in (step.scale, step.shift))
         rows = scale.view(-1, *[1] * (weight.dim() - 1))
@@ -95,7 +95,7 @@ def _check(modules: Mapping[str, nn.Module], maps: SteeringMaps) -> None:
         weight = getattr(module, "weight", None)
         if not isinstance(weight, Tensor) or not weight.is_floating_point():
             raise not_baked(f"{name} ({type(module).__name__}) has no weight that a map can scale")
-        if not isinstance(module, WITH_BIAS) and rms_gain(module, weight) is None:
+        if gain_of(module) is None:
             raise not_baked(f"{name} ({type(module).__name__}) is neither a known norm nor linear")
         if maps[name].width != len(weight):
             raise UserError(

@@ -3,7 +3,11 @@
 The map s ⊙ y + c after the norm y = γ ⊙ norm(z) + β equals the same norm with γ' = s ⊙ γ and
 β' = s ⊙ β + c. The same holds for linear layers and convolutions, whose weight has the output
 coordinates on its first axis. An RMSNorm has no bias: its scale is folded, and the shift is added
-to its output.
+to its output. Some norms multiply by 1 + γ.
+
+Whether this is so cannot be told from the class of a module. Each module is therefore run once on
+random input, folded and with the map applied to its output; only if the results agree is it ever
+folded.
 """
 
 from __future__ import annotations
@@ -18,13 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from lineas_core.steering.affine import AffineMap, SteeringMaps, Strength, check_strength
-from lineas_core.steering.hooks import path_to, steer
+from lineas_core.steering.hooks import coordinate_axis, path_to, steer
 
-__all__ = ["WITH_BIAS", "fold", "rms_gain"]
+__all__ = ["WITH_BIAS", "fold", "gain_of"]
 
-# Cached per RMSNorm, because probing takes as long as the rest of a slider move.
-_GAINS: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
+# Cached per module, because probing takes as long as the rest of a slider move.
+_GAINS: WeakKeyDictionary[nn.Module, float | None] = WeakKeyDictionary()
 _Place = tuple[dict[str, Any], str, Any]  # parameters or children of a module, name, old value
+_AGREE = torch.finfo(torch.float32).eps ** 0.5  # of the largest value; rounding adds up to less
 WITH_BIAS = (nn.LayerNorm, nn.GroupNorm, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Modules with output coordinates on the first axis of their weight, and room for a bias."""
 
@@ -37,7 +42,8 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
     block ends. Rounding folded parameters would lose some of the effect, so in a network of
     reduced precision LayerNorms and GroupNorms compute in float32 while the block runs. What
     cannot be folded exactly is steered by hooks: one λ per row, low-rank maps (the modules of
-    ReFT have no parameters), other kinds of modules, and other modules in reduced precision.
+    ReFT have no parameters), modules in which it would do something else (see `gain_of`), and
+    other modules in reduced precision.
 
     Args:
         network: the network in which the maps' module names resolve.
@@ -79,26 +85,35 @@ def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) 
         return False  # it is on the disk, except while the module runs
     if weight is None or step.scale.shape != weight.shape[:1]:
         return False  # the width differs, or the map has one row per row of the batch
-    if weight.dtype != torch.float32:
-        if not isinstance(module, nn.LayerNorm | nn.GroupNorm):
-            return False
+    exact = weight.dtype == torch.float32
+    if not (exact or isinstance(module, nn.LayerNorm | nn.GroupNorm)):
+        return False
+    if (gain := gain_of(module)) is None:
+        return False
+    if not exact:
         if any(around._compiled_call_impl for around in path):
             return False  # every change of strength would recompile the network
         module = _widened(module)
         _exchange(parent, leaf, module, before)
     scale, shift = step.scale.to(weight.device), step.shift.to(weight.device)
-    if isinstance(module, WITH_BIAS):
-        bias: Any = 0 if module.bias is None else module.bias.detach()
-        per_coordinate = scale.view(-1, *[1] * (weight.dim() - 1))
-        _exchange(module, "weight", per_coordinate * weight.detach(), before)
-        _exchange(module, "bias", scale * bias + shift, before)
-        return True
-    gain = rms_gain(module, weight)
-    if gain is None:
-        return False
-    _exchange(module, "weight", scale * (weight.detach() + gain) - gain, before)
-    _exchange(parent, leaf, _Shifted(module, shift), before)
+    for parameter, value in _folded(module, scale, shift, gain).items():
+        _exchange(module, parameter, value, before)
+    if not isinstance(module, WITH_BIAS):
+        _exchange(parent, leaf, _Shifted(module, shift), before)
     return True
+
+
+def _folded(module: Any, scale: Tensor, shift: Tensor, gain: float) -> dict[str, Tensor]:
+    """Return weight and bias of a module with a map in them, except the shift where no bias is."""
+    weight = module.weight.detach()
+    rows = scale.view(-1, *[1] * (weight.dim() - 1))
+    values = {"weight": rows * (weight + gain) - gain if gain else rows * weight}
+    bias = getattr(module, "bias", None)
+    if isinstance(module, WITH_BIAS):
+        values["bias"] = shift if bias is None else scale * bias.detach() + shift
+    elif bias is not None:
+        values["bias"] = scale * bias.detach()
+    return values
 
 
 def _widened(norm: nn.Module) -> nn.Module:
@@ -111,29 +126,77 @@ def _widened(norm: nn.Module) -> nn.Module:
 
 
 class _Shifted(nn.Module):
-    def __init__(self, norm: nn.Module, shift: Tensor) -> None:
+    """A module with a shift added to its output; everything else is read from the module."""
+
+    def __init__(self, module: nn.Module, shift: Tensor) -> None:
         super().__init__()
-        self.norm, self.shift = norm, shift
+        self.module, self.shift = module, shift
 
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.norm(hidden_states) + self.shift
+    def __getattr__(self, name: str) -> Any:
+        if name in self._modules:
+            return self._modules[name]
+        return getattr(self._modules["module"], name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.module(*args, **kwargs) + self.shift
 
 
-def rms_gain(module: nn.Module, weight: Tensor) -> float | None:
-    """Return g for an RMSNorm that multiplies by g + weight, (d,); None for any other module.
+def gain_of(module: nn.Module) -> float | None:
+    """Return g of a module that multiplies by g + weight; None if maps cannot be folded into it.
 
-    Llama has g = 0 and Gemma g = 1, which the class names do not show. It is probed on a row of
-    ones: its root mean square is 1, so the output is the factor itself.
+    Llama's RMSNorm has g = 0, as have linear layers, and Gemma's g = 1. The result is what the
+    module did with random maps folded into a copy in float32, compared with the same maps on its
+    output.
     """
-    if "rmsnorm" not in type(module).__name__.lower():
-        return None
     if module not in _GAINS:
-        with torch.no_grad():
-            factor = module(torch.ones_like(weight).unsqueeze(0)).squeeze(0)
-        for gain in (0.0, 1.0):
-            if torch.allclose(factor, weight + gain, rtol=1e-4, atol=1e-4):
-                _GAINS[module] = gain
-    return _GAINS.get(module)
+        weight = module._parameters.get("weight")
+        usable = weight is not None and weight.is_floating_point() and not weight.is_meta
+        _GAINS[module] = _probed(module) if usable else None
+    return _GAINS[module]
+
+
+@torch.no_grad()
+def _probed(module: Any) -> float | None:
+    """Return the gain with which folding equals a hook; None if there is none."""
+    noise = torch.Generator().manual_seed(0)
+    device, width = module.weight.device, len(module.weight)
+    scale, shift = torch.randn(2, width, generator=noise).to(device)
+    for gain in (0.0, 1.0):
+        exact, folded = _copied(module), _copied(module)
+        folded._parameters |= _folded(exact, scale, shift, gain)
+        moved = 0 if isinstance(module, WITH_BIAS) else shift
+        forward = type(module).forward
+        try:
+            z = torch.randn(_input_shape(module), generator=noise).to(device)
+            y = AffineMap(scale, shift).apply(forward(exact, z), coordinate_axis(module), z)
+            error = (forward(folded, z) + moved - y).abs().max()
+        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError):
+            return None  # it does not take one tensor of this shape, or returns something else
+        if error <= _AGREE * y.abs().max():
+            return gain
+    return None
+
+
+def _copied(module: Any) -> Any:
+    """Return a copy of a module with its own dict of parameters, in float32."""
+    other = copy(module)
+    other._parameters = {
+        name: value if value is None else value.detach().float()
+        for name, value in module._parameters.items()
+    }
+    return other
+
+
+def _input_shape(module: Any) -> tuple[int, ...]:
+    """Return the shape of a small input."""
+    if isinstance(module, nn.Linear):
+        return 2, module.in_features
+    if isinstance(module, nn.GroupNorm):
+        return 2, module.num_channels, 4
+    if isinstance(module, nn.modules.conv._ConvNd):
+        spans = zip(module.kernel_size, module.dilation, strict=True)
+        return 2, module.in_channels, *(size * gap + 1 for size, gap in spans)
+    return 2, *module.weight.shape
 
 
 def _exchange(

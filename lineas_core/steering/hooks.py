@@ -1,4 +1,4 @@
-"""Select modules, record their activations and steer them; the only file that registers hooks.
+"""Record the activations of modules and steer them; the only file that registers hooks.
 
 Every context manager removes its hooks when the block ends, also after an exception.
 """
@@ -6,7 +6,6 @@ Every context manager removes its hooks when the block ends, also after an excep
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -21,9 +20,7 @@ from lineas_core.steering.low_rank import LowRankMap
 __all__ = [
     "Complete",
     "Fit",
-    "PRESETS",
     "coordinate_axis",
-    "find_modules",
     "fit_in_passing",
     "path_to",
     "record",
@@ -39,63 +36,10 @@ def coordinate_axis(module: nn.Module) -> int:
     return 1 if isinstance(module, _CHANNELS_FIRST) else -1
 
 
-PRESETS = {
-    "post-layernorms": r".*post.*layernorm",
-    "attention-output": r".*o_proj",
-    "all-layernorms": r".*layernorm",
-    "all-norms": r"(.*\.)?(norm\d?|conv_norm_out)",
-    "feed-forward": r".*\.ff\.net\.2",
-    "attention-qk": r".*\.attn\d\.to_[qk]",
-    "attention-v": r".*\.attn\d\.to_v",
-    "proj-in": r".*\.proj_in",
-    "resnet-norms": r".*resnets\.\d+\.norm\d",
-}
-"""Layer preset -> regular expression for whole module names.
-
-The first three are for language models (LinEAS, section 4.1 and Table 9), the others for UNets
-(Table 3). `ff.net.2` is the last layer of a FeedForward block, so its output is that of the block.
-"""
 Pool = Callable[[Tensor, int], Tensor]
 """(activation, coordinate axis) -> activation (n, d), see `lineas_core.learning.pooling`."""
 Fit = Callable[[str, Tensor, int], AffineMap]
 """(module name, activation, coordinate axis) -> the map to apply to it."""
-
-
-def find_modules(network: nn.Module, preset: str) -> list[str]:
-    """Return the names of the modules that a preset or pattern selects, in the network's order.
-
-    Args:
-        network: the network to search.
-        preset: a name from `PRESETS`, or a regular expression that matches whole dotted names,
-            such as `.*o_proj`. Modules with children are selected only if no leaf matches.
-
-    Raises:
-        UserError: the pattern is not a regular expression, or matches nothing; the message
-            names the closest matches.
-    """
-    modules = dict(network.named_modules())
-    leaves = [name for name, module in modules.items() if not any(module.children())]
-    try:
-        pattern = re.compile(PRESETS.get(preset, preset))
-    except re.error as error:
-        raise UserError(
-            "E_MODULES",
-            f"the module pattern {preset!r} is not a regular expression ({error})",
-            remedy=f"Use one of the presets {', '.join(PRESETS)}, or correct the pattern.",
-        ) from error
-    names = [name for name in leaves if pattern.fullmatch(name)]
-    names = names or [name for name in modules if name and pattern.fullmatch(name)]
-    if not names:
-        presets = [k for k, p in PRESETS.items() if any(re.fullmatch(p, n) for n in leaves)]
-        known = [] if preset in PRESETS else [*presets, *leaves]
-        close = difflib.get_close_matches(preset, known, n=3, cutoff=0.3) or presets
-        close = close or difflib.get_close_matches(preset, leaves, n=3, cutoff=0.0)
-        raise UserError(
-            "E_MODULES",
-            f"no module of this network matches {preset!r}",
-            remedy=f"The closest are {', '.join(close)}.",
-        )
-    return names
 
 
 class Complete(Exception):  # noqa: N818 - ends a pass, not an error

@@ -7,7 +7,12 @@ import logging
 from torch import Tensor
 
 from lineas_core.errors import UserError
-from lineas_core.models.base import SteerableModel, fingerprint, fingerprints
+from lineas_core.models.base import (
+    SteerableModel,
+    fingerprint,
+    fingerprints,
+    network_fingerprint,
+)
 from lineas_core.steering.affine import SteeringMaps
 
 __all__ = ["NO_FINGERPRINT", "check_fits"]
@@ -53,10 +58,22 @@ def _misfit(maps: SteeringMaps, model: SteerableModel) -> str:
     expected = maps.metadata.get("fingerprint")
     found = expected and fingerprint(model.network, list(maps))
     if found == expected:
-        return ""
+        return _differing_elsewhere(maps, model)
     return (
         f"the fingerprint of its {len(maps)} modules is {found}, that in the map {expected}"
         f"{_differing(maps, model)}"
+    )
+
+
+def _differing_elsewhere(maps: SteeringMaps, model: SteerableModel) -> str:
+    """Compare the whole network; maps of early versions know their modules only."""
+    expected = maps.metadata.get("network_fingerprint")
+    found = expected and network_fingerprint(model.network)
+    if found == expected:
+        return ""
+    return (
+        f"the weights of its {len(maps)} modules are the same, but not those of the rest: the "
+        f"fingerprint of the network is {found}, that in the map {expected}"
     )
 
 

@@ -27,7 +27,7 @@ from lineas_core.paths import PROMPTS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.storage.maps import holds_maps, load_maps, save_maps
 

@@ -12,7 +12,7 @@ from app.jobs.job import JobRequest
 from app.studio.maps import MapEntry
 from lineas_core import PromptSet
 from lineas_core.methods import METHODS
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 from tests.app.fakes import JOB, MARKUP, ME, FakeStudio
 
 PROMPTS = PromptSet(("a b", "b c"), ("y z", "x y"), ("c d",), ("w x",), keywords=("with ab",))

@@ -6,14 +6,18 @@ from diffusers import UNet2DConditionModel
 from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
+    GptOssConfig,
     LlamaConfig,
+    MistralConfig,
     Qwen2Config,
+    Qwen3Config,
+    SmolLM3Config,
 )
 
 from benchmarks.full_size import LANGUAGE
 from lineas_core import UserError, find_modules, load_model
 from lineas_core.models.catalog import MODELS
-from lineas_core.steering.hooks import PRESETS
+from lineas_core.steering.presets import PRESETS
 from tests.fakes import SDXL_UNET
 
 # The sizes of the published config.json files.
@@ -50,7 +54,59 @@ CONFIGS = {
         num_key_value_heads=1,
         vocab_size=262144,
     ),
+    "gemma-3-1b": Gemma3TextConfig(
+        hidden_size=1152,
+        intermediate_size=6912,
+        num_hidden_layers=26,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        vocab_size=262144,
+    ),
+    "llama-3.2-1b": LlamaConfig(
+        hidden_size=2048,
+        intermediate_size=8192,
+        num_hidden_layers=16,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        vocab_size=128256,
+    ),
+    "llama-3.2-3b": LlamaConfig(
+        hidden_size=3072,
+        intermediate_size=8192,
+        num_hidden_layers=28,
+        num_attention_heads=24,
+        num_key_value_heads=8,
+        vocab_size=128256,
+    ),
+    "smollm3-3b": SmolLM3Config(vocab_size=128256),
+    "mistral-7b": MistralConfig(vocab_size=32768),
+    "gpt-oss-20b": GptOssConfig(num_hidden_layers=24, num_local_experts=32),
+    **{
+        name: Qwen3Config(
+            hidden_size=hidden,
+            intermediate_size=3 * hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=16,
+            num_key_value_heads=8,
+            head_dim=128,
+            vocab_size=151936,
+        )
+        for name, hidden, layers in (("qwen3-0.6b", 1024, 28), ("qwen3-1.7b", 2048, 28))
+    },
+    **{
+        name: Qwen3Config(
+            hidden_size=hidden,
+            intermediate_size=intermediate,
+            num_hidden_layers=36,
+            num_attention_heads=32,
+            num_key_value_heads=8,
+            head_dim=128,
+            vocab_size=151936,
+        )
+        for name, hidden, intermediate in (("qwen3-4b", 2560, 9728), ("qwen3-8b", 4096, 12288))
+    },
 }
+_UNTIED = ("qwen2.5-7b", "deepseek-7b", "qwen3-8b", "mistral-7b", "gpt-oss-20b")
 
 
 def _parameters_of_a_map(config, preset):
@@ -79,7 +135,7 @@ def test_post_layernorms_have_the_paper_s_number_of_parameters(name, modules, pa
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_catalog_knows_the_number_of_parameters(name):
     config = copy(CONFIGS[name])
-    config.tie_word_embeddings = name not in ("qwen2.5-7b", "deepseek-7b")
+    config.tie_word_embeddings = name not in _UNTIED
     with torch.device("meta"):
         network = AutoModelForCausalLM.from_config(config)
     count = network.num_parameters() / 1e9

@@ -8,8 +8,9 @@ from lineas_core import LearnConfig, UserError, learn, load_maps, load_model, re
 from lineas_core.metrics.perplexity import perplexity, prose_perplexity
 from lineas_core.metrics.topic import mentions
 from lineas_core.metrics.toxicity import toxicity
-from lineas_core.models import Sampling, folder_of, installed, likelihood
+from lineas_core.models import LanguageModel, Sampling, folder_of, installed, likelihood
 from lineas_core.models.sampling import choose
+from tests.architectures import tiny_model
 from tests.fakes import save_model, tiny_language_model
 from tests.tolerance import TEXT_NETWORK, rounding, tolerance
 
@@ -169,15 +170,13 @@ def test_a_length_is_a_whole_number():
         Sampling(max_new_tokens=40.0)
 
 
-def test_a_model_that_no_preset_fits_is_loaded_and_learns_the_modules_it_is_told(tmp_path):
+def test_a_model_whose_layers_are_called_otherwise_learns_what_it_is_told_or_its_own(tmp_path):
     config = GPT2Config(vocab_size=300, n_positions=64, n_embd=16, n_layer=1, n_head=2)
     tiny = tiny_language_model()
     GPT2LMHeadModel(config).save_pretrained(tmp_path)
     tiny.tokenizer.save_pretrained(tmp_path)
     model = load_model(str(tmp_path))
-    assert model.default_modules == []
-    with pytest.raises(UserError, match=r"no module .* matches 'post-layernorms'.*ln_"):
-        learn(model, ["a b", "b c"], ["c d", "d e"])
+    assert model.default_modules == ["transformer.h.0.ln_2"]
     modules = ["transformer.h.0.ln_1"]
     maps = learn(
         model,
@@ -263,3 +262,53 @@ def test_an_answer_is_judged_within_the_template_it_was_written_in(model, monkey
     assert perplexity(model, ["hi"], ["ho"], chat=True) != perplexity(model, ["hi"], ["ho"])
     monkeypatch.setattr(model.tokenizer, "chat_template", PLAIN)
     torch.testing.assert_close(asked, model.log_likelihood(["[hi]"], ["ho"], chat=True))
+
+
+def test_a_text_beyond_the_positions_of_a_network_is_refused_with_both_numbers():
+    model = tiny_model("gpt2")  # has 128 positions
+    with pytest.raises(UserError, match="125 tokens of text and 8 new ones exceed the 128 pos"):
+        model.generate(["a" * 124], seeds=[0], sampling=SHORT)
+    with pytest.raises(UserError, match="201 tokens of text exceed the 128 positions of gpt2"):
+        model.log_likelihood(["a" * 100], ["b" * 100])
+    assert model.encode(["a" * 500]).arguments["input_ids"].shape[1] == 128
+    rotating = tiny_language_model()
+    assert rotating.generate(["a" * 600], seeds=[0], sampling=SHORT)
+
+
+@pytest.mark.parametrize("kind", ["bert", "xlnet"])
+def test_a_network_that_reads_in_both_directions_is_refused(kind):
+    with pytest.raises(UserError, match=f"{kind} is a .* reads a text in both directions"):
+        tiny_model(kind)
+
+
+# Of these RWKV is disturbed by padding and by its own state in a batch, GPT has no cache, Mamba
+# and MiniMax have caches of their own.
+@pytest.mark.parametrize("kind", ["rwkv", "openai-gpt", "mamba", "minimax"])
+def test_texts_of_every_kind_of_network_are_the_same_alone_and_beside_longer_ones(kind):
+    model = tiny_model(kind)
+    maps = learn(model, ["a b", "c d"], ["e f", "g h"], config=LearnConfig(iterations=2))
+    texts, seeds = ["ab", "a longer text", "cd"], [1, 2, 3]
+    with steer(model.network, maps, [0.0, 1.0, 1.0]):
+        together = model.generate(texts, seeds=seeds, sampling=SHORT)
+    for row, strength in enumerate([0.0, 1.0, 1.0]):
+        with steer(model.network, maps, strength):
+            alone = model.generate([texts[row]], seeds=[seeds[row]], sampling=SHORT)
+        assert alone == [together[row]]
+    scores = model.log_likelihood(texts, texts)
+    for row, text in enumerate(texts):
+        alone = model.log_likelihood([text], [text])
+        torch.testing.assert_close(scores[row : row + 1], alone, **tolerance(terms=4096))
+
+
+def test_a_tokenizer_without_a_token_for_padding_takes_another_special_one():
+    model = tiny_language_model()
+    for missing in ("pad_token", "eos_token"):
+        setattr(model.tokenizer, missing, None)
+    again = LanguageModel(model.network, model.tokenizer, name="tiny")
+    assert again.tokenizer.pad_token == "<eos>"  # the configuration of the network names it
+    assert len(again.generate(["a", "abc"], seeds=[0, 1], sampling=SHORT)) == 2
+    model.tokenizer.pad_token = model.tokenizer.bos_token = None
+    for settings in (model.network.generation_config, model.network.config):
+        settings.eos_token_id = None
+    with pytest.raises(UserError, match="tiny has no special token .* `pad_token`"):
+        LanguageModel(model.network, model.tokenizer, name="tiny")

@@ -10,6 +10,10 @@ from transformers import (
     Gemma3TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    NemotronConfig,
+    NemotronForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
@@ -31,6 +35,7 @@ FAMILIES = {
     "qwen2": (Qwen2ForCausalLM, Qwen2Config),
     "gemma2": (Gemma2ForCausalLM, Gemma2Config),
     "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig),
+    "nemotron": (NemotronForCausalLM, NemotronConfig),  # LayerNorm with weight + 1
 }
 
 
@@ -94,6 +99,44 @@ def test_folded_equals_hooked_on_every_kind_of_module(module, shape):
     with fold(network, maps, 0.7):
         assert not module._forward_hooks
         torch.testing.assert_close(network(z), hooked, **tolerance(terms=128))
+
+
+class _Doubled(nn.Linear):
+    """A linear layer by its class, but not by what it computes."""
+
+    runs = 0
+
+    def forward(self, z):
+        self.runs += 1
+        return 2 * super().forward(z)
+
+
+def test_a_module_that_would_fold_to_something_else_is_hooked_and_probed_once():
+    network = nn.Sequential(_Doubled(4, 4)).requires_grad_(False)
+    maps = SteeringMaps({"0": AffineMap(torch.rand(4), torch.randn(4))})
+    z = torch.randn(2, 4)
+    with steer(network, maps):
+        expected = network(z)
+    for _ in range(3):
+        before = network[0].runs
+        with fold(network, maps):
+            assert network[0].runs == before
+            torch.testing.assert_close(network(z), expected, **tolerance(terms=16))
+
+
+def test_a_network_that_reads_attributes_of_a_folded_norm_finds_them():
+    torch.manual_seed(0)
+    config = MambaConfig(vocab_size=50, hidden_size=32, state_size=4, num_hidden_layers=2)
+    network = MambaForCausalLM(config).eval().requires_grad_(False)
+    maps = _maps(network, find_modules(network, r".*\.norm"))
+    ids = torch.arange(12).view(2, 6)
+    with steer(network, maps):
+        hooked = network(ids).logits
+    with fold(network, maps):
+        assert not any(module._forward_hooks for module in network.modules())
+        assert network.backbone.layers[0].norm.variance_epsilon == 1e-5
+        folded = network(ids).logits
+    torch.testing.assert_close(folded, hooked, **tolerance(terms=TEXT_NETWORK))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

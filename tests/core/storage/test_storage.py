@@ -20,7 +20,7 @@ from lineas_core import (
     save_maps,
     steer,
 )
-from lineas_core.models.base import fingerprint, fingerprints
+from lineas_core.models.base import fingerprint, fingerprints, network_fingerprint
 from lineas_core.paths import ASSETS
 from lineas_core.storage.disk import sweep, write_atomically
 from lineas_core.storage.maps import load_prompts, read_metadata
@@ -126,10 +126,23 @@ def test_the_modules_whose_weights_differ_are_named():
             check_fits(maps, twin)
 
 
-def test_a_learnt_map_knows_the_weights_of_each_module():
+def test_a_learnt_map_knows_the_weights_of_each_module_and_of_the_network():
     model = tiny_language_model()
     maps = learn(model, ["a b", "c d"], ["e f", "g h"], config=LearnConfig(iterations=1))
     assert maps.metadata["fingerprints"] == fingerprints(model.network, list(maps))
+    assert maps.metadata["network_fingerprint"] == network_fingerprint(model.network)
+
+
+@pytest.mark.parametrize("part", ["lm_head", "model.embed_tokens", "model.layers.1.mlp.up_proj"])
+def test_other_weights_outside_the_steered_modules_are_recognised(part):
+    model, twin = tiny_language_model(), tiny_language_model()
+    maps = learn(model, ["a b", "c d"], ["e f", "g h"], config=LearnConfig(iterations=1))
+    check_fits(maps, twin)
+    twin.network.get_submodule(part).weight.data.mul_(1.01)
+    with pytest.raises(UserError, match="other weights of tiny.* modules are the same, but not"):
+        check_fits(maps, twin)
+    early = {k: v for k, v in maps.metadata.items() if k != "network_fingerprint"}
+    check_fits(SteeringMaps(dict(maps), early), twin)  # it knows its modules only
 
 
 def test_a_map_without_a_fingerprint_is_accepted_with_a_warning_if_it_fits(caplog):
@@ -148,8 +161,10 @@ def test_a_map_without_a_fingerprint_is_accepted_with_a_warning_if_it_fits(caplo
 def test_the_fingerprint_does_not_depend_on_precision():
     model = tiny_language_model()
     before = fingerprint(model.network, model.default_modules)
+    whole = network_fingerprint(model.network)
     model.network.to(torch.bfloat16)
     assert fingerprint(model.network, model.default_modules) == before
+    assert network_fingerprint(model.network) == whole
 
 
 def test_a_file_that_is_cut_is_not_listed_either(saved):

@@ -17,7 +17,7 @@ from lineas_core.learning import checkpoints
 from lineas_core.learning.lineas import learn
 from lineas_core.methods import METHODS
 from lineas_core.metrics.insults import insults
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 from lineas_core.tables import (
     TABLES,
     Cell,
