@@ -22,6 +22,7 @@ from .images.handlers import ImageHandlers
 from .images.methods_handlers import MethodsHandlers
 from .images.mix_handlers import MixHandlers
 from .images.overview_handlers import OverviewHandlers
+from .images.save_handlers import SaveHandlers
 from .images.tab import ImagesHandlers, images_tab
 from .learn.form_handlers import FormHandlers
 from .learn.job_handlers import JobHandlers
@@ -72,7 +73,7 @@ class _Handlers:
         self.images, self.text = ImageHandlers(studio), TextHandlers(studio)
         self.mix, self.install = MixHandlers(studio), InstallHandlers(studio)
         self.overview, self.methods = OverviewHandlers(studio), MethodsHandlers(studio)
-        self.grid = GridHandlers(studio)
+        self.grid, self.save = GridHandlers(studio), SaveHandlers(studio)
         self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)
         self.form, self.uploads = FormHandlers(studio), UploadHandlers()
         self.jobs, self.chat = JobHandlers(studio), ChatHandlers(studio)
@@ -137,12 +138,12 @@ def build_demo(studio: Studio) -> gr.Blocks:
 
 
 def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
-    with gr.Tabs(selected=studio.opens_on()) as tabs:
+    with gr.Tabs(selected=studio.opens_on(), overflow_behavior="wrap") as tabs:
         with gr.Tab("Images", id="text-to-image") as images_frame:
             images = images_tab(
                 ImagesHandlers(
-                    *(handlers.images, handlers.mix, handlers.overview, handlers.methods),
-                    *(handlers.grid, handlers.blind, handlers.install),
+                    *(handlers.images, handlers.save, handlers.mix, handlers.overview),
+                    *(handlers.methods, handlers.grid, handlers.blind, handlers.install),
                 )
             )
         with gr.Tab("Text", id="language") as text_frame:

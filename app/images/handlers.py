@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from lineas_core.pictures import label_of
-
 from ..events import BySession, user_errors
 from ..html import basics
 from ..html import maps as map_html
@@ -248,8 +246,7 @@ class ImageHandlers(SteeringHandlers):
         if painted(rows) is None:  # meanwhile remove the strip of the previous prompt
             yield Canvas(original, steered, [], note(pictures, _PAINTING), "", "", "")
         images = [picture.image for picture in paint(rows)]
-        labels = [label_of(each) if each or not mix.fixed else "0" for each in STRIP]
-        strip = [*zip(images, labels, strict=True)]
+        strip = [*zip(images, map(mix.label, STRIP), strict=True)]
         yield Canvas(original, steered, strip, note(pictures), key, "", "")
 
     def _note(
