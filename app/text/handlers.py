@@ -61,6 +61,11 @@ class TextHandlers(SteeringHandlers):
         super().__init__(studio)
         self._chosen = LatestRequest()
 
+    @property
+    def examples(self) -> list[str]:
+        """Example prompts, as most maps have them."""
+        return [*self._studio.prompts.openings(toxic=False)[:_EXAMPLES]]
+
     @user_errors
     def choose(
         self, map_id: str | None, prompt: str, restored: Sequence[str], request: gr.Request

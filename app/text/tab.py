@@ -73,7 +73,7 @@ def text_tab(
         install: event handlers of the install panel.
     """
     model = gr.State("")
-    ask = _ask()
+    ask = _ask(handlers.examples)
     installed = install_panel(install, model).done
     caution = gr.HTML(apply_default_css=False)
     passages = _passages()
@@ -142,7 +142,7 @@ def _generate(handlers: TextHandlers, layout: _Layout, request: gr.State) -> gr.
     )
 
 
-def _ask() -> _Ask:
+def _ask(examples: Sequence[str]) -> _Ask:
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=2, min_width=320):
             concept = gr.Dropdown([], label="Concept")
@@ -151,10 +151,13 @@ def _ask() -> _Ask:
             prompt = gr.Textbox(
                 label="Beginning of the text", max_length=2000, lines=1, submit_btn="Write"
             )
-            examples = gr.Dataset(
-                components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
+            dataset = gr.Dataset(
+                components=[prompt],
+                samples=[[each] for each in examples],
+                show_label=False,
+                elem_classes="examples",
             )
-    return _Ask(concept, summary, prompt, examples)
+    return _Ask(concept, summary, prompt, dataset)
 
 
 def _passages() -> list[gr.HTML]:
