@@ -24,6 +24,7 @@ __all__ = [
     "preferences",
     "question",
     "short_effect",
+    "unknown",
     "verdict",
 ]
 
@@ -35,7 +36,7 @@ _PROBABILITY = (
     "ConceptScore: probability that this picture shows the concept, according to a separate "
     "classifier that is not steered. 0 to 1. It can miss an object that is plainly visible."
 )
-_MEASURED = "Measured against an unsteered picture of the same scene and seed {} the concept, see Goal below."
+_MEASURED = "Measured against an unsteered picture of the scene and seed {} the concept: the goal."
 _FEW = 5  # fewer decided votes say nothing of a share
 
 
@@ -102,8 +103,8 @@ def answer(entry: MapEntry, goal: Goal, seed: int, picture: Image) -> str:
     return (
         f'<figure class="answer"><img src="data:image/jpeg;base64,{small_jpeg(picture, 512)}" '
         f'alt="{safe(goal.prompt)}"><figcaption><b>The same scene {end} {what}.</b> '
-        f"Painted without steering from “{safe(goal.prompt)}” and seed {seed}. Steering should give this picture; the figures "
-        "say how far it got.</figcaption></figure>"
+        f"Painted without steering from “{safe(goal.prompt)}” and seed {seed}. Steering should "
+        "give this picture; the figures say how far it got.</figcaption></figure>"
     )
 
 
@@ -154,6 +155,24 @@ def grid(columns: Sequence[str], rows: Sequence[str], pictures: Sequence[str]) -
     )
 
 
+def unknown(words: Mapping[str, str]) -> str:
+    """Format unknown words as chips; those with a known word are buttons that replace them.
+
+    Args:
+        words: each unknown word with the known one that is spelt most like it, or "".
+    """
+    if not words:
+        return ""
+    chips = "".join(
+        f'<button type="button" data-word="{safe(word)}" data-known="{safe(known)}" '
+        f'title="Replace {safe(word)} by {safe(known)}"><s>{safe(word)}</s> {safe(known)}</button>'
+        if known
+        else f"<s>{safe(word)}</s>"
+        for word, known in words.items()
+    )
+    return f'<div class="unknown">{hint("Unknown to this small model:")}{chips}</div>'
+
+
 def question(prompt: str, entries: Sequence[MapEntry]) -> str:
     """Format the question about two pictures, as in the user study of LinEAS (section 4.4)."""
     aims = " ".join(
@@ -161,7 +180,7 @@ def question(prompt: str, entries: Sequence[MapEntry]) -> str:
         for entry in entries
     )
     return (
-        "<h3>Which picture shows the prompt with this change?</h3>"
+        "<h2>Which picture shows the prompt with this change?</h2>"
         f'<dl class="facts"><dt>Prompt</dt><dd>“{safe(prompt)}”</dd>'
         f"<dt>Change</dt><dd>{aims}</dd></dl>"
     )

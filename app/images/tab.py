@@ -95,7 +95,7 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
     """Declare the tab inside the current `gr.Tab`."""
     kept = gr.State([])
     with gr.Row(elem_classes="easel"):
-        ask = _ask_column(handlers.install)
+        ask = _ask_column(handlers.install, handlers.pictures.examples)
         canvas = _canvas_column()
     seed = canvas.tools.seed
     controls = Controls(ask.concept, canvas.strength, ask.prompt, seed.number, kept)
@@ -122,7 +122,7 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
     )
 
 
-def _ask_column(install: InstallHandlers) -> _Ask:
+def _ask_column(install: InstallHandlers, examples: Sequence[str]) -> _Ask:
     """Declare the menu of concepts, the prompt and its examples."""
     model = gr.State("")
     with gr.Column(scale=1, min_width=280, elem_classes="ask"):
@@ -132,12 +132,16 @@ def _ask_column(install: InstallHandlers) -> _Ask:
         prompt = gr.Textbox(
             label="What to paint", max_length=2000, lines=1, max_lines=5, submit_btn="Paint"
         )
-        examples = gr.Dataset(
-            components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
+        dataset = gr.Dataset(
+            components=[prompt],
+            samples=[[each] for each in examples],
+            show_label=False,
+            elem_classes="examples",
         )
-        note = gr.HTML(basics.hint("Choose a concept, then press Paint."), apply_default_css=False)
+        start = basics.hint("Choose a concept, then press Paint.")
+        note = gr.HTML(start, apply_default_css=False, js_on_load=script("replace_word"))
         install_panel(install, model)
-    return _Ask(concept, summary, rows, prompt, examples, note, model)
+    return _Ask(concept, summary, rows, prompt, dataset, note, model)
 
 
 def _canvas_column() -> _Canvas:
@@ -207,7 +211,9 @@ def _wire(
         **QUIET,
     )
     picked = ask.examples.click(handlers.pick, [ask.examples], [prompt], **QUIET)
-    picked.then(handlers.new_request, None, [request], **QUIET)
+    replaced = ask.note.click(handlers.replace_word, [prompt], [prompt], **QUIET)
+    for event in (picked, replaced):
+        event.then(handlers.new_request, None, [request], **QUIET)
     asked = [strength, concept, further, prompt, seed]
     painted = _wire_painting(handlers, canvas, ask.note, below.goal, request, asked)
     return _Events(chosen, painted, request, asked)

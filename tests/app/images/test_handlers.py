@@ -109,12 +109,19 @@ def test_what_cannot_be_painted_is_one_sentence(studio, change, sentence):
 
 
 def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
-    prompt = f"A church, {MARKUP} and a dodecahedron in a valley of glass"
+    prompt = f"A church, {MARKUP} and a dodecahedron in a lighthouse of glass"
     *_, (_, _, _, note, *_) = _generate(ImageHandlers(studio), prompt=prompt)
-    assert "“dodecahedron”" in note
-    assert "“church”" not in note
+    assert "<s>dodecahedron</s>" in note
+    assert 'data-word="lighthouse" data-known="house"' in note
+    assert "church" not in note
     assert "was truncated" in note
     assert "<img" not in note
+
+
+def test_a_chip_replaces_an_unknown_word_and_no_part_of_another(studio):
+    chip = gr.EventData(None, {"word": "hut", "known": "house"})
+    replaced = ImageHandlers(studio).replace_word("Hut by a hutch, a hut.", chip)
+    assert replaced == "house by a hutch, a house."
 
 
 def test_further_concepts_keep_their_strength_along_the_strip(studio):
