@@ -58,6 +58,14 @@ class StudioBlocks(gr.Blocks):
         self._done: deque[str] = deque()  # requests without a session, oldest first
         super().__init__(**options)
 
+    def get_config_file(self) -> Any:
+        """Return the description of the page, which then opens no stream for a heartbeat.
+
+        A browser has six connections to a server: with a stream for each, the seventh open page
+        would hang. Requests of a page that is closed end with the stream of their answers.
+        """
+        return {**super().get_config_file(), "connect_heartbeat": False}
+
     def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
         """Check the values of a request, and add the defaults of an endpoint to them."""
         check_texts(inputs)

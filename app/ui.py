@@ -22,6 +22,7 @@ from .images.handlers import ImageHandlers
 from .images.methods_handlers import MethodsHandlers
 from .images.mix_handlers import MixHandlers
 from .images.overview_handlers import OverviewHandlers
+from .images.save_handlers import SaveHandlers
 from .images.tab import ImagesHandlers, images_tab
 from .learn.form_handlers import FormHandlers
 from .learn.job_handlers import JobHandlers
@@ -74,7 +75,7 @@ class _Handlers:
         self.images, self.text = ImageHandlers(studio), TextHandlers(studio)
         self.mix, self.install = MixHandlers(studio), InstallHandlers(studio)
         self.overview, self.methods = OverviewHandlers(studio), MethodsHandlers(studio)
-        self.grid = GridHandlers(studio)
+        self.grid, self.save = GridHandlers(studio), SaveHandlers(studio)
         self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)
         self.form, self.uploads = FormHandlers(studio), UploadHandlers()
         self.jobs, self.chat = JobHandlers(studio), ChatHandlers(studio)
@@ -121,8 +122,11 @@ def build_demo(studio: Studio) -> gr.Blocks:
             js=script("page_address"),
             **QUIET,
         )
-        opened.then(None, [start], [page.tabs], js=script("open_tab"), **IN_PAGE)
+        shown = opened.then(None, [start], [page.tabs], js=script("open_tab"), **IN_PAGE)
+        shown.then(None, js=script("tab_address", opened=True), **IN_PAGE)
+        page.tabs.change(None, js=script("tab_address", opened=False), **IN_PAGE)
         opened.then(None, js=script("keep_typed"), **IN_PAGE)
+        demo.load(None, js=script("names"), **IN_PAGE)
         for frame, events, tab in (
             (page.frames.images, handlers.images, page.images),
             (page.frames.text, handlers.text, page.text),
@@ -140,25 +144,25 @@ def build_demo(studio: Studio) -> gr.Blocks:
 
 
 def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
-    with gr.Tabs(selected=studio.opens_on()) as tabs:
-        with gr.Tab("Images", id="text-to-image") as images_frame:
+    with gr.Tabs(selected=studio.opens_on(), overflow_behavior="wrap") as tabs:
+        with gr.Tab("Images", id="text-to-image", elem_id="tab-images") as images_frame:
             images = images_tab(
                 ImagesHandlers(
-                    *(handlers.images, handlers.mix, handlers.overview, handlers.methods),
-                    *(handlers.grid, handlers.blind, handlers.install),
+                    *(handlers.images, handlers.save, handlers.mix, handlers.overview),
+                    *(handlers.methods, handlers.grid, handlers.blind, handlers.install),
                 )
             )
-        with gr.Tab("Text", id="language") as text_frame:
+        with gr.Tab("Text", id="language", elem_id="tab-text") as text_frame:
             text = text_tab(handlers.text, handlers.rates, handlers.install)
-        with gr.Tab("Chat", id="chat") as chat_frame:
+        with gr.Tab("Chat", id="chat", elem_id="tab-chat") as chat_frame:
             chat = chat_tab(handlers.chat, handlers.install)
-        with gr.Tab("Learn", id="learn", visible=not studio.read_only):
+        with gr.Tab("Learn", id="learn", elem_id="tab-learn", visible=not studio.read_only):
             learn = learn_tab(*(handlers.form, handlers.uploads, handlers.jobs, handlers.install))
-        with gr.Tab("Library", id="library") as library_frame:
+        with gr.Tab("Library", id="library", elem_id="tab-library") as library_frame:
             library = library_tab(handlers.library)
-        with gr.Tab("How it works", id="explain") as explain_frame:
+        with gr.Tab("How it works", id="explain", elem_id="tab-how-it-works") as explain_frame:
             explained = explain_tab(handlers.explain)
-        with gr.Tab("Results", id="results"):
+        with gr.Tab("Results", id="results", elem_id="tab-results"):
             results_tab(studio.tables)
     frames = _Frames(images_frame, text_frame, chat_frame, library_frame, explain_frame)
     return _Page(tabs, frames, images, text, chat, learn, library, explained)

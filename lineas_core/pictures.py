@@ -25,6 +25,7 @@ from lineas_core.storage.png_text import png_texts
 
 __all__ = ["Recipe", "label_of", "paint", "png", "read_recipe", "recipe_of", "save_png", "strip"]
 
+_ORIGINAL = "original"
 _SAMPLERS = {
     "LCMScheduler": "LCM",
     "EulerDiscreteScheduler": "Euler",
@@ -144,12 +145,12 @@ def read_recipe(file: Path) -> Recipe:
         raise UserError("E_RECIPE", what, remedy=remedy) from None
 
 
-def strip(images: Sequence[Image.Image], strengths: Sequence[float]) -> Image.Image:
-    """Put pictures side by side, each labelled with its strength or, at 0, as the original.
+def strip(images: Sequence[Image.Image], labels: Sequence[str]) -> Image.Image:
+    """Put pictures side by side, each with its label; that of the original is inverted.
 
     Args:
         images: n pictures of equal size.
-        strengths: their n strengths λ.
+        labels: their n labels, see `label_of`.
 
     Returns:
         One picture, higher by the labels.
@@ -159,15 +160,15 @@ def strip(images: Sequence[Image.Image], strengths: Sequence[float]) -> Image.Im
     font = ImageFont.load_default(size=band * 0.6)
     sheet = Image.new("RGB", (len(images) * (width + gap) - gap, band + height), "white")
     draw = ImageDraw.Draw(sheet)
-    for column, (image, strength) in enumerate(zip(images, strengths, strict=True)):
+    for column, (image, label) in enumerate(zip(images, labels, strict=True)):
         left = column * (width + gap)
-        if strength == 0:
+        if label == _ORIGINAL:
             draw.rectangle((left, 0, left + width - 1, band - 1), fill="black")
         draw.text(
             (left + width / 2, band / 2),
-            label_of(strength),
+            label,
             font=font,
-            fill="black" if strength else "white",
+            fill="white" if label == _ORIGINAL else "black",
             anchor="mm",
         )
         sheet.paste(image, (left, band))
@@ -176,7 +177,7 @@ def strip(images: Sequence[Image.Image], strengths: Sequence[float]) -> Image.Im
 
 def label_of(strength: float) -> str:
     """Return the label of a strength: the signed number, or `original` at 0."""
-    return f"{strength:+g}" if strength else "original"
+    return f"{strength:+g}" if strength else _ORIGINAL
 
 
 def png(image: Image.Image, recipe: Recipe) -> bytes:

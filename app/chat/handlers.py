@@ -10,7 +10,6 @@ import gradio as gr
 
 from lineas_core import UserError
 from lineas_core.methods import INSTRUCTION
-from lineas_core.models import Sampling
 from lineas_core.models.catalog import MODELS
 
 from ..events import LatestRequest, user_errors
@@ -20,7 +19,7 @@ from ..html.texts import CONTENT, HARMFUL
 from ..studio.checks import number, prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.plausible import warnings_about
-from ..studio.settings import LONGEST
+from ..studio.settings import sampling_of
 from ..studio.studio import Studio
 from ..studio.turns import Answer, Turn, as_json, as_markdown, exported, read_turns
 from ..widgets.map_menu import map_menu
@@ -229,10 +228,7 @@ class ChatHandlers(SteeringHandlers):
             instruction=instruction,
             # Other noise in every turn: the same would favour the same first words.
             seed=seed_of(given.seed) + len(before),
-            sampling=Sampling(
-                max_new_tokens=int(number("length", given.length, 1, LONGEST)),
-                temperature=number("temperature", given.temperature, 0, 2),
-            ),
+            sampling=sampling_of(given.length, given.temperature),
         )
         return entry, turn
 

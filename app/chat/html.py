@@ -44,7 +44,7 @@ def _reply(turn: Turn, column: str, note: str) -> str:
     label = f"{safe(turn.title)} · λ = {signed(answer.strength)}" if steered else ""
     told = hint(f"“{turn.instruction}”") if column == "prompted" else ""
     return (
-        f'<article class="reply {column}"><header><h3>{COLUMNS[column]}</h3>'
+        f'<article class="reply {column}"><header><h2>{COLUMNS[column]}</h2>'
         f'<span class="lam">{label}</span></header>{told}{warning(note if steered else "")}'
         f"{_left_out(answer)}{body(answer, turn.keywords)}{_scores(answer)}</article>"
     )

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from lineas_core.models import Sampling
-
 from ..events import IN_PAGE, MODEL, QUIET
 from ..html.basics import hint
 from ..scripts import script
-from ..studio.settings import LENGTH, LONGEST, SEED
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
+from ..widgets.sampling import sampling_boxes
+from ..widgets.seed import SeedBox
 from ..widgets.strength_slider import strength_slider
 from .handlers import ChatHandlers
 from .html import EMPTY
@@ -91,17 +90,19 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     past = gr.HTML(apply_default_css=False)
     current = gr.HTML(EMPTY, apply_default_css=False, js_on_load=script("follow_turn"))
     deeds = _deeds()
-    message, strength, reseed = _composer()
+    message, strength = _composer()
     examples = gr.Dataset(
         components=[message],
         samples=[[each] for each in _EXAMPLES],
         show_label=False,
         elem_classes="examples",
     )
-    seed, *sampling = _sampling()
+    with gr.Row(elem_classes="tools"):
+        seed, *sampling = sampling_boxes()
     talk = _Talk(past, current, turns, message, deeds.row)
-    given = [strength, ask.concept, ask.system, ask.prompted, ask.instruction, seed, *sampling]
-    _wire_answers(handlers, talk, deeds, given, (reseed, seed))
+    given = [strength, ask.concept, ask.system, ask.prompted, ask.instruction]
+    given += [seed.number, *sampling]
+    _wire_answers(handlers, talk, deeds, given, seed)
     _wire_exports(handlers, deeds, turns, file)
     ask.concept.change(
         handlers.choose,
@@ -119,7 +120,7 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     return ChatTab(ask.concept)
 
 
-def _composer() -> tuple[gr.Textbox, gr.Slider, gr.Button]:
+def _composer() -> tuple[gr.Textbox, gr.Slider]:
     """Declare the message and the slider, which stay in view."""
     with gr.Column(elem_classes="composer"):
         message = gr.Textbox(
@@ -130,7 +131,7 @@ def _composer() -> tuple[gr.Textbox, gr.Slider, gr.Button]:
             lines=1,
             submit_btn="Send",
         )
-        return message, *strength_slider("λ: less ← original → more")
+        return message, strength_slider()
 
 
 def _wire_answers(
@@ -138,7 +139,7 @@ def _wire_answers(
     talk: _Talk,
     deeds: _Deeds,
     given: Sequence[Any],
-    another: tuple[gr.Button, gr.Number],
+    seed: SeedBox,
 ) -> None:
     """Wire what makes answers, and what ends or drops them.
 
@@ -147,9 +148,9 @@ def _wire_answers(
         talk: the components that change.
         deeds: the buttons.
         given: the components of the settings, as in `ChatHandlers.send`.
-        another: the button that draws another seed, and the seed.
+        seed: the seed.
     """
-    view, (reseed, seed) = [*talk], another
+    view = [*talk]
     answers: dict[str, Any] = {"show_progress": "hidden", **MODEL}
     again: dict[str, Any] = {
         "fn": handlers.regenerate,
@@ -157,10 +158,11 @@ def _wire_answers(
         "outputs": view,
         **answers,
     }
-    talk.message.submit(handlers.send, [talk.message, talk.turns, *given], view, **answers)
+    sent = talk.message.submit(**seed.renewal)
+    sent.then(handlers.send, [talk.message, talk.turns, *given], view, **answers)
     talk.message.stop(handlers.stop, None, None, **QUIET)
     deeds.regenerate.click(**again)
-    reseed.click(handlers.another_seed, None, [seed], **QUIET).success(**again)
+    seed.drawn.then(**again)
     deeds.edit.click(handlers.edit, [talk.turns], view, **QUIET)
     deeds.anew.click(handlers.start_anew, None, view, **QUIET)
 
@@ -208,12 +210,3 @@ def _deeds() -> _Deeds:
         as_markdown = gr.Button("Export Markdown", min_width=130, **small)
         anew = gr.Button("New chat", min_width=100, **small)
     return _Deeds(row, edit, regenerate, as_json, as_markdown, anew)
-
-
-def _sampling() -> tuple[gr.Number, gr.Slider, gr.Slider]:
-    with gr.Accordion("Settings", open=False), gr.Row():
-        return (
-            gr.Number(SEED, label="Seed", info="Same seed, same answers.", precision=0),
-            gr.Slider(1, LONGEST, value=LENGTH, step=1, label="Length in tokens"),
-            gr.Slider(0, 2, value=Sampling.temperature, step=0.1, label="Temperature"),
-        )

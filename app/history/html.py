@@ -45,7 +45,7 @@ def earlier(tiles: Sequence[Tile]) -> str:
 def copies(snippets: Mapping[str, str]) -> str:
     """Format texts to copy, each under its heading and with a button."""
     return "".join(
-        f'<section class="copy"><header><h3>{safe(title)}</h3>'
+        f'<section class="copy"><header><h2>{safe(title)}</h2>'
         f'<button type="button" aria-label="Copy: {safe(title)}">Copy</button></header>'
         f"<pre>{safe(text)}</pre></section>"
         for title, text in snippets.items()

@@ -34,8 +34,7 @@ def add_history(handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox) -
         [tab.strength, tab.kept, tab.began],
         **QUIET,
     )
-    with tab.below:
-        query, again = _earlier_results(handlers, tab, home)
+    query, again = _earlier_results(handlers, tab, home)
     restoring = [begun, again]
     if tab.upload:
         with tab.upload:
@@ -54,9 +53,9 @@ def _earlier_results(
         The query of the address, and the event after an earlier result was restored.
     """
     past, query = gr.State([]), gr.Textbox(visible=False)
-    with gr.Accordion("Earlier results of this session", open=False):
+    with tab.earlier:
         tiles = gr.HTML(earlier([]), apply_default_css=False, js_on_load=script("earlier_result"))
-    with gr.Accordion("Copy as link, Python, command line, curl", open=False):
+    with tab.code:
         copies = gr.HTML(
             basics.hint("There is no result yet."),
             apply_default_css=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lineas_core import SteeringMaps
@@ -15,7 +15,7 @@ from .basics import hint, link, safe, warning
 __all__ = ["about", "not_learnt", "summary", "vocabulary"]
 
 
-def not_learnt(words: Sequence[str]) -> list[str]:
+def not_learnt(words: Iterable[str]) -> list[str]:
     """Return a sentence about words that a small model does not know, if there are any."""
     listed = ", ".join(f"“{word}”" for word in words)
     return [f"Words that this small model has not learnt: {listed}."] if words else []
@@ -60,7 +60,7 @@ def vocabulary(words: Mapping[str, Sequence[str]]) -> str:
     if not words:
         return hint("This model understands free text.")
     return "".join(
-        f'<section class="words"><h3>{safe(heading)}</h3>'
+        f'<section class="words"><h2>{safe(heading)}</h2>'
         f"<ul>{''.join(f'<li>{safe(word)}</li>' for word in listed)}</ul></section>"
         for heading, listed in words.items()
     )

@@ -12,13 +12,13 @@ from PIL.Image import Image
 from ..events import user_errors
 from ..studio.studio import Studio
 from ..studio.votes import Choice, Vote
-from ..widgets.steering import random_seed
 from . import html as images_html
 
 __all__ = ["SIDES", "BlindHandlers"]
 
 SIDES = ("A", "B")
 _STRENGTHS = (0.5, 1.0)
+_SEEDS = 1_000_000
 
 
 class Pair(NamedTuple):
@@ -59,7 +59,8 @@ class BlindHandlers:
         mix = self._studio.mix(map_id, further)
         entry = mix.entries[0]
         self._studio.models.require(entry.model)
-        prompt, seed = entry.within(secrets.choice(self._studio.prompts.scenes())), random_seed()
+        prompt = entry.within(secrets.choice(self._studio.prompts.scenes()))
+        seed = secrets.randbelow(_SEEDS)
         strengths = mix.at(secrets.choice(_STRENGTHS))
         rows = [mix.original, strengths]
         painted = self._studio.pictures.paint(mix.entries, prompt, rows, seed=seed)

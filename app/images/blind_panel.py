@@ -1,4 +1,4 @@
-"""The panel of the blind comparison, below the pictures."""
+"""The panel of the blind comparison."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def blind_choice(handlers: BlindHandlers, concept: gr.Dropdown, further: gr.Stat
         further: pairs (id, λ) of the maps that are applied after it.
     """
     pair = gr.State(None)
-    with gr.Accordion("Blind choice", open=False) as frame:
+    with gr.Tab("Blind choice") as frame:
         draw = gr.Button("Show a pair", size="sm")
         with gr.Column(visible=False, elem_classes="blind") as shown:
             question = gr.HTML(apply_default_css=False, elem_classes="question")
@@ -43,7 +43,7 @@ def blind_choice(handlers: BlindHandlers, concept: gr.Dropdown, further: gr.Stat
         button.click(
             partial(handlers.answer, side), [pair], [pair, answers, verdict, preferences], **QUIET
         )
-    frame.expand(handlers.preferences, None, [preferences], **QUIET)
+    frame.select(handlers.preferences, None, [preferences], **QUIET)
 
 
 def _side(side: str) -> gr.Image:

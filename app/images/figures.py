@@ -23,15 +23,13 @@ class Measured(NamedTuple):
 
     Attributes:
         figures: the figures of the steered picture.
-        frame: frame of the right answer, visible if there is one.
-        answer: the picture that steering should have given, and where it comes from.
+        goal: the picture that steering should have given, and where it comes from.
         curve: the figures of the strip.
         measured: key of that strip.
     """
 
     figures: Any = gr.skip()
-    frame: Any = gr.skip()
-    answer: Any = gr.skip()
+    goal: Any = gr.skip()
     curve: Any = gr.skip()
     measured: Any = gr.skip()
 
@@ -57,9 +55,8 @@ def figures_of(
     sentence = images_html.effect(entry, prompt, goal, effects[0])
     figures = images_html.figures(sentence, {name: values[0] for name, values in scores.items()})
     if goal is None:
-        return Measured(figures, gr.Accordion(visible=False))
-    frame = gr.Accordion(label=images_html.answer_title(entry, goal), visible=True)
-    return Measured(figures, frame, images_html.answer(goal, seed, answer[0].image))
+        return Measured(figures, images_html.NO_GOAL)
+    return Measured(figures, images_html.answer(entry, goal, seed, answer[0].image))
 
 
 def curve_of(pictures: Pictures, mix: Mix, prompt: str, seed: int) -> str | None:

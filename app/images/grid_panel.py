@@ -1,4 +1,4 @@
-"""The panel of the grid, below the pictures."""
+"""The panel of the grid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) ->
     settings = [
         *(controls.concept, further, controls.prompt, controls.seed, controls.strength),
     ]
-    with gr.Accordion("Grid of two axes", open=False) as frame:
+    with gr.Tab("Grid of two axes") as frame:
         with gr.Row(elem_classes="axes"):
             columns, across = _axis("Columns", "strength")
             rows, down = _axis("Rows", "seed", [("none", "")])
@@ -38,7 +38,7 @@ def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) ->
         table = gr.HTML(apply_default_css=False, elem_id="grid")
     for axis, values in ((columns, across), (rows, down)):
         axis.input(handlers.values, [axis, *settings], [values], **QUIET)
-        frame.expand(handlers.first_values, [values, axis, *settings], [values], **QUIET)
+        frame.select(handlers.first_values, [values, axis, *settings], [values], **QUIET)
     start.click(
         handlers.paint,
         [*settings, columns, across, rows, down],

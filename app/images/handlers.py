@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
-
-from lineas_core.pictures import label_of
 
 from ..events import BySession, user_errors
 from ..html import basics
@@ -23,6 +22,7 @@ from ..studio.settings import SEED, STRIP
 from ..studio.studio import Studio
 from ..widgets.steering import SteeringHandlers
 from ..widgets.strength_slider import strength_label
+from . import html as images_html
 from .figures import Measured, curve_of, figures_of
 
 __all__ = ["ImageHandlers", "warm_up"]
@@ -70,6 +70,11 @@ class ImageHandlers(SteeringHandlers):
         super().__init__(studio)
         self._wanted = BySession[str]()  # key of the latest steered picture
 
+    @property
+    def examples(self) -> list[str]:
+        """Example prompts, without a concept."""
+        return [*self._studio.prompts.scenes()[:_EXAMPLES]]
+
     @user_errors
     def choose(self, map_id: str | None, prompt: str, restored: Sequence[str] = ()) -> MapView:
         """Show a chosen map.
@@ -83,7 +88,7 @@ class ImageHandlers(SteeringHandlers):
             none = basics.hint("There is no map for pictures yet. Learn one in the Learn tab.")
             return MapView(summary=none)
         entry = self._studio.entry(map_id)
-        scenes = self._studio.prompts.scenes()[:_EXAMPLES]
+        scenes = self.examples
         return MapView(
             summary=map_html.summary(entry, warnings_about(entry)),
             facts=map_html.about(entry, self._studio.steering(entry)),
@@ -178,6 +183,12 @@ class ImageHandlers(SteeringHandlers):
         if curve is not None and self._wanted.get(session) == wanted:
             yield Measured(curve=curve, measured=key)
 
+    @user_errors
+    def replace_word(self, prompt: str, event: gr.EventData) -> str:
+        """Replace an unknown word, wherever the prompt has it, by the known one of its chip."""
+        word, known = str(event.word), str(event.known)
+        return re.sub(rf"\b{re.escape(word)}\b", lambda _: known, prompt, flags=re.IGNORECASE)
+
     def strength_at(self, event: gr.SelectData) -> float:
         """Return the strength of the picture that was clicked in the strip."""
         return STRIP[event.index]
@@ -248,8 +259,7 @@ class ImageHandlers(SteeringHandlers):
         if painted(rows) is None:  # meanwhile remove the strip of the previous prompt
             yield Canvas(original, steered, [], note(pictures, _PAINTING), "", "", "")
         images = [picture.image for picture in paint(rows)]
-        labels = [label_of(each) if each or not mix.fixed else "0" for each in STRIP]
-        strip = [*zip(images, labels, strict=True)]
+        strip = [*zip(images, map(mix.label, STRIP), strict=True)]
         yield Canvas(original, steered, strip, note(pictures), key, "", "")
 
     def _note(
@@ -259,8 +269,8 @@ class ImageHandlers(SteeringHandlers):
         sentences = [doing] if doing else []
         if any(picture.truncated for picture in pictures):
             sentences.append(_TRUNCATED)
-        sentences += map_html.not_learnt(self._studio.models.unknown_words(entry.model, prompt))
-        return basics.hint(" ".join(sentences))
+        unknown = images_html.unknown(self._studio.models.unknown_words(entry.model, prompt))
+        return basics.hint(" ".join(sentences)) + unknown
 
 
 def warm_up(studio: Studio) -> None:

@@ -16,14 +16,15 @@ from ..studio.pictures import IMG_SCORE
 from ..studio.votes import Preference
 
 __all__ = [
+    "NO_GOAL",
     "answer",
-    "answer_title",
     "effect",
     "figures",
     "grid",
     "preferences",
     "question",
     "short_effect",
+    "unknown",
     "verdict",
 ]
 
@@ -35,10 +36,12 @@ _PROBABILITY = (
     "ConceptScore: probability that this picture shows the concept, according to a separate "
     "classifier that is not steered. 0 to 1. It can miss an object that is plainly visible."
 )
-_MEASURED = (
-    "Measured against an unsteered picture of the same scene and seed {} the concept, see below."
-)
+_MEASURED = "Measured against an unsteered picture of the scene and seed {} the concept: the goal."
 _FEW = 5  # fewer decided votes say nothing of a share
+
+
+NO_GOAL = hint("This map and prompt have no unsteered picture to compare with.")
+"""Shown instead of the picture that steering should give."""
 
 
 def figures(sentence: str, scores: Mapping[str, float]) -> str:
@@ -93,19 +96,15 @@ def short_effect(goal: Goal | None, found: Effect) -> str:
     return f"{min(max(way, 0), 1):.0%} {'left' if goal.removes else 'of the way'}{rest}"
 
 
-def answer_title(entry: MapEntry, goal: Goal) -> str:
-    """Name the picture that steering should give, in a few words."""
-    concept, end = Concept(entry.keywords), "without" if goal.removes else "with"
-    return f"The same scene {end} {f'the {concept.noun}' if concept.is_thing else 'the style'}"
-
-
-def answer(goal: Goal, seed: int, picture: Image) -> str:
+def answer(entry: MapEntry, goal: Goal, seed: int, picture: Image) -> str:
     """Show the picture that steering should give, and say where it comes from."""
+    concept, end = Concept(entry.keywords), "without" if goal.removes else "with"
+    what = f"the {safe(concept.noun)}" if concept.is_thing else "the style"
     return (
         f'<figure class="answer"><img src="data:image/jpeg;base64,{small_jpeg(picture, 512)}" '
-        f'alt="{safe(goal.prompt)}"><figcaption>Painted without steering from “'
-        f"{safe(goal.prompt)}” and seed {seed}. Steering should give this picture; the figures "
-        "say how far it got.</figcaption></figure>"
+        f'alt="{safe(goal.prompt)}"><figcaption><b>The same scene {end} {what}.</b> '
+        f"Painted without steering from “{safe(goal.prompt)}” and seed {seed}. Steering should "
+        "give this picture; the figures say how far it got.</figcaption></figure>"
     )
 
 
@@ -156,6 +155,24 @@ def grid(columns: Sequence[str], rows: Sequence[str], pictures: Sequence[str]) -
     )
 
 
+def unknown(words: Mapping[str, str]) -> str:
+    """Format unknown words as chips; those with a known word are buttons that replace them.
+
+    Args:
+        words: each unknown word with the known one that is spelt most like it, or "".
+    """
+    if not words:
+        return ""
+    chips = "".join(
+        f'<button type="button" data-word="{safe(word)}" data-known="{safe(known)}" '
+        f'title="Replace {safe(word)} by {safe(known)}"><s>{safe(word)}</s> {safe(known)}</button>'
+        if known
+        else f"<s>{safe(word)}</s>"
+        for word, known in words.items()
+    )
+    return f'<div class="unknown">{hint("Unknown to this small model:")}{chips}</div>'
+
+
 def question(prompt: str, entries: Sequence[MapEntry]) -> str:
     """Format the question about two pictures, as in the user study of LinEAS (section 4.4)."""
     aims = " ".join(
@@ -163,7 +180,7 @@ def question(prompt: str, entries: Sequence[MapEntry]) -> str:
         for entry in entries
     )
     return (
-        "<h3>Which picture shows the prompt with this change?</h3>"
+        "<h2>Which picture shows the prompt with this change?</h2>"
         f'<dl class="facts"><dt>Prompt</dt><dd>“{safe(prompt)}”</dd>'
         f"<dt>Change</dt><dd>{aims}</dd></dl>"
     )

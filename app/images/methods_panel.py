@@ -1,4 +1,4 @@
-"""The panel that compares all methods on one prompt, below the pictures."""
+"""The panel that compares all methods on one prompt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def methods(handlers: MethodsHandlers, controls: Controls) -> None:
     """Declare the panel; a click on a picture sets the controls of the tab."""
     painted, learnt = gr.State({}), gr.State("")
     timer = gr.Timer(_POLLING, active=False)
-    with gr.Accordion("Compare methods", open=False) as frame:
+    with gr.Tab("Compare methods") as frame:
         state = gr.HTML(apply_default_css=False)
         with gr.Row(elem_classes="ask-for"):
             start = gr.Button(
@@ -32,7 +32,7 @@ def methods(handlers: MethodsHandlers, controls: Controls) -> None:
         gallery = gallery_of("Every method on this prompt; click one")
     event = {"inputs": [controls.concept, painted], **QUIET}
     view = [state, start, others, timer, gallery, description, learnt]
-    frame.expand(handlers.refresh, outputs=view, **event)
+    frame.select(handlers.refresh, outputs=view, **event)
     controls.concept.change(handlers.choose, outputs=view, **event)
     others.click(handlers.learn_others, outputs=view, **event)
     timer.tick(handlers.wait, outputs=view, **event)

@@ -1,4 +1,4 @@
-"""The panel that paints all concepts on one prompt, below the pictures."""
+"""The panel that paints all concepts on one prompt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["overview"]
 def overview(handlers: OverviewHandlers, controls: Controls) -> None:
     """Declare the panel; a click on a picture sets the controls of the tab."""
     painted = gr.State({})
-    with gr.Accordion("All concepts on this prompt", open=False):
+    with gr.Tab("All concepts on this prompt"):
         with gr.Row(elem_classes="ask-for"):
             strength = gr.Radio(
                 [("λ −1", -1), ("λ 1", 1)],

@@ -39,10 +39,11 @@ def view() -> tuple[gr.Image, gr.Image]:
 def _picture(title: str) -> gr.Image:
     return gr.Image(
         label=title,
+        alt_text=f"{title} picture",
         type="pil",
         format="png",
         interactive=False,
-        buttons=["download", "fullscreen"],
+        buttons=["fullscreen"],
         min_width=200,
         elem_id=title.lower(),
     )

@@ -10,7 +10,7 @@ import gradio as gr
 from ..events import GALLERY, IN_PAGE, MODEL, QUIET
 from ..html import basics
 from ..scripts import script
-from ..studio.settings import SEED, STRIP
+from ..studio.settings import STRIP
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
 from ..widgets.steering import SteeringTab
@@ -28,6 +28,8 @@ from .mix_panel import MixRows, mix
 from .overview_handlers import OverviewHandlers
 from .overview_panel import overview
 from .pair import view
+from .save_handlers import SaveHandlers
+from .toolbar import Toolbar, toolbar, wire_saving
 
 __all__ = ["ImagesHandlers", "images_tab"]
 
@@ -36,6 +38,7 @@ class ImagesHandlers(NamedTuple):
     """The event handlers of the tab and of its panels."""
 
     pictures: ImageHandlers
+    save: SaveHandlers
     mix: MixHandlers
     overview: OverviewHandlers
     methods: MethodsHandlers
@@ -57,24 +60,24 @@ class _Ask(NamedTuple):
 
 
 class _Canvas(NamedTuple):
-    """The column on the right: the pictures, the slider, and what steering should give."""
+    """The column on the right: the pictures, the slider and the strip."""
 
     original: gr.Image
     steered: gr.Image
     scores: gr.HTML
     strength: gr.Slider
-    reseed: gr.Button
+    tools: Toolbar
     strip: gr.Gallery
     curve: gr.HTML
-    frame: gr.Accordion
-    answer: gr.HTML
 
 
 class _Below(NamedTuple):
     """Parts of the panels below the pictures."""
 
     upload: gr.Column
-    results: gr.Column
+    earlier: gr.Tab
+    goal: gr.HTML
+    code: gr.Tab
     words: gr.HTML
     facts: gr.HTML
 
@@ -92,16 +95,16 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
     """Declare the tab inside the current `gr.Tab`."""
     kept = gr.State([])
     with gr.Row(elem_classes="easel"):
-        ask = _ask_column(handlers.install)
+        ask = _ask_column(handlers.install, handlers.pictures.examples)
         canvas = _canvas_column()
-    seed = gr.Number(
-        SEED, label="Seed", info="Same seed, same picture.", precision=0, render=False
-    )
-    controls = Controls(ask.concept, canvas.strength, ask.prompt, seed, kept)
+    seed = canvas.tools.seed
+    controls = Controls(ask.concept, canvas.strength, ask.prompt, seed.number, kept)
     with ask.rows:  # declared after the slider, which they move as well
         rows = mix(handlers.mix, controls)
     below = _below(handlers, controls, rows)
+    ask.prompt.submit(**seed.renewal)
     events = _wire(handlers.pictures, ask, canvas, below, controls, rows.further)
+    wire_saving(handlers.save, canvas.tools, events.asked)
     return SteeringTab(
         concept=ask.concept,
         strength=canvas.strength,
@@ -113,12 +116,13 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
         made=events.made,
         asked=events.asked,
         restored=[*controls, rows.further, *rows.updated],
-        below=below.results,
+        earlier=below.earlier,
+        code=below.code,
         upload=below.upload,
     )
 
 
-def _ask_column(install: InstallHandlers) -> _Ask:
+def _ask_column(install: InstallHandlers, examples: Sequence[str]) -> _Ask:
     """Declare the menu of concepts, the prompt and its examples."""
     model = gr.State("")
     with gr.Column(scale=1, min_width=280, elem_classes="ask"):
@@ -128,20 +132,25 @@ def _ask_column(install: InstallHandlers) -> _Ask:
         prompt = gr.Textbox(
             label="What to paint", max_length=2000, lines=1, max_lines=5, submit_btn="Paint"
         )
-        examples = gr.Dataset(
-            components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
+        dataset = gr.Dataset(
+            components=[prompt],
+            samples=[[each] for each in examples],
+            show_label=False,
+            elem_classes="examples",
         )
-        note = gr.HTML(basics.hint("Choose a concept, then press Paint."), apply_default_css=False)
+        start = basics.hint("Choose a concept, then press Paint.")
+        note = gr.HTML(start, apply_default_css=False, js_on_load=script("replace_word"))
         install_panel(install, model)
-    return _Ask(concept, summary, rows, prompt, examples, note, model)
+    return _Ask(concept, summary, rows, prompt, dataset, note, model)
 
 
 def _canvas_column() -> _Canvas:
-    """Declare both pictures, the slider and the strip."""
+    """Declare both pictures, the slider, the toolbar and the strip."""
     with gr.Column(scale=3, min_width=520, elem_classes="canvas"):
         original, steered = view()
         scores = gr.HTML(apply_default_css=False)
-        strength, reseed = strength_slider("λ: less ← original → more")
+        strength = strength_slider()
+        tools = toolbar()
         strip = gr.Gallery(
             label="Strengths from −1 to 1: click a picture to use its strength",
             columns=len(STRIP),
@@ -150,25 +159,26 @@ def _canvas_column() -> _Canvas:
             **GALLERY,
         )
         curve = gr.HTML(apply_default_css=False, elem_classes="below-strip")
-        with gr.Accordion("The same scene", open=False, visible=False) as frame:
-            answer = gr.HTML(apply_default_css=False)
-    return _Canvas(original, steered, scores, strength, reseed, strip, curve, frame, answer)
+    return _Canvas(original, steered, scores, strength, tools, strip, curve)
 
 
 def _below(handlers: ImagesHandlers, controls: Controls, rows: MixRows) -> _Below:
     """Declare the panels below the pictures."""
-    upload, results = gr.Column(), gr.Column()  # filled by the page
-    overview(handlers.overview, controls)
-    methods(handlers.methods, controls)
-    grid_panel(handlers.grid, controls, rows.further)
-    blind_choice(handlers.blind, controls.concept, rows.further)
-    with gr.Accordion("Settings", open=False):
-        controls.seed.render()
-    with gr.Accordion("Words that the model knows", open=False):
-        words = gr.HTML(apply_default_css=False)
-    with gr.Accordion("About this map", open=False):
-        facts = gr.HTML(apply_default_css=False)
-    return _Below(upload, results, words, facts)
+    upload = gr.Column()  # filled by the page, as are `earlier` and `code`
+    with gr.Tabs(overflow_behavior="wrap", elem_classes="panels"):
+        earlier = gr.Tab("Earlier results")
+        with gr.Tab("Goal"):
+            goal = gr.HTML(apply_default_css=False)
+        overview(handlers.overview, controls)
+        methods(handlers.methods, controls)
+        grid_panel(handlers.grid, controls, rows.further)
+        blind_choice(handlers.blind, controls.concept, rows.further)
+        code = gr.Tab("Code")
+        with gr.Tab("Words"):
+            words = gr.HTML(apply_default_css=False)
+        with gr.Tab("About this map"):
+            facts = gr.HTML(apply_default_css=False)
+    return _Below(upload, earlier, goal, code, words, facts)
 
 
 def _wire(
@@ -188,7 +198,6 @@ def _wire(
         [ask.summary, below.facts, prompt, ask.examples, below.words, ask.model, strength],
         **QUIET,
     )
-    canvas.reseed.click(handlers.another_seed, None, [seed], **QUIET)
     canvas.strip.select(handlers.strength_at, None, [strength], **QUIET)
     _wire_slider(canvas)
     # Numbering a request first ends the work on older ones, so that their events leave the queue
@@ -202,9 +211,11 @@ def _wire(
         **QUIET,
     )
     picked = ask.examples.click(handlers.pick, [ask.examples], [prompt], **QUIET)
-    picked.then(handlers.new_request, None, [request], **QUIET)
+    replaced = ask.note.click(handlers.replace_word, [prompt], [prompt], **QUIET)
+    for event in (picked, replaced):
+        event.then(handlers.new_request, None, [request], **QUIET)
     asked = [strength, concept, further, prompt, seed]
-    painted = _wire_painting(handlers, canvas, ask.note, request, asked)
+    painted = _wire_painting(handlers, canvas, ask.note, below.goal, request, asked)
     return _Events(chosen, painted, request, asked)
 
 
@@ -212,6 +223,7 @@ def _wire_painting(
     handlers: ImageHandlers,
     canvas: _Canvas,
     note: gr.HTML,
+    goal: gr.HTML,
     request: gr.State,
     asked: Sequence[gr.blocks.Block],
 ) -> gr.events.Dependency:
@@ -228,7 +240,7 @@ def _wire_painting(
     painted.success(
         handlers.measure,
         [measured, *asked],
-        [canvas.scores, canvas.frame, canvas.answer, canvas.curve, measured],
+        [canvas.scores, goal, canvas.curve, measured],
         **QUIET,
     )
     # The figures of the picture before are no longer true.

@@ -130,7 +130,7 @@ def columns(name: str, table: Table, reason: str) -> str:
         for record in table.records[:3]
     )
     return (
-        f"<h3>Which columns of {safe(name)}?</h3>{hint(reason)}"
+        f"<h2>Which columns of {safe(name)}?</h2>{hint(reason)}"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
 

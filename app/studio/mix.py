@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lineas_core import UserError
+from lineas_core.pictures import label_of
 
 from .checks import number
 from .maps import MapEntry
@@ -43,6 +44,10 @@ class Mix:
             UserError: `strength` is not a number from -1 to 1.
         """
         return (number("λ", strength, -1, 1), *self.fixed)
+
+    def label(self, strength: float) -> str:
+        """Return the label of a strength of the first map; further maps are applied at 0, too."""
+        return label_of(strength) if strength or not self.fixed else "0"
 
     @property
     def original(self) -> tuple[float, ...]:

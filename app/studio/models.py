@@ -147,8 +147,8 @@ class Models:
         """Return the vocabulary of a model by heading; empty if it has no word list."""
         return known_words(_folder(name))
 
-    def unknown_words(self, name: str, prompt: str) -> tuple[str, ...]:
-        """Return the words of a prompt that a small model has not learnt."""
+    def unknown_words(self, name: str, prompt: str) -> dict[str, str]:
+        """Return the words of a prompt that a small model has not learnt, see `vocabulary`."""
         return unknown_words(prompt, _folder(name))
 
     def cut_prompts(

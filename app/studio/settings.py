@@ -18,7 +18,7 @@ from lineas_core.models import Sampling
 from .checks import number, prompt_text, seed_of
 from .mix import MOST_FURTHER
 
-__all__ = ["LENGTH", "LONGEST", "SEED", "STRIP", "Settings", "plain"]
+__all__ = ["LENGTH", "LONGEST", "SEED", "STRIP", "Settings", "plain", "sampling_of"]
 
 STRIP = tuple(k / 4 for k in range(-4, 5))
 """The strengths λ of a strip of pictures and of a table of texts."""
@@ -69,8 +69,7 @@ class Settings:
             raise UserError("E_STRENGTH", what, remedy="Give one for each map.")
         for strength in self.strengths:
             number("λ", strength, -1, 1)
-        number("length", self.length, 1, LONGEST)
-        number("temperature", self.temperature, 0, 2)
+        sampling_of(self.length, self.temperature)
         seed_of(self.seed)
         if self.prompt:  # stripped as in a request, so that the settings match those of the result
             object.__setattr__(self, "prompt", prompt_text(self.prompt))
@@ -113,6 +112,18 @@ class Settings:
             if value != field.default:
                 pairs.append((field.name, plain(value)))
         return "?" + urlencode(pairs, quote_via=quote, errors="replace")
+
+
+def sampling_of(length: object, temperature: object) -> Sampling:
+    """Return how a text is sampled, from the values of a request.
+
+    Raises:
+        UserError: a value is not a number, or out of bounds.
+    """
+    return Sampling(
+        max_new_tokens=int(number("length", length, 1, LONGEST)),
+        temperature=number("temperature", temperature, 0, 2),
+    )
 
 
 def plain(number: float) -> str:

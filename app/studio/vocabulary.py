@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 __all__ = ["known_words", "unknown_words"]
@@ -31,22 +32,25 @@ def known_words(folder: Path) -> dict[str, tuple[str, ...]]:
     return {heading: tuple(words) for heading, words in found.items()}
 
 
-def unknown_words(prompt: str, folder: Path) -> tuple[str, ...]:
-    """Return the words of a prompt that the model has not learnt, in their order.
+def unknown_words(prompt: str, folder: Path) -> dict[str, str]:
+    """Find the words of a prompt that the model has not learnt.
 
     A model knows the words of its list, and words that are single tokens: those were common in
-    the captions that its tokenizer was trained on. The result is empty for a model without a
-    list.
+    the captions that its tokenizer was trained on.
+
+    Returns:
+        The words in their order, each with the listed word that is spelt most like it, or an empty
+        text if none is. Empty for a model without a list.
     """
     listed = {part for words in known_words(folder).values() for w in words for part in _parts(w)}
     if not listed:
-        return ()
-    known = listed | _common_words(folder)
-    return tuple(
-        word
+        return {}
+    known, ordered = listed | _common_words(folder), sorted(listed)
+    return {
+        word: "".join(get_close_matches(word, ordered, n=1))
         for word in dict.fromkeys(_parts(prompt))
         if not known & {word, word + "s", *_singulars(word)}
-    )
+    }
 
 
 def _common_words(folder: Path) -> set[str]:

@@ -20,7 +20,7 @@ from ..html.texts import CONTENT, HARMFUL
 from ..studio.checks import check_count, number, prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.plausible import warnings_about
-from ..studio.settings import LONGEST, STRIP
+from ..studio.settings import STRIP, sampling_of
 from ..studio.studio import Studio
 from ..studio.texts import Continuation
 from ..widgets.steering import SteeringHandlers
@@ -60,6 +60,11 @@ class TextHandlers(SteeringHandlers):
     def __init__(self, studio: Studio) -> None:
         super().__init__(studio)
         self._chosen = LatestRequest()
+
+    @property
+    def examples(self) -> list[str]:
+        """Example prompts, as most maps have them."""
+        return [*self._studio.prompts.openings(toxic=False)[:_EXAMPLES]]
 
     @user_errors
     def choose(
@@ -121,7 +126,7 @@ class TextHandlers(SteeringHandlers):
         strengths = [0.0, number("λ", strength, -1, 1)]
         lead = f"{prompt}\n\n" if chat else prompt
         notes = ("", HARMFUL if strength * entry.harmful > 0 else "")
-        sampling = _sampling(length, temperature)
+        sampling = sampling_of(length, temperature)
         for rows in self._write(entry, prompt, strengths, seed, sampling, chat=chat):
             if self.requests.outdated(latest, request):
                 return
@@ -148,7 +153,7 @@ class TextHandlers(SteeringHandlers):
         """
         entry, chosen = self._studio.entry(map_id or ""), self._chosen.latest(request)
         self._studio.models.require(entry.model)
-        note, sampling = _TOWARDS[entry.harmful], _sampling(length, temperature)
+        note, sampling = _TOWARDS[entry.harmful], sampling_of(length, temperature)
         try:
             for rows in self._write(entry, prompt, STRIP, seed, sampling, chat=chat):
                 if self._chosen.outdated(chosen, request):
@@ -193,7 +198,7 @@ class TextHandlers(SteeringHandlers):
             or more; low is natural).
         """
         entry = self._studio.entry(map_id, "language")
-        sampling = _sampling(max_new_tokens, temperature)
+        sampling = sampling_of(max_new_tokens, temperature)
         for rows in self._write(entry, prompt, strengths, seed, sampling, chat=chat):
             yield [asdict(row) for row in rows]
 
@@ -218,10 +223,3 @@ class TextHandlers(SteeringHandlers):
         )
         with closing(stream):
             yield from stream
-
-
-def _sampling(length: object, temperature: object) -> Sampling:
-    return Sampling(
-        max_new_tokens=int(number("length", length, 1, LONGEST)),
-        temperature=number("temperature", temperature, 0, 2),
-    )

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import gradio as gr
 from gradio.components import Component
 
-from lineas_core.models import Sampling
-
 from ..events import MODEL, QUIET
 from ..html.basics import TITLES
 from ..scripts import script
-from ..studio.settings import LENGTH, LONGEST, SEED
+from ..widgets.copy_link import copy_link
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
+from ..widgets.sampling import SamplingBoxes, sampling_boxes
 from ..widgets.steering import SteeringTab
 from ..widgets.strength_slider import strength_slider
 from . import html as text_html
@@ -35,13 +34,17 @@ class _Ask(NamedTuple):
     examples: gr.Dataset
 
 
-class _Sampling(NamedTuple):
+class _Settings(NamedTuple):
     """The settings of the generation."""
 
-    seed: gr.Number
-    length: gr.Slider
-    temperature: gr.Slider
+    sampling: SamplingBoxes
     chat: gr.Checkbox
+
+    @property
+    def inputs(self) -> list[Component]:
+        """The components in the order of `TextHandlers.generate`."""
+        seed, *others = self.sampling
+        return [seed.number, *others, self.chat]
 
 
 class _Layout(NamedTuple):
@@ -52,9 +55,9 @@ class _Layout(NamedTuple):
     caution: gr.HTML
     passages: list[gr.HTML]
     strength: gr.Slider
-    reseed: gr.Button
-    below: gr.Column
-    sampling: _Sampling
+    settings: _Settings
+    earlier: gr.Tab
+    code: gr.Tab
     table: gr.HTML
     facts: gr.HTML
 
@@ -70,43 +73,46 @@ def text_tab(
         install: event handlers of the install panel.
     """
     model = gr.State("")
-    ask = _ask()
+    ask = _ask(handlers.examples)
     installed = install_panel(install, model).done
     caution = gr.HTML(apply_default_css=False)
     passages = _passages()
-    strength, reseed = strength_slider("λ: less ← original → more")
-    below = gr.Column()  # for earlier results, which ui.py adds
-    sampling = _sampling()
-    table = _sweep(handlers, [ask.concept, ask.prompt, *sampling], strength)
-    with gr.Accordion("Rates over many openings", open=False):
-        rates_panel(rates, ask.concept)
-    with gr.Accordion("About this map", open=False):
-        facts = gr.HTML(apply_default_css=False)
+    strength = strength_slider()
+    settings = _settings()
+    with gr.Tabs(overflow_behavior="wrap", elem_classes="panels"):
+        earlier = gr.Tab("Earlier results")  # filled by the page, as is `code`
+        table = _sweep(handlers, [ask.concept, ask.prompt, *settings.inputs], strength)
+        with gr.Tab("Rates over many openings"):
+            rates_panel(rates, ask.concept)
+        code = gr.Tab("Code")
+        with gr.Tab("About this map"):
+            facts = gr.HTML(apply_default_css=False)
     layout = _Layout(
-        *(ask, model, caution, passages, strength, reseed, below, sampling, table, facts)
+        *(ask, model, caution, passages, strength, settings, earlier, code, table, facts)
     )
     return _wire(handlers, layout, installed)
 
 
 def _wire(handlers: TextHandlers, layout: _Layout, installed: gr.events.Dependency) -> SteeringTab:
-    ask, sampling, strength = layout.ask, layout.sampling, layout.strength
+    ask, strength = layout.ask, layout.strength
+    (seed, *others), chat = layout.settings
     request, kept, began = gr.State(0), gr.State([]), gr.State(1.0)
     chosen = ask.concept.change(
         handlers.choose,
         [ask.concept, ask.prompt, kept],
         [
             *(ask.summary, layout.caution, layout.facts, layout.table),  # as in `MapView`
-            *(ask.prompt, ask.examples, sampling.chat, layout.model, strength),
+            *(ask.prompt, ask.examples, chat, layout.model, strength),
         ],
         **QUIET,
     )
     picked = ask.examples.click(handlers.pick, [ask.examples], [ask.prompt], **QUIET)
-    drawn = layout.reseed.click(handlers.another_seed, None, [sampling.seed], **QUIET)
+    ask.prompt.submit(**seed.renewal)
     # Numbering a request first ends the work on older ones, so that their events leave the queue
     # early and the latest request is next.
     numbered = {"fn": handlers.new_request, "inputs": None, "outputs": [request], **QUIET}
     gr.on([ask.prompt.submit, strength.change], trigger_mode="always_last", **numbered)
-    for event in (picked, drawn, installed):
+    for event in (picked, seed.drawn, installed):
         event.then(**numbered)
     return SteeringTab(
         concept=ask.concept,
@@ -117,16 +123,18 @@ def _wire(handlers: TextHandlers, layout: _Layout, installed: gr.events.Dependen
         new_request=handlers.new_request,
         chosen=chosen,
         made=_generate(handlers, layout, request),
-        asked=[strength, ask.concept, gr.State([]), ask.prompt, *sampling],  # no further maps
-        restored=[ask.concept, strength, ask.prompt, sampling.seed, kept, *sampling[1:]],
-        below=layout.below,
+        # No further maps.
+        asked=[strength, ask.concept, gr.State([]), ask.prompt, *layout.settings.inputs],
+        restored=[ask.concept, strength, ask.prompt, seed.number, kept, *others, chat],
+        earlier=layout.earlier,
+        code=layout.code,
     )
 
 
 def _generate(handlers: TextHandlers, layout: _Layout, request: gr.State) -> gr.events.Dependency:
     return request.change(
         handlers.generate,
-        [layout.strength, layout.ask.concept, layout.ask.prompt, *layout.sampling],
+        [layout.strength, layout.ask.concept, layout.ask.prompt, *layout.settings.inputs],
         layout.passages,
         trigger_mode="always_last",
         show_progress="hidden",
@@ -134,7 +142,7 @@ def _generate(handlers: TextHandlers, layout: _Layout, request: gr.State) -> gr.
     )
 
 
-def _ask() -> _Ask:
+def _ask(examples: Sequence[str]) -> _Ask:
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=2, min_width=320):
             concept = gr.Dropdown([], label="Concept")
@@ -143,10 +151,13 @@ def _ask() -> _Ask:
             prompt = gr.Textbox(
                 label="Beginning of the text", max_length=2000, lines=1, submit_btn="Write"
             )
-            examples = gr.Dataset(
-                components=[prompt], samples=[[""]], show_label=False, elem_classes="examples"
+            dataset = gr.Dataset(
+                components=[prompt],
+                samples=[[each] for each in examples],
+                show_label=False,
+                elem_classes="examples",
             )
-    return _Ask(concept, summary, prompt, examples)
+    return _Ask(concept, summary, prompt, dataset)
 
 
 def _passages() -> list[gr.HTML]:
@@ -158,19 +169,17 @@ def _passages() -> list[gr.HTML]:
         ]
 
 
-def _sampling() -> _Sampling:
-    with gr.Accordion("Settings", open=False), gr.Row():
-        return _Sampling(
-            gr.Number(SEED, label="Seed", info="Same seed, same text.", precision=0),
-            gr.Slider(1, LONGEST, value=LENGTH, step=1, label="Length in tokens"),
-            gr.Slider(0, 2, value=Sampling.temperature, step=0.1, label="Temperature"),
-            gr.Checkbox(label="Ask as a question", info="Use the chat template of the model."),
-        )
+def _settings() -> _Settings:
+    with gr.Row(elem_classes="tools"):
+        sampling = sampling_boxes()
+        chat = gr.Checkbox(label="Use the chat template", min_width=160)
+        copy_link()
+    return _Settings(sampling, chat)
 
 
 def _sweep(handlers: TextHandlers, settings: Sequence[Component], strength: gr.Slider) -> gr.HTML:
     """Declare and wire the table of nine strengths; a click on a row sets the strength."""
-    with gr.Accordion("Sweep over λ", open=False):
+    with gr.Tab("Sweep over λ"):
         button = gr.Button("Compare nine strengths")
         table = gr.HTML(apply_default_css=False, js_on_load=script("row_strength"))
     button.click(handlers.sweep, settings, [table], show_progress="hidden", **MODEL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from ..events import LatestRequest, user_errors
 from ..studio.studio import Studio
 from .map_menu import map_menu
 
-__all__ = ["SteeringHandlers", "SteeringTab", "random_seed"]
+__all__ = ["SteeringHandlers", "SteeringTab"]
 
 
 class SteeringHandlers:
@@ -50,10 +49,6 @@ class SteeringHandlers:
         """Return the prompt of the example that was clicked."""
         return example[0]
 
-    def another_seed(self) -> int:
-        """Draw a seed."""
-        return random_seed()
-
 
 @dataclass(frozen=True)
 class SteeringTab:
@@ -70,7 +65,8 @@ class SteeringTab:
         made: the event after a result was made.
         asked: λ, map, further maps, prompt, seed, and the other settings of a result.
         restored: the components that restored settings are written to, see `HistoryHandlers`.
-        below: frame for earlier results.
+        earlier: frame for earlier results.
+        code: frame for the settings as code to copy.
         upload: frame for the upload of a saved picture; None for texts.
     """
 
@@ -84,10 +80,6 @@ class SteeringTab:
     made: gr.events.Dependency
     asked: Sequence[Block]
     restored: Sequence[Block]
-    below: gr.Column
+    earlier: gr.Tab
+    code: gr.Tab
     upload: gr.Column | None = None
-
-
-def random_seed() -> int:
-    """Draw a seed, 0 to 999,999."""
-    return secrets.randbelow(1_000_000)

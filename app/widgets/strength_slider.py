@@ -1,4 +1,4 @@
-"""The slider for the strength λ, with a button that draws another seed."""
+"""The slider for the strength λ."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ from ..studio.maps import MapEntry
 __all__ = ["strength_label", "strength_slider"]
 
 
-def strength_slider(label: str) -> tuple[gr.Slider, gr.Button]:
-    """Declare the slider, -1 to 1, and the button that draws another seed."""
+def strength_slider() -> gr.Slider:
+    """Declare the slider, -1 to 1, in a row that stays in view."""
     with gr.Row(elem_classes="strength-row"):
-        strength = gr.Slider(
+        return gr.Slider(
             -1,
             1,
             value=1,
             step=0.05,
-            label=label,
+            label="λ: less ← original → more",
             buttons=["reset"],
             elem_classes="strength",
-            scale=5,
         )
-        reseed = gr.Button("Another seed", scale=1, min_width=120)
-    return strength, reseed
 
 
 def strength_label(entry: MapEntry) -> str:

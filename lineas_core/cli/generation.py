@@ -20,7 +20,7 @@ from lineas_core.cli.arguments import (
 )
 from lineas_core.cli.formats import format_result, json_line
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, load_model
-from lineas_core.pictures import paint, recipe_of, save_png, strip
+from lineas_core.pictures import label_of, paint, recipe_of, save_png, strip
 from lineas_core.steering.affine import SteeringMaps, compose
 from lineas_core.steering.folding import fold
 from lineas_core.storage.fits import check_fits
@@ -136,5 +136,6 @@ def _paint(
     factors = steering.factors
     slug = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40] or "picture"
     path = folder / f"{slug}-seed{seed}{'-strip' if factors else ''}.png"
-    file = save_png(strip(images, factors) if factors else images[0], path, recipe)
+    image = strip(images, [*map(label_of, factors)]) if factors else images[0]
+    file = save_png(image, path, recipe)
     return {"strengths": factors, "file": str(file)} if factors else {"file": str(file)}

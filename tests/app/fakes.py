@@ -83,8 +83,8 @@ class FakeModels:
         return [f"{cut} prompts are cut."] if cut else []
 
     def unknown_words(self, model, prompt):
-        unknown = ("dodecahedron", "lighthouse", MARKUP.split()[0])
-        return [word for word in prompt.split() if word in unknown]
+        unknown = {"dodecahedron": "", "lighthouse": "house", MARKUP.split()[0]: ""}
+        return {word: unknown[word] for word in prompt.split() if word in unknown}
 
 
 class FakePrompts:

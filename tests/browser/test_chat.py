@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.chat import handlers, tab
+from app.studio import settings
 from app.studio.studio import Studio
+from app.widgets import sampling
 from lineas_core import LearnConfig, learn, save_maps
 from tests.browser.pages import CHROMIUM, MARKUP, served, visible, visited
 from tests.fakes import save_model, tiny_chat_model
@@ -34,9 +35,8 @@ def address(tmp_path_factory):
     maps = learn(model, *sides, config=LearnConfig(iterations=1, learning_rate=0.5))
     save_maps(maps, root / "assets" / "maps" / "words")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tab, "LENGTH", LENGTH)
-        patch.setattr(tab, "LONGEST", LONG)
-        patch.setattr(handlers, "LONGEST", LONG)
+        patch.setattr(sampling, "LENGTH", LENGTH)
+        patch.setattr(settings, "LONGEST", LONG)
         with served(Studio(root / "data", assets=root / "assets")) as url:
             yield url
 
@@ -81,14 +81,6 @@ def _send(page, message, turns):
 def _strength(page, strength):
     box = visible(page, "number input for λ")
     box.fill(str(strength))
-    box.press("Enter")
-
-
-def _set(page, label, value):
-    if not visible(page, f"number input for {label}").count():
-        page.locator("button.label-wrap:visible", has_text="Settings").click()
-    box = visible(page, f"number input for {label}")
-    box.fill(str(value))
     box.press("Enter")
 
 
@@ -137,7 +129,7 @@ def test_two_turns_with_a_moved_strength_are_edited_regenerated_and_exported(pag
 
 
 def test_a_stop_keeps_the_beginning_of_the_answer(page):
-    _set(page, "Length in tokens", LONG)
+    visible(page, "Length in tokens").fill(str(LONG))
     # From within the page: a click from outside can come after the end of the answer.
     page.evaluate(STOP_AMID)
     _box(page).fill("hello")

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from app.studio.studio import Studio
-from app.text import tab as text_tab
+from app.widgets import sampling
 from lineas_core.models import Sampling, installed
 from tests.browser.pages import CHROMIUM, MARKUP, SECONDS, playwright, served, visible, visited
 
@@ -28,7 +28,7 @@ def studio(tmp_path_factory):
 def address(studio):
     """The page, which writes short texts: what they are is not what these tests claim."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_tab, "LENGTH", 16)
+        patch.setattr(sampling, "LENGTH", 16)
         with served(studio) as url:
             yield url
 
@@ -113,9 +113,8 @@ def test_a_narrow_page_scrolls_in_one_direction_only(page, address, mode, tmp_pa
     page.get_by_role("tab", name="Text").click()
     page.wait_for_function(WRITTEN)
     for tab in ("Text", "Learn"):
-        if tab == "Learn":  # no room for it beside the others
-            page.locator(".overflow-menu > button").click()
-            page.locator(".overflow-dropdown button", has_text=tab).click()
+        page.get_by_role("tab", name=tab).click()
+        if tab == "Learn":
             page.get_by_label("What the map should do").wait_for()
         page.screenshot(path=tmp_path / f"{tab}-{mode}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= 375

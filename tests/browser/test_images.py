@@ -59,6 +59,11 @@ def _picture(page, other_than=None):
     return page.locator("#steered img").get_attribute("src")
 
 
+def _panel(page, name):
+    """Open a panel below the pictures."""
+    page.get_by_role("tab", name=name).click()
+
+
 def test_arrow_keys_on_the_slider_change_the_picture(page):
     full, slider = _picture(page), visible(page, "range slider for λ")
     slider.focus()
@@ -69,7 +74,7 @@ def test_arrow_keys_on_the_slider_change_the_picture(page):
 
 
 def test_a_grid_is_painted_and_saved_as_a_picture(page):
-    page.get_by_text("Grid of two axes").click()
+    _panel(page, "Grid of two axes")
     across = page.get_by_label("Values of the columns")
     page.wait_for_function("e => e.value.includes('0.5')", arg=across.element_handle())
     across.fill("-1, 0, 1")
@@ -86,6 +91,34 @@ def test_a_grid_is_painted_and_saved_as_a_picture(page):
     assert saved.height > 2 * 256
     rows = np.asarray(saved.resize((6, 4)), dtype=int)
     assert len({tuple(pixel) for line in rows for pixel in line}) > 4  # pictures, not one colour
+
+
+def test_the_toolbar_draws_a_seed_keeps_a_locked_one_and_saves_under_a_speaking_name(page):
+    before, seed = _picture(page), page.locator(".easel .seed input[type=number]")
+    page.get_by_role("button", name="Another seed").and_(page.locator(":visible")).click()
+    after = _picture(page, other_than=before)
+    drawn = seed.input_value()
+    page.get_by_label("What to paint").press("Enter")
+    page.wait_for_function("seed => location.search.includes(`seed=${seed}`)", arg=drawn)
+    assert seed.input_value() == drawn  # locked
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save", exact=True).click()
+    assert download.value.suggested_filename == f"letters+1_seed{drawn}.png"
+    saved = Image.open(download.value.path())
+    assert json.loads(saved.text["lineas"])["seed"] == int(drawn)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save strip").click()
+    assert download.value.suggested_filename == f"letters_strip_seed{drawn}.png"
+    assert Image.open(download.value.path()).width > 9 * saved.width
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link").and_(page.locator(":visible")).click()
+    page.get_by_role("button", name="Link copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+
+    visible(page, "Lock").uncheck()
+    page.get_by_label("What to paint").press("Enter")
+    _picture(page, other_than=after)
+    assert seed.input_value() != drawn
 
 
 def test_a_click_on_the_strip_moves_the_slider(page):
@@ -216,14 +249,14 @@ def test_a_link_a_reload_a_saved_picture_and_a_copy_lead_to_the_same_picture(pag
     _asks_for(page, "0.3", "7")
     assert page.get_by_label("What to paint").input_value() == SCENE
 
-    page.locator("button.label-wrap", has_text="Earlier results").click()
+    _panel(page, "Earlier results")
     page.locator(".tiles button").nth(1).click()
     _asks_for(page, "1", "1")
     page.locator(".tiles button", has_text="seed 7").click()
     _asks_for(page, "0.3", "7")
 
     if shutil.which("curl"):
-        page.locator("button.label-wrap", has_text="Copy as").click()
+        _panel(page, "Code")
         copied = page.locator(".copy pre").last.inner_text()
         alone = {"PATH": os.environ["PATH"]}  # no proxy between this machine and itself
         subprocess.run(["bash", "-c", copied], cwd=tmp_path, env=alone, timeout=60, check=True)
@@ -267,7 +300,7 @@ def test_all_methods_learn_in_the_page_and_are_painted_side_by_side(letters, tmp
     of_pictures = {m.label for m in METHODS.values() if "text-to-image" in m.kinds}
     with served(Studio(tmp_path, assets=letters)) as url, visited(url) as page:
         page.wait_for_function(STRIP)
-        page.get_by_role("button", name="Compare methods").click()
+        _panel(page, "Compare methods")
         page.get_by_role("button", name="Learn the others").click()
         page.get_by_text("Learning: ").wait_for()
         # They are painted by themselves once all have learnt.

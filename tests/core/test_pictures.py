@@ -51,7 +51,7 @@ def test_a_disk_that_refuses_is_one_sentence(tmp_path):
 def test_a_strip_shows_every_picture_whole_under_its_strength():
     colours = ["red", "green", "blue"]
     images = [Image.new("RGB", (64, 64), colour) for colour in colours]
-    sheet = strip(images, [-1.0, 0.0, 0.5])
+    sheet = strip(images, ["-1", "original", "+0.5"])
     assert sheet.size == (3 * 64 + 2 * 2, 64 + 16)
     for column, image in enumerate(images):
         left = column * 66

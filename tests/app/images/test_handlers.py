@@ -109,12 +109,19 @@ def test_what_cannot_be_painted_is_one_sentence(studio, change, sentence):
 
 
 def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
-    prompt = f"A church, {MARKUP} and a dodecahedron in a valley of glass"
+    prompt = f"A church, {MARKUP} and a dodecahedron in a lighthouse of glass"
     *_, (_, _, _, note, *_) = _generate(ImageHandlers(studio), prompt=prompt)
-    assert "“dodecahedron”" in note
-    assert "“church”" not in note
+    assert "<s>dodecahedron</s>" in note
+    assert 'data-word="lighthouse" data-known="house"' in note
+    assert "church" not in note
     assert "was truncated" in note
     assert "<img" not in note
+
+
+def test_a_chip_replaces_an_unknown_word_and_no_part_of_another(studio):
+    chip = gr.EventData(None, {"word": "hut", "known": "house"})
+    replaced = ImageHandlers(studio).replace_word("Hut by a hutch, a hut.", chip)
+    assert replaced == "house by a hutch, a house."
 
 
 def test_further_concepts_keep_their_strength_along_the_strip(studio):
@@ -157,10 +164,9 @@ def test_the_first_figure_is_what_is_left_and_the_right_answer_is_shown(studio):
     figures, curve = _measure(handlers, prompt=prompt)
     text = re.sub("<[^>]*>", "", figures.figures)
     assert text.startswith("40% of the robot is left, the rest changed by 3%.")
-    assert figures.frame.visible
-    assert figures.frame.label == "The same scene without the robot"
-    assert "“A valley”" in figures.answer
-    assert "<img src=x" not in figures.figures + figures.answer + curve.curve
+    assert "The same scene without the robot" in figures.goal
+    assert "“A valley”" in figures.goal
+    assert "<img src=x" not in figures.figures + figures.goal + curve.curve
     assert "left at λ +0.5: 0.50" in curve.curve
 
 
@@ -170,7 +176,7 @@ def test_a_prompt_without_the_concept_says_so_and_has_no_right_answer(studio):
     figures, _ = _measure(handlers)
     text = re.sub("<[^>]*>", "", figures.figures)
     assert text.startswith("The concept is not in the prompt; the picture changed by 6%.")
-    assert not figures.frame.visible
+    assert "<img" not in figures.goal
 
 
 def test_figures_of_a_picture_that_is_no_longer_wanted_are_not_shown(studio):

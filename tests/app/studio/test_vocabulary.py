@@ -26,17 +26,18 @@ def test_a_model_without_a_readable_list_knows_nothing_in_particular(tmp_path, c
     if content is not None:
         (tmp_path / "words.txt").write_bytes(content)
     assert known_words(tmp_path) == {}
-    assert unknown_words("a dodecahedron", tmp_path) == ()
+    assert unknown_words("a dodecahedron", tmp_path) == {}
 
 
 @pytest.mark.parametrize(
     ("prompt", "unknown"),
     [
-        ("A robot at sunset", ()),
-        ("Two ROBOTS, under a cherry tree.", ()),
-        ("A dodecahedron beside the tree, a dodecahedron!", ("dodecahedron",)),
-        ("робот 7", ("робот",)),
+        ("A robot at sunset", {}),
+        ("Two ROBOTS, under a cherry tree.", {}),
+        ("A dodecahedron beside the tree, a dodecahedron!", {"dodecahedron": ""}),
+        ("a robat under a chery tree", {"robat": "robot", "chery": "cherry"}),
+        ("робот 7", {"робот": ""}),
     ],
 )
-def test_words_that_are_not_known_are_told_once(model, prompt, unknown):
+def test_words_that_are_not_known_are_told_once_with_the_nearest_known_one(model, prompt, unknown):
     assert unknown_words(prompt, model) == unknown

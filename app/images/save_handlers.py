@@ -1,0 +1,78 @@
+"""Event handlers that save what is shown, with its settings in the file and in its name."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from lineas_core import pictures
+
+from ..events import user_errors
+from ..studio.checks import prompt_text, seed_of
+from ..studio.mix import Mix
+from ..studio.settings import STRIP
+from ..studio.studio import Studio
+from ..studio.user_maps import slug
+
+__all__ = ["SaveHandlers", "SavedFile"]
+
+
+class SavedFile(NamedTuple):
+    """The name of a PNG file, and its content as a data URL."""
+
+    name: str
+    content: str
+
+
+class SaveHandlers:
+    """The event handlers of the buttons that save; their arguments are the settings shown."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    @user_errors
+    def picture(
+        self,
+        strength: float | None,
+        map_id: str | None,
+        further: list[tuple[str, float]],
+        prompt: str,
+        seed: int | None,
+    ) -> SavedFile:
+        """Return the steered picture, named like `vaporwave+0.75_seed7.png`."""
+        mix, seed = self._studio.mix(map_id or "", further), seed_of(seed)
+        strengths = mix.at(strength)
+        (painted,) = self._studio.pictures.paint(
+            mix.entries, prompt_text(prompt), [strengths], seed=seed
+        )
+        applied = [f"{strength:+g}" for strength in strengths]
+        return _file(mix, applied, seed, painted.png())
+
+    @user_errors
+    def strip(
+        self,
+        map_id: str | None,
+        further: list[tuple[str, float]],
+        prompt: str,
+        seed: int | None,
+    ) -> SavedFile:
+        """Return the strip as one picture."""
+        mix, seed = self._studio.mix(map_id or "", further), seed_of(seed)
+        rows = [mix.at(each) for each in STRIP]
+        painted = self._studio.pictures.paint(mix.entries, prompt_text(prompt), rows, seed=seed)
+        sheet = pictures.strip([each.image for each in painted], [*map(mix.label, STRIP)])
+        titles = [entry.title for entry in mix.entries]
+        by_map = [[*strengths] for strengths in zip(*rows, strict=True)]
+        recipe = replace(painted[0].recipe, maps=[*zip(titles, by_map, strict=True)])
+        applied = ["_strip", *(f"{strength:+g}" for strength in mix.fixed)]
+        return _file(mix, applied, seed, pictures.png(sheet, recipe))
+
+
+def _file(mix: Mix, applied: Sequence[str], seed: int, png: bytes) -> SavedFile:
+    """Name a file after its maps, what is applied of each, and the seed."""
+    titles = [slug(entry.title) for entry in mix.entries]
+    name = "_".join(title + each for title, each in zip(titles, applied, strict=True))
+    content = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return SavedFile(f"{name}_seed{seed}.png", content)

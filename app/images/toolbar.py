@@ -1,0 +1,46 @@
+"""The line below the slider: the seed, and the buttons that save what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from ..events import IN_PAGE, MODEL
+from ..scripts import script
+from ..widgets.copy_link import copy_link
+from ..widgets.seed import SeedBox, seed_box
+from .save_handlers import SaveHandlers
+
+__all__ = ["Toolbar", "toolbar", "wire_saving"]
+
+
+class Toolbar(NamedTuple):
+    """The components that other parts of the tab use."""
+
+    seed: SeedBox
+    save: gr.Button
+    save_strip: gr.Button
+
+
+def toolbar() -> Toolbar:
+    """Declare the line."""
+    small: dict[str, Any] = {"size": "sm", "scale": 0}
+    with gr.Row(elem_classes="tools"):
+        seed = seed_box()
+        save = gr.Button("Save", min_width=70, **small)
+        save_strip = gr.Button("Save strip", min_width=100, **small)
+        copy_link()
+    return Toolbar(seed, save, save_strip)
+
+
+def wire_saving(handlers: SaveHandlers, tools: Toolbar, asked: Sequence[gr.blocks.Block]) -> None:
+    """Wire the buttons that save; `asked` are the settings of a picture, see `ImageHandlers`."""
+    file = [gr.Textbox(visible=False) for _ in range(2)]  # as in `SavedFile`
+    for button, save, inputs in (
+        (tools.save, handlers.picture, asked),
+        (tools.save_strip, handlers.strip, asked[1:]),  # all but the strength
+    ):
+        made = button.click(save, inputs, file, show_progress="hidden", **MODEL)
+        made.success(None, file, None, js=script("save_file"), **IN_PAGE)
