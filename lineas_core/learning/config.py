@@ -108,9 +108,9 @@ class LearnConfig(FitConfig):
         matched: whether the prompts are pairs, line k of the source with the concept and line k
             of the target without it. A mini-batch then takes the same lines, with the same noise.
             `auto`: `yes` if the two lines of every pair differ by added words only, else `no`.
-        both_ways: every other iteration steers target prompts back to the source with the inverse
-            maps. Negative strengths then add the concept clearly; otherwise they may break a
-            picture. It takes more iterations, such as the normal budget.
+        both_ways: a third of the iterations steer target prompts back to the source with the
+            inverse maps. Negative strengths then add the concept clearly; otherwise they may break
+            a picture. It takes more iterations, such as the normal budget.
         identity_loss: every other iteration penalises changes to target prompts, and, with
             `both_ways`, of source prompts by the inverse maps. What needs no steering then
             changes less; in texts the effect at λ = 1 is also weaker.

@@ -11,15 +11,16 @@ With centre = 0 and unit = 1, α and β are the paper's ω - 1 and b.
 Differs from the paper:
 - By default the map is learnt as T(z) = z + α(z - centre) + unit·β and every coordinate's cost is
   divided by unit², so that one learning rate suits every model.
-- With `both_ways`, every other iteration minimises the distance from target prompts, steered by
+- With `both_ways`, a third of the iterations minimise the distance from target prompts, steered by
   the inverse maps (λ = -1), to unsteered source prompts. The paper does not train the inverse. The
   scale is then exp(α), which always has one.
 - With `identity_loss`, every other iteration minimises how far the maps move target prompts, which
   need no steering (Zhu et al., 2017, "Unpaired image-to-image translation", section 5.2). With
-  both, four tasks take turns; the fourth keeps source prompts in place under the inverse maps.
+  both, half of that third keeps source prompts in place under the inverse maps.
 - With `compare="output"`, x and y are the outputs of the network, each channel at each position
   a coordinate; unit and centre are then taken over all positions of the steered modules, and a
-  cost is in units of the spread of its output channel.
+  cost is in units of the spread of the whole output. In units of each channel's own spread, faint
+  channels, which hardly change the picture, would count as much as those that make it.
 """
 
 from __future__ import annotations
@@ -102,12 +103,12 @@ class Problem:
         self.samples.plan_memory(
             lambda row: self._backward(start, _Task(row, 1.0, torch.square), Share(1))
         )
-        if config.standardise:
-            self._cost_unit = self.samples.spread
-            if self.samples.compare == "output":
-                self._centre, self._unit = self.samples.mean_and_spread(self.samples.target)
-            else:
-                self._unit, self._centre = self._cost_unit, self.samples.source_rows.mean(dim=0)
+        if config.standardise and self.samples.compare == "output":
+            self._cost_unit = self.samples.spread.square().mean().sqrt()
+            self._centre, self._unit = self.samples.mean_and_spread(self.samples.target)
+        elif config.standardise:
+            self._unit = self._cost_unit = self.samples.spread
+            self._centre = self.samples.source_rows.mean(dim=0)
 
     def zeros(self) -> Tensor:
         """The parameters of the identity maps, (2, D), float32."""
@@ -173,13 +174,12 @@ class Problem:
         return max(blocks, key=lambda name: blocks[name].sum().item())
 
     def _task_of(self, iteration: int) -> Callable[[int], _Task]:
-        tasks = [self._forward]
-        if self.config.both_ways:
-            tasks.append(self._inverse)
+        tasks, inverse = [self._forward], [self._inverse]
         if self.config.identity_loss:
             tasks.append(self._identity)
-            if self.config.both_ways:
-                tasks.append(self._inverse_identity)
+            inverse.append(self._inverse_identity)
+        if self.config.both_ways:  # λ > 0 is what most steering is for
+            tasks = 2 * tasks + inverse
         return tasks[iteration % len(tasks)]
 
     def _forward(self, iteration: int) -> _Task:
