@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -178,7 +179,7 @@ def _starts(network: PreTrainedModel) -> Iterator[Callable[[], _State]]:
         yield lambda: {"past_key_values": DynamicCache(config=network.config)}
     for name in ("past_key_values", "cache_params", "state"):
         if name in named:
-            yield lambda name=name: {name: None, "use_cache": True}
+            yield partial(dict, {name: None, "use_cache": True})
 
 
 def _reads(

@@ -43,13 +43,14 @@ def load_checkpoint(
         check_writes(AutoConfig.from_pretrained(source, **files), source)
         tokenizer = AutoTokenizer.from_pretrained(source, **files)
         with LOADING:
-            network, report = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 source, use_safetensors=True, trust_remote_code=False, **REPORT, **options
             )
     except (*HUB_ERRORS, SafetensorError, ImportError, RuntimeError) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):
             raise
         raise _not_loaded(source, first_line(error), error) from error
+    network, report = loaded
     check_weights(report, source)
     # transformers makes an empty tokenizer where the file of the vocabulary is missing.
     if len(tokenizer) < network.config.get_text_config().vocab_size / 2:
