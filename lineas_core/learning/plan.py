@@ -56,7 +56,8 @@ def measure_pass(network: nn.Module, modules: Sequence[str], tokens: int) -> Pas
     """
     ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
     # With a mask of its own transformers does not look at values, which there are none of.
-    mask = torch.zeros(1, 1, tokens, tokens, dtype=torch.bfloat16, device="meta")
+    dtype = next(network.parameters()).dtype
+    mask = torch.zeros(1, 1, tokens, tokens, dtype=dtype, device="meta")
 
     def mean(activation: Tensor, _: int) -> Tensor:  # autocast does not know the meta device
         return activation.float().mean(dim=1)
