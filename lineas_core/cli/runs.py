@@ -20,7 +20,7 @@ from lineas_core.models.base import SteerableModel
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.runtime.processes import is_first
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 
 __all__ = ["Learner", "report"]
 

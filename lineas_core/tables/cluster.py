@@ -121,14 +121,14 @@ def _executor(place: Place, number: int, logs: Path) -> Any:
         executor.update_parameters(timeout_min=_MINUTES, **seen)
         return executor
     try:
-        executor = submitit.SlurmExecutor(logs)
+        slurm = submitit.SlurmExecutor(logs)
     except RuntimeError as error:
         remedy = "Run this where sbatch and srun are, or give local:NUMBER."
         raise UserError("E_PLACE", "there is no SLURM on this machine", remedy=remedy) from error
-    executor.update_parameters(
+    slurm.update_parameters(
         job_name="lineas", partition=place.partition, time=_MINUTES, gpus_per_node=place.gpus
     )
-    return executor
+    return slurm
 
 
 def _work(table: Table, file: Path, edition: str, only: _Only | None) -> str:

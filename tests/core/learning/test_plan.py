@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from lineas_core import UserError, cli
 from lineas_core.learning.plan import describe_learning, measure_pass
 from lineas_core.models.outline import outline
-from lineas_core.steering.hooks import find_modules
+from lineas_core.steering.presets import find_modules
 from tests.fakes import save_model, tiny_language_model
 
 QWEN_72B = {  # of its published config.json
