@@ -29,7 +29,9 @@ LEFT = (
 def served(studio, **options):
     """The address of a page over this studio."""
     demo = build_demo(studio).queue()
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **APPEARANCE, **options)
+    # No call of its own address, which fails under load.
+    options |= {"prevent_thread_lock": True, "quiet": True, "_frontend": False}
+    _, url, _ = demo.launch(**APPEARANCE, **options)
     try:
         yield url
     finally:
