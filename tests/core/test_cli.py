@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, cli
-from lineas_core.cli import generation, learning
+from lineas_core.cli import generation, runs
 from lineas_core.cli.formats import format_row, json_line
 from lineas_core.evaluation.texts import sweep
 from lineas_core.storage.maps import load_maps, save_maps
@@ -254,7 +254,7 @@ def test_an_interrupted_run_saves_the_best_so_far(workplace, monkeypatch):
     iterates = list(
         learn_iter(tiny_language_model(), ["a b", "c d"], ["e f", "g h"], config=config)
     )
-    monkeypatch.setattr(learning, "learn_iter", interrupted)
+    monkeypatch.setattr(runs, "learn_iter", interrupted)
     result = _run(
         "learn", workplace / "set.json", workplace / "partial", "--model", workplace / "model"
     )
@@ -270,8 +270,8 @@ def test_the_same_command_continues_from_its_checkpoint(workplace, monkeypatch):
             if len(started) == 1 and iterate.iteration == 2:
                 raise KeyboardInterrupt
 
-    learn_iter, started = learning.learn_iter, []
-    monkeypatch.setattr(learning, "learn_iter", interrupted)
+    learn_iter, started = runs.learn_iter, []
+    monkeypatch.setattr(runs, "learn_iter", interrupted)
     file = workplace / "run.safetensors"
     command = (
         "learn", workplace / "set.json", workplace / "continued", "--checkpoint", file,
@@ -441,7 +441,7 @@ def test_a_run_that_fails_saves_the_best_so_far(workplace, monkeypatch):
 
     from lineas_core import learn_iter
 
-    monkeypatch.setattr(learning, "learn_iter", failing)
+    monkeypatch.setattr(runs, "learn_iter", failing)
     result = _run(
         "learn", workplace / "set.json", workplace / "failed", "--model", workplace / "model"
     )
