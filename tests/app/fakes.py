@@ -200,7 +200,7 @@ class FakeStudio(Studio):
     """A studio without folders: what is looked up is looked up among `entries`."""
 
     def __init__(self, entries):
-        self.entries = entries
+        self.entries, self.read_only = entries, False
         self.jobs, self.models, self.prompts = FakeJobs(), FakeModels(), FakePrompts()
         self.texts, self.pictures = FakeTexts(), FakePictures()
         self.chats = FakeChats()

@@ -310,10 +310,10 @@ def test_a_model_is_exported_with_a_map_in_its_weights(gallery, tmp_path):
 
 
 def test_a_map_is_published_with_all_that_belongs_to_it(tmp_path, monkeypatch):
-    maps = SteeringMaps({"a": AffineMap.identity(2)}, {"model": "emoji-world", "title": "Mine"})
-    folder = save_maps(
-        maps, tmp_path / "data" / "maps" / "mine", prompts=PromptSet(("a",), ("b",))
-    )
+    facts = {"model": "emoji-world", "kind": "text-to-image", "title": "Mine"}
+    maps = SteeringMaps({"a": AffineMap.identity(2)}, facts)
+    prompts = PromptSet(("a", "b"), ("c", "d"))
+    folder = save_maps(maps, tmp_path / "data" / "maps" / "mine", prompts=prompts)
     (folder / "previews").mkdir()
     (folder / "previews" / "any.png").write_bytes(b"a picture")
     with serve({}) as hub:
