@@ -17,7 +17,7 @@ from ..html import basics
 from ..html import maps as map_html
 from ..html.basics import TITLES
 from ..html.texts import CONTENT, HARMFUL
-from ..studio.checks import check_count, number, prompt_text, seed_of
+from ..studio.checks import check_count, number, prompt_text, seed_of, whole
 from ..studio.maps import MapEntry
 from ..studio.plausible import warnings_about
 from ..studio.settings import LONGEST, STRIP
@@ -222,6 +222,6 @@ class TextHandlers(SteeringHandlers):
 
 def _sampling(length: object, temperature: object) -> Sampling:
     return Sampling(
-        max_new_tokens=int(number("length", length, 1, LONGEST)),
+        max_new_tokens=whole("length", length, 1, LONGEST),
         temperature=number("temperature", temperature, 0, 2),
     )
