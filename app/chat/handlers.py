@@ -17,12 +17,20 @@ from ..events import LatestRequest, user_errors
 from ..html import basics
 from ..html import maps as map_html
 from ..html.texts import CONTENT, HARMFUL
-from ..studio.checks import number, prompt_text, seed_of
+from ..studio.checks import number, prompt_text, seed_of, whole
 from ..studio.maps import MapEntry
 from ..studio.plausible import warnings_about
 from ..studio.settings import LONGEST
 from ..studio.studio import Studio
-from ..studio.turns import Answer, Turn, as_json, as_markdown, exported, read_turns
+from ..studio.turns import (
+    Answer,
+    Turn,
+    as_json,
+    as_markdown,
+    check_length,
+    exported,
+    read_turns,
+)
 from ..widgets.map_menu import map_menu
 from ..widgets.steering import SteeringHandlers
 from ..widgets.strength_slider import strength_label
@@ -65,7 +73,8 @@ class TalkView(NamedTuple):
     current: object = gr.skip()
     turns: object = gr.skip()
     message: object = gr.skip()
-    deeds: object = gr.skip()
+    actions: object = gr.skip()
+    reseed: object = gr.skip()
 
 
 class ChatHandlers(SteeringHandlers):
@@ -133,14 +142,14 @@ class ChatHandlers(SteeringHandlers):
         Yields:
             The chat after every token, and at the end with its scores.
         """
+        check_length(turns)
         before, text = read_turns(turns), prompt_text(message)
         given = _Given(
             *(strength, map_id, system, prompted, instruction), seed, length, temperature
         )
         entry, turn = self._turn(before, text, given)
-        yield TalkView(message=gr.Textbox("", **_BUSY))
         try:
-            yield from self._answers(entry, before, turn, request)
+            yield from self._answers(entry, before, turn, request, gr.Textbox("", **_BUSY))
         except Exception:
             yield _whole(before, text)
             raise
@@ -167,9 +176,8 @@ class ChatHandlers(SteeringHandlers):
             *(strength, map_id, system, prompted, instruction), seed, length, temperature
         )
         entry, turn = self._turn(before, last.message, given)
-        yield TalkView(message=gr.Textbox(**_BUSY))
         try:
-            yield from self._answers(entry, before, turn, request)
+            yield from self._answers(entry, before, turn, request, gr.Textbox(**_BUSY))
         except Exception:
             yield _whole(shown)
             raise
@@ -230,15 +238,24 @@ class ChatHandlers(SteeringHandlers):
             # Other noise in every turn: the same would favour the same first words.
             seed=seed_of(given.seed) + len(before),
             sampling=Sampling(
-                max_new_tokens=int(number("length", given.length, 1, LONGEST)),
+                max_new_tokens=whole("length", given.length, 1, LONGEST),
                 temperature=number("temperature", given.temperature, 0, 2),
             ),
         )
         return entry, turn
 
     def _answers(
-        self, entry: MapEntry, before: Sequence[Turn], turn: Turn, request: gr.Request
+        self,
+        entry: MapEntry,
+        before: Sequence[Turn],
+        turn: Turn,
+        request: gr.Request,
+        message: gr.Textbox,
     ) -> Iterator[TalkView]:
+        """Show the message with the busy box, then the answers.
+
+        Everything up to the first `yield` happens before Stop and New chat can be clicked.
+        """
         mine, stops = self.requests.new(request), self._stops.latest(request)
         note = HARMFUL if turn.answers["steered"].strength * entry.harmful > 0 else ""
         place = len(before) + 1
@@ -248,7 +265,9 @@ class ChatHandlers(SteeringHandlers):
         yield TalkView(
             past=chat_html.turns_html(before),
             current=chat_html.turn_html(place, turn, note),
-            deeds=gr.Row(visible=False),
+            message=message,
+            actions=gr.Row(visible=False),
+            reseed=gr.Button(interactive=False),
         )
         with closing(stream):
             for turn in stream:
@@ -258,7 +277,8 @@ class ChatHandlers(SteeringHandlers):
         yield TalkView(
             turns=as_json([*before, turn]),
             message=gr.Textbox(**_READY),
-            deeds=gr.Row(visible=True),
+            actions=gr.Row(visible=True),
+            reseed=gr.Button(interactive=True),
         )
 
 
@@ -274,7 +294,8 @@ def _whole(turns: Sequence[Turn], message: str | None = None) -> TalkView:
         current=chat_html.turn_html(len(turns), turns[-1]) if turns else chat_html.EMPTY,
         turns=as_json(turns),
         message=gr.Textbox(**_READY) if message is None else gr.Textbox(message, **_READY),
-        deeds=gr.Row(visible=bool(turns)),
+        actions=gr.Row(visible=bool(turns)),
+        reseed=gr.Button(interactive=True),
     )
 
 

@@ -62,6 +62,7 @@ class _Talk(NamedTuple):
     turns: gr.Textbox
     message: gr.Textbox
     deeds: gr.Row
+    reseed: gr.Button
 
 
 class _Deeds(NamedTuple):
@@ -99,9 +100,9 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
         elem_classes="examples",
     )
     seed, *sampling = _sampling()
-    talk = _Talk(past, current, turns, message, deeds.row)
+    talk = _Talk(past, current, turns, message, deeds.row, reseed)
     given = [strength, ask.concept, ask.system, ask.prompted, ask.instruction, seed, *sampling]
-    _wire_answers(handlers, talk, deeds, given, (reseed, seed))
+    _wire_answers(handlers, talk, deeds, given, seed)
     _wire_exports(handlers, deeds, turns, file)
     ask.concept.change(
         handlers.choose,
@@ -138,7 +139,7 @@ def _wire_answers(
     talk: _Talk,
     deeds: _Deeds,
     given: Sequence[Any],
-    another: tuple[gr.Button, gr.Number],
+    seed: gr.Number,
 ) -> None:
     """Wire what makes answers, and what ends or drops them.
 
@@ -147,9 +148,9 @@ def _wire_answers(
         talk: the components that change.
         deeds: the buttons.
         given: the components of the settings, as in `ChatHandlers.send`.
-        another: the button that draws another seed, and the seed.
+        seed: the seed.
     """
-    view, (reseed, seed) = [*talk], another
+    view = [*talk]
     answers: dict[str, Any] = {"show_progress": "hidden", **MODEL}
     again: dict[str, Any] = {
         "fn": handlers.regenerate,
@@ -160,7 +161,7 @@ def _wire_answers(
     talk.message.submit(handlers.send, [talk.message, talk.turns, *given], view, **answers)
     talk.message.stop(handlers.stop, None, None, **QUIET)
     deeds.regenerate.click(**again)
-    reseed.click(handlers.another_seed, None, [seed], **QUIET).success(**again)
+    talk.reseed.click(handlers.another_seed, None, [seed], **QUIET).success(**again)
     deeds.edit.click(handlers.edit, [talk.turns], view, **QUIET)
     deeds.anew.click(handlers.start_anew, None, view, **QUIET)
 
