@@ -12,7 +12,7 @@ import typer
 from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, TextToImageModel, load_model
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.plausible import describe_implausible
+from lineas_core.steering.plausible import describe_implausible, recommended_strength
 from lineas_core.storage.fits import check_fits
 from lineas_core.storage.maps import find_maps, load_maps
 
@@ -21,8 +21,11 @@ __all__ = [
     "MapFolder",
     "Seed",
     "check_choice",
+    "folder_and_strength",
+    "load_language_model",
     "load_map_and_model",
     "load_map_and_strength",
+    "load_model_of",
     "load_noted",
     "numbers",
 ]
@@ -56,12 +59,23 @@ def numbers(text: str) -> list[float]:
 
 
 def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:
-    r"""Load the maps of FOLDER[:STRENGTH]; the default strength is that of the method.
+    """Load the maps of FOLDER[:STRENGTH]; the default strength is that of the method.
+
+    Raises:
+        UserError: the folder has no usable map.
+        typer.BadParameter: the strength is not a number.
+    """
+    folder, strength = folder_and_strength(text)
+    maps = load_noted(folder)
+    return maps, recommended_strength(maps.metadata) if strength is None else strength
+
+
+def folder_and_strength(text: str) -> tuple[str, float | None]:
+    r"""Split FOLDER[:STRENGTH]; the strength is None if there is none.
 
     A path may contain colons itself, such as `C:\\maps\\robot`. What exists as a whole is a path.
 
     Raises:
-        UserError: the folder has no usable map.
         typer.BadParameter: the strength is not a number.
     """
     folder, colon, strength = text.rpartition(":")
@@ -72,8 +86,7 @@ def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:
             reason = f"{strength!r} is not a number"
             raise typer.BadParameter(reason, param_hint="--map") from None
         number = None
-    maps = load_noted(text if number is None else folder)
-    return maps, maps.metadata.get("strength", 1.0) if number is None else number
+    return (text, None) if number is None else (folder, number)
 
 
 def load_map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | TextToImageModel]:
@@ -83,17 +96,43 @@ def load_map_and_model(folder: Path) -> tuple[SteeringMaps, LanguageModel | Text
         UserError: the maps do not name a model, do not fit it, or one of the two cannot be read.
     """
     maps = load_noted(folder)
+    return maps, load_model_of(maps, folder.name)
+
+
+def load_model_of(maps: SteeringMaps, where: str) -> LanguageModel | TextToImageModel:
+    """Load the model that maps were learnt on.
+
+    Args:
+        maps: the maps.
+        where: name of their folder, for the error.
+
+    Raises:
+        UserError: the maps do not name a model, do not fit it, or it cannot be read.
+    """
     name = maps.metadata.get("model")
     if not name:
         raise UserError(
             "E_MODEL",
             "the map does not state which model it was learnt on",
-            where=folder.name,
+            where=where,
             remedy="Use a map saved by `lineas learn`.",
         )
     model = load_model(name)
     check_fits(maps, model)
-    return maps, model
+    return model
+
+
+def load_language_model(name: str) -> LanguageModel:
+    """Load a model that writes texts.
+
+    Raises:
+        UserError: it paints pictures, or cannot be read.
+    """
+    model = load_model(name)
+    if not isinstance(model, LanguageModel):
+        remedy = "Choose a language model, such as smollm2-135m."
+        raise UserError("E_MODEL", f"{name} paints pictures", remedy=remedy)
+    return model
 
 
 def load_noted(path: str | Path) -> SteeringMaps:
