@@ -22,15 +22,7 @@ from ..studio.maps import MapEntry
 from ..studio.plausible import warnings_about
 from ..studio.settings import LONGEST
 from ..studio.studio import Studio
-from ..studio.turns import (
-    Answer,
-    Turn,
-    as_json,
-    as_markdown,
-    check_length,
-    exported,
-    read_turns,
-)
+from ..studio.turns import Answer, Turn, as_json, as_markdown, exported, read_turns
 from ..widgets.map_menu import map_menu
 from ..widgets.steering import SteeringHandlers
 from ..widgets.strength_slider import strength_label
@@ -142,8 +134,7 @@ class ChatHandlers(SteeringHandlers):
         Yields:
             The chat after every token, and at the end with its scores.
         """
-        check_length(turns)
-        before, text = read_turns(turns), prompt_text(message)
+        before, text = read_turns(turns, goes_on=True), prompt_text(message)
         given = _Given(
             *(strength, map_id, system, prompted, instruction), seed, length, temperature
         )
@@ -245,14 +236,9 @@ class ChatHandlers(SteeringHandlers):
         return entry, turn
 
     def _answers(
-        self,
-        entry: MapEntry,
-        before: Sequence[Turn],
-        turn: Turn,
-        request: gr.Request,
-        message: gr.Textbox,
+        self, entry: MapEntry, before: Sequence[Turn], turn: Turn, request: gr.Request, box: Any
     ) -> Iterator[TalkView]:
-        """Show the message with the busy box, then the answers.
+        """Show the message, with an update of its box, then the answers.
 
         Everything up to the first `yield` happens before Stop and New chat can be clicked.
         """
@@ -265,7 +251,7 @@ class ChatHandlers(SteeringHandlers):
         yield TalkView(
             past=chat_html.turns_html(before),
             current=chat_html.turn_html(place, turn, note),
-            message=message,
+            message=box,
             actions=gr.Row(visible=False),
             reseed=gr.Button(interactive=False),
         )

@@ -27,7 +27,6 @@ __all__ = [
     "Turn",
     "as_json",
     "as_markdown",
-    "check_length",
     "conversation",
     "exported",
     "read_turns",
@@ -118,23 +117,19 @@ def exported(turns: Sequence[Turn]) -> str:
     return json.dumps(chat, ensure_ascii=False, indent=2)
 
 
-def check_length(text: object) -> None:
-    """Check that a chat, as the page has sent it, can have another turn.
-
-    Raises:
-        UserError: it is too long.
-    """
-    if isinstance(text, str) and len(text) > _LONGEST:
-        what = f"the chat has more than {_LONGEST:,} characters"
-        raise UserError("E_CHAT", what, remedy="Export it, then start a new one.")
-
-
-def read_turns(text: object) -> list[Turn]:
+def read_turns(text: object, *, goes_on: bool = False) -> list[Turn]:
     """Read the turns that a page has sent; empty for an empty text.
 
+    Args:
+        text: any value from a request.
+        goes_on: refuse a chat that is too long for a further turn.
+
     Raises:
-        UserError: they are not what `as_json` wrote.
+        UserError: they are not what `as_json` wrote, or too many to go on.
     """
+    if goes_on and isinstance(text, str) and len(text) > _LONGEST:
+        what = f"the chat has more than {_LONGEST:,} characters"
+        raise UserError("E_CHAT", what, remedy="Export it, then start a new one.")
     try:
         return [_turn(row) for row in json.loads(text or "[]")]  # type: ignore[arg-type]
     except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError) as error:

@@ -83,7 +83,7 @@ def _export_weights(
         reason = f"{len(given)} strengths came with {len(strengths)} maps, give one for each map"
         raise typer.BadParameter(reason, param_hint="--strength")
     strengths = [*given] or strengths
-    folders = [map, *(folder_and_strength(text)[0] for text in further)]
+    folders: list[str | Path] = [map, *(folder_and_strength(text)[0] for text in further)]
     names = [Path(find_maps(each)).resolve().name for each in folders]
     name = "-".join(f"{name}-{own:g}" for name, own in zip(names, strengths, strict=True))
     check_is_new(output_dir / name)  # before the model is loaded, which takes long

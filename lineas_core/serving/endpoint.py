@@ -28,7 +28,7 @@ from lineas_core.serving.body import ChatBody, CompletionBody, parse
 from lineas_core.serving.engine import Engine, Limits
 from lineas_core.serving.errors import ApiError, error_of
 from lineas_core.serving.group import Piece, Request
-from lineas_core.serving.metrics import metrics_text
+from lineas_core.serving.metrics import counted, metrics_text
 from lineas_core.serving.served import Served
 
 __all__ = ["LARGEST_BODY", "PATIENCE", "Endpoint"]
@@ -37,7 +37,6 @@ LARGEST_BODY = 1 << 20
 """Bytes of a request; texts that a model can read are far smaller."""
 PATIENCE = 30.0
 """Seconds in which the body of a request has to come, and a part of a stream has to be taken."""
-_PATHS = ("/models", "/completions", "/chat/completions", "/health", "/metrics")
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
 
@@ -69,14 +68,12 @@ class Endpoint:
 
     def api(self) -> Starlette:
         """Return the app for the path `/v1`."""
-        generation = {"/completions": CompletionBody, "/chat/completions": ChatBody}
+        completions, chat = self._generation(CompletionBody), self._generation(ChatBody)
         routes = [
             Route("/models", _answering(self._models)),
             Route("/models/{name:path}", _answering(self._model)),
-            *(
-                Route(path, _answering(self._generation(body)), methods=["POST"])
-                for path, body in generation.items()
-            ),
+            Route("/completions", _answering(completions), methods=["POST"]),
+            Route("/chat/completions", _answering(chat), methods=["POST"]),
         ]
         return Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
 
@@ -92,23 +89,7 @@ class Endpoint:
             Route("/metrics", self._metrics),
         ]
         served = Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
-        return self._counted(Access(served, key))
-
-    def _counted(self, app: App) -> App:
-        """Count the answers of an app by the paths that there are."""
-
-        async def call(scope: Any, receive: Any, send: Any) -> None:
-            async def counted(message: Any) -> None:
-                if message["type"] == "http.response.start":
-                    self.answered[path, message["status"]] += 1
-                await send(message)
-
-            asked = scope.get("path", "").removeprefix("/v1")
-            path = "/models" if asked.startswith("/models/") else asked
-            path = path if path in _PATHS else "other"
-            await app(scope, receive, counted)
-
-        return call
+        return counted(Access(served, key), self.answered)
 
     async def _health(self, _: HttpRequest) -> Response:
         return JSONResponse({"status": "ok", "model": self.served.name})
