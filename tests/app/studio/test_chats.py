@@ -177,7 +177,7 @@ def test_a_chat_that_is_none_is_one_sentence(text):
 
 def test_a_chat_without_end_is_refused():
     with pytest.raises(UserError, match="more than 1,048,576 characters. Export it"):
-        read_turns(" " * (1 << 20) + " ")
+        read_turns(" " * (1 << 20) + " ", goes_on=True)
 
 
 def test_an_export_has_the_messages_of_each_column():
