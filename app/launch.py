@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection, Sequence
+from errno import EADDRNOTAVAIL
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -183,10 +184,11 @@ def _check_address(host: str, port: int) -> None:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         socket.create_server(address[:2], family=family).close()
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise typer.BadParameter(
-            f"{host}:{port} cannot be used ({reason}); give another --port."
-        ) from None
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        elsewhere = isinstance(error, socket.gaierror) or error.errno == EADDRNOTAVAIL
+        what = f"{host}:{port} cannot be used ({reason})"
+        remedy = f"give another --{'host' if elsewhere else 'port'}."
+        raise typer.BadParameter(f"{what}; {remedy}") from None
 
 
 def _serve(data_dir: Path, origins: set[str], *, demo: bool, guard: Any, **options: Any) -> None:

@@ -26,7 +26,7 @@ def with_endpoint(lifespan: Lifespan, name: str, key: str) -> Lifespan:
     Args:
         lifespan: what `guarded` returns; its guard stands before the endpoint, too.
         name: language model.
-        key: what requests have to bring as `Authorization: Bearer KEY`; empty for none.
+        key: what requests must send as `Authorization: Bearer KEY`; empty for none.
 
     Raises:
         UserError: the model cannot be loaded or served.

@@ -64,7 +64,8 @@ class TalkView(NamedTuple):
     current: object = gr.skip()
     turns: object = gr.skip()
     message: object = gr.skip()
-    deeds: object = gr.skip()
+    actions: object = gr.skip()
+    reseed: object = gr.skip()
 
 
 class ChatHandlers(SteeringHandlers):
@@ -132,14 +133,13 @@ class ChatHandlers(SteeringHandlers):
         Yields:
             The chat after every token, and at the end with its scores.
         """
-        before, text = read_turns(turns), prompt_text(message)
+        before, text = read_turns(turns, goes_on=True), prompt_text(message)
         given = _Given(
             *(strength, map_id, system, prompted, instruction), seed, length, temperature
         )
         entry, turn = self._turn(before, text, given)
-        yield TalkView(message=gr.Textbox("", **_BUSY))
         try:
-            yield from self._answers(entry, before, turn, request)
+            yield from self._answers(entry, before, turn, request, gr.Textbox("", **_BUSY))
         except Exception:
             yield _whole(before, text)
             raise
@@ -166,9 +166,8 @@ class ChatHandlers(SteeringHandlers):
             *(strength, map_id, system, prompted, instruction), seed, length, temperature
         )
         entry, turn = self._turn(before, last.message, given)
-        yield TalkView(message=gr.Textbox(**_BUSY))
         try:
-            yield from self._answers(entry, before, turn, request)
+            yield from self._answers(entry, before, turn, request, gr.Textbox(**_BUSY))
         except Exception:
             yield _whole(shown)
             raise
@@ -233,8 +232,12 @@ class ChatHandlers(SteeringHandlers):
         return entry, turn
 
     def _answers(
-        self, entry: MapEntry, before: Sequence[Turn], turn: Turn, request: gr.Request
+        self, entry: MapEntry, before: Sequence[Turn], turn: Turn, request: gr.Request, box: Any
     ) -> Iterator[TalkView]:
+        """Show the message, with an update of its box, then the answers.
+
+        Everything up to the first `yield` happens before Stop and New chat can be clicked.
+        """
         mine, stops = self.requests.new(request), self._stops.latest(request)
         note = HARMFUL if turn.answers["steered"].strength * entry.harmful > 0 else ""
         place = len(before) + 1
@@ -244,7 +247,9 @@ class ChatHandlers(SteeringHandlers):
         yield TalkView(
             past=chat_html.turns_html(before),
             current=chat_html.turn_html(place, turn, note),
-            deeds=gr.Row(visible=False),
+            message=box,
+            actions=gr.Row(visible=False),
+            reseed=gr.Button(interactive=False),
         )
         with closing(stream):
             for turn in stream:
@@ -254,7 +259,8 @@ class ChatHandlers(SteeringHandlers):
         yield TalkView(
             turns=as_json([*before, turn]),
             message=gr.Textbox(**_READY),
-            deeds=gr.Row(visible=True),
+            actions=gr.Row(visible=True),
+            reseed=gr.Button(interactive=True),
         )
 
 
@@ -270,7 +276,8 @@ def _whole(turns: Sequence[Turn], message: str | None = None) -> TalkView:
         current=chat_html.turn_html(len(turns), turns[-1]) if turns else chat_html.EMPTY,
         turns=as_json(turns),
         message=gr.Textbox(**_READY) if message is None else gr.Textbox(message, **_READY),
-        deeds=gr.Row(visible=bool(turns)),
+        actions=gr.Row(visible=bool(turns)),
+        reseed=gr.Button(interactive=True),
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ..html.basics import hint, safe, warning
 from ..html.texts import body, footer, signed
-from ..studio.chats import CONTEXT
 from ..studio.turns import COLUMNS, Answer, Turn
 
 __all__ = ["EMPTY", "turn_html", "turns_html"]
@@ -58,5 +57,4 @@ def _scores(answer: Answer) -> str:
 def _left_out(answer: Answer) -> str:
     if not answer.left_out:
         return ""
-    what = f"The {answer.left_out} oldest messages are not read any more"
-    return hint(f"{what}: the conversation is longer than {CONTEXT:,} tokens.")
+    return hint(f"The {answer.left_out} oldest messages no longer fit and were left out.")

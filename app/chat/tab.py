@@ -61,6 +61,7 @@ class _Talk(NamedTuple):
     turns: gr.Textbox
     message: gr.Textbox
     deeds: gr.Row
+    reseed: gr.Button
 
 
 class _Deeds(NamedTuple):
@@ -99,7 +100,7 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     )
     with gr.Row(elem_classes="tools"):
         seed, *sampling = sampling_boxes()
-    talk = _Talk(past, current, turns, message, deeds.row)
+    talk = _Talk(past, current, turns, message, deeds.row, seed.another)
     given = [strength, ask.concept, ask.system, ask.prompted, ask.instruction]
     given += [seed.number, *sampling]
     _wire_answers(handlers, talk, deeds, given, seed)

@@ -27,7 +27,7 @@ _AT_ONCE = 5  # pictures per batch; other requests get the model between two bat
 class GridView(NamedTuple):
     """Updates of the grid so far, and of the sentence above it."""
 
-    table: str
+    table: object
     description: str
 
 
@@ -94,10 +94,15 @@ class GridHandlers:
         done: list[str] = []
         wanted = [each for row in plan.cells for each in row]
         for pictures in self._batches(wanted):
+            rows_before = len(done) // len(plan.columns)
             done += pictures
             left = len(wanted) - len(done)
             told = f"{left} more to paint …" if left else plural(len(wanted), "picture") + "."
-            yield GridView(images_html.grid(plan.columns, plan.rows, done), basics.hint(told))
+            # The table holds all pictures so far, so it is not sent for each of them.
+            table = gr.skip()
+            if len(done) // len(plan.columns) > rows_before:
+                table = images_html.grid(plan.columns, plan.rows, done)
+            yield GridView(table, basics.hint(told))
 
     def _cell(
         self,

@@ -9,6 +9,7 @@ from lineas_core.models import LanguageModel, Sampling, TextToImageModel
 from lineas_core.pictures import paint, recipe_of, save_png
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.hooks import steer
+from lineas_core.steering.plausible import recommended_strength
 
 __all__ = ["preview"]
 
@@ -39,7 +40,7 @@ def preview(
     """
     metadata = maps.metadata
     if isinstance(model, LanguageModel):
-        strength = metadata.get("strength", 1.0)
+        strength = recommended_strength(metadata)
         with steer(model.network, maps, strength):
             (text,) = model.generate([prompt], seeds=[_SEED], sampling=_SAMPLING)
         return {"strength": strength, "text": text}

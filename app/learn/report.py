@@ -7,6 +7,7 @@ from math import inf
 from typing import Any
 
 from lineas_core import SteeringMaps
+from lineas_core.steering.plausible import recommended_strength
 
 __all__ = ["report"]
 
@@ -44,7 +45,8 @@ def _outcome(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[s
     if not points:  # neither held-out prompts nor iterations
         return []
     (_, start), (_, end) = points[0], points[-1]
-    sentences = [_distances(start, end, maps.metadata.get("strength", 1.0), heldout=bool(heldout))]
+    strength = recommended_strength(maps.metadata)
+    sentences = [_distances(start, end, strength, heldout=bool(heldout))]
     if heldout and start < _ALIKE:
         sentences.append(
             "The model barely distinguishes the two sides. It may not know the concept."

@@ -59,15 +59,14 @@ class Chats:
         yield turn
         with self._models.use(entry.model) as model:
             check_fits(maps, model)
-            asked, judged = (
-                [
-                    model.recent(
-                        conversation(turns, turn, column, instructed=instructed), length, CONTEXT
-                    )
-                    for column in columns
-                ]
-                for instructed in (True, False)
-            )
+            asked = [
+                model.recent(conversation(turns, turn, column), length, CONTEXT)
+                for column in columns
+            ]
+            judged = [*asked]
+            if "prompted" in columns:  # without its instruction
+                plain = conversation(turns, turn, "prompted", instructed=False)
+                judged[columns.index("prompted")] = model.recent(plain, length, CONTEXT)
         whole = [len(conversation(turns, turn, column)) for column in columns]
         left_out = [all_of - len(kept) for all_of, kept in zip(whole, asked, strict=True)]
         stream = model.stream(asked, seeds=[turn.seed] * len(columns), sampling=turn.sampling)

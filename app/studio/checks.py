@@ -5,7 +5,7 @@ from __future__ import annotations
 from lineas_core import UserError
 from lineas_core.prompts.files import MAX_CHARACTERS
 
-__all__ = ["check_count", "number", "prompt_text", "seed_of"]
+__all__ = ["check_count", "number", "prompt_text", "seed_of", "whole"]
 
 
 MOST_STRENGTHS = 9
@@ -30,13 +30,25 @@ def number(name: str, value: object, low: float, high: float) -> float:
     return value
 
 
+def whole(name: str, value: object, low: int, high: int) -> int:
+    """Return a whole number if it lies between two bounds; see `number`.
+
+    Raises:
+        UserError: the value is not a number, not whole, or out of bounds.
+    """
+    if (checked := number(name, value, low, high)) != int(checked):
+        remedy = f"Give a whole number from {low} to {high}."
+        raise UserError("E_NUMBER", f"{name} is {value!r:.60}", remedy=remedy)
+    return int(checked)
+
+
 def seed_of(value: object) -> int:
     """Return a seed as a whole number, 0 to 2^53.
 
     Raises:
-        UserError: the value is not a number, or out of bounds.
+        UserError: the value is not a whole number, or out of bounds.
     """
-    return int(number("seed", value, 0, 2**53))
+    return whole("seed", value, 0, 2**53)
 
 
 def check_count(strengths: object) -> None:

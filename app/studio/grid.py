@@ -89,7 +89,7 @@ def axis_values(studio: Studio, axis: str, cell: Cell) -> str:
     if axis == "prompt":
         return "\n".join(first.within(s) for s in studio.prompts.scenes()[:_FIRST_FEW])
     if axis in _MAPS:
-        return "\n".join([*_choices(studio, axis, first)][:_FIRST_FEW])
+        return "\n".join([*_choices(studio.maps(), axis, first)][:_FIRST_FEW])
     return ""
 
 
@@ -106,7 +106,8 @@ def grid(studio: Studio, cell: Cell, columns: tuple[str, str], rows: tuple[str, 
         rows: likewise; an empty key for a single row.
 
     Raises:
-        UserError: the same axis twice, a value that cannot be read, or too many cells.
+        UserError: the same axis twice, a value that cannot be read, too many cells, or a concept
+            that a method has no map of.
     """
     if columns[0] == rows[0]:
         raise _refused("both axes are the same", "Choose two different ones.")
@@ -122,10 +123,11 @@ def grid(studio: Studio, cell: Cell, columns: tuple[str, str], rows: tuple[str, 
     if len(across) * len(down) > MOST_CELLS:
         what = f"the grid has {len(across)} x {len(down)} pictures"
         raise _refused(what, f"At most {MOST_CELLS} are painted at a time.")
-    # Originals last, because they undo the strengths of the other axis.
+    # Methods last: a method is one of those that the concept of its cell was learnt with.
+    last = columns[0] == "method"
     cells = [
         [
-            row.change(column.change(cell)) if by_row else column.change(row.change(cell))
+            column.change(row.change(cell)) if last else row.change(column.change(cell))
             for column in across
         ]
         for row in down
@@ -145,13 +147,17 @@ def _values(studio: Studio, axis: str, text: str, cell: Cell) -> list[Value]:
     elif axis == "prompt":
         values = [Value(prompt_text(line), _with(prompt=line)) for line in lines]
     else:
-        values = _named(studio, axis, lines, cell.entries[0])
+        values = _named(studio.maps(), axis, lines)
     if axis == "second" and len(cell.entries) < 2:
         raise _refused("there is no second concept", "Add one beside the pictures.")
-    if not 1 <= len(values) <= _MOST_VALUES:
-        what = f"{len(values)} values of “{AXES[axis]}” were given"
-        raise _refused(what, f"Give 1 to {_MOST_VALUES}.")
+    _check_count(axis, len(values))
     return values
+
+
+def _check_count(axis: str, count: int) -> None:
+    if not 1 <= count <= _MOST_VALUES:
+        what = f"{count} values of “{AXES[axis]}” were given"
+        raise _refused(what, f"Give 1 to {_MOST_VALUES}.")
 
 
 def _strengths(words: Sequence[str], place: int) -> list[Value]:
@@ -172,35 +178,45 @@ def _seeds(words: Sequence[str]) -> list[Value]:
     for word in words:
         ends = _SEEDS.fullmatch(word)
         low, high = map(int, ends.groups()) if ends else (seed_of(_number(word)),) * 2
-        # Beyond the limit they are counted, but a long list need not be made.
-        seeds += range(low, min(high, low + _MOST_VALUES) + 1)
+        if low > high:
+            raise _refused(f"{word} ends before it begins", f"Write {high}-{low}.")
+        _check_count("seed", len(seeds) + high - low + 1)  # before a long list is made
+        seeds += range(low, high + 1)
     return [Value(f"seed {seed}", _with(seed=seed_of(seed))) for seed in seeds]
 
 
-def _named(studio: Studio, axis: str, lines: Sequence[str], first: MapEntry) -> list[Value]:
-    known = _choices(studio, axis, first)
-    for line in lines:
-        if line not in known:
-            listed = ", ".join(f"“{each}”" for each in [*known][:12])
-            raise _refused(f"there is no {axis} “{line:.60}” for this model", f"Known: {listed}.")
-    return [Value(line, _first_map(known[line])) for line in lines]
+def _named(maps: Sequence[MapEntry], axis: str, lines: Sequence[str]) -> list[Value]:
+    def of(line: str) -> Callable[[Cell], Cell]:
+        def change(cell: Cell) -> Cell:
+            entry = _choice(maps, axis, line, cell.entries[0])
+            return replace(cell, entries=(entry, *cell.entries[1:]))
+
+        return change
+
+    return [Value(line, of(line)) for line in lines]
 
 
-def _choices(studio: Studio, axis: str, first: MapEntry) -> dict[str, MapEntry]:
+def _choice(maps: Sequence[MapEntry], axis: str, name: str, first: MapEntry) -> MapEntry:
+    """Return the map of a concept or method beside the map of a cell."""
+    known = _choices(maps, axis, first)
+    if name not in known:
+        place = f"of “{first.title:.60}”" if axis == "method" else "for this model"
+        listed = ", ".join(f"“{each}”" for each in [*known][:12])
+        raise _refused(f"there is no {axis} “{name:.60}” {place}", f"Known: {listed}.")
+    return known[name]
+
+
+def _choices(maps: Sequence[MapEntry], axis: str, first: MapEntry) -> dict[str, MapEntry]:
     """Return the maps that an axis offers, by name; of equal names the later ones get their id."""
     if axis == "method":
-        named = [(each.method_label, each) for each in siblings(first, studio.maps())]
+        named = [(each.method_label, each) for each in siblings(first, maps)]
     else:
-        of_model = (e for e in studio.maps() if (e.kind, e.model) == (first.kind, first.model))
+        of_model = (e for e in maps if (e.kind, e.model) == (first.kind, first.model))
         named = [(each.title, each) for each in of_model]
     found: dict[str, MapEntry] = {}
     for name, each in sorted(named, key=lambda pair: pair[1].id != first.id):
         found[f"{name} · {each.id}" if name in found else name] = each
     return found
-
-
-def _first_map(entry: MapEntry) -> Callable[[Cell], Cell]:
-    return lambda cell: replace(cell, entries=(entry, *cell.entries[1:]))
 
 
 def _with(**changes: object) -> Callable[[Cell], Cell]:

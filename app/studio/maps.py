@@ -17,6 +17,8 @@ from typing import Any, Literal
 from lineas_core import PromptSet, UserError
 from lineas_core.methods import LINEAS, METHODS
 from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.prompts.files import are_keywords
+from lineas_core.steering.plausible import recommended_strength
 from lineas_core.storage.disk import has_links
 from lineas_core.storage.maps import WEIGHTS, load_prompts, read_metadata
 
@@ -93,9 +95,9 @@ class MapEntry:
 
     @property
     def keywords(self) -> tuple[str, ...]:
-        """Keywords of its topic; empty if the map has none."""
+        """Keywords of its topic; empty if the map has none, or what the file has are none."""
         words = self.metadata.get("keywords")
-        return tuple(map(str, words)) if isinstance(words, list) else ()
+        return tuple(words) if isinstance(words, list) and are_keywords(words) else ()
 
     @property
     def method(self) -> str:
@@ -115,8 +117,7 @@ class MapEntry:
     @property
     def strength(self) -> float:
         """Initial strength λ, above 0 and at most 1; invalid values in the file count as 1."""
-        value = self.metadata.get("strength")
-        return value if isinstance(value, float) and 0 < value <= 1 else 1.0
+        return recommended_strength(self.metadata)
 
     def within(self, scene: str) -> str:
         """Return a scene with the concept added, or the scene alone if the map has no keywords."""

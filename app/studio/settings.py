@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlencode
 from lineas_core import UserError
 from lineas_core.models import Sampling
 
-from .checks import number, prompt_text, seed_of
+from .checks import number, prompt_text, seed_of, whole
 from .mix import MOST_FURTHER
 
 __all__ = ["LENGTH", "LONGEST", "SEED", "STRIP", "Settings", "plain", "sampling_of"]
@@ -121,7 +121,7 @@ def sampling_of(length: object, temperature: object) -> Sampling:
         UserError: a value is not a number, or out of bounds.
     """
     return Sampling(
-        max_new_tokens=int(number("length", length, 1, LONGEST)),
+        max_new_tokens=whole("length", length, 1, LONGEST),
         temperature=number("temperature", temperature, 0, 2),
     )
 

@@ -17,6 +17,7 @@ from typing import Any
 from lineas_core import UserError
 from lineas_core.models import Sampling
 from lineas_core.models.chat import Conversation
+from lineas_core.prompts.files import are_keywords
 
 from .texts import Continuation
 
@@ -33,7 +34,7 @@ __all__ = [
 
 COLUMNS = {"original": "Original", "steered": "Steered", "prompted": "Prompted"}
 """Name of a column -> its heading."""
-_LONGEST = 1 << 20  # characters of a chat
+_LONGEST = 1 << 20  # characters of a chat that goes on
 _SCORES = ("toxicity", "insults")
 
 
@@ -116,13 +117,17 @@ def exported(turns: Sequence[Turn]) -> str:
     return json.dumps(chat, ensure_ascii=False, indent=2)
 
 
-def read_turns(text: object) -> list[Turn]:
+def read_turns(text: object, *, goes_on: bool = False) -> list[Turn]:
     """Read the turns that a page has sent; empty for an empty text.
 
+    Args:
+        text: any value from a request.
+        goes_on: refuse a chat that is too long for a further turn.
+
     Raises:
-        UserError: they are not what `as_json` wrote, or too many.
+        UserError: they are not what `as_json` wrote, or too many to go on.
     """
-    if isinstance(text, str) and len(text) > _LONGEST:
+    if goes_on and isinstance(text, str) and len(text) > _LONGEST:
         what = f"the chat has more than {_LONGEST:,} characters"
         raise UserError("E_CHAT", what, remedy="Export it, then start a new one.")
     try:
@@ -170,7 +175,7 @@ def _turn(row: Any) -> Turn:
         column: _answer(row["answers"][column]) for column in COLUMNS if column in row["answers"]
     }
     keywords = tuple(row["keywords"])
-    if not all(isinstance(each, str) for each in (*texts.values(), *keywords)):
+    if not (all(isinstance(each, str) for each in texts.values()) and are_keywords(keywords)):
         raise TypeError
     if not answers.keys() >= {"original"} or not texts["message"].strip():
         raise ValueError

@@ -15,7 +15,7 @@ from lineas_core.prompts.files import read_lines, tidy
 
 from ..events import LatestRequest, inform, user_errors
 from ..html import basics, charts
-from ..studio.checks import number, prompt_text
+from ..studio.checks import prompt_text, whole
 from ..studio.studio import Studio
 from . import html as text_html
 
@@ -163,7 +163,7 @@ class RatesHandlers:
         if len(words) > _MOST_WORDS:
             remedy = f"Give at most {_MOST_WORDS}, separated by commas."
             raise UserError("E_WORDS", f"{len(words)} words were given", remedy=remedy)
-        repetitions = int(number("the number of seeds", seeds, 1, MOST_SEEDS))
+        repetitions = whole("the number of seeds", seeds, 1, MOST_SEEDS)
         entry = self._studio.entry(map_id, "language")
         self._studio.models.require(entry.model)
         return self._studio.texts.rates(

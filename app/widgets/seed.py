@@ -20,11 +20,13 @@ class SeedBox:
 
     Attributes:
         number: the seed.
+        another: the button that draws another seed.
         lock: keeps the seed where a prompt is sent.
         drawn: the event after another seed was drawn.
     """
 
     number: gr.Number
+    another: gr.Button
     lock: gr.Checkbox
     drawn: gr.events.Dependency
 
@@ -45,4 +47,4 @@ def seed_box() -> SeedBox:
         )
         lock = gr.Checkbox(True, label="Lock", container=False, min_width=70)
     drawn = another.click(None, None, [number], js=script("draw_seed"), **IN_PAGE)
-    return SeedBox(number, lock, drawn)
+    return SeedBox(number, another, lock, drawn)

@@ -1,4 +1,4 @@
-"""Shared by the Images tab and the Text tab: event handlers, and what the page connects."""
+"""Shared by the tabs that steer: event handlers, and what the page connects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["SteeringHandlers", "SteeringTab"]
 
 
 class SteeringHandlers:
-    """The event handlers that both tabs have.
+    """The event handlers that the Images, Text and Chat tabs have.
 
     Attributes:
         kind: kind of model whose maps the tab offers.

@@ -10,7 +10,7 @@ import typer
 from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, TextToImageModel, load_model
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.plausible import describe_implausible
+from lineas_core.steering.plausible import describe_implausible, recommended_strength
 from lineas_core.storage.fits import check_fits
 from lineas_core.storage.maps import load_maps
 from lineas_core.storage.places import find_maps_here, hub_place, name_of_maps
@@ -22,8 +22,10 @@ __all__ = [
     "MapsWithStrengths",
     "Seed",
     "check_choice",
+    "load_language_model",
     "load_map_and_model",
     "load_map_and_strength",
+    "load_model_of",
     "load_noted",
     "numbers",
     "split_strength",
@@ -89,7 +91,7 @@ def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:
     """
     place, strength = split_strength(text)
     maps = load_noted(place)
-    return maps, maps.metadata.get("strength", 1.0) if strength is None else strength
+    return maps, recommended_strength(maps.metadata) if strength is None else strength
 
 
 def split_strength(text: str) -> tuple[str, float | None]:
@@ -119,17 +121,43 @@ def load_map_and_model(place: str) -> tuple[SteeringMaps, LanguageModel | TextTo
         UserError: the maps do not name a model, do not fit it, or one of the two cannot be read.
     """
     maps = load_noted(place)
+    return maps, load_model_of(maps, name_of_maps(place))
+
+
+def load_model_of(maps: SteeringMaps, where: str) -> LanguageModel | TextToImageModel:
+    """Load the model that maps were learnt on.
+
+    Args:
+        maps: the maps.
+        where: name of the maps, for the error.
+
+    Raises:
+        UserError: the maps do not name a model, do not fit it, or it cannot be read.
+    """
     name = maps.metadata.get("model")
     if not name:
         raise UserError(
             "E_MODEL",
             "the map does not state which model it was learnt on",
-            where=name_of_maps(place),
+            where=where,
             remedy="Use a map saved by `lineas learn`.",
         )
     model = load_model(name)
     check_fits(maps, model)
-    return maps, model
+    return model
+
+
+def load_language_model(name: str, device: str | None = None) -> LanguageModel:
+    """Load a model that writes texts.
+
+    Raises:
+        UserError: it paints pictures, or cannot be read.
+    """
+    model = load_model(name, device=device)
+    if not isinstance(model, LanguageModel):
+        remedy = "Choose a language model, such as smollm2-135m."
+        raise UserError("E_MODEL", f"{name} paints pictures", remedy=remedy)
+    return model
 
 
 def load_noted(place: str) -> SteeringMaps:

@@ -11,15 +11,20 @@ from typing import Annotated
 
 import typer
 
-from lineas_core.cli.arguments import MapsWithStrengths, Seed, load_map_and_strength
+from lineas_core.cli.arguments import (
+    MapsWithStrengths,
+    Seed,
+    load_language_model,
+    load_map_and_strength,
+)
 from lineas_core.errors import UserError
-from lineas_core.models import LanguageModel, Sampling, load_model
+from lineas_core.models import LanguageModel, Sampling
 from lineas_core.models.chat import Message
 from lineas_core.steering.affine import SteeringMaps, compose
 from lineas_core.steering.folding import fold
 from lineas_core.storage.fits import check_fits
 
-__all__ = ["chat"]
+__all__ = ["Talk", "chat"]
 
 _COMMANDS = "/strength λ (one for each map, or one for all), /reset, /quit"
 
@@ -42,12 +47,13 @@ def chat(
     loaded = [load_map_and_strength(text) for text in map or []]
     maps = [each for each, _ in loaded]
     name = model or (maps[0].metadata.get("model") if maps else None) or "smollm2-135m"
-    language_model = _language_model(name)
+    language_model = load_language_model(name)
+    language_model.as_chat()  # refuses one without a chat template before the first message
     for each in maps:
         check_fits(each, language_model)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
     strengths = [strength for _, strength in loaded]
-    talk = _Talk(language_model, maps, strengths, system, seed, sampling)
+    talk = Talk(language_model, maps, strengths, system, seed, sampling)
     talk.reset()
     if sys.stdin.isatty():
         typer.echo(f"{name}. {_COMMANDS}", err=True)
@@ -61,7 +67,7 @@ def chat(
 
 
 @dataclass
-class _Talk:
+class Talk:
     """A conversation, and what steers it.
 
     Attributes:
@@ -89,6 +95,8 @@ class _Talk:
     def answer(self, text: str) -> Generator[str, None, None]:
         """Answer a message; it and what has been answered join the conversation.
 
+        After an error the conversation is as before.
+
         Yields:
             The answer so far.
         """
@@ -96,24 +104,18 @@ class _Talk:
         kept = self.model.recent(asked, self.sampling.max_new_tokens)
         if len(kept) < len(asked):
             count = len(asked) - len(kept)
-            typer.echo(f"note: the {count} oldest messages are too long ago to be read", err=True)
+            what = f"the {count} oldest messages no longer fit and are left out"
+            typer.echo(f"note: {what}", err=True)
         seed = self.seed + sum(message["role"] == "user" for message in self.messages)
-        answer = ""
+        before = self.messages
         try:
             with fold(self.model.network, compose(self.maps, [*self.strengths])):
                 for (answer,) in self.model.stream([kept], seeds=[seed], sampling=self.sampling):
+                    self.messages = [*asked, {"role": "assistant", "content": answer}]
                     yield answer
-        finally:
-            self.messages = [*asked, {"role": "assistant", "content": answer}]
-
-
-def _language_model(name: str) -> LanguageModel:
-    model = load_model(name)
-    if not isinstance(model, LanguageModel):
-        remedy = "Choose a model with a chat template, such as smollm2-135m."
-        raise UserError("E_MODEL", f"{name} makes pictures and does not chat", remedy=remedy)
-    model.as_chat()  # refuses a model without a chat template before the first message
-    return model
+        except Exception:
+            self.messages = before
+            raise
 
 
 def _lines() -> Iterator[str]:
@@ -135,7 +137,7 @@ def _lines() -> Iterator[str]:
         raise UserError("E_ENCODING", "the input is not a text", remedy=remedy) from error
 
 
-def _command(talk: _Talk, line: str) -> None:
+def _command(talk: Talk, line: str) -> None:
     """Carry out a line that begins with a slash."""
     name, *given = line.split()
     if name == "/reset" and not given:
@@ -149,7 +151,7 @@ def _command(talk: _Talk, line: str) -> None:
         typer.echo(f"λ = {', '.join(f'{each:g}' for each in talk.strengths)}", err=True)
 
 
-def _answer(talk: _Talk, text: str) -> None:
+def _answer(talk: Talk, text: str) -> None:
     """Print an answer while it is being written; Ctrl-C ends it."""
     answer = printed = ""
     with _told():

@@ -15,11 +15,13 @@ from lineas_core.cli.arguments import (
     check_choice,
     load_map_and_model,
     load_map_and_strength,
+    load_model_of,
     load_noted,
     split_strength,
 )
 from lineas_core.models import LanguageModel
-from lineas_core.storage.checkpoint import export_checkpoint
+from lineas_core.steering.plausible import recommended_strength
+from lineas_core.storage.checkpoint import check_is_new, export_checkpoint
 from lineas_core.storage.lycoris import export_norms
 from lineas_core.storage.maps import load_maps
 from lineas_core.storage.places import name_of_maps
@@ -47,7 +49,8 @@ def export(
         str,
         typer.Option(
             help="lycoris: two files for ComfyUI and A1111, for any strength from -1 to 1. "
-            "checkpoint: a language model with the map in its weights. diffusers: such a UNet."
+            "checkpoint: a language model with the map in its weights. diffusers: a UNet with the "
+            "map in its weights."
         ),
     ] = "lycoris",
     strength: Annotated[
@@ -74,18 +77,19 @@ def _export_weights(
     map: str, further: Sequence[str], given: Sequence[float], to: str, output_dir: Path
 ) -> None:
     """Write the model of a map with this and further maps in its weights."""
-    maps, model = load_map_and_model(map)
-    if to != (needed := "checkpoint" if isinstance(model, LanguageModel) else "diffusers"):
-        reason = f"a map of {model.name} is written with --to {needed}"
-        raise typer.BadParameter(reason, param_hint="--to")
-    others = [load_map_and_strength(text) for text in further]
-    strengths = [maps.metadata.get("strength", 1.0), *(own for _, own in others)]
+    maps, others = load_noted(map), [load_map_and_strength(text) for text in further]
+    strengths = [recommended_strength(maps.metadata), *(own for _, own in others)]
     if given and len(given) != len(strengths):
         reason = f"{len(given)} strengths came with {len(strengths)} maps, give one for each map"
         raise typer.BadParameter(reason, param_hint="--strength")
     strengths = [*given] or strengths
     names = [name_of_maps(map), *(name_of_maps(split_strength(text)[0]) for text in further)]
     name = "-".join(f"{name}-{own:g}" for name, own in zip(names, strengths, strict=True))
+    check_is_new(output_dir / name)  # before the model is loaded, which takes long
+    model = load_model_of(maps, name_of_maps(map))
+    if to != (needed := "checkpoint" if isinstance(model, LanguageModel) else "diffusers"):
+        reason = f"a map of {model.name} is written with --to {needed}"
+        raise typer.BadParameter(reason, param_hint="--to")
     proof = export_checkpoint([maps, *(m for m, _ in others)], strengths, model, output_dir / name)
     typer.echo(str(output_dir / name))
     typer.echo(str(proof), err=True)

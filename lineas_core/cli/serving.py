@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lineas_core.cli.arguments import Device, load_noted
+from lineas_core.cli.arguments import Device, load_language_model, load_noted
 from lineas_core.errors import UserError
-from lineas_core.models import LanguageModel, load_model
 from lineas_core.paths import ASSETS
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.storage.maps import holds_maps, read_metadata
@@ -38,7 +37,7 @@ def serve(
         typer.Option(
             metavar="KEY",
             envvar="LINEAS_API_KEY",
-            help="Key that requests have to bring. Other users of this machine can read options.",
+            help="Key that requests must send. Other users of this machine can read options.",
         ),
     ] = "",
 ) -> None:
@@ -80,11 +79,7 @@ def load_served(model: str, maps: list[str] | None = None, device: str | None = 
     """
     from lineas_core.serving.served import Served
 
-    loaded = load_model(model, device=device)
-    if not isinstance(loaded, LanguageModel):
-        remedy = "Choose a language model, such as smollm2-135m."
-        raise UserError("E_MODEL", f"{model} paints pictures", remedy=remedy)
-    return Served.of(loaded, _load_maps(model, maps))
+    return Served.of(load_language_model(model, device), _load_maps(model, maps))
 
 
 def _load_maps(model: str, given: list[str] | None) -> dict[str, SteeringMaps]:

@@ -90,7 +90,11 @@ def recent(
     place = bisect_left(starts, True, key=lambda start: size(start) <= limit)
     if place == len(starts):
         what = f"the message has {size(starts[-1])} tokens with its system prompt"
-        raise UserError("E_PROMPT", f"{what}, {limit} can be read", remedy="Shorten it.")
+        raise UserError(
+            "E_PROMPT",
+            f"{what}, {max(limit, 0)} can be read besides the answer",
+            remedy="Shorten it, or ask for a shorter answer.",
+        )
     return [*system, *turns[starts[place] :]]
 
 

@@ -81,20 +81,20 @@ def write_checkpoint(
     """
     state = {**model.network.state_dict(), **changed}
     with LOADING, torch.device("meta"):
-        twin = _twin(model.network, state)
-    room = twin.state_dict()
-    if homeless := [name.rpartition(".")[0] for name in changed if name not in room]:
-        kind = type(twin).__name__
-        what = f"{kind} has no bias for the shifts of {len(homeless)} of the modules"
-        raise not_baked(f"{what}, such as {homeless[0]}")
+        network = _empty(model.network, state)
+    known = network.state_dict()
+    if missing := [name.rpartition(".")[0] for name in changed if name not in known]:
+        kind = type(network).__name__
+        what = f"{kind} has no bias for the shifts of {len(missing)} of the modules"
+        raise not_baked(f"{what}, such as {missing[0]}")
     dtype = model.network.dtype
-    zeros = {name: torch.zeros(room[name].shape, dtype=dtype) for name in room.keys() - state}
-    twin.load_state_dict({**state, **zeros}, assign=True)
+    zeros = {name: torch.zeros(known[name].shape, dtype=dtype) for name in known.keys() - state}
+    network.load_state_dict({**state, **zeros}, assign=True)
     try:
         if isinstance(model, LanguageModel):
-            twin.tie_weights()
+            network.tie_weights()
             _plain(model.tokenizer).save_pretrained(folder)
-        twin.save_pretrained(folder)
+        network.save_pretrained(folder)
         if isinstance(model, LanguageModel):
             # Published ones are kept as they are; transformers refuses to save some of them.
             settings = model.network.generation_config.to_json_string()
@@ -136,7 +136,7 @@ def _family(network: nn.Module) -> _Family:
     return _FAMILIES.get(kind, _Family(kind))
 
 
-def _twin(network: Any, state: Mapping[str, Tensor]) -> Any:
+def _empty(network: Any, state: Mapping[str, Tensor]) -> Any:
     """Build a network of the same class, or of the class of its family that has the biases."""
     if not hasattr(network.config, "model_type"):  # of diffusers
         facts = {k: v for k, v in network.config.items() if not k.startswith("_")}

@@ -112,7 +112,10 @@ def check_decodable(network: PreTrainedModel, name: str) -> None:
 
 
 def context_length(network: PreTrainedModel) -> int:
-    """Return how many tokens a prompt and its continuation may have together."""
+    """Return how many tokens a prompt and its continuation may have together.
+
+    These are 2,048 if the configuration does not say it.
+    """
     config: Any = network.config.get_text_config()
     return int(getattr(config, "max_position_embeddings", None) or 2048)
 

@@ -19,7 +19,7 @@ from lineas_core.errors import UserError
 from lineas_core.models.base import Inputs
 from lineas_core.models.chat import Conversation, Prompt, apply_template, recent, tokens_before
 from lineas_core.models.continuation import examine
-from lineas_core.models.decoding import check_length, position_limit
+from lineas_core.models.decoding import check_length, context_length, position_limit
 from lineas_core.models.likelihood import sum_log_probabilities
 from lineas_core.models.pretrained import load_checkpoint, token_for_padding
 from lineas_core.models.reading import MAX_TOKENS, Reader
@@ -29,7 +29,6 @@ from lineas_core.steering.presets import find_default, find_modules
 __all__ = ["LanguageModel"]
 
 _PRESETS = ("post-layernorms", "attention-output", "all-layernorms")  # in order of preference
-_CONTEXT = 2048  # tokens that a model reads whose configuration does not say it
 
 
 class LanguageModel:
@@ -182,7 +181,7 @@ class LanguageModel:
         Raises:
             UserError: the last message alone is too long; the model has no chat template.
         """
-        limit = getattr(self.network.config.get_text_config(), "max_position_embeddings", _CONTEXT)
+        limit = context_length(self.network)
         limit = min(context or limit, limit) - max_new_tokens
         return recent(self.tokenizer, self.name, conversation, limit)
 

@@ -23,6 +23,7 @@ _REMEDIES = {
     "E_FILE": "Check the path.",
     "E_FORMAT": "Use a txt, csv, tsv, json, jsonl or ndjson file.",
     "E_JSON": "Correct this line.",
+    "E_KEYWORDS": "Keep fewer, or shorter ones.",
     "E_KIND": "Choose one of them, or leave it out.",
     "E_LABELS": "Rename the labels to source and target; a command also takes --source-label.",
     "E_SIDES": "Give one file with both sides, or two files with one side each.",

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -30,8 +30,11 @@ from lineas_core.prompts.tables import Columns, Row, Table, rows_of
 __all__ = [
     "MAX_BYTES",
     "MAX_CHARACTERS",
+    "MAX_KEYWORD",
+    "MAX_KEYWORDS",
     "MAX_PROMPTS",
     "Content",
+    "are_keywords",
     "read_file",
     "read_lines",
     "read_rows",
@@ -42,6 +45,8 @@ __all__ = [
 MAX_BYTES = 1_000_000  # per file
 MAX_CHARACTERS = 2_000  # per prompt
 MAX_PROMPTS = 4_096  # per side, before blanks and duplicates are dropped
+MAX_KEYWORDS = 100  # all of them are looked for at every word of a text
+MAX_KEYWORD = 100  # characters
 _HIGH = rb"[\x80-\xff]"
 
 
@@ -55,6 +60,13 @@ class Content(NamedTuple):
 
     rows: list[Row]
     notes: list[str]
+
+
+def are_keywords(values: Sequence[object]) -> bool:
+    """Return whether values are texts, and as few and short as keywords have to be."""
+    return len(values) <= MAX_KEYWORDS and all(
+        isinstance(each, str) and len(each) <= MAX_KEYWORD for each in values
+    )
 
 
 def read_file(path: Path) -> tuple[bytes, str]:

@@ -14,7 +14,15 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lineas_core.prompts.errors import plural, prompt_error
-from lineas_core.prompts.files import read_file, read_lines, read_rows, tidy
+from lineas_core.prompts.files import (
+    MAX_KEYWORD,
+    MAX_KEYWORDS,
+    are_keywords,
+    read_file,
+    read_lines,
+    read_rows,
+    tidy,
+)
 from lineas_core.prompts.formats import LISTS, SIDES, TEXTS
 from lineas_core.prompts.syntax import describe_syntax
 from lineas_core.prompts.tables import Columns, Row
@@ -65,6 +73,13 @@ class PromptSet:
                 raise prompt_error(
                     "E_TOO_FEW", what, f"{self.name}, {side}" if self.name else side
                 )
+        if not are_keywords(self.keywords):
+            found, longest = len(self.keywords), max(map(len, self.keywords))
+            what = (
+                f"{plural(found, 'keyword')} found, the longest of {longest:,} characters, "
+                f"possible are {MAX_KEYWORDS} of {MAX_KEYWORD}"
+            )
+            raise prompt_error("E_KEYWORDS", what, self.name)
         if self.kind not in _KINDS:
             what = f"kind is {self.kind!r}, possible are {', '.join(map(repr, _KINDS[1:]))}"
             raise prompt_error("E_KIND", what, self.name)

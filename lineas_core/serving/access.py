@@ -14,9 +14,10 @@ from starlette.responses import JSONResponse
 
 from lineas_core.serving.errors import ApiError
 
-__all__ = ["Access"]
+__all__ = ["Access", "App"]
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI application."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Access:
 
     Attributes:
         app: the app.
-        key: what requests have to bring as `Authorization: Bearer KEY`; empty for none.
+        key: what requests must send as `Authorization: Bearer KEY`; empty for none.
         names: host names that requests without a key may be sent to; None allows all of them.
         open: paths that need no key.
     """

@@ -5,7 +5,15 @@ from __future__ import annotations
 import secrets
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from lineas_core.models.sampling import Sampling
@@ -19,9 +27,37 @@ _LARGEST_SEED = 2**53
 _LONGEST = 4096  # tokens of a continuation, as in `Sampling`
 
 
+_MEMBERS = 100  # of an object; more would only make a long list of errors
+_SHOWN = 100  # characters of a name
+
+
 def _refuse(value: Any) -> None:
     if value not in (None, False, 0, "", [], {}, {"type": "text"}):
         raise PydanticCustomError("unsupported", "This argument is not supported here")
+
+
+def _few(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > _MEMBERS:
+        what, known = "{count} members came, at most {most} are read", {"count": len(value)}
+        raise PydanticCustomError("too_long", what, {**known, "most": _MEMBERS})
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    """Return a text as a list of one; a union of both would report errors of either."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return value
+    raise PydanticCustomError("text_type", "A text or a list is needed")
+
+
+def _as_part(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"type": "text", "text": value}
+    if isinstance(value, dict) and value.get("type", "text") != "text":
+        raise PydanticCustomError("unsupported", "Only parts of the type text are supported here")
+    return value
 
 
 _Unsupported = Annotated[Any, AfterValidator(_refuse)]
@@ -31,6 +67,11 @@ _Stop = Annotated[str, Field(min_length=1, max_length=100)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_size(cls, value: Any) -> Any:
+        return _few(value)
 
 
 class StreamOptions(_Strict):
@@ -50,10 +91,13 @@ class _Body(_Strict):
     top_k: int | None = Field(None, ge=1, le=100_000)
     n: int | None = Field(None, ge=1, le=128)
     seed: int | None = Field(None, ge=0, le=_LARGEST_SEED)
-    stop: _Stop | Annotated[list[_Stop], Field(max_length=4)] | None = None
+    stop: (
+        Annotated[list[_Stop], Field(max_length=4, fail_fast=True), BeforeValidator(_as_list)]
+        | None
+    ) = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    lineas: dict[str, _Strength] | None = None
+    lineas: Annotated[dict[str, _Strength], BeforeValidator(_few)] | None = None
 
     # Arguments that change nothing here.
     user: Any = None
@@ -67,11 +111,6 @@ class _Body(_Strict):
     logit_bias: _Unsupported = None
     logprobs: _Unsupported = None
     presence_penalty: _Unsupported = None
-
-    @property
-    def stops(self) -> list[str]:
-        """The sequences that end the text."""
-        return [self.stop] if isinstance(self.stop, str) else self.stop or []
 
     def sampling(self, longest: int) -> Sampling:
         """Return the settings of generation.
@@ -119,7 +158,7 @@ class _Body(_Strict):
                 maps=maps,
                 sampling=self.sampling(self.default_limit(len(tokens), context)),
                 seed=first + number,
-                stop=self.stops,
+                stop=self.stop or [],
             )
             for tokens in self.prompts(served)
             for number in range(self.n or 1)
@@ -129,15 +168,18 @@ class _Body(_Strict):
 class CompletionBody(_Body):
     """The body of `/v1/completions`."""
 
-    prompt: str | Annotated[list[str], Field(min_length=1, max_length=128)]
-    best_of: _Unsupported = None
+    prompt: Annotated[
+        list[str],
+        Field(min_length=1, max_length=128, fail_fast=True),
+        BeforeValidator(_as_list),
+    ]
+    best_of: Literal[1] | None = None
     echo: _Unsupported = None
     suffix: _Unsupported = None
 
     def prompts(self, served: Served) -> list[list[int]]:
         """Return the tokens of the prompts."""
-        texts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
-        return [served.encode(text) for text in texts]
+        return [served.encode(text) for text in self.prompt]
 
     def default_limit(self, prompt: int, context: int) -> int:  # noqa: ARG002
         """Return 16, as OpenAI does."""
@@ -155,23 +197,30 @@ class Message(_Strict):
     """A turn of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    content: Annotated[
+        list[Annotated[TextPart, BeforeValidator(_as_part)]],
+        Field(max_length=1000, fail_fast=True),
+        BeforeValidator(_as_list),
+    ]
+    # Clients send answers back with all their members.
+    annotations: Any = None
     name: Any = None
     refusal: Any = None
+    audio: _Unsupported = None
+    function_call: _Unsupported = None
+    tool_calls: _Unsupported = None
 
     @property
     def turn(self) -> dict[str, str]:
         """The turn as chat templates take it."""
-        parts = [self.content] if isinstance(self.content, str) else self.content
-        texts = [part if isinstance(part, str) else part.text for part in parts]
         role = "system" if self.role == "developer" else self.role
-        return {"role": role, "content": "".join(texts)}
+        return {"role": role, "content": "".join(part.text for part in self.content)}
 
 
 class ChatBody(_Body):
     """The body of `/v1/chat/completions`."""
 
-    messages: list[Message] = Field(min_length=1, max_length=1000)
+    messages: list[Message] = Field(min_length=1, max_length=1000, fail_fast=True)
     max_completion_tokens: int | None = Field(None, ge=1, le=_LONGEST)
     parallel_tool_calls: Any = None
     tool_choice: Any = None
@@ -200,18 +249,16 @@ def parse(body: bytes, kind: type[_Body]) -> Any:
 
     Raises:
         ApiError: it is no JSON, or an argument is unknown, missing, of another type or out of its
-            range; the message names the argument.
+            range; the message has the path to the argument, such as messages.0.role.
     """
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        # A union reports which of its types was tried; only the names of arguments are of use.
-        names = [str(name) for name in first["loc"]]
-        param = names[0] if names else None
-        place = ".".join(names[:2]) if param == "lineas" else param
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        path = [str(name)[:_SHOWN] for name in first["loc"]]
         message = first["msg"].rstrip(".")
         if first["type"] == "extra_forbidden":
             message = "There is no such argument"
-        sentence = f"{place}: {message}." if place else f"The body cannot be read: {message}."
-        raise ApiError(400, sentence, code=first["type"], param=param) from None
+        place = f"{'.'.join(path)}: " if path else "The body cannot be read: "
+        param = path[0] if path else None
+        raise ApiError(400, f"{place}{message}.", code=first["type"], param=param) from None

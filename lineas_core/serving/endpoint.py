@@ -17,16 +17,18 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
+from lineas_core.serving.access import Access, App
 from lineas_core.serving.answers import Answer, Choice
 from lineas_core.serving.body import ChatBody, CompletionBody, parse
 from lineas_core.serving.engine import Engine, Limits
 from lineas_core.serving.errors import ApiError, error_of
 from lineas_core.serving.group import Piece, Request
-from lineas_core.serving.metrics import metrics_text
+from lineas_core.serving.metrics import counted, metrics_text
 from lineas_core.serving.served import Served
 
 __all__ = ["LARGEST_BODY", "PATIENCE", "Endpoint"]
@@ -34,7 +36,9 @@ __all__ = ["LARGEST_BODY", "PATIENCE", "Endpoint"]
 LARGEST_BODY = 1 << 20
 """Bytes of a request; texts that a model can read are far smaller."""
 PATIENCE = 30.0
-"""Seconds in which the body of a request has to come."""
+"""Seconds in which the body of a request has to come, and a part of a stream has to be taken."""
+
+Handler = Callable[[HttpRequest], Awaitable[Response]]
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ class Endpoint:
     Attributes:
         served: the model, its maps and their names.
         engine: continues the texts.
-        answered: number of requests by path below `/v1` and HTTP status.
+        answered: number of requests to `app` by path, without `/v1`, and HTTP status.
     """
 
     def __init__(self, served: Served, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
@@ -64,39 +68,28 @@ class Endpoint:
 
     def api(self) -> Starlette:
         """Return the app for the path `/v1`."""
+        completions, chat = self._generation(CompletionBody), self._generation(ChatBody)
         routes = [
-            Route("/models", self._counted("/models", self._models)),
-            Route("/models/{name:path}", self._counted("/models", self._model)),
-            *(
-                Route(path, self._counted(path, self._generation(chat)), methods=["POST"])
-                for path, chat in (("/completions", False), ("/chat/completions", True))
-            ),
+            Route("/models", _answering(self._models)),
+            Route("/models/{name:path}", _answering(self._model)),
+            Route("/completions", _answering(completions), methods=["POST"]),
+            Route("/chat/completions", _answering(chat), methods=["POST"]),
         ]
         return Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
 
-    def app(self) -> Starlette:
-        """Return an app with `/v1`, `/health` and `/metrics`."""
+    def app(self, key: str = "") -> App:
+        """Return an app with `/v1`, `/health` and `/metrics`, behind `Access`.
+
+        Args:
+            key: as in `Access`.
+        """
         routes = [
             Mount("/v1", self.api()),
             Route("/health", self._health),
             Route("/metrics", self._metrics),
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
-
-    def _counted(
-        self, path: str, handler: Callable[[HttpRequest], Awaitable[Response]]
-    ) -> Callable[[HttpRequest], Awaitable[Response]]:
-        """Count the answers of a handler, and turn its errors into answers."""
-
-        async def handle(request: HttpRequest) -> Response:
-            try:
-                response = await handler(request)
-            except Exception as error:  # noqa: BLE001 - every error is answered
-                response = _answer(error)
-            self.answered[path, response.status_code] += 1
-            return response
-
-        return handle
+        served = Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
+        return counted(Access(served, key), self.answered)
 
     async def _health(self, _: HttpRequest) -> Response:
         return JSONResponse({"status": "ok", "model": self.served.name})
@@ -117,12 +110,15 @@ class Endpoint:
     def _described(self, name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": self._created, "owned_by": "lineas"}
 
-    def _generation(self, chat: bool) -> Callable[[HttpRequest], Awaitable[Response]]:
+    def _generation(self, kind: type[ChatBody | CompletionBody]) -> Handler:
+        def read(data: bytes) -> tuple[Any, list[Request]]:
+            body = parse(data, kind)
+            return body, body.requests(self.served, self.engine.context)
+
         async def handle(http: HttpRequest) -> Response:
-            body = parse(await _read(http), ChatBody if chat else CompletionBody)
-            requests = await run_in_threadpool(body.requests, self.served, self.engine.context)
+            body, requests = await run_in_threadpool(read, await _read(http))
             texts = _Texts(self.engine, requests)
-            answer = Answer(body.model, chat)
+            answer = Answer(body.model, chat=kind is ChatBody)
             if not body.stream:
                 with suppress(_Left):
                     choices = await texts.whole(http)
@@ -209,8 +205,15 @@ class _Stream(StreamingResponse):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send the events; not even the first may be read by anyone."""
+
+        async def taken(message: Any) -> None:
+            async with asyncio.timeout(PATIENCE):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            # Events that nobody takes would be kept for ever.
+            with suppress(TimeoutError, ClientDisconnect):
+                await super().__call__(scope, receive, taken)
         finally:
             self._texts.leave()
 
@@ -252,7 +255,7 @@ async def _read(http: HttpRequest) -> bytes:
     if kind != "application/json":  # other types can be sent by a foreign web page
         message = "The body has to be JSON. Send it with Content-Type: application/json."
         raise ApiError(415, message, code="unsupported_media_type")
-    body = b""
+    body = bytearray()
     try:
         async with asyncio.timeout(PATIENCE):
             async for part in http.stream():
@@ -263,7 +266,19 @@ async def _read(http: HttpRequest) -> bytes:
     except TimeoutError:
         message = "The body did not arrive in time. Send it again."
         raise ApiError(408, message, code="timeout") from None
-    return body
+    return bytes(body)
+
+
+def _answering(handler: Handler) -> Handler:
+    """Turn the errors of a handler into answers."""
+
+    async def handle(request: HttpRequest) -> Response:
+        try:
+            return await handler(request)
+        except Exception as error:  # noqa: BLE001 - every error is answered
+            return _answer(error)
+
+    return handle
 
 
 def _answer(error: Exception) -> JSONResponse:

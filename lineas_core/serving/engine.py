@@ -126,15 +126,15 @@ class Engine:
             UserError: a text can become longer than the model reads, there are more texts than
                 may wait at all, or the engine is closed.
         """
+        if len(requests) > self.limits.waiting:
+            raise UserError(
+                "E_COUNT",
+                f"{len(requests)} texts came in one request",
+                remedy=f"Ask for at most {self.limits.waiting} at once.",
+            )
         for request in requests:
             self._check(request)
         rows = [Row(r, self._decode, partial(deliver, place)) for place, r in enumerate(requests)]
-        if len(rows) > self.limits.waiting:
-            raise UserError(
-                "E_COUNT",
-                f"{len(rows)} texts came in one request",
-                remedy=f"Ask for at most {self.limits.waiting} at once.",
-            )
         with self._changed:
             if self._closed:
                 raise UserError("E_STOPPED", "the server is stopping", remedy="Start it again.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 
 import torch
@@ -203,4 +203,5 @@ class Group:
         self._maps = stack_rows([request.maps for request in requests])
         self._samplings: dict[Sampling, list[int]] = {}
         for place, request in enumerate(requests):
-            self._samplings.setdefault(request.sampling, []).append(place)
+            alike = replace(request.sampling, max_new_tokens=1)  # the length is no matter here
+            self._samplings.setdefault(alike, []).append(place)

@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
+from lineas_core.serving.access import App
 from lineas_core.serving.engine import Engine
 
-__all__ = ["metrics_text"]
+__all__ = ["counted", "metrics_text"]
+
+_PATHS = ("/models", "/completions", "/chat/completions", "/health", "/metrics")
+
+
+def counted(app: App, answered: Counter[tuple[str, int]]) -> App:
+    """Return an app that counts the answers of another.
+
+    Args:
+        app: the app.
+        answered: number of requests by path, without `/v1`, and HTTP status. All paths that do
+            not exist are `other`, so that clients cannot make up metrics.
+    """
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        asked = scope.get("path", "").removeprefix("/v1")
+        path = "/models" if asked.startswith("/models/") else asked
+        path = path if path in _PATHS else "other"
+
+        async def sent(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                answered[path, message["status"]] += 1
+            await send(message)
+
+        await app(scope, receive, sent)
+
+    return call
 
 
 def metrics_text(engine: Engine, answered: Mapping[tuple[str, int], int]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -13,6 +12,7 @@ from lineas_core.models.chat import apply_template
 from lineas_core.models.language import LanguageModel
 from lineas_core.serving.errors import ApiError
 from lineas_core.steering.affine import SteeringMaps, compose
+from lineas_core.steering.plausible import recommended_strength
 from lineas_core.storage.fits import check_fits
 
 __all__ = ["Served"]
@@ -26,13 +26,13 @@ class Served:
         model: the model.
         name: name of the unsteered model: of a folder only the last part.
         maps: the maps by name.
-        strengths: for each map the strength λ that a request without one gets.
+        full_names: names of maps, whole and without that of the model -> whole.
     """
 
     model: LanguageModel
     name: str
     maps: Mapping[str, SteeringMaps]
-    strengths: Mapping[str, float]
+    full_names: Mapping[str, str]
     _encoding: Lock = field(default_factory=Lock)
 
     @classmethod
@@ -41,27 +41,26 @@ class Served:
 
         Args:
             model: the model.
-            maps: the maps by name; a name ends in no `:NUMBER` and contains no `+`.
+            maps: the maps by name; a name contains neither `+` nor `:`.
 
         Raises:
             UserError: a map was learnt on another model, or cannot have its name.
         """
         for name, each in maps.items():
-            if "+" in name or re.search(r":-?[\d.]*$", name):
-                remedy = "Rename its folder."
+            if set(name) & {"+", ":"}:
                 what = f"a request cannot name the map {name!r}"
-                raise UserError("E_NAME", what, remedy=remedy)
+                raise UserError("E_NAME", what, remedy="Rename its folder.")
             check_fits(each, model)
         device = model.network.device
         place = Path(model.name)
         own = place.resolve().name if place.is_dir() else model.name
         placed = {name: each.to(device) for name, each in maps.items()}
-        return cls(model, own, placed, {name: _strength(each) for name, each in maps.items()})
+        return cls(model, own, placed, _full_names(own, placed))
 
     @property
     def names(self) -> list[str]:
         """Names of the model, unsteered and with each of the maps."""
-        return [self.name, *(f"{self.name}+{self._short(name)}" for name in self.maps)]
+        return [self.name, *(f"{self.name}+{_short(name, self.name)}" for name in self.maps)]
 
     def steering(self, model: str, strengths: Mapping[str, float]) -> SteeringMaps:
         """Return the maps of a request, composed in the order in which it names them.
@@ -94,8 +93,12 @@ class Served:
         """Return the tokens of a conversation, up to the beginning of the model's turn.
 
         Raises:
-            UserError: the model has no chat template, or its template refuses the messages.
+            ApiError: the model has no chat template.
+            UserError: its template refuses the messages.
         """
+        if not self.model.tokenizer.chat_template:
+            message = f"{self.name} has no chat template. Send a prompt to /v1/completions."
+            raise ApiError(400, message, code="no_chat_template", param="messages")
         (text,) = apply_template(self.model.tokenizer, self.name, [messages])
         return self._tokens(text, special=False)
 
@@ -119,7 +122,7 @@ class Served:
     def _parsed(self, part: str) -> tuple[str, float]:
         name, colon, number = part.rpartition(":")
         if not colon:
-            return part, self.strengths[self._map(part)]
+            return part, recommended_strength(self.maps[self._map(part)].metadata)
         try:
             strength = float(number)
         except ValueError:
@@ -136,19 +139,28 @@ class Served:
 
     def _map(self, given: str) -> str:
         """Return the full name of a map."""
-        for name in self.maps:
-            if given in (name, self._short(name)):
-                return name
+        if given in self.full_names:
+            return self.full_names[given]
         known = f"Choose from {', '.join(self.maps)}." if self.maps else "None is served."
         message = f"There is no map {given[:100]!r} for this model. {known}"
         raise ApiError(404, message, code="map_not_found", param="lineas")
 
-    def _short(self, name: str) -> str:
-        """Return the name of a map without that of the model."""
-        return name.removesuffix(f"-{self.name}")
+
+def _full_names(model: str, maps: Iterable[str]) -> dict[str, str]:
+    """Return the names by which requests can call the maps of a model.
+
+    Raises:
+        UserError: two maps would have the same.
+    """
+    found: dict[str, str] = {}
+    for name in maps:
+        for each in {name, _short(name, model)}:
+            if (other := found.setdefault(each, name)) != name:
+                what = f"requests could not tell the maps {other} and {name} apart"
+                raise UserError("E_NAME", what, remedy="Rename the folder of one.")
+    return found
 
 
-def _strength(maps: SteeringMaps) -> float:
-    """Return the strength of the method that has learnt maps; 1 if the file has no usable one."""
-    value = maps.metadata.get("strength")
-    return value if isinstance(value, float) and 0 < value <= 1 else 1.0
+def _short(name: str, model: str) -> str:
+    """Return the name of a map without that of its model."""
+    return name.removesuffix(f"-{model}")

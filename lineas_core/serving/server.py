@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+from errno import EADDRNOTAVAIL
 
 import uvicorn
 
 from lineas_core.errors import UserError
-from lineas_core.serving.access import Access
 from lineas_core.serving.endpoint import Endpoint
 
 __all__ = ["LOCAL", "listen", "server_of"]
@@ -35,9 +35,10 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if number and number > 0 else str(error)
-        raise UserError(
-            "E_ADDRESS", f"{host}:{port} cannot be used ({reason})", remedy="Give another --port."
-        ) from None
+        elsewhere = isinstance(error, socket.gaierror) or number == EADDRNOTAVAIL
+        what = f"{host}:{port} cannot be used ({reason})"
+        remedy = f"Give another --{'host' if elsewhere else 'port'}."
+        raise UserError("E_ADDRESS", what, remedy=remedy) from None
 
 
 def server_of(endpoint: Endpoint, key: str = "") -> uvicorn.Server:
@@ -45,11 +46,11 @@ def server_of(endpoint: Endpoint, key: str = "") -> uvicorn.Server:
 
     Args:
         endpoint: what it serves, at `/v1`, `/health` and `/metrics`.
-        key: what requests have to bring as `Authorization: Bearer KEY`; empty for none, and then
+        key: what requests must send as `Authorization: Bearer KEY`; empty for none, and then
             only requests to names and addresses of this machine are answered.
     """
     config = uvicorn.Config(
-        Access(endpoint.app(), key),
+        endpoint.app(key),
         lifespan="off",
         log_config=None,
         access_log=False,

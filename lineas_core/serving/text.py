@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 __all__ = ["TextStream"]
 
 _INCOMPLETE = "\ufffd"  # what tokenizers return for the first bytes of a character
+_PENDING = 3  # tokens that can belong to an incomplete character, of 4 bytes in UTF-8
 
 
 class TextStream:
@@ -34,23 +35,34 @@ class TextStream:
     def push(self, token: int) -> str:
         """Add a token; return the text that is certain now, which may be empty."""
         self._tokens.append(token)
-        new = self._new()
-        return "" if new.endswith(_INCOMPLETE) else self._release(new)
+        end = len(self._tokens)
+        new = self._new(end)
+        if new.endswith(_INCOMPLETE):
+            # What is older than a character is released, or the text would be decoded from here
+            # at every token; unless it has just been completed.
+            end -= _PENDING
+            old = self._new(end) if end > self._read else ""
+            if not old or not new.startswith(old):
+                return ""
+            new = old
+        return self._release(new, end)
 
     def rest(self) -> str:
         """Return the text that was held back, at the end of the tokens."""
-        text = "" if self.stopped else self._release(self._new())
+        end = len(self._tokens)
+        text = "" if self.stopped else self._release(self._new(end), end)
         text, self._held = text + self._held, ""
         return text
 
-    def _new(self) -> str:
+    def _new(self, end: int) -> str:
+        """Return the text of the tokens up to one, without what was released."""
         known = self._tokens[self._start : self._read]
         before = self._decode(known) if known else ""
-        return self._decode(self._tokens[self._start :])[len(before) :]
+        return self._decode(self._tokens[self._start : end])[len(before) :]
 
-    def _release(self, new: str) -> str:
+    def _release(self, new: str, end: int) -> str:
         """Return what is before a stop sequence, and cannot be the beginning of one."""
-        self._start, self._read = self._read, len(self._tokens)
+        self._start, self._read = self._read, end
         text = self._held + new
         places = [place for stop in self._stop if (place := text.find(stop)) >= 0]
         if places:

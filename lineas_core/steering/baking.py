@@ -82,8 +82,7 @@ def bake(network: nn.Module, maps: SteeringMaps, readers: Readers) -> dict[str, 
 
 def not_baked(what: str) -> UserError:
     """Return the error for maps that cannot become weights, with the way out."""
-    remedy = "Steer by hooks: write with `lineas generate`, or serve with `lineas serve`."
-    return UserError("E_EXPORT", what, remedy=remedy)
+    return UserError("E_EXPORT", what, remedy="Steer by hooks, as `lineas generate` does.")
 
 
 def _check(modules: Mapping[str, nn.Module], maps: SteeringMaps) -> None:

@@ -25,7 +25,7 @@ from lineas_core.storage.disk import new_folder, saving, write_together
 from lineas_core.storage.fits import check_fits
 from lineas_core.storage.model_card import checkpoint_card
 
-__all__ = ["Proof", "export_checkpoint"]
+__all__ = ["Proof", "check_is_new", "export_checkpoint"]
 
 _PROMPTS = ("Once upon a time", "a robot by a lake", "The weather tomorrow will be")
 _ROUNDINGS = 32  # how many errors of one `eps` in every map a result may be off by
@@ -80,13 +80,11 @@ def export_checkpoint(
         UserError: a map does not fit the model or cannot become weights exactly, the folder
             exists or cannot be written, or what was written computes something else.
     """
+    check_is_new(folder)
     for each in maps:
         check_fits(each, model)
     composed = compose(maps, strengths)
     changed = bake(model.network, composed, readers_of(model.network))
-    if folder.exists():
-        remedy = "Delete it, or choose another folder."
-        raise UserError("E_DISK", "there is one of this name", where=str(folder), remedy=remedy)
     with saving("the model was", folder), new_folder(folder) as unfinished:
         write_checkpoint(model, changed, unfinished)
         proof = _prove(composed, model, unfinished)
@@ -96,6 +94,17 @@ def export_checkpoint(
         write_together(unfinished, {"README.md": card.encode()})
         _settle(unfinished)
     return proof
+
+
+def check_is_new(folder: Path) -> None:
+    """Check that a folder does not exist yet.
+
+    Raises:
+        UserError: it does.
+    """
+    if folder.exists():
+        remedy = "Delete it, or choose another folder."
+        raise UserError("E_DISK", "there is one of this name", where=str(folder), remedy=remedy)
 
 
 @torch.no_grad()
@@ -135,7 +144,8 @@ def _outputs(model: Any) -> Tensor:
 
 def _settle(folder: Path) -> None:
     """Write the files to the disk, readable for other users, before the folder gets its name."""
-    for file in folder.iterdir():
+    # A tokenizer with several chat templates has some of them in a folder.
+    for file in (path for path in folder.rglob("*") if path.is_file()):
         file.chmod(0o644)  # safetensors creates files for the owner alone
         with file.open("rb") as opened:
             os.fsync(opened.fileno())

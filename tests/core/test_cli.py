@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, cli
-from lineas_core.cli import generation, runs
+from lineas_core.cli import arguments, generation, runs
 from lineas_core.cli.formats import format_row, json_line
 from lineas_core.evaluation.texts import sweep
 from lineas_core.storage.maps import load_maps, save_maps
@@ -203,6 +203,21 @@ def test_maps_are_exported_as_the_weights_of_their_model(learnt, tmp_path):
     assert "there is one of this name" in str(
         _run("export", learnt, "--to", "checkpoint", "--output-dir", tmp_path).exception
     )
+
+
+def test_an_export_has_the_names_of_the_folders(learnt, tmp_path, monkeypatch):
+    save_maps(load_maps(learnt), tmp_path / "night:v2")
+    monkeypatch.chdir(tmp_path / "night:v2")
+    (tmp_path / "night:v2-0.5-night:v2-0.25").mkdir()
+    options = ["--strength", 0.5, "--strength", 0.25, "--to", "checkpoint"]
+    monkeypatch.setattr(arguments, "load_model", no_model)  # the folder is looked for before
+    for further in (".", f"{tmp_path}/night:v2", f"{tmp_path}/night:v2:0.5"):
+        result = _run("export", ".", *options, "--map", further, "--output-dir", tmp_path)
+        assert "there is one of this name" in str(result.exception)
+
+
+def no_model(name):
+    raise AssertionError(f"{name} was loaded")
 
 
 def test_a_map_for_pictures_is_exported_as_a_unet(painted, tmp_path):

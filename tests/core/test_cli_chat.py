@@ -3,13 +3,21 @@
 import os
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
 
 from lineas_core import LearnConfig, UserError, cli, learn, load_maps, save_maps, steer
+from lineas_core.cli.chat import Talk
 from lineas_core.models import Sampling
-from tests.fakes import save_model, tiny_chat_model, tiny_image_model, tiny_language_model
+from tests.fakes import (
+    ask_for_a_petabyte,
+    save_model,
+    tiny_chat_model,
+    tiny_image_model,
+    tiny_language_model,
+)
 
 try:
     import pty
@@ -85,7 +93,7 @@ def test_the_end_of_the_input_ends_an_unsteered_chat(model, folder):
 def test_the_oldest_messages_are_left_out_where_they_no_longer_fit(folder):
     done = _chat(["x" * 300, "y" * 300], "--model", folder / "model")
     assert done.exit_code == 0
-    assert "note: the 2 oldest messages are too long ago to be read\n" in done.stderr
+    assert "note: the 2 oldest messages no longer fit and are left out\n" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -96,7 +104,7 @@ def test_the_oldest_messages_are_left_out_where_they_no_longer_fit(folder):
         ("/strength", "strength is ''. Give a number"),
         ("/strength 1 1", "or one for each map"),
         ("/jump", "there is no '/jump'. Write /strength"),
-        ("x" * 600, "506 can be read. Shorten it."),
+        ("x" * 600, "506 can be read besides the answer. Shorten it"),
         (b"\xff\n", "the input is not a text"),
     ],
 )
@@ -104,6 +112,24 @@ def test_a_wrong_line_of_a_script_is_one_sentence(folder, line, sentence):
     done = _chat(line if isinstance(line, bytes) else [line], "--map", folder / "map")
     assert isinstance(done.exception, UserError)
     assert sentence in str(done.exception)
+
+
+def test_after_an_error_the_conversation_is_as_before(model, folder, monkeypatch):
+    talk = Talk(model, [load_maps(folder / "map")], [1.0], "", 3, SHORT)
+    with closing(talk.answer("hello")) as stream:
+        next(stream)  # and Ctrl-C
+    before = [*talk.messages]
+    assert [message["role"] for message in before] == ["user", "assistant"]
+    monkeypatch.setattr(model.network, "forward", ask_for_a_petabyte)
+    with pytest.raises(RuntimeError):
+        [*talk.answer("and you?")]
+    assert talk.messages == before
+
+
+def test_an_answer_that_cannot_fit_is_told(folder):
+    done = _chat(["hello"], "--model", folder / "model", "--max-new-tokens", 4000)
+    assert "0 can be read besides the answer" in str(done.exception)
+    assert "ask for a shorter answer" in str(done.exception)
 
 
 def test_without_a_map_there_is_no_strength(folder):
@@ -114,7 +140,7 @@ def test_without_a_map_there_is_no_strength(folder):
 def test_models_that_do_not_chat_are_refused_before_the_first_message(tmp_path):
     for model, sentence in (
         (tiny_language_model(), "has no chat template"),
-        (tiny_image_model(), "makes pictures and does not chat"),
+        (tiny_image_model(), "paints pictures"),
     ):
         done = _chat([], "--model", save_model(model, tmp_path / model.kind))
         assert isinstance(done.exception, UserError)

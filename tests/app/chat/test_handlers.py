@@ -48,7 +48,8 @@ def _sent(handlers, message="Hello", turns="", **settings):
 
 
 def test_both_answers_stream_and_have_their_scores_at_the_end_only(handlers):
-    first, *views = _send(handlers)
+    views = [*_send(handlers)]
+    first = views[0]
     assert (first.message.value, first.message.submit_btn) == ("", False)
     assert first.message.stop_btn == "Stop"
     shown = [view.current for view in views if not is_skip(view.current)]
@@ -58,7 +59,7 @@ def test_both_answers_stream_and_have_their_scores_at_the_end_only(handlers):
     assert "λ = +1.00" in shown[-1]
     assert "<mark>goal</mark>" in shown[-1]
     assert views[-1].message.submit_btn == "Send"
-    assert views[-1].deeds.visible
+    assert views[-1].actions.visible
 
 
 def test_a_second_turn_has_the_first_before_it_and_its_own_strength_and_seed(handlers, studio):
@@ -92,7 +93,7 @@ def test_prompting_is_a_third_column_with_the_instruction(handlers, studio):
 
 def test_a_stop_of_this_session_ends_the_answers_and_keeps_them(handlers):
     stream = _send(handlers)
-    for _ in range(4):
+    for _ in range(3):
         next(stream)
     handlers.stop(SimpleNamespace(session_hash="somebody"))
     next(stream)
@@ -102,18 +103,39 @@ def test_a_stop_of_this_session_ends_the_answers_and_keeps_them(handlers):
     assert turn.answers["steered"].perplexity == 9.0
 
 
-def test_a_stop_at_once_keeps_the_first_words(handlers):
-    stream = _send(handlers)
-    next(stream)
+@pytest.mark.parametrize("again", [False, True])
+def test_a_stop_while_the_answer_waits_keeps_the_first_words(handlers, again):
+    turns, _ = _sent(handlers) if again else ("", "")
+    stream = handlers.regenerate(turns, *_settings(), ME) if again else _send(handlers)
     next(stream)
     handlers.stop(ME)
     (turn,) = read_turns(_last([*stream], "turns"))
     assert turn.answers["original"].text == "a"
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_new_chat_while_the_answer_waits_stays_empty(handlers, again):
+    turns, _ = _sent(handlers) if again else ("", "")
+    stream = handlers.regenerate(turns, *_settings(), ME) if again else _send(handlers)
+    next(stream)
+    handlers.start_anew(ME)
+    assert [*stream] == []
+
+
+def test_no_other_seed_is_drawn_while_the_answer_is_written(handlers, studio):
+    first, *_, last = _send(handlers)
+    assert (first.reseed.interactive, last.reseed.interactive) == (False, True)
+    studio.chats.error = UserError("E_PROMPT", "it is too long", remedy="Shorten it.")
+    views = []
+    with pytest.raises(gr.Error):
+        views.extend(_send(handlers))
+    assert views[-1].reseed.interactive
+    assert handlers.start_anew(ME).reseed.interactive
+
+
 def test_a_page_that_is_left_ends_the_answers(handlers, studio):
     stream = _send(handlers)
-    for _ in range(3):
+    for _ in range(2):
         next(stream)
     stream.close()
     assert studio.chats.closed == 1
@@ -220,7 +242,7 @@ def test_a_new_chat_is_empty_and_ends_the_old_one(handlers):
     assert [*stream] == []
     assert view.turns == "[]"
     assert "Write a message" in view.current
-    assert view.deeds.visible is False
+    assert view.actions.visible is False
 
 
 def test_exports_have_all_turns(handlers):
@@ -229,3 +251,22 @@ def test_exports_have_all_turns(handlers):
     chat = json.loads(handlers.export_json(turns))
     assert [turn["message"] for turn in chat["turns"]] == ["one", "two"]
     assert "## 2. You\n\n> two" in handlers.export_markdown(turns)
+
+
+def test_a_chat_that_is_too_long_to_go_on_can_be_exported(handlers):
+    turns, _ = _sent(handlers)
+    (row,) = json.loads(turns)
+    row["answers"]["original"]["text"] = "x" * (1 << 20)
+    long = json.dumps([row])
+    with pytest.raises(gr.Error, match="Export it, then start a new one"):
+        next(_send(handlers, turns=long))
+    assert len(handlers.export_json(long)) > 1 << 20
+    assert len(handlers.export_markdown(long)) > 1 << 20
+
+
+def test_a_page_that_sends_back_more_keywords_than_a_map_has_is_refused(handlers):
+    turns, _ = _sent(handlers)
+    (row,) = json.loads(turns)
+    for keywords in ([f"word{k}" for k in range(8000)], ["x" * 101]):
+        with pytest.raises(gr.Error, match="Start a new chat"):
+            handlers.edit(json.dumps([{**row, "keywords": keywords}]))

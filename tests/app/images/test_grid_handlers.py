@@ -22,6 +22,14 @@ def test_a_grid_is_painted_batch_by_batch_in_the_order_of_its_cells():
     assert order == sorted(order)
 
 
+def test_the_table_is_sent_at_most_once_per_row():
+    views = _paint(GridHandlers(image_studio()), "seed", "1-3", "strength", "0 1")
+    tables = [view.table.count("<img") for view in views if not is_skip(view.table)]
+    assert tables == [3, 6]
+    assert len(views) > len(tables)
+    assert "5 more to paint" in views[0].description
+
+
 def test_labels_are_escaped():
     views = _paint(GridHandlers(image_studio()), "prompt", '<b onclick="x">', "", "")
     assert "<b onclick" not in views[-1].table

@@ -20,7 +20,7 @@ from app.studio.turns import (
     read_turns,
 )
 from lineas_core import LearnConfig, UserError, learn, load_model, save_maps, steer
-from lineas_core.models import Sampling
+from lineas_core.models import LanguageModel, Sampling
 from tests.fakes import hooks_of, save_model, tiny_chat_model
 
 SHORT = Sampling(max_new_tokens=6)
@@ -73,6 +73,15 @@ def test_all_columns_grow_together_and_are_scored_at_the_end_only(answers, entry
     assert len({*texts}) == 3
 
 
+def test_a_conversation_that_both_models_read_is_cut_once_per_column(answers, entry, monkeypatch):
+    asked, recent = [], LanguageModel.recent
+    monkeypatch.setattr(
+        LanguageModel, "recent", lambda *a, **k: asked.append(a[1]) or recent(*a, **k)
+    )
+    _finished(answers, entry, [], _turn(entry, instruction="Be kind."))
+    assert [talk[-1]["content"] for talk in asked] == ["hello", "hello", "Be kind. hello", "hello"]
+
+
 def test_a_batch_of_columns_answers_as_each_model_alone(answers, entry):
     first = _finished(answers, entry, [], _turn(entry, instruction="Be kind."))
     second = _turn(entry, "and you?", strength=-0.5, instruction="Be brief.", seed=4)
@@ -120,7 +129,7 @@ def test_what_no_longer_fits_is_left_out_and_told(answers, entry, monkeypatch):
     monkeypatch.setattr(chats, "CONTEXT", 100)
     second = _finished(answers, entry, [first], _turn(entry, "and?"))
     assert {answer.left_out for answer in second.answers.values()} == {2}
-    with pytest.raises(UserError, match="94 can be read. Shorten it"):
+    with pytest.raises(UserError, match="94 can be read besides the answer. Shorten it"):
         _finished(answers, entry, [], _turn(entry, "x" * 90))
 
 
@@ -168,7 +177,7 @@ def test_a_chat_that_is_none_is_one_sentence(text):
 
 def test_a_chat_without_end_is_refused():
     with pytest.raises(UserError, match="more than 1,048,576 characters. Export it"):
-        read_turns(" " * (1 << 20) + " ")
+        read_turns(" " * (1 << 20) + " ", goes_on=True)
 
 
 def test_an_export_has_the_messages_of_each_column():

@@ -3,9 +3,12 @@ from dataclasses import replace
 
 import pytest
 
+from app.studio import maps
 from app.studio.grid import MOST_CELLS, Cell, axis_values, grid
-from lineas_core import UserError
+from lineas_core import PromptSet, UserError
 from tests.app.fakes import image_studio
+
+ROBOT, MINE = (PromptSet(("a", "b"), (f"a {word}", f"b {word}")) for word in ("robot", "mine"))
 
 
 @pytest.fixture
@@ -73,6 +76,39 @@ def test_of_two_maps_with_one_name_both_can_be_chosen(studio, cell):
     assert [c.entries[0].id for c in made.cells[0]] == ["robot", "robot", "mine", "twin"]
 
 
+@pytest.fixture
+def learnt_twice(studio, monkeypatch):
+    """Two concepts, each learnt with two methods."""
+    robot, mine = studio.entries[1:]
+    for each, method in ((robot, "other-robot"), (mine, "other-mine")):
+        facts = {**each.metadata, "method": "mean-act"}
+        studio.entries.append(replace(each, id=method, title=method, metadata=facts))
+    prompts = {"robot": ROBOT, "other-robot": ROBOT, "mine": MINE, "other-mine": MINE}
+    monkeypatch.setattr(maps, "prompts_of", lambda entry: prompts.get(entry.id))
+    return studio
+
+
+@pytest.mark.parametrize("by_row", [True, False])
+def test_a_method_is_that_of_the_concept_of_its_cell(learnt_twice, cell, by_row):
+    concepts = ("concept", f"{cell.entries[0].title}\nMine")
+    methods = ("method", axis_values(learnt_twice, "method", cell))
+    axes = (methods, concepts) if by_row else (concepts, methods)
+    made = grid(learnt_twice, cell, *axes)
+    cells = made.cells if by_row else [*zip(*made.cells, strict=True)]
+    painted = [{c.entries[0].id for c in line if any(c.strengths)} for line in cells]
+    assert [line for line in painted if line] == [
+        {"robot", "other-robot"},
+        {"mine", "other-mine"},
+    ]
+
+
+def test_a_concept_that_a_method_has_not_learnt_is_refused(learnt_twice, cell):
+    learnt_twice.entries.pop()
+    axes = ("concept", "Mine"), ("method", axis_values(learnt_twice, "method", cell))
+    with pytest.raises(UserError, match="there is no method “.*” of “Mine”"):
+        grid(learnt_twice, cell, *axes)
+
+
 @pytest.mark.parametrize("axis", ["strength", "seed", "prompt", "concept", "method"])
 def test_the_values_to_begin_with_can_be_painted(studio, cell, axis):
     made = grid(studio, cell, (axis, axis_values(studio, axis, cell)), ("", ""))
@@ -86,7 +122,10 @@ def test_the_values_to_begin_with_can_be_painted(studio, cell, axis):
         (("", "1"), ("seed", "2"), "an axis is missing"),
         (("size", "1"), ("seed", "2"), "an axis is missing"),
         (("seed", ""), ("", ""), "0 values of “Seed”"),
-        (("seed", "1 - 999999999999"), ("", ""), "21 values of “Seed”"),
+        (("seed", "1 - 999999999999"), ("", ""), "999999999999 values of “Seed”"),
+        (("seed", "1-15 1-15"), ("", ""), "30 values of “Seed”"),
+        (("seed", "10-7"), ("", ""), "10-7 ends before it begins. Write 7-10."),
+        (("seed", "1.7"), ("", ""), "seed is 1.7. Give a whole number"),
         (("seed", f"1-{'9' * 5000}"), ("", ""), "is not a number"),
         (("seed", "-4"), ("", ""), "seed is -4"),
         (("seed", "nan"), ("", ""), "seed is nan"),

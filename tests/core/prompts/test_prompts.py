@@ -810,3 +810,9 @@ def test_shipped_templates_fill_both_sides():
         assert all("lighthouse" in text.lower() for text in prompts.target)
         assert all("{" not in text for text in prompts.target)
         assert are_matched(prompts.source, prompts.target) == (name != "about")
+
+
+@pytest.mark.parametrize("keywords", [("a",) * 101, ("x" * 101,)])
+def test_keywords_that_would_make_a_search_endless_are_refused(keywords):
+    with pytest.raises(UserError, match="keyword"):
+        PromptSet(("a", "b"), ("x", "y"), keywords=keywords)

@@ -1,5 +1,6 @@
 """The endpoint as programs see it: a real server on this machine, and OpenAI's own client."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -13,10 +14,21 @@ import openai
 import pytest
 import torch
 
-from lineas_core import AffineMap, SteeringMaps, compose, find_modules, fold, steer
+from lineas_core import (
+    AffineMap,
+    SteeringMaps,
+    UserError,
+    compose,
+    find_modules,
+    fold,
+    steer,
+)
 from lineas_core.models import Sampling
+from lineas_core.serving import endpoint
+from lineas_core.serving.body import ChatBody, CompletionBody, parse
 from lineas_core.serving.endpoint import Endpoint
 from lineas_core.serving.engine import Limits
+from lineas_core.serving.errors import ApiError
 from lineas_core.serving.served import Served
 from lineas_core.serving.server import listen, server_of
 from tests.fakes import tiny_language_model
@@ -60,9 +72,9 @@ def maps(model):
 @contextmanager
 def _serving(model, maps, *, key="", **limits):
     """A server in a thread: its port, its engine, and OpenAI's client for it."""
-    endpoint = Endpoint(Served.of(model, maps), Limits(**limits))
+    started = Endpoint(Served.of(model, maps), Limits(**limits))
     listening = listen("127.0.0.1", 0)
-    server = server_of(endpoint, key)
+    server = server_of(started, key)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     port = listening.getsockname()[1]
@@ -70,12 +82,12 @@ def _serving(model, maps, *, key="", **limits):
         base_url=f"http://127.0.0.1:{port}/v1", api_key=key or "-", max_retries=0
     )
     try:
-        yield SimpleNamespace(port=port, engine=endpoint.engine, client=client)
+        yield SimpleNamespace(port=port, engine=started.engine, client=client)
     finally:
         client.close()
         server.should_exit = True
         thread.join()
-        endpoint.close()
+        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -335,6 +347,85 @@ def test_a_body_that_cannot_be_read_is_refused(server, body):
     assert json.loads(text)["error"]["message"]
 
 
+TALK = [{"role": "user", "content": "a"}]
+MEMBERS = {f"k{number}": 1 for number in range(5000)}
+PATHS = [
+    ({"messages": [*TALK, {**TALK[0], "hint": 1}]}, "messages.1.hint: There is no such argument."),
+    ({"messages": [{"role": "user"}]}, "messages.0.content: Field required."),
+    ({"messages": [{"role": "user", "content": None}]}, "messages.0.content: A text or a list is"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+        "messages.0.content.0: Only parts of the type text are supported here.",
+    ),
+    ({"messages": [{"role": "user", "content": [1] * 100_000}]}, "messages.0.content.0: "),
+    ({"messages": [{**TALK[0], "tool_calls": [{}]}]}, "messages.0.tool_calls: This argument is"),
+    ({"messages": [{**TALK[0], **MEMBERS}]}, "messages.0: 5002 members came, at most 100"),
+    ({"messages": TALK, **MEMBERS}, "5002 members came, at most 100 are read."),
+    ({"messages": TALK, "lineas": MEMBERS}, "lineas: 5000 members came, at most 100 are read."),
+    ({"messages": TALK, "x" * 500: 1}, f"{'x' * 100}: There is no such argument."),
+    ({"messages": TALK, "stop": ["a", ""]}, "stop.1: "),
+    ({"prompt": ["a", 1]}, "prompt.1: "),
+    ({"prompt": "a", "best_of": 2}, "best_of: "),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), PATHS, ids=range(len(PATHS)))
+def test_an_error_has_the_path_to_the_argument(arguments, sentence):
+    kind = ChatBody if "messages" in arguments else CompletionBody
+    with pytest.raises(ApiError) as refused:
+        parse(json.dumps({"model": "tiny", **arguments}).encode(), kind)
+    assert sentence in str(refused.value)
+    assert len(str(refused.value)) < 200
+
+
+def test_an_answer_can_be_sent_back_as_it_came(client):
+    options = {"model": "tiny", "max_tokens": 4, "seed": 1}
+    answer = client.chat.completions.create(messages=TALK, **options)
+    said = answer.choices[0].message.model_dump()
+    again = client.chat.completions.create(messages=[*TALK, said, *TALK], **options)
+    assert again.usage.completion_tokens
+    assert client.completions.create(prompt="a", best_of=1, **options).usage.completion_tokens
+
+
+def test_a_model_without_a_chat_template_names_the_other_endpoint(endless):
+    with (
+        _serving(endless, {}) as server,
+        pytest.raises(openai.BadRequestError, match="Send a prompt to /v1/completions"),
+    ):
+        server.client.chat.completions.create(model="tiny", messages=TALK)
+
+
+@pytest.mark.parametrize("names", [["a:b"], ["a:1e0"], ["a+b"], ["a", "a-tiny"]])
+def test_maps_that_a_request_could_not_tell_apart_are_refused(model, names):
+    with pytest.raises(UserError, match="Rename"):
+        Served.of(model, {name: SteeringMaps({}) for name in names})
+
+
+def test_a_client_that_reads_nothing_is_given_up(endless, monkeypatch):
+    monkeypatch.setattr(endpoint, "PATIENCE", 0.05)
+    served = Endpoint(Served.of(endless, {}))
+    text = {"model": "tiny", "prompt": "a", "max_tokens": 500, "stream": True}
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/completions", "headers": headers}
+    body = [{"type": "http.request", "body": json.dumps(text).encode()}]
+
+    async def receive():
+        return body.pop() if body else await asyncio.Event().wait()
+
+    async def send(_):
+        await asyncio.Event().wait()
+
+    async def ask():
+        async with asyncio.timeout(60):
+            await served.app()(scope, receive, send)
+
+    try:
+        asyncio.run(ask())
+        _until(lambda: not (served.engine.rows or served.engine.waiting))
+    finally:
+        served.close()
+
+
 def test_other_ways_to_go_wrong_have_the_form_of_openai_too(server):
     for status, arguments in (
         (413, {"body": b"x" * ((1 << 20) + 1)}),
@@ -387,6 +478,10 @@ def test_metrics_count_requests_tokens_and_rows(model, maps):
     with _serving(model, maps) as server:
         server.client.completions.create(model="tiny", prompt="hello", max_tokens=3, n=2, seed=1)
         _raw(server.port, b"{")
+        for path in ("/v1/elsewhere", "/elsewhere"):
+            _raw(server.port, b"", path=path, method="GET")
+        _raw(server.port, b"", method="GET")
+        _raw(server.port, b"{}", host="attacker.example")
         _, headers, text = _raw(server.port, b"", path="/metrics", method="GET")
         assert headers["content-type"].startswith("text/plain; version=0.0.4")
         values = dict(
@@ -394,11 +489,20 @@ def test_metrics_count_requests_tokens_and_rows(model, maps):
         )
         assert values['lineas_requests_total{path="/completions",status="200"}'] == "1"
         assert values['lineas_requests_total{path="/completions",status="400"}'] == "1"
+        assert values['lineas_requests_total{path="other",status="404"}'] == "2"
+        assert values['lineas_requests_total{path="/completions",status="405"}'] == "1"
+        assert values['lineas_requests_total{path="/completions",status="403"}'] == "1"
         assert values["lineas_prompt_tokens_total"] == "12"
         assert values["lineas_generated_tokens_total"] == "6"
         assert values["lineas_batch_rows"] == values["lineas_queue_length"] == "0"
 
 
 def test_a_port_in_use_is_one_sentence(server):
-    with pytest.raises(ValueError, match="Give another --port"):
+    with pytest.raises(UserError, match="Give another --port"):
         listen("127.0.0.1", server.port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-name.invalid"])
+def test_a_host_of_another_machine_is_one_sentence(host):
+    with pytest.raises(UserError, match="Give another --host"):
+        listen(host, 0)

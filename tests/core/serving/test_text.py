@@ -39,6 +39,21 @@ def test_bytes_that_are_no_text_end_as_the_tokenizer_decodes_them(tokenizer):
         assert "".join(pieces) == tokenizer.decode(tokens, skip_special_tokens=True)
 
 
+def test_bytes_that_are_no_text_are_released_and_not_decoded_again_and_again(tokenizer):
+    (byte,) = {*tokenizer("é", add_special_tokens=False)["input_ids"][1:]}  # no character alone
+    sizes = []
+
+    def decode(ids):
+        sizes.append(len(ids))
+        return tokenizer.decode(ids)
+
+    stream, tokens = TextStream(decode), [byte] * 1000
+    text = "".join(map(stream.push, tokens))
+    assert len(text) >= 990
+    assert text + stream.rest() == tokenizer.decode(tokens)
+    assert max(sizes) < 20
+
+
 @pytest.mark.parametrize(
     ("stop", "left"),
     [

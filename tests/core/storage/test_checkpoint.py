@@ -77,6 +77,15 @@ def _maps(model, pattern, *, size=0.5, shift=True, seed=0):
     return SteeringMaps(steps, {**facts, "fingerprint": fingerprint(model.network, list(steps))})
 
 
+def test_a_tokenizer_with_several_chat_templates_is_exported_with_them(tmp_path):
+    model = _model("llama")
+    model.tokenizer.chat_template = {"default": "{{ messages }}", "tool_use": "{{ tools }}"}
+    export_checkpoint([_maps(model, "attention-output")], [1], model, tmp_path / "baked")
+    exported = AutoTokenizer.from_pretrained(tmp_path / "baked")
+    assert exported.chat_template == model.tokenizer.chat_template
+    assert all(file.stat().st_mode & 0o044 for file in (tmp_path / "baked").rglob("*"))
+
+
 def _logits(network, tokenizer):
     tokens = tokenizer(PROMPTS[0], return_tensors="pt")
     with torch.no_grad():
