@@ -117,7 +117,7 @@ def _executor(place: Place, number: int, logs: Path) -> Any:
     if place.cluster == "local":
         gpus = torch.cuda.device_count()
         seen = {"gpus_per_node": 1, "visible_gpus": [number % gpus]} if gpus else {}
-        executor = submitit.LocalExecutor(logs)
+        executor: Any = submitit.LocalExecutor(logs)
         executor.update_parameters(timeout_min=_MINUTES, **seen)
         return executor
     try:
