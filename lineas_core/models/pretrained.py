@@ -38,7 +38,7 @@ def load_checkpoint(
     """
     try:
         # Explicit, because transformers otherwise prompts on stdin for custom code.
-        files: Any = {"trust_remote_code": False}
+        files: Any = dict(trust_remote_code=False)
         files["local_files_only"] = options.get("local_files_only", False)
         check_writes(AutoConfig.from_pretrained(source, **files), source)
         tokenizer = AutoTokenizer.from_pretrained(source, **files)

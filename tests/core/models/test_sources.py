@@ -67,7 +67,6 @@ def test_a_path_that_is_no_folder_is_not_looked_up_on_the_hub(folder, name, sent
         ({"model_type": "pegasus"}, "is a pegasus, an encoder with a decoder"),
         ({"model_type": "vit"}, "is a vit, which writes no texts"),
         ({"model_type": "llama99"}, "does not know its architecture.*Update transformers"),
-        ({"model_type": ""}, "names no model type of transformers"),
         ({"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}, "never run"),
     ],
 )
@@ -76,6 +75,12 @@ def test_a_configuration_of_no_usable_network_is_one_sentence(folder, settings, 
     with pytest.raises(UserError, match=sentence) as caught:
         load_model(str(folder), device="cpu")
     assert "\n" not in str(caught.value)
+
+
+def test_a_configuration_of_another_library_is_one_sentence(folder):
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="names no model type of transformers"):
+        load_model(str(folder), device="cpu")
 
 
 @pytest.mark.parametrize(
