@@ -32,10 +32,8 @@ _NO_ENDPOINT = (
 )
 _UNREAD = 50  # answers to one session that are kept until it reads them
 _PATIENCE = 30.0  # seconds that a computation waits for them to be read
-_DEMO: dict[str, Any] = {
-    "per_session": 2,
-    "per_address": 6,
-}  # requests that may wait in a public demo
+# How many requests may wait in a public demo.
+_DEMO: dict[str, Any] = {"per_session": 2, "per_address": 6}
 _ANSWERS = 256  # requests without a session whose answers are kept
 
 _log = logging.getLogger(__name__)
