@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["load_served", "serve"]
 
+_Maps = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MAP",
+        help="Folder or name of a map that requests can name, or OWNER/NAME[@REVISION] on the "
+        "hub, repeatable [default: the ready-made ones].",
+    ),
+]
+
 
 def serve(
     model: str,
-    map: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MAP",
-            help="Folder or name of a map that requests can name, or OWNER/NAME[@REVISION] on the "
-            "hub, repeatable [default: the ready-made ones].",
-        ),
-    ] = None,
+    map: _Maps = None,
     device: Device = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,

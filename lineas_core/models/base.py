@@ -125,8 +125,11 @@ def network_fingerprint(network: nn.Module) -> str:
     """
     digest = hashlib.sha256()
     for name, parameter in network.named_parameters():
-        values = parameter.detach().flatten()
-        sample = values[:: max(len(values) // _VALUES, 1)][:_VALUES].to("cpu", torch.bfloat16)
+        parent, _, leaf = name.rpartition(".")
+        module = network.get_submodule(parent)
+        with align_module_device(module):  # reads what accelerate has put on the disk
+            values = module.get_parameter(leaf).detach().flatten()
+            sample = values[:: max(len(values) // _VALUES, 1)][:_VALUES].to("cpu", torch.bfloat16)
         digest.update(f"{name}:{tuple(parameter.shape)}".encode())
         digest.update(sample.contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -82,7 +82,8 @@ def bake(network: nn.Module, maps: SteeringMaps, readers: Readers) -> dict[str, 
 
 def not_baked(what: str) -> UserError:
     """Return the error for maps that cannot become weights, with the way out."""
-    return UserError("E_EXPORT", what, remedy="Steer by hooks, as `lineas generate` does.")
+    remedy = "Steer by hooks, as `lineas generate` and, for texts, `lineas serve` do."
+    return UserError("E_EXPORT", what, remedy=remedy)
 
 
 def _check(modules: Mapping[str, nn.Module], maps: SteeringMaps) -> None:

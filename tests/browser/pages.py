@@ -44,7 +44,8 @@ def visited(address):
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        # A context of its own may open further pages.
+        page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
         page.set_default_timeout(300 * SECONDS)  # met only where something hangs
         complaints = []
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)

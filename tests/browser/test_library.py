@@ -115,7 +115,7 @@ def measured(letters, tmp_path):
 def test_results_show_drawing_table_and_command_also_on_a_narrow_page(measured, tmp_path):
     with served(Studio(tmp_path / "data", assets=measured)) as url, visited(url) as page:
         page.wait_for_function(STRIP)
-        page.get_by_role("tab", name="Results").click()
+        page.get_by_role("tab", name="Results", exact=True).click()
         page.get_by_text("the command", exact=True).wait_for()
         page.get_by_alt_text("Some table, as curves").wait_for()
         assert page.get_by_role("cell", name="column 29").count() == 1

@@ -75,7 +75,13 @@ def test_the_wheel_says_what_it_needs_and_what_it_starts(wheel, names):
         facts = Parser().parsestr(archive.read(f"{folder}/METADATA").decode())
         commands = archive.read(f"{folder}/entry_points.txt").decode()
     assert "lineas = lineas_studio.launch:command_line" in commands
-    assert set(facts.get_all("Provides-Extra")) == {"dev", "harness", "mcp", "oracle"}
+    assert set(facts.get_all("Provides-Extra")) == {
+        "cluster",
+        "dev",
+        "harness",
+        "mcp",
+        "oracle",
+    }
     needed = [line for line in facts.get_all("Requires-Dist") if "extra ==" not in line]
     assert len(needed) == len((ROOT / "requirements.txt").read_text().splitlines())
     assert len(facts.get_all("License-File")) == len(
