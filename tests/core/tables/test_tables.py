@@ -272,7 +272,7 @@ def test_a_run_that_diverges_gives_its_best_maps_and_says_so(tmp_path):
     ],
 )
 def test_the_tables_are_made_of_real_figures(tmp_path, monkeypatch, name, key, tiny):
-    monkeypatch.setattr(workbench, "load_model", lambda name, device=None, dtype=None: tiny())
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny())
     for module in WITH_LINES:
         monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
     monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
@@ -351,7 +351,7 @@ def test_a_line_is_learnt_and_measured_as_its_key_says(
         steered.append(strength)
         yield
 
-    monkeypatch.setattr(workbench, "load_model", lambda name, device=None, dtype=None: tiny())
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny())
     monkeypatch.setattr(workbench.Workbench, "maps", maps)
     for module in (counts, picture_sweeps, prose, truth):
         monkeypatch.setattr(module, "fold", fold)
@@ -381,7 +381,7 @@ def test_pictures_are_learnt_with_the_settings_of_their_model_and_the_papers_wit
 ):
     model = tiny_image_model()
     model.noise = "layout"
-    monkeypatch.setattr(workbench, "load_model", lambda name, device=None, dtype=None: model)
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: model)
     used = []
 
     def maps(_self, _model, _prompts, *, config, **_settings):
@@ -452,9 +452,7 @@ def test_a_method_with_checkpoints_gets_a_folder_and_the_judge(tmp_path, monkeyp
 
 
 def test_texts_that_two_cells_share_are_written_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        workbench, "load_model", lambda name, device=None, dtype=None: tiny_language_model()
-    )
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_language_model())
     for module in WITH_LINES:
         monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
     counted = []
@@ -481,9 +479,7 @@ def test_texts_that_two_cells_share_are_written_once(tmp_path, monkeypatch):
 
 
 def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        workbench, "load_model", lambda name, device=None, dtype=None: tiny_language_model()
-    )
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_language_model())
     for module in WITH_LINES:
         monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
     monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
@@ -508,7 +504,7 @@ def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
 def test_texts_are_written_in_bfloat16_where_that_is_native(tmp_path, monkeypatch, native, wanted):
     asked = []
 
-    def load(name, device=None, dtype=None):
+    def load(name, dtype=None, **_options):
         asked.append(dtype)
         model = tiny_language_model()
         model.name = name
@@ -527,9 +523,7 @@ def test_texts_are_written_in_bfloat16_where_that_is_native(tmp_path, monkeypatc
 
 
 def test_maps_of_words_are_compared_with_what_people_say(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        workbench, "load_model", lambda name, device=None, dtype=None: tiny_language_model()
-    )
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_language_model())
     pairs = [("a", "b", 9.0), ("b", "c", 1.0), ("a", "c", 4.0)]
     monkeypatch.setattr(similarity, "word_pairs", lambda: pairs)
     shifts = {"a": [1.0, 0.0], "b": [1.0, 0.1], "c": [-0.5, 1.0]}
@@ -569,9 +563,7 @@ def test_the_pairs_of_words_that_come_with_the_project_have_scores():
 
 
 def test_the_time_of_each_method_is_taken_and_there_is_no_figure(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        workbench, "load_model", lambda name, device=None, dtype=None: tiny_language_model()
-    )
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_language_model())
     cells = [c for c in TABLES["timing"].cells("small") if c.key["method"] == "mean-act"]
     table = replace(TABLES["timing"], cells=lambda edition: cells[:1])
     made = make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
@@ -679,9 +671,7 @@ def test_results_of_before_are_shown_beside_new_ones():
 
 
 def test_the_paper_edition_is_judged_by_the_networks_of_the_paper(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        workbench, "load_model", lambda name, device=None, dtype=None: tiny_image_model()
-    )
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_image_model())
     monkeypatch.setattr(pictures, "lines_of", lambda name: workbench.lines_of(name)[:2])
     monkeypatch.setattr(workbench.Workbench, "maps", _learnt_in_a_moment(workbench.Workbench.maps))
     monkeypatch.setattr(pictures, "clip_scores", lambda images, description: [0.25] * len(images))
