@@ -191,8 +191,8 @@ def test_nothing_of_an_unusable_map_is_published(hub, folder):
     weights.write_bytes(_damaged(weights.read_bytes()))
     with pytest.raises(UserError, match="checksum"):
         push_maps(folder, "me/letters")
-    with pytest.raises(UserError, match="learnt on '/home/me/model', which others cannot load"):
-        push_maps(_maps(model="/home/me/model"), "me/letters")
+    with pytest.raises(UserError, match="learnt on 'mine/model/folder', which others cannot load"):
+        push_maps(_maps(model="mine/model/folder"), "me/letters")
     assert "me/letters" not in hub.repositories
 
 
