@@ -199,7 +199,9 @@ def _side(
 
 def _watch(handlers: JobHandlers, job: gr.Dropdown) -> gr.Button:
     """Declare the state of the chosen job, updated by a timer; returns the button `Try it`."""
-    seen = gr.State("")
+    # In the page, not a `gr.State`: an answer that a later one has overtaken would otherwise leave
+    # the page with an old state that the server takes for the present one.
+    seen = gr.Textbox(visible=False)
     job.render()
     state, report = (gr.HTML(apply_default_css=False) for _ in range(2))
     with gr.Row():
