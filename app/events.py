@@ -34,6 +34,7 @@ __all__ = [
     "changes",
     "errors_for_users",
     "inform",
+    "latest_only",
     "user_errors",
     "visitor",
 ]
@@ -148,6 +149,27 @@ class LatestRequest:
 
 def _session(request: gr.Request) -> str:
     return request.session_hash or ""
+
+
+def latest_only(calls: LatestRequest) -> Callable[[Callable], Callable]:
+    """Drop the answer of a handler that a later call of the same session has overtaken.
+
+    Args:
+        calls: counts the calls of all handlers that update the same components; these must not
+            call each other. Calls outside a request are not counted.
+    """
+
+    def decorated(handler: Callable) -> Callable:
+        @wraps(handler)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            request = LocalContext.request.get(None)
+            number = calls.new(request) if request else 0
+            answer = handler(*args, **kwargs)
+            return gr.skip() if request and calls.outdated(number, request) else answer
+
+        return wrapped
+
+    return decorated
 
 
 QUIET: dict[str, Any] = {

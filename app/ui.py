@@ -16,6 +16,7 @@ from .explain.handlers import ExplainHandlers
 from .explain.tab import explain_tab
 from .history.handlers import HistoryHandlers
 from .history.panel import add_history
+from .images.batch_handlers import ImageBatchHandlers
 from .images.blind_handlers import BlindHandlers
 from .images.grid_handlers import GridHandlers
 from .images.handlers import ImageHandlers
@@ -33,9 +34,11 @@ from .library.tab import LibraryTab, library_tab
 from .results.tab import results_tab
 from .scripts import script
 from .studio.studio import Studio
+from .text.batch_handlers import TextBatchHandlers
+from .text.blind_handlers import BlindTextHandlers
 from .text.handlers import TextHandlers
 from .text.rates_handlers import RatesHandlers
-from .text.tab import text_tab
+from .text.tab import TextTabHandlers, text_tab
 from .widgets.install_handlers import InstallHandlers
 from .widgets.steering import SteeringHandlers, SteeringTab
 
@@ -77,6 +80,9 @@ class _Handlers:
         self.overview, self.methods = OverviewHandlers(studio), MethodsHandlers(studio)
         self.grid, self.save = GridHandlers(studio), SaveHandlers(studio)
         self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)
+        self.blind_texts = BlindTextHandlers(studio)
+        self.many_pictures = ImageBatchHandlers(studio)
+        self.many_texts = TextBatchHandlers(studio)
         self.form, self.uploads = FormHandlers(studio), UploadHandlers()
         self.jobs, self.chat = JobHandlers(studio), ChatHandlers(studio)
         self.library, self.explain = LibraryHandlers(studio), ExplainHandlers(studio)
@@ -149,11 +155,17 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
             images = images_tab(
                 ImagesHandlers(
                     *(handlers.images, handlers.save, handlers.mix, handlers.overview),
-                    *(handlers.methods, handlers.grid, handlers.blind, handlers.install),
+                    *(handlers.methods, handlers.grid, handlers.many_pictures),
+                    *(handlers.blind, handlers.install),
                 )
             )
         with gr.Tab("Text", id="language", elem_id="tab-text") as text_frame:
-            text = text_tab(handlers.text, handlers.rates, handlers.install)
+            text = text_tab(
+                TextTabHandlers(
+                    *(handlers.text, handlers.rates, handlers.many_texts),
+                    *(handlers.blind_texts, handlers.install),
+                )
+            )
         with gr.Tab("Chat", id="chat", elem_id="tab-chat") as chat_frame:
             chat = chat_tab(handlers.chat, handlers.install)
         with gr.Tab("Learn", id="learn", elem_id="tab-learn", visible=not studio.read_only):

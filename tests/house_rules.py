@@ -44,11 +44,13 @@ ARGUMENTS = "the options of the command, or of the paper, by name"
 LARGE = {
     "app.chat.handlers.regenerate": EVENT,
     "app.chat.handlers.send": EVENT,
+    "app.images.batch_handlers.paint": EVENT,
     "app.images.handlers.generate": EVENT,
     "app.images.handlers.measure": EVENT,
     "app.launch.studio": ARGUMENTS,
     "app.learn.form_handlers.learn": EVENT,
     "app.learn.form_handlers.start": EVENT,
+    "app.text.batch_handlers.write": EVENT,
     "app.text.handlers.continue_text": EVENT,
     "app.text.handlers.generate": EVENT,
     "app.text.handlers.sweep": EVENT,

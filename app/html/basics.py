@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 
-__all__ = ["TITLES", "clock", "hint", "link", "safe", "warning"]
+__all__ = ["TITLES", "clock", "hint", "link", "progress", "safe", "warning"]
 
 
 TITLES = ("Original", "Steered")
@@ -39,3 +39,22 @@ def clock(seconds: float) -> str:
     if seconds < 90:
         return f"{round(seconds)} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def progress(done: int, total: int, what: str, seconds: float) -> str:
+    """Format the progress of work as a bar, with the time that it takes.
+
+    Args:
+        done: number of things that are done.
+        total: number of all.
+        what: what they are, in the plural.
+        seconds: time since the start.
+    """
+    some = 0 < done < total
+    left = f" · about {clock(seconds / done * (total - done))} left" if some else ""
+    return (
+        f'<section class="job"><p><b>{done} of {total} {what}</b>'
+        f"<span>{clock(seconds)} spent{left}</span></p>"
+        f'<progress max="{total}" value="{done}" aria-label="{what.capitalize()}"></progress>'
+        "</section>"
+    )

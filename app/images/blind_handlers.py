@@ -10,8 +10,9 @@ import gradio as gr
 from PIL.Image import Image
 
 from ..events import user_errors
+from ..html.votes import votes_table
 from ..studio.studio import Studio
-from ..studio.votes import Choice, Vote
+from ..studio.votes import ORIGINAL, STEERED, UNDECIDED, Vote
 from . import html as images_html
 
 __all__ = ["SIDES", "BlindHandlers"]
@@ -22,9 +23,14 @@ _SEEDS = 1_000_000
 
 
 class Pair(NamedTuple):
-    """A new pair: what `answer` needs, both pictures, and the updates that ask the question."""
+    """A new pair: what `answer` needs, both pictures, and the updates that ask the question.
+
+    The server keeps `pair`, and the page `shown`, the key of the pair that it shows: an answer
+    counts if it is about the pair that the server keeps.
+    """
 
     pair: dict[str, Any]
+    shown: str
     a: Image
     b: Image
     question: str
@@ -66,7 +72,8 @@ class BlindHandlers:
         painted = self._studio.pictures.paint(mix.entries, prompt, rows, seed=seed)
         steered = secrets.randbelow(2)
         a, b = (_anonymous(painted[side == steered].image) for side in range(2))
-        pair = {
+        pair: dict[str, Any] = {
+            "key": secrets.token_hex(4),
             "title": " + ".join(each.title for each in mix.entries),
             "maps": [*zip(mix.ids, strengths, strict=True)],
             "prompt": prompt,
@@ -74,23 +81,25 @@ class BlindHandlers:
             "steered": SIDES[steered],
         }
         question = images_html.question(prompt, mix.entries)
-        return Pair(pair, a, b, question, gr.Column(visible=True), gr.Row(visible=True))
+        frames = gr.Column(visible=True), gr.Row(visible=True)
+        return Pair(pair, pair["key"], a, b, question, *frames)
 
     @user_errors
-    def answer(self, side: str, pair: Mapping[str, Any] | None) -> Answer:
+    def answer(self, side: str, pair: Mapping[str, Any] | None, shown: str) -> Answer:
         """Store a vote, but in a public demo, and report which picture was steered.
 
         Args:
             side: label of the picture that was chosen; empty for an undecided vote.
             pair: the pair as drawn; None after a vote.
+            shown: key of the pair on the page.
         """
-        if not pair:  # a second click
+        if not pair or pair["key"] != shown:  # a second click, or a click amid the next drawing
             return Answer()
         facts = {key: pair[key] for key in ("title", "prompt", "seed")}
         maps = tuple((map_id, strength) for map_id, strength in pair["maps"])
-        choice: Choice = "steered" if side == pair["steered"] else "original"
+        choice = STEERED if side == pair["steered"] else ORIGINAL
         if not self._studio.read_only:
-            chosen = choice if side else "undecided"
+            chosen = choice if side else UNDECIDED
             self._studio.votes.add(Vote(**facts, maps=maps, choice=chosen))
         verdict = images_html.verdict(pair["steered"], maps)
         return Answer(None, gr.Row(visible=False), verdict, self.preferences())
@@ -98,7 +107,7 @@ class BlindHandlers:
     @user_errors
     def preferences(self) -> str:
         """Show all votes so far, for each map."""
-        return images_html.preferences(self._studio.votes.preferences())
+        return votes_table(self._studio.votes.preferences(), {STEERED: ""}, "concept")
 
 
 def _anonymous(image: Image) -> Image:

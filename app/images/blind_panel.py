@@ -20,9 +20,10 @@ def blind_choice(handlers: BlindHandlers, concept: gr.Dropdown, further: gr.Stat
         concept: menu of the first map.
         further: pairs (id, λ) of the maps that are applied after it.
     """
-    pair = gr.State(None)
     with gr.Tab("Blind choice") as frame:
-        draw = gr.Button("Show a pair", size="sm")
+        pair, key = gr.State(None), gr.Textbox(visible=False)
+        with gr.Row(elem_classes="ask-for"):
+            draw = gr.Button("Show a pair", size="sm", scale=0, min_width=160)
         with gr.Column(visible=False, elem_classes="blind") as shown:
             question = gr.HTML(apply_default_css=False, elem_classes="question")
             with gr.Row(elem_classes="sides"):
@@ -35,13 +36,16 @@ def blind_choice(handlers: BlindHandlers, concept: gr.Dropdown, further: gr.Stat
     draw.click(
         handlers.draw,
         [concept, further],
-        [pair, *images, question, shown, answers, verdict],
+        [pair, key, *images, question, shown, answers, verdict],
         show_progress="minimal",
         **MODEL,
     )
     for button, side in ((a, SIDES[0]), (b, SIDES[1]), (neither, "")):
         button.click(
-            partial(handlers.answer, side), [pair], [pair, answers, verdict, preferences], **QUIET
+            partial(handlers.answer, side),
+            [pair, key],
+            [pair, answers, verdict, preferences],
+            **QUIET,
         )
     frame.select(handlers.preferences, None, [preferences], **QUIET)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import secrets
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -49,11 +50,13 @@ class MapView(NamedTuple):
 class Canvas(NamedTuple):
     """The pictures, the note on the prompt, and the key of the strip that is shown.
 
-    With the strip of another prompt, its curve and the key of that go.
+    The pair is the original and the steered picture, labelled with a number of its own, so that
+    the page notices the same pictures again, and with λ: the page shows them unless the slider
+    has moved on (`show_pair.js`). With the strip of another prompt, its curve and the key of that
+    go.
     """
 
-    original: Any = gr.skip()
-    steered: Any = gr.skip()
+    pair: Any = gr.skip()
     strip: Any = gr.skip()
     note: Any = gr.skip()
     shown: Any = gr.skip()
@@ -251,16 +254,17 @@ class ImageHandlers(SteeringHandlers):
         if shown != key and painted(pair) is None:
             yield Canvas(note=note(doing=_PAINTING))
         pictures = paint(pair)
-        original, steered = (picture.image for picture in pictures)
+        labels = secrets.token_hex(8), str(strengths[0])
+        arrived = [(each.image, label) for each, label in zip(pictures, labels, strict=True)]
         if shown == key:
-            yield Canvas(original, steered, note=note(pictures), shown=key)
+            yield Canvas(arrived, note=note(pictures), shown=key)
             return
         rows = [mix.at(each) for each in STRIP]
         if painted(rows) is None:  # meanwhile remove the strip of the previous prompt
-            yield Canvas(original, steered, [], note(pictures, _PAINTING), "", "", "")
+            yield Canvas(arrived, [], note(pictures, _PAINTING), "", "", "")
         images = [picture.image for picture in paint(rows)]
         strip = [*zip(images, map(mix.label, STRIP), strict=True)]
-        yield Canvas(original, steered, strip, note(pictures), key, "", "")
+        yield Canvas(arrived, strip, note(pictures), key, "", "")
 
     def _note(
         self, entry: MapEntry, prompt: str, pictures: Sequence[Painted] = (), doing: str = ""

@@ -1,4 +1,4 @@
-"""Scores of pictures and votes of users as HTML. Untrusted texts pass through `safe`."""
+"""Pictures, their scores and the blind comparison as HTML. Untrusted texts pass through `safe`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ..html.basics import hint, safe
 from ..html.thumbnails import small_jpeg
 from ..studio.maps import MapEntry
 from ..studio.pictures import IMG_SCORE
-from ..studio.votes import Preference
 
 __all__ = [
     "NO_GOAL",
@@ -21,7 +20,7 @@ __all__ = [
     "effect",
     "figures",
     "grid",
-    "preferences",
+    "pair",
     "question",
     "short_effect",
     "unknown",
@@ -37,7 +36,6 @@ _PROBABILITY = (
     "classifier that is not steered. 0 to 1. It can miss an object that is plainly visible."
 )
 _MEASURED = "Measured against an unsteered picture of the scene and seed {} the concept: the goal."
-_FEW = 5  # fewer decided votes say nothing of a share
 
 
 NO_GOAL = hint("This map and prompt have no unsteered picture to compare with.")
@@ -198,34 +196,18 @@ def verdict(steered: str, maps: Sequence[tuple[str, float]]) -> str:
     return hint(f"{steered} was steered (λ = {strengths}), {original} was the original.")
 
 
-def preferences(found: Sequence[Preference]) -> str:
-    """Format the votes about each map as a table, with the share of the steered picture."""
-    if not found:
-        return hint("No vote yet.")
-    heads = "".join(
-        f'<th scope="col">{head}</th>' for head in ("concept", "votes", "steered preferred", "")
-    )
-    return (
-        f'<table class="sweep preferences"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(map(_row, found))}</tbody></table>"
-    ) + hint(
-        f"From {_FEW} decided votes on, their share with its 95 % Wilson interval. Undecided "
-        "votes do not count."
-    )
+def pair(prompt: str, seed: int, pictures: Mapping[str, str]) -> str:
+    """Return the pictures of one prompt of a batch beside each other.
 
-
-def _row(preference: Preference) -> str:
-    share, interval = f"<b>{preference.steered}</b> of {preference.decided}", ""
-    if preference.decided >= _FEW:
-        low, high = preference.interval
-        share += f", {preference.share:.0%} ({low:.0%} to {high:.0%})"
-        interval = (
-            f'<i class="interval" style="--low: {low:.3f}; --high: {high:.3f}; '
-            f'--share: {preference.share:.3f}"></i>'
-        )
-    undecided = f", {preference.undecided} undecided" if preference.undecided else ""
-    return (
-        f'<tr><th scope="row">{safe(preference.title)}</th>'
-        f'<td data-label="votes">{preference.decided}{undecided}</td>'
-        f'<td data-label="steered preferred">{share}</td><td>{interval}</td></tr>'
+    Args:
+        prompt: the prompt.
+        seed: its seed.
+        pictures: label -> JPEG in base64.
+    """
+    shown = "".join(
+        f'<div><img src="data:image/jpeg;base64,{data}" alt="{safe(f"{label}: {prompt}")}">'
+        f"<small>{safe(label)}</small></div>"
+        for label, data in pictures.items()
     )
+    about = f"{safe(prompt)} <small>seed {seed}</small>"
+    return f"<figure>{shown}<figcaption>{about}</figcaption></figure>"

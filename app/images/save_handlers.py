@@ -16,7 +16,7 @@ from ..studio.settings import STRIP
 from ..studio.studio import Studio
 from ..studio.user_maps import slug
 
-__all__ = ["SaveHandlers", "SavedFile"]
+__all__ = ["SaveHandlers", "SavedFile", "file_name"]
 
 
 class SavedFile(NamedTuple):
@@ -47,8 +47,7 @@ class SaveHandlers:
         (painted,) = self._studio.pictures.paint(
             mix.entries, prompt_text(prompt), [strengths], seed=seed
         )
-        applied = [f"{strength:+g}" for strength in strengths]
-        return _file(mix, applied, seed, painted.png())
+        return _file(file_name(mix, strengths, seed), painted.png())
 
     @user_errors
     def strip(
@@ -67,12 +66,19 @@ class SaveHandlers:
         by_map = [[*strengths] for strengths in zip(*rows, strict=True)]
         recipe = replace(painted[0].recipe, maps=[*zip(titles, by_map, strict=True)])
         applied = ["_strip", *(f"{strength:+g}" for strength in mix.fixed)]
-        return _file(mix, applied, seed, pictures.png(sheet, recipe))
+        return _file(_name(mix, applied, seed), pictures.png(sheet, recipe))
 
 
-def _file(mix: Mix, applied: Sequence[str], seed: int, png: bytes) -> SavedFile:
-    """Name a file after its maps, what is applied of each, and the seed."""
+def file_name(mix: Mix, strengths: Sequence[float], seed: int) -> str:
+    """Return the name of a picture, with λ of each map and the seed."""
+    return _name(mix, [f"{strength:+g}" for strength in strengths], seed)
+
+
+def _name(mix: Mix, applied: Sequence[str], seed: int) -> str:
     titles = [slug(entry.title) for entry in mix.entries]
-    name = "_".join(title + each for title, each in zip(titles, applied, strict=True))
-    content = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    return SavedFile(f"{name}_seed{seed}.png", content)
+    named = "_".join(title + each for title, each in zip(titles, applied, strict=True))
+    return f"{named}_seed{seed}.png"
+
+
+def _file(name: str, png: bytes) -> SavedFile:
+    return SavedFile(name, f"data:image/png;base64,{base64.b64encode(png).decode()}")

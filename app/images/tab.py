@@ -15,6 +15,8 @@ from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
 from ..widgets.steering import SteeringTab
 from ..widgets.strength_slider import strength_slider
+from .batch_handlers import ImageBatchHandlers
+from .batch_panel import batch
 from .blind_handlers import BlindHandlers
 from .blind_panel import blind_choice
 from .controls import Controls
@@ -43,6 +45,7 @@ class ImagesHandlers(NamedTuple):
     overview: OverviewHandlers
     methods: MethodsHandlers
     grid: GridHandlers
+    batch: ImageBatchHandlers
     blind: BlindHandlers
     install: InstallHandlers
 
@@ -172,6 +175,7 @@ def _below(handlers: ImagesHandlers, controls: Controls, rows: MixRows) -> _Belo
         overview(handlers.overview, controls)
         methods(handlers.methods, controls)
         grid_panel(handlers.grid, controls, rows.further)
+        batch(handlers.batch, controls, rows.further)
         blind_choice(handlers.blind, controls.concept, rows.further)
         code = gr.Tab("Code")
         with gr.Tab("Words"):
@@ -228,11 +232,14 @@ def _wire_painting(
     asked: Sequence[gr.blocks.Block],
 ) -> gr.events.Dependency:
     """Paint and score each new request; return the event after painting."""
-    shown, measured = gr.State(""), gr.State("")
+    # In the page, not `gr.State`s: they say what the page shows.
+    shown, measured = (gr.Textbox(visible=False) for _ in range(2))
+    # Pictures arrive here, and are shown unless the slider has moved on meanwhile.
+    pair = gr.Gallery(visible="hidden", **GALLERY)
     painted = request.change(
         handlers.generate,
         [shown, *asked],
-        [canvas.original, canvas.steered, canvas.strip, note, shown, canvas.curve, measured],
+        [pair, canvas.strip, note, shown, canvas.curve, measured],  # as in `Canvas`
         trigger_mode="always_last",
         show_progress="hidden",
         **MODEL,
@@ -242,6 +249,14 @@ def _wire_painting(
         [measured, *asked],
         [canvas.scores, goal, canvas.curve, measured],
         **QUIET,
+    )
+    pair.change(
+        None,
+        [pair, canvas.strength],
+        [canvas.original, canvas.steered],
+        js=script("show_pair"),
+        trigger_mode="multiple",
+        **IN_PAGE,
     )
     # The figures of the picture before are no longer true.
     canvas.steered.change(
@@ -257,8 +272,9 @@ def _wire_slider(canvas: _Canvas) -> None:
     )
     canvas.strength.input(
         None,
-        [canvas.strength, canvas.strip, canvas.steered],
+        [canvas.strength, canvas.strip],
         [canvas.steered],
         js=script("nearest_picture", strengths=STRIP),
+        trigger_mode="multiple",
         **IN_PAGE,
     )

@@ -18,6 +18,7 @@ from ..events import QUIET
 from ..uploads import PROMPT_TYPES
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
+from ..widgets.prompts_box import read_prompts
 from .columns_panel import columns_panel
 from .form import PREVIEWS, SUITED, aims, budgets, keeps_layout, kind_of, methods
 from .form_handlers import FormHandlers
@@ -75,8 +76,8 @@ def _form(
     install_panel(install, model)
     sets, panel = _sets(handlers, initial), columns_panel(uploads)
     known = gr.State()
-    source = _side(handlers, uploads, "Source: steer away from these", model)
-    target = _side(handlers, uploads, "Target: steer towards these", model)
+    source = _side(handlers, "Source: steer away from these", model)
+    target = _side(handlers, "Target: steer towards these", model)
     matched = gr.HTML(apply_default_css=False)
     method = gr.Dropdown(methods(initial), value=LINEAS, label="Method")
     budget = gr.Radio(budgets(initial), value=next(iter(BUDGETS)), label="Budget")
@@ -182,9 +183,7 @@ def _run_settings(initial: str) -> tuple[gr.Number, gr.Dropdown, gr.Textbox]:
     return heldout, preset, preview
 
 
-def _side(
-    handlers: FormHandlers, uploads: UploadHandlers, label: str, model: gr.Dropdown
-) -> gr.Textbox:
+def _side(handlers: FormHandlers, label: str, model: gr.Dropdown) -> gr.Textbox:
     """Declare the box for one side of the prompts, with its counter and its upload button."""
     box = gr.Textbox(label=label, placeholder="One prompt per line", lines=6, max_lines=8)
     with gr.Row(elem_classes="side"):
@@ -193,7 +192,7 @@ def _side(
             "Upload this side", file_types=[*PROMPT_TYPES], size="sm", scale=0
         )
     gr.on([box.change, model.change], handlers.count, [model, box], [counter], **QUIET)
-    upload.upload(uploads.read_side, [upload], [box], **QUIET)
+    upload.upload(read_prompts, [upload], [box], **QUIET)
     return box
 
 

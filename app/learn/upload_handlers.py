@@ -15,7 +15,6 @@ from lineas_core.prompts.tables import Columns, Table, guess_columns
 
 from ..events import inform, user_errors
 from . import html as learn_html
-from .boxes import lines
 from .form import FilledForm, fill
 
 __all__ = ["LABELLED", "PAIRS", "ColumnsView", "Upload", "UploadHandlers"]
@@ -79,13 +78,6 @@ class UploadHandlers:
             nothing = [gr.skip()] * len(FilledForm._fields)
             return *nothing, *_ask(Upload(name, data), error)
         return *filled, *_closed()
-
-    @user_errors
-    def read_side(self, path: str) -> str:
-        """Read an uploaded file that has one side, one prompt per line."""
-        prompts, notes = PromptSet.parse_side(*read_file(Path(path)))
-        inform(notes)
-        return lines(prompts)
 
     @user_errors
     def choose_layout(self, layout: str, label: str | None) -> tuple[Any, ...]:

@@ -48,7 +48,8 @@ class Studio:
         hub_token: token of huggingface.co for publishing maps; None if none was given.
         read_only: whether the page is a public demo, in which nothing is learnt or changed.
         tables: folder of the shipped results.
-        votes: votes of the blind comparison.
+        votes: votes of the blind comparison of pictures.
+        text_votes: votes of that of texts.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Studio:
         self.chats = Chats(self.models)
         self.hub_token = hub_token
         self.votes = Votes(data_dir / "votes.jsonl")
+        self.text_votes = Votes(data_dir / "text-votes.jsonl")
         self.tables, self._ready_made = assets / "tables", assets / "maps"
 
     def maps(self) -> list[MapEntry]:

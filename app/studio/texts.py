@@ -6,14 +6,14 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from lineas_core import check_fits
+from lineas_core import SteeringMaps, check_fits
 from lineas_core.evaluation.counts import Counts, Written, count, row_seeds, summarise
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.evaluation.texts import properties_of
 from lineas_core.metrics.insults import insults
 from lineas_core.metrics.perplexity import perplexity
 from lineas_core.metrics.toxicity import toxicity
-from lineas_core.models import Sampling
+from lineas_core.models import LanguageModel, Sampling
 
 from .maps import MapEntry
 from .models import Models
@@ -22,8 +22,8 @@ from .plausible import load_usable
 __all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts", "metric_of"]
 
 OPENINGS_AT_ONCE = 8
-"""Openings per batch of `rates`."""
-_TOKENS_AT_ONCE = 4  # between two steps of `rates`
+"""Texts per batch of `rates` and of `pairs`."""
+_TOKENS_AT_ONCE = 4  # between two steps of such a batch
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Texts:
     """The texts that the language models of the page generate."""
 
     def __init__(self, models: Models, *, openings_at_once: int = OPENINGS_AT_ONCE) -> None:
-        """Use these models; `rates` yields after every batch of `openings_at_once` openings."""
+        """Use these models; batches of `rates` and `pairs` have `openings_at_once` texts."""
         self._models, self._openings_at_once = models, openings_at_once
 
     def continue_text(
@@ -88,19 +88,62 @@ class Texts:
         Raises:
             UserError: the model is not installed, or the map does not fit it.
         """
-        maps, size = load_usable(entry), len(strengths)
+        size = len(strengths)
         prompts, seeds, texts = [prompt] * size, [seed] * size, [""] * size
+        maps = load_usable(entry)
         yield [Continuation(strength, "") for strength in strengths]
-        with self._models.use(entry.model) as model:
-            check_fits(maps, model)
+        model = self._model(entry, maps)
         stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
         for texts in self._models.steered(model, maps, strengths, stream):
             rows = zip(strengths, texts, toxicity(texts), insults(texts), strict=True)
             yield [Continuation(*row) for row in rows]
-        with self._models.use_again():
-            natural = perplexity(model, prompts, texts, chat=chat)
-        scores = toxicity(texts), insults(texts), natural
-        yield [Continuation(*row) for row in zip(strengths, texts, *scores, strict=True)]
+        yield self._judged(model, prompts, strengths, texts, chat=chat)
+
+    def pairs(
+        self,
+        entry: MapEntry,
+        prompts: Sequence[str],
+        strength: float,
+        *,
+        seeds: Sequence[int],
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        chat: bool = False,
+    ) -> Generator[list[list[Continuation]], None, None]:
+        """Continue many prompts, each without steering and at one strength.
+
+        Other requests can use the model between two tokens.
+
+        Args:
+            entry: the map that steers.
+            prompts: n texts to continue.
+            strength: λ, -1 to 1.
+            seeds: n seeds of the sampling, each the same for both texts of its prompt.
+            sampling: see `continue_text`.
+            chat: see `continue_text`.
+
+        Yields:
+            For each prompt that is done the original and the steered continuation; after every
+            batch, and every few tokens.
+
+        Raises:
+            UserError: the model is not installed, or the map does not fit it.
+        """
+        maps, done = load_usable(entry), list[list[Continuation]]()
+        at_once = max(1, self._openings_at_once // 2)
+        for start in range(0, len(prompts), at_once):
+            part = slice(start, start + at_once)
+            rows = [*product(zip(prompts[part], seeds[part], strict=True), (0.0, strength))]
+            asked, given = [each for (each, _), _ in rows], [seed for (_, seed), _ in rows]
+            strengths, texts = [each for _, each in rows], [""]
+            model = self._model(entry, maps)
+            stream = model.stream(asked, seeds=given, sampling=sampling, chat=chat)
+            for step, written in enumerate(self._models.steered(model, maps, strengths, stream)):
+                texts = written
+                if step % _TOKENS_AT_ONCE == 0:
+                    yield done
+            judged = self._judged(model, asked, strengths, texts, chat=chat)
+            done = [*done, *([*pair] for pair in zip(judged[::2], judged[1::2], strict=True))]
+            yield done
 
     def rates(
         self,
@@ -135,8 +178,7 @@ class Texts:
             places = range(len(openings))[start : start + self._openings_at_once]
             part, written = [openings[place] for place in places], [""]
             for seed, strength in product(range(seeds), STRENGTHS):
-                with self._models.use(entry.model) as model:
-                    check_fits(maps, model)
+                model = self._model(entry, maps)
                 stream = model.stream(part, seeds=row_seeds(seed, places))
                 steered = self._models.steered(model, maps, [strength] * len(part), stream)
                 for step, texts in enumerate(steered):
@@ -149,3 +191,24 @@ class Texts:
                 begun = {k: [c for c in row if c.texts] for k, row in counts.items()}
                 rows = [summarise(k, row) for k, row in begun.items() if row]
                 yield rows
+
+    def _model(self, entry: MapEntry, maps: SteeringMaps) -> LanguageModel:
+        """Return the model of a map, and check that the map fits it."""
+        with self._models.use(entry.model) as model:
+            check_fits(maps, model)
+        return model
+
+    def _judged(
+        self,
+        model: LanguageModel,
+        prompts: Sequence[str],
+        strengths: Sequence[float],
+        texts: Sequence[str],
+        *,
+        chat: bool,
+    ) -> list[Continuation]:
+        """Score finished texts."""
+        with self._models.use_again():
+            natural = perplexity(model, prompts, texts, chat=chat)
+        scores = toxicity(texts), insults(texts), natural
+        return [Continuation(*row) for row in zip(strengths, texts, *scores, strict=True)]

@@ -1,7 +1,8 @@
-"""Votes of the blind comparison, stored as lines of a file, and the resulting preferences.
+"""Votes of a blind comparison, stored as lines of a file, and the resulting preferences.
 
-A user sees the original and the steered picture without labels and picks one, as in the user
-study of LinEAS (section 4.4). Lines are only appended.
+A user sees results without labels and picks one, as in the user studies of LinEAS: the original
+and the steered picture (section 4.4), or texts of several methods (section C). Lines are only
+appended.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ import logging
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, get_args
+from typing import Any
 
 from lineas_core.storage.disk import read_regular, saving
 
-__all__ = ["Vote", "Votes", "Choice", "Preference", "wilson"]
+__all__ = ["ORIGINAL", "STEERED", "UNDECIDED", "Preference", "Vote", "Votes", "wilson"]
 
-Choice = Literal["steered", "original", "undecided"]
+ORIGINAL, STEERED, UNDECIDED = "original", "steered", "undecided"
 _log = logging.getLogger(__name__)
 _Z = 1.96  # 95 % of a normal distribution
 
@@ -33,49 +34,47 @@ class Vote:
 
     Attributes:
         title: title of the map, or of all maps that steered the picture together.
-        maps: id and λ of each map, in the order in which they were applied.
-        prompt: the prompt of both pictures.
-        seed: seed of the starting noise.
-        choice: the picture that was picked, or undecided.
+        maps: id and λ of each map that took part.
+        prompt: the prompt of all results.
+        seed: seed of all results.
+        choice: the one of `options` that was picked, or undecided.
+        options: what could be picked; for texts the methods, and the original.
     """
 
     title: str
     maps: tuple[tuple[str, float], ...]
     prompt: str
     seed: int
-    choice: Choice
+    choice: str
+    options: tuple[str, ...] = (STEERED, ORIGINAL)
 
 
 @dataclass(frozen=True)
 class Preference:
-    """The votes for one map, or for several that steered together.
+    """The votes on the same maps with the same options.
 
     Attributes:
         title: title in the newest vote.
-        steered: number of times the steered picture was picked.
-        original: number of times the original picture was picked.
-        undecided: number of undecided votes, which do not count in the share.
+        picked: number of times that each option was picked.
+        undecided: number of undecided votes, which do not count in the shares.
     """
 
     title: str
-    steered: int
-    original: int
+    picked: Mapping[str, int]
     undecided: int
 
     @property
     def decided(self) -> int:
         """Number of decided votes."""
-        return self.steered + self.original
+        return sum(self.picked.values())
 
-    @property
-    def share(self) -> float:
-        """Share of decided votes for the steered picture, 0 to 1; NaN without any."""
-        return self.steered / self.decided if self.decided else math.nan
+    def share(self, option: str) -> float:
+        """Share of decided votes for an option, 0 to 1; NaN without any."""
+        return self.picked[option] / self.decided if self.decided else math.nan
 
-    @property
-    def interval(self) -> tuple[float, float]:
+    def interval(self, option: str) -> tuple[float, float]:
         """95 % Wilson interval of the share."""
-        return wilson(self.steered, self.decided)
+        return wilson(self.picked[option], self.decided)
 
 
 class Votes:
@@ -110,15 +109,15 @@ class Votes:
                 raise
 
     def preferences(self) -> list[Preference]:
-        """Count the votes of each map or combination of maps, most decided votes first."""
-        counts: dict[tuple[str, ...], Counter[str]] = {}
-        titles: dict[tuple[str, ...], str] = {}
+        """Count the votes on each combination of maps and options, most decided votes first."""
+        counts: dict[tuple[tuple[str, ...], ...], Counter[str]] = {}
+        titles: dict[tuple[tuple[str, ...], ...], str] = {}
         for vote in self._read():
-            key = tuple(map_id for map_id, _ in vote.maps)
+            key = tuple(map_id for map_id, _ in vote.maps), vote.options
             titles[key] = vote.title
             counts.setdefault(key, Counter())[vote.choice] += 1
         found = [
-            Preference(titles[k], *(c[choice] for choice in get_args(Choice)))
+            Preference(titles[k], {each: c[each] for each in k[1]}, c[UNDECIDED])
             for k, c in counts.items()
         ]
         return sorted(found, key=lambda preference: -preference.decided)
@@ -142,8 +141,11 @@ class Votes:
 def _vote(fields: dict[str, Any]) -> Vote:
     """Return the vote of a line; raises an error of the built-in types if it is damaged."""
     maps = tuple((str(map_id), float(strength)) for map_id, strength in fields["maps"])
-    vote = Vote(**{**fields, "maps": maps, "title": str(fields["title"])})
-    if vote.choice not in get_args(Choice):
+    changed: dict[str, Any] = {"maps": maps, "title": str(fields["title"])}
+    if "options" in fields:  # not in those of version 0.1
+        changed["options"] = tuple(map(str, fields["options"]))
+    vote = Vote(**{**fields, **changed})
+    if vote.choice not in (*vote.options, UNDECIDED):
         raise ValueError("unknown choice")
     return vote
 

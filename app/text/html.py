@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..html.basics import clock, hint, warning
+from ..html.basics import hint, safe, warning
 from ..html.texts import SCORES, body, footer, rounded, scores, signed
+from ..studio.batch import Item
+from ..studio.maps import MapEntry
 from ..studio.texts import Continuation
 
-__all__ = ["empty", "passage", "progress", "rates", "sweep"]
+__all__ = ["authors", "batch", "blind", "empty", "passage", "rates", "sweep"]
 
 
 def empty(title: str, next_step: str) -> str:
@@ -57,21 +59,60 @@ def sweep(
     )
 
 
-def progress(rows: Sequence[Mapping[str, Any]], texts: int, seconds: float) -> str:
-    """Return a progress bar of a measurement.
+def batch(
+    items: Sequence[Item], pairs: Sequence[Sequence[Continuation]], keywords: Sequence[str] = ()
+) -> str:
+    """Return a table of a batch: each prompt with its original and its steered continuation.
 
     Args:
-        rows: rows from `Texts.rates`.
-        texts: total number of texts, all strengths together.
-        seconds: time since the start.
+        items: the prompts with their seeds; those without a pair yet are left out.
+        pairs: for each prompt both continuations.
+        keywords: words that start with one of these are marked.
     """
-    done = sum(row["texts"] for row in rows)
-    left = f" · about {clock(seconds / done * (texts - done))} left" if done < texts else ""
-    return (
-        f'<section class="job"><p><b>{done} of {texts} texts</b>'
-        f"<span>{clock(seconds)} spent{left}</span></p>"
-        f'<progress max="{texts}" value="{done}" aria-label="Texts"></progress></section>'
+    heads = ("prompt", "original", f"steered, λ = {signed(pairs[0][-1].strength)}")
+    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
+    lines = "".join(
+        f'<tr><th scope="row">{safe(item.prompt)}<small>seed {item.seed}</small></th>'
+        + "".join(f"<td>{body(each, keywords)}{footer(each)}</td>" for each in pair)
+        + "</tr>"
+        for item, pair in zip(items, pairs, strict=False)
     )
+    return (
+        f'<table class="sweep pairs"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+    )
+
+
+def blind(entry: MapEntry, opening: str, texts: Mapping[str, Continuation]) -> str:
+    """Return the question about texts without labels, as in the user study of LinEAS (section C).
+
+    Args:
+        entry: a map of the concept.
+        opening: the text before all continuations.
+        texts: letter -> finished continuation.
+    """
+    shown = "".join(
+        f'<article class="passage"><header><h2>{letter}</h2></header>{body(text, (), opening)}'
+        "</article>"
+        for letter, text in texts.items()
+    )
+    return (
+        f'<h2>Which text is {_aim(entry)} and most coherent?</h2><div class="texts">{shown}</div>'
+    )
+
+
+def authors(written: Mapping[str, str]) -> str:
+    """Report who wrote the texts of a blind comparison: letter -> author."""
+    return hint(", ".join(f"{letter} was by {author}" for letter, author in written.items()) + ".")
+
+
+def _aim(entry: MapEntry) -> str:
+    """Say in a few words what a map should do to a text."""
+    if entry.harmful:
+        return "least toxic"
+    if not entry.direction:
+        return f"changed as the map should change it ({safe(entry.title)})"
+    topic = safe(entry.title[:1].lower() + entry.title[1:])
+    return f"{'most' if entry.direction > 0 else 'least'} about {topic}"
 
 
 _JUDGES_HINT = (

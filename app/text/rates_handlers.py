@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 
-from lineas_core import PromptSet, UserError
+from lineas_core import UserError
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.prompts.files import read_lines, tidy
 
-from ..events import LatestRequest, inform, user_errors
+from ..events import LatestRequest, user_errors
 from ..html import basics, charts
 from ..studio.checks import prompt_text, whole
 from ..studio.studio import Studio
@@ -66,14 +65,6 @@ class RatesHandlers:
         fitting = self._shipped(toxic=bool(entry.harmful)) if replaceable else gr.skip()
         return PanelView(fitting, ", ".join(entry.keywords))
 
-    @user_errors
-    def read(self, path: str) -> str:
-        """Read the openings of an uploaded file, one per line."""
-        file = Path(path)
-        openings, notes = PromptSet.parse_side(file.read_bytes(), file.name)
-        inform(notes)
-        return "\n".join(" ".join(opening.splitlines()) for opening in openings)
-
     def new_request(self, request: gr.Request) -> int:
         """Number a new request of this session; older measurements stop."""
         return self._requests.new(request)
@@ -117,7 +108,8 @@ class RatesHandlers:
         try:
             for rows in stream:
                 if rows:
-                    progress = text_html.progress(rows, texts, time.monotonic() - started)
+                    done, spent = sum(row["texts"] for row in rows), time.monotonic() - started
+                    progress = basics.progress(done, texts, "texts", spent)
                     result = charts.rates(rows) + text_html.rates(rows)
                 if self._chosen.outdated(chosen, request):
                     yield _measurement(busy=False)  # the panel now shows another map

@@ -8,7 +8,7 @@ import gradio as gr
 
 from ..events import MODEL, QUIET
 from ..html import basics
-from ..uploads import PROMPT_TYPES
+from ..widgets.prompts_box import prompts_box
 from .rates_handlers import MOST_SEEDS, RatesHandlers
 
 __all__ = ["rates_panel"]
@@ -18,7 +18,6 @@ class _Inputs(NamedTuple):
     """The components that set up a measurement."""
 
     openings: gr.Textbox
-    upload: gr.UploadButton
     words: gr.Textbox
     seeds: gr.Slider
 
@@ -26,7 +25,7 @@ class _Inputs(NamedTuple):
 def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
     """Declare the panel for the map that is chosen in a menu."""
     run = gr.State(0)
-    openings, upload, words, seeds = _inputs()
+    openings, words, seeds = _inputs()
     gr.HTML(
         basics.hint("Texts of 40 tokens at five strengths and temperature 1. It takes minutes."),
         apply_default_css=False,
@@ -39,7 +38,6 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
     concept.change(
         handlers.choose, [concept, openings], [openings, words, progress, result], **QUIET
     )
-    upload.upload(handlers.read, [upload], [openings], **QUIET)
     start.click(handlers.new_request, None, [run], **QUIET)
     stop.click(handlers.stop, None, [progress], **QUIET)
     run.change(
@@ -55,10 +53,7 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
 def _inputs() -> _Inputs:
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
-            openings = gr.Textbox(
-                label="Openings", info="One per line.", lines=6, max_lines=12, max_length=400_000
-            )
-            upload = gr.UploadButton("Upload openings", file_types=[*PROMPT_TYPES], size="sm")
+            openings = prompts_box("Openings")
         with gr.Column(scale=2, min_width=300):
             words = gr.Textbox(
                 label="Topic keywords",
@@ -75,4 +70,4 @@ def _inputs() -> _Inputs:
                 label="Seeds",
                 info="Number of continuations per opening and strength.",
             )
-    return _Inputs(openings, upload, words, seeds)
+    return _Inputs(openings, words, seeds)

@@ -18,11 +18,25 @@ from ..widgets.sampling import SamplingBoxes, sampling_boxes
 from ..widgets.steering import SteeringTab
 from ..widgets.strength_slider import strength_slider
 from . import html as text_html
+from .batch_handlers import TextBatchHandlers
+from .batch_panel import batch
+from .blind_handlers import BlindTextHandlers
+from .blind_panel import blind_choice
 from .handlers import TextHandlers
 from .rates_handlers import RatesHandlers
 from .rates_panel import rates_panel
 
-__all__ = ["text_tab"]
+__all__ = ["TextTabHandlers", "text_tab"]
+
+
+class TextTabHandlers(NamedTuple):
+    """The event handlers of the tab and of its panels."""
+
+    texts: TextHandlers
+    rates: RatesHandlers
+    batch: TextBatchHandlers
+    blind: BlindTextHandlers
+    install: InstallHandlers
 
 
 class _Ask(NamedTuple):
@@ -62,35 +76,29 @@ class _Layout(NamedTuple):
     facts: gr.HTML
 
 
-def text_tab(
-    handlers: TextHandlers, rates: RatesHandlers, install: InstallHandlers
-) -> SteeringTab:
-    """Declare the tab inside the current `gr.Tab`.
-
-    Args:
-        handlers: event handlers of the tab.
-        rates: event handlers of the Rates panel.
-        install: event handlers of the install panel.
-    """
+def text_tab(handlers: TextTabHandlers) -> SteeringTab:
+    """Declare the tab inside the current `gr.Tab`."""
     model = gr.State("")
-    ask = _ask(handlers.examples)
-    installed = install_panel(install, model).done
+    ask = _ask(handlers.texts.examples)
+    installed = install_panel(handlers.install, model).done
     caution = gr.HTML(apply_default_css=False)
     passages = _passages()
     strength = strength_slider()
     settings = _settings()
     with gr.Tabs(overflow_behavior="wrap", elem_classes="panels"):
         earlier = gr.Tab("Earlier results")  # filled by the page, as is `code`
-        table = _sweep(handlers, [ask.concept, ask.prompt, *settings.inputs], strength)
+        table = _sweep(handlers.texts, [ask.concept, ask.prompt, *settings.inputs], strength)
         with gr.Tab("Rates over many openings"):
-            rates_panel(rates, ask.concept)
+            rates_panel(handlers.rates, ask.concept)
+        batch(handlers.batch, strength, ask.concept, settings.inputs)
+        blind_choice(handlers.blind, ask.concept, settings.sampling)
         code = gr.Tab("Code")
         with gr.Tab("About this map"):
             facts = gr.HTML(apply_default_css=False)
     layout = _Layout(
         *(ask, model, caution, passages, strength, settings, earlier, code, table, facts)
     )
-    return _wire(handlers, layout, installed)
+    return _wire(handlers.texts, layout, installed)
 
 
 def _wire(handlers: TextHandlers, layout: _Layout, installed: gr.events.Dependency) -> SteeringTab:

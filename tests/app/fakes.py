@@ -119,13 +119,21 @@ class FakeTexts:
     def __init__(self):
         self.closed, self.asked, self.rows = 0, None, []
 
-    def continue_text(self, entry, prompt, strengths, *, seed, sampling, chat):
+    def continue_text(self, entry, prompt, strengths, *, seed, sampling, chat=False):
         try:
             for text in (" a", f" a goal {MARKUP}"):
                 yield [Continuation(strength, text, 0.25, 0.25) for strength in strengths]
             yield [Continuation(strength, text, 0.25, 0.25, math.nan) for strength in strengths]
         finally:
             self.closed += 1
+
+    def pairs(self, entry, prompts, strength, *, seeds, sampling, chat):
+        self.asked, done = (entry.id, [*prompts], strength, [*seeds]), []
+        for prompt in prompts:
+            yield done
+            rows = [(at, f" {prompt} {MARKUP}", 0.25, 0.25, math.nan) for at in (0.0, strength)]
+            done = [*done, [Continuation(*row) for row in rows]]
+            yield done
 
     def rates(self, entry, openings, *, words, seeds):
         self.asked = (entry.id, list(openings), list(words), seeds)

@@ -78,7 +78,7 @@ def test_there_is_no_endpoint_that_learns(demo):
 def test_a_vote_is_answered_and_not_kept(studio):
     handlers = BlindHandlers(studio)
     pair = handlers.draw("letters", []).pair
-    assert pair["steered"] in handlers.answer("A", pair).verdict
+    assert pair["steered"] in handlers.answer("A", pair, pair["key"]).verdict
     assert not studio.votes.preferences()
 
 

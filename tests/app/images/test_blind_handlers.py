@@ -9,15 +9,16 @@ def test_a_blind_choice_tells_nothing_before_and_is_counted_after(tmp_path):
     studio = image_studio()
     studio.votes = Votes(tmp_path / "votes.jsonl")
     handlers = BlindHandlers(studio)
-    pair, *images, _question, _, _, verdict = handlers.draw("robot", [])
+    pair, key, *images, _question, _, _, verdict = handlers.draw("robot", [])
     assert verdict == ""
     assert all(not image.info for image in images)
     steered = images["AB".index(pair["steered"])]
     assert steered.getpixel((0, 0)) > 100
-    handlers.answer(pair["steered"], pair)
+    handlers.answer(pair["steered"], pair, key)
     (preference,) = studio.votes.preferences()
-    assert (preference.steered, preference.original) == (1, 0)
-    handlers.answer("A", None)  # a second click
+    assert preference.picked == {"steered": 1, "original": 0}
+    handlers.answer("A", None, key)  # a second click
+    handlers.answer("A", handlers.draw("robot", []).pair, key)  # amid the next drawing
     assert studio.votes.preferences()[0].decided == 1
 
 
@@ -27,8 +28,8 @@ def test_a_share_is_given_from_five_decided_votes_on(tmp_path):
     handlers = BlindHandlers(studio)
     for _ in range(4):
         pair = handlers.draw("robot", []).pair
-        told = handlers.answer(pair["steered"], pair).preferences
+        told = handlers.answer(pair["steered"], pair, pair["key"]).preferences
     assert "<b>4</b> of 4<" in told
     pair = handlers.draw("robot", []).pair
-    told = handlers.answer("B" if pair["steered"] == "A" else "A", pair).preferences
+    told = handlers.answer("B" if pair["steered"] == "A" else "A", pair, pair["key"]).preferences
     assert "<b>4</b> of 5, 80% (38% to 96%)" in told

@@ -35,20 +35,21 @@ def _measure(handlers, measured="", **asked):
 
 def test_the_pair_comes_first_and_then_the_strip(studio):
     working, pair, strip = _generate(ImageHandlers(studio))
-    assert "Painting" in working[3]
-    assert [image.getpixel((0, 0)) for image in pair[:2]] == [100, 160]
-    assert pair[2] == []  # no strip of another prompt beside these
-    assert [label for _, label in strip[2]] == [
+    assert "Painting" in working.note
+    assert [image.getpixel((0, 0)) for image, _ in pair.pair] == [100, 160]
+    assert pair.pair[1][1] == "0.6"
+    assert pair.strip == []  # no strip of another prompt beside these
+    assert [label for _, label in strip.strip] == [
         *("-1", "-0.75", "-0.5", "-0.25", "original", "+0.25", "+0.5", "+0.75", "+1")
     ]
     assert studio.pictures.batches == [[(0,), (0.6,)], [(lam,) for lam in STRIP]]
-    assert strip[4]
+    assert strip.shown
 
 
 def test_a_strip_that_is_shown_stays_while_the_slider_moves(studio):
     handlers = ImageHandlers(studio)
     *_, (*_, shown, _, _) = _generate(handlers)
-    ((original, steered, strip, note, still, *curve),) = _generate(
+    (((_, (steered, _)), strip, note, still, *curve),) = _generate(
         handlers, shown=shown, strength=0.5
     )
     assert all(map(is_skip, curve))
@@ -62,9 +63,9 @@ def test_another_seed_takes_the_old_strip_away(studio):
     handlers = ImageHandlers(studio)
     *_, (*_, shown, _, _) = _generate(handlers)
     _, pair, strip = _generate(handlers, shown=shown, seed=2)
-    assert pair[2] == []
-    assert pair[4] == ""
-    assert strip[4] not in ("", shown)
+    assert pair.strip == []
+    assert pair.shown == ""
+    assert strip.shown not in ("", shown)
 
 
 def test_a_newer_wish_saves_the_strip_of_the_older(studio):
@@ -75,7 +76,7 @@ def test_a_newer_wish_saves_the_strip_of_the_older(studio):
     handlers.new_request(ME)
     assert list(run) == []
     run = _generate(handlers, strength=0.7)
-    assert "Painting" in next(run)[3]
+    assert "Painting" in next(run).note
     handlers.new_request(ME)
     assert list(run) == []  # not even the picture
 
@@ -110,7 +111,7 @@ def test_what_cannot_be_painted_is_one_sentence(studio, change, sentence):
 
 def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
     prompt = f"A church, {MARKUP} and a dodecahedron in a lighthouse of glass"
-    *_, (_, _, _, note, *_) = _generate(ImageHandlers(studio), prompt=prompt)
+    *_, (_, _, note, *_) = _generate(ImageHandlers(studio), prompt=prompt)
     assert "<s>dodecahedron</s>" in note
     assert 'data-word="lighthouse" data-known="house"' in note
     assert "church" not in note
@@ -125,8 +126,8 @@ def test_a_chip_replaces_an_unknown_word_and_no_part_of_another(studio):
 
 
 def test_further_concepts_keep_their_strength_along_the_strip(studio):
-    *_, (original, steered, strip, *_) = _generate(ImageHandlers(studio), further=[("mine", 0.25)])
-    assert [original.getpixel((0, 0)), steered.getpixel((0, 0))] == [100, 185]
+    *_, (pair, strip, *_) = _generate(ImageHandlers(studio), further=[("mine", 0.25)])
+    assert [image.getpixel((0, 0)) for image, _ in pair] == [100, 185]
     assert studio.pictures.batches[1] == [(lam, 0.25) for lam in STRIP]
     assert strip[4][1] == "0"  # not the original: the other concept acts
 
@@ -223,7 +224,7 @@ def test_the_first_visitor_finds_all_painted(studio):
     handlers = ImageHandlers(studio)
     prompt = handlers.choose("robot", "").prompt
     studio.pictures.batches.clear()
-    ((_, _, strip, note, *_),) = _generate(handlers, strength=1.0, prompt=prompt, seed=SEED)
+    ((_, strip, note, *_),) = _generate(handlers, strength=1.0, prompt=prompt, seed=SEED)
     assert len(strip) == len(STRIP)
     assert "Painting" not in note
 

@@ -40,7 +40,7 @@ def test_jobs_maps_and_votes_are_found(studio):
     yours = {entry.id: entry.title for entry in studio.maps() if entry.origin == "yours"}
     assert yours == {DONE: "Learnt before", STOPPED: "Stopped before", "mine": "Learnt before"}
     (preference,) = studio.votes.preferences()
-    assert (preference.title, preference.steered) == ("Robot", 1)
+    assert (preference.title, preference.picked["steered"]) == ("Robot", 1)
 
 
 def test_its_records_and_previews_are_shown(studio):

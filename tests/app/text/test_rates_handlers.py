@@ -95,12 +95,6 @@ def test_another_map_stops_the_counting_and_brings_its_openings_and_words(studio
     assert words == "goal"
 
 
-def test_a_file_of_openings_fills_the_box(studio, tmp_path):
-    file = tmp_path / "openings.csv"
-    file.write_text('text\n"One\nline"\nTwo\n')
-    assert RatesHandlers(studio).read(str(file)) == "One line\nTwo"
-
-
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [

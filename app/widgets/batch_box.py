@@ -1,0 +1,62 @@
+"""The panel of a batch: prompts in, results beside their originals out, and a file to download."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import gradio as gr
+from gradio.blocks import Block
+
+from ..events import MODEL, QUIET
+from ..html import basics
+from .batch_handlers import COUNTING, SAME, BatchHandlers
+from .prompts_box import prompts_box
+
+__all__ = ["batch_box"]
+
+_SEEDS = {
+    "The same seed for every prompt": SAME,
+    "Count the seed up by one from prompt to prompt": COUNTING,
+}
+_HINT = (
+    "Every prompt is made twice, without steering and at the λ of the slider. It goes on as long "
+    "as this page is open."
+)
+
+
+def batch_box(
+    frame: gr.Tab,
+    handlers: BatchHandlers,
+    run: Callable,
+    concept: gr.Dropdown,
+    asked: Sequence[Block],
+    download: str,
+) -> None:
+    """Declare the panel inside the current tab.
+
+    Args:
+        frame: that tab; an empty box gets examples when it is opened.
+        handlers: event handlers of the panel.
+        run: the one that makes the batch, from the prompts, the rule for the seeds and `asked`.
+        concept: menu of maps.
+        asked: the settings of the tab.
+        download: label of the button that saves the results.
+    """
+    prompts = prompts_box("Prompts")
+    seeds = gr.Radio([*_SEEDS.items()], value=SAME, label="Seeds")
+    gr.HTML(basics.hint(_HINT), apply_default_css=False)
+    with gr.Row(elem_classes="ask-for"):
+        start = gr.Button("Start the batch", size="sm", scale=0, min_width=160)
+        stop = gr.Button("Stop", variant="stop", size="sm", scale=0, min_width=160, visible=False)
+        save = gr.DownloadButton(download, size="sm", scale=0, min_width=160, visible=False)
+    progress = gr.HTML(apply_default_css=False)
+    result = gr.HTML(apply_default_css=False, elem_classes="batch")
+    frame.select(handlers.first_prompts, [prompts, concept], [prompts], **QUIET)
+    start.click(
+        run,
+        [prompts, seeds, *asked],
+        [progress, result, start, stop, save],  # as in `BatchView`
+        show_progress="hidden",
+        **MODEL,
+    )
+    stop.click(handlers.stop, None, [progress], **QUIET)
