@@ -60,11 +60,11 @@ class _Talk(NamedTuple):
     current: gr.HTML
     turns: gr.Textbox
     message: gr.Textbox
-    deeds: gr.Row
+    actions: gr.Row
     reseed: gr.Button
 
 
-class _Deeds(NamedTuple):
+class _Actions(NamedTuple):
     """The buttons below the turns."""
 
     row: gr.Row
@@ -90,7 +90,7 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     turns, file = (gr.Textbox(visible=False) for _ in range(2))
     past = gr.HTML(apply_default_css=False)
     current = gr.HTML(EMPTY, apply_default_css=False, js_on_load=script("follow_turn"))
-    deeds = _deeds()
+    actions = _actions()
     message, strength = _composer()
     examples = gr.Dataset(
         components=[message],
@@ -100,11 +100,11 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     )
     with gr.Row(elem_classes="tools"):
         seed, *sampling = sampling_boxes()
-    talk = _Talk(past, current, turns, message, deeds.row, seed.another)
+    talk = _Talk(past, current, turns, message, actions.row, seed.another)
     given = [strength, ask.concept, ask.system, ask.prompted, ask.instruction]
     given += [seed.number, *sampling]
-    _wire_answers(handlers, talk, deeds, given, seed)
-    _wire_exports(handlers, deeds, turns, file)
+    _wire_answers(handlers, talk, actions, given, seed)
+    _wire_exports(handlers, actions, turns, file)
     ask.concept.change(
         handlers.choose,
         [ask.concept, ask.instruction],
@@ -138,7 +138,7 @@ def _composer() -> tuple[gr.Textbox, gr.Slider]:
 def _wire_answers(
     handlers: ChatHandlers,
     talk: _Talk,
-    deeds: _Deeds,
+    actions: _Actions,
     given: Sequence[Any],
     seed: SeedBox,
 ) -> None:
@@ -147,7 +147,7 @@ def _wire_answers(
     Args:
         handlers: event handlers of the tab.
         talk: the components that change.
-        deeds: the buttons.
+        actions: the buttons.
         given: the components of the settings, as in `ChatHandlers.send`.
         seed: the seed.
     """
@@ -162,19 +162,19 @@ def _wire_answers(
     sent = talk.message.submit(**seed.renewal)
     sent.then(handlers.send, [talk.message, talk.turns, *given], view, **answers)
     talk.message.stop(handlers.stop, None, None, **QUIET)
-    deeds.regenerate.click(**again)
+    actions.regenerate.click(**again)
     seed.drawn.then(**again)
-    deeds.edit.click(handlers.edit, [talk.turns], view, **QUIET)
-    deeds.anew.click(handlers.start_anew, None, view, **QUIET)
+    actions.edit.click(handlers.edit, [talk.turns], view, **QUIET)
+    actions.anew.click(handlers.start_anew, None, view, **QUIET)
 
 
 def _wire_exports(
-    handlers: ChatHandlers, deeds: _Deeds, turns: gr.Textbox, file: gr.Textbox
+    handlers: ChatHandlers, actions: _Actions, turns: gr.Textbox, file: gr.Textbox
 ) -> None:
     """Wire the exports: the page makes the file itself, so that the server keeps none."""
     for button, export, name in (
-        (deeds.as_json, handlers.export_json, "chat.json"),
-        (deeds.as_markdown, handlers.export_markdown, "chat.md"),
+        (actions.as_json, handlers.export_json, "chat.json"),
+        (actions.as_markdown, handlers.export_markdown, "chat.md"),
     ):
         made = button.click(export, [turns], [file], **QUIET)
         made.success(None, [file], None, js=script("save_text", file=name), **IN_PAGE)
@@ -188,7 +188,7 @@ def _ask() -> _Ask:
         with gr.Column(scale=3, min_width=300):
             system = gr.Textbox(
                 label="System prompt",
-                placeholder="Empty: that of the model",
+                placeholder="Leave empty to use the one of the model",
                 max_length=2000,
                 lines=1,
                 max_lines=5,
@@ -202,12 +202,12 @@ def _ask() -> _Ask:
     return _Ask(concept, summary, system, prompted, instruction)
 
 
-def _deeds() -> _Deeds:
+def _actions() -> _Actions:
     small: dict[str, Any] = {"size": "sm", "scale": 0}
-    with gr.Row(visible=False, elem_classes="deeds") as row:
+    with gr.Row(visible=False, elem_classes="actions") as row:
         edit = gr.Button("Edit last message", min_width=140, **small)
         regenerate = gr.Button("Regenerate at this λ", min_width=150, **small)
         as_json = gr.Button("Export JSON", min_width=110, **small)
         as_markdown = gr.Button("Export Markdown", min_width=130, **small)
         anew = gr.Button("New chat", min_width=100, **small)
-    return _Deeds(row, edit, regenerate, as_json, as_markdown, anew)
+    return _Actions(row, edit, regenerate, as_json, as_markdown, anew)

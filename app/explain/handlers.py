@@ -10,6 +10,7 @@ from ..events import user_errors
 from ..html import charts
 from ..studio.checks import number
 from ..studio.studio import Studio
+from ..widgets.map_menu import menu_line
 
 __all__ = ["ExplainHandlers"]
 
@@ -23,7 +24,7 @@ class ExplainHandlers:
     @user_errors
     def library(self, chosen: str | None) -> Any:
         """Update the menu of all maps; the chosen map stays chosen if it still exists."""
-        choices = [(f"{e.title} · {e.model}", e.id) for e in self._studio.maps()]
+        choices = [(menu_line(entry), entry.id) for entry in self._studio.maps()]
         ids = [map_id for _, map_id in choices]
         return gr.Dropdown(choices, value=chosen if chosen in ids else next(iter(ids), None))
 

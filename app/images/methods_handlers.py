@@ -16,7 +16,7 @@ import gradio as gr
 from lineas_core import PromptSet, UserError
 from lineas_core.methods import METHODS
 
-from ..events import LatestRequest, user_errors, visitor
+from ..events import LatestRequest, latest_only, user_errors, visitor
 from ..html import basics
 from ..jobs.job import PENDING, Job, JobRequest
 from ..studio.checks import number, prompt_text, seed_of
@@ -35,6 +35,7 @@ _QUICK = [
     if "text-to-image" in method.kinds and not method.iterative
 ]
 """The methods for pictures that have no iterations."""
+_CALLS = LatestRequest()  # of the handlers that show the state of the panel
 _NO_PROMPTS = (
     "This map was shared without its prompts, so other methods cannot learn from them. "
     "Choose a ready-made map, or one of your own."
@@ -99,29 +100,21 @@ class MethodsHandlers:
         self._studio = studio
         self._chosen = LatestRequest()
 
+    @latest_only(_CALLS)
+    @user_errors
     def choose(self, map_id: str | None, painted: dict[str, Any], request: gr.Request) -> View:
         """Show the state for another map; painting for the previous map ends."""
         if map_id not in painted.get("maps", ()):
             self._chosen.new(request)
-        return self.refresh(map_id, painted)
+        return self._view(map_id, painted)
 
+    @latest_only(_CALLS)
     @user_errors
     def refresh(self, map_id: str | None, painted: dict[str, Any]) -> View:
         """Show which methods have learnt from the prompts of the map, and which can."""
-        kept = map_id in painted.get("maps", ())
-        view = View() if kept else View(gallery=[], description="")
-        if not (entry := self._entry(map_id)):
-            return view
-        if (prompts := prompts_of(entry)) is None:
-            return view._replace(state=basics.hint(_NO_PROMPTS))
-        progress = self._progress(entry, prompts)
-        return view._replace(
-            state=_describe(progress),
-            start=gr.Button(visible=len(progress.found) > 1),
-            others=gr.Button(visible=bool(progress.missing) and not progress.learning),
-            timer=gr.Timer(active=bool(progress.learning)),
-        )
+        return self._view(map_id, painted)
 
+    @latest_only(_CALLS)
     @user_errors
     def learn_others(self, map_id: str | None, painted: dict[str, Any]) -> View:
         """Queue the missing methods without iterations for the prompts of the map."""
@@ -132,12 +125,13 @@ class MethodsHandlers:
             for name in progress.missing:
                 request = _request(entry, prompts, progress.found, name)
                 self._studio.jobs.submit(request, visitor())
-        return self.refresh(map_id, painted)
+        return self._view(map_id, painted)
 
+    @latest_only(_CALLS)
     @user_errors
     def wait(self, map_id: str | None, painted: dict[str, Any]) -> View:
         """Show the progress; once all methods have finished, their maps are painted."""
-        view = self.refresh(map_id, painted)
+        view = self._view(map_id, painted)
         if view.timer.active or not (entry := self._entry(map_id)):
             return view
         return view._replace(learnt=" ".join(each.id for each in self._found(entry)))
@@ -191,6 +185,21 @@ class MethodsHandlers:
     def take(self, painted: dict[str, Any], event: gr.SelectData) -> Restored:
         """Return the settings of the picture that was clicked."""
         return restore_from(self._studio, painted, event.index)
+
+    def _view(self, map_id: str | None, painted: dict[str, Any]) -> View:
+        kept = map_id in painted.get("maps", ())
+        view = View() if kept else View(gallery=[], description="")
+        if not (entry := self._entry(map_id)):
+            return view
+        if (prompts := prompts_of(entry)) is None:
+            return view._replace(state=basics.hint(_NO_PROMPTS))
+        progress = self._progress(entry, prompts)
+        return view._replace(
+            state=_describe(progress),
+            start=gr.Button(visible=len(progress.found) > 1),
+            others=gr.Button(visible=bool(progress.missing) and not progress.learning),
+            timer=gr.Timer(active=bool(progress.learning)),
+        )
 
     def _entry(self, map_id: str | None) -> MapEntry | None:
         """Return the map, or None if none is chosen or it has been deleted."""

@@ -17,9 +17,9 @@ _POLLING = 1.5  # seconds between two looks at the running jobs
 
 def methods(handlers: MethodsHandlers, controls: Controls) -> None:
     """Declare the panel; a click on a picture sets the controls of the tab."""
-    painted, learnt = gr.State({}), gr.State("")
-    timer = gr.Timer(_POLLING, active=False)
     with gr.Tab("Compare methods") as frame:
+        painted, learnt = gr.State({}), gr.State("")
+        timer = gr.Timer(_POLLING, active=False)
         state = gr.HTML(apply_default_css=False)
         with gr.Row(elem_classes="ask-for"):
             start = gr.Button(

@@ -14,8 +14,8 @@ __all__ = ["overview"]
 
 def overview(handlers: OverviewHandlers, controls: Controls) -> None:
     """Declare the panel; a click on a picture sets the controls of the tab."""
-    painted = gr.State({})
     with gr.Tab("All concepts on this prompt"):
+        painted = gr.State({})
         with gr.Row(elem_classes="ask-for"):
             strength = gr.Radio(
                 [("λ −1", -1), ("λ 1", 1)],

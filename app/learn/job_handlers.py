@@ -19,7 +19,10 @@ from .report import report
 __all__ = ["JobHandlers", "job_menu"]
 
 _RESUMABLE = ("stopped", "failed", "interrupted")
-_NO_JOB = "Nothing learnt yet. Fill in the form and press Start; the page may be closed meanwhile."
+_NO_JOB = (
+    "Nothing has been learnt yet. Fill in the form and press Start. You can close the page while "
+    "a map is learnt."
+)
 
 
 class JobView(NamedTuple):

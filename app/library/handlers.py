@@ -15,7 +15,7 @@ from lineas_core.models.catalog import Kind
 from lineas_core.storage.disk import saving
 from lineas_core.storage.lycoris import exportable
 
-from ..events import changes, user_errors
+from ..events import LatestRequest, changes, latest_only, user_errors
 from ..html import basics, charts
 from ..studio.maps import MapEntry, prompts_of
 from ..studio.plausible import confirm, is_confirmed, suspicion, warnings_about
@@ -33,6 +33,7 @@ _USE: dict[Kind, str] = {"text-to-image": "Use in Images", "language": "Use in T
 _NONE = "There is no map of this kind yet. Learn one in the Learn tab, or import one."
 _NOT_FOUND = "No map has these words in its name, model or keywords."
 _ON_A_PAGE = 48
+_CALLS = LatestRequest()  # of the handlers that show cards
 READY_MADE = "Ready-made maps are read-only. Duplicate one to rename or change it."
 NO_TOKEN = (
     "To publish maps, set the environment variable HF_TOKEN to a write token of huggingface.co "
@@ -89,6 +90,7 @@ class LibraryHandlers:
         self.publishes = bool(studio.hub_token)
         self.read_only = studio.read_only
 
+    @latest_only(_CALLS)
     @user_errors
     def library(
         self, kind: str, chosen: str | None, words: str | None = "", page: float | None = None
@@ -102,33 +104,19 @@ class LibraryHandlers:
             page: number of the page; None shows the page of the chosen map. Numbers beyond the
                 pages show the nearest one.
         """
-        entries = [e for e in self._studio.maps() if kind in ("", e.kind) and _has(e, words)]
-        entries.sort(key=lambda e: (e.origin != "yours", e.kind == "language"))
-        ids = [entry.id for entry in entries]
-        damage = library_html.damaged(self._studio.user_maps.unreadable())
-        if not ids:
-            hint = basics.hint(_NOT_FOUND if words else _NONE)
-            return Shelf(damage + hint, "", 1, gr.Row(visible=False), "")
-        chosen = chosen if chosen in ids else ids[0]
-        last = (len(ids) - 1) // _ON_A_PAGE + 1
-        page = ids.index(chosen) // _ON_A_PAGE + 1 if page is None else int(page)
-        page = min(max(page, 1), last)
-        start = (page - 1) * _ON_A_PAGE
-        shown = entries[start : start + _ON_A_PAGE]
-        cards = [(e, self._studio.user_maps.pictures(e), prompts_of(e)) for e in shown]
-        place = basics.hint(f"{start + 1:,} to {start + len(shown):,} of {len(ids):,} maps")
-        pager = gr.Row(visible=last > 1)
-        return Shelf(damage + library_html.cards(cards, chosen), chosen, page, pager, place)
+        return self._shelf(kind, chosen, words, page)
 
+    @latest_only(_CALLS)
     @user_errors
     def turn(self, kind: str, chosen: str | None, words: str | None, page: float) -> Shelf:
         """Show the cards of the next page."""
-        return self.library(kind, chosen, words, page + 1)
+        return self._shelf(kind, chosen, words, page + 1)
 
+    @latest_only(_CALLS)
     @user_errors
     def turn_back(self, kind: str, chosen: str | None, words: str | None, page: float) -> Shelf:
         """Show the cards of the page before."""
-        return self.library(kind, chosen, words, page - 1)
+        return self._shelf(kind, chosen, words, page - 1)
 
     @user_errors
     def list_maps(self) -> list[dict]:
@@ -277,6 +265,27 @@ class LibraryHandlers:
         """Upload a map to the hub, and show a link to it."""
         address = self._studio.publish(self._studio.entry(chosen), (repository or "").strip())
         return library_html.published(address)
+
+    def _shelf(
+        self, kind: str, chosen: str | None, words: str | None, page: float | None
+    ) -> Shelf:
+        entries = [e for e in self._studio.maps() if kind in ("", e.kind) and _has(e, words)]
+        entries.sort(key=lambda e: (e.origin != "yours", e.kind == "language"))
+        ids = [entry.id for entry in entries]
+        damage = library_html.damaged(self._studio.user_maps.unreadable())
+        if not ids:
+            hint = basics.hint(_NOT_FOUND if words else _NONE)
+            return Shelf(damage + hint, "", 1, gr.Row(visible=False), "")
+        chosen = chosen if chosen in ids else ids[0]
+        last = (len(ids) - 1) // _ON_A_PAGE + 1
+        page = ids.index(chosen) // _ON_A_PAGE + 1 if page is None else int(page)
+        page = min(max(page, 1), last)
+        start = (page - 1) * _ON_A_PAGE
+        shown = entries[start : start + _ON_A_PAGE]
+        cards = [(e, self._studio.user_maps.pictures(e), prompts_of(e)) for e in shown]
+        place = basics.hint(f"{start + 1:,} to {start + len(shown):,} of {len(ids):,} maps")
+        pager = gr.Row(visible=last > 1)
+        return Shelf(damage + library_html.cards(cards, chosen), chosen, page, pager, place)
 
 
 def _download(files: list[Path]) -> Any:

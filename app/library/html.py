@@ -98,12 +98,24 @@ def _preview(entry: MapEntry, pictures: Sequence[Path], prompts: PromptSet | Non
         last = len(pictures) - 1
         shown = dict.fromkeys(pictures[last * k // (_SHOTS - 1)] for k in range(_SHOTS))
         return f'<span class="shots">{"".join(map(_shot, shown))}</span>'
-    if words := entry.keywords[:_WORDS]:
+    if words := _whole_words(entry.keywords, prompts)[:_WORDS]:
         return f'<span class="topic">{"".join(f"<i>{safe(word)}</i>" for word in words)}</span>'
     if prompts is None or entry.harmful > 0:
         return '<span class="topic"></span>'
     quotes = "".join(f"<q>{safe(text)}</q>" for text in prompts.target[:_QUOTES])
     return f'<span class="quotes">{quotes}</span>'
+
+
+def _whole_words(keywords: Sequence[str], prompts: PromptSet | None) -> list[str]:
+    """Return keywords; one that is no word of the prompts, but begins one, becomes that word."""
+    texts = " ".join((*prompts.target, *prompts.source)).casefold() if prompts else ""
+
+    def whole(keyword: str) -> str:
+        start = rf"\b{re.escape(keyword.casefold())}"
+        found = None if re.search(rf"{start}\b", texts) else re.search(rf"{start}\w+", texts)
+        return found[0] if found else keyword
+
+    return [*dict.fromkeys(map(whole, keywords))]
 
 
 def _shot(file: Path) -> str:

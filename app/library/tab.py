@@ -46,7 +46,7 @@ class _Pager(NamedTuple):
     """The components below the cards."""
 
     row: gr.Row
-    page: gr.State
+    page: gr.Number
     back: gr.Button
     place: gr.HTML
     forth: gr.Button
@@ -88,8 +88,7 @@ def library_tab(handlers: LibraryHandlers) -> LibraryTab:
         "outputs": [cards, chosen, pager.page, pager.row, pager.place],
         **QUIET,
     }
-    tools.kind.input(**refresh)
-    tools.words.input(trigger_mode="always_last", **refresh)
+    gr.on([tools.kind.input, tools.words.input], trigger_mode="always_last", **refresh)
     turned = {**refresh, "inputs": [*refresh["inputs"], pager.page]}
     pager.back.click(**{**turned, "fn": handlers.turn_back})
     pager.forth.click(**{**turned, "fn": handlers.turn})
@@ -140,7 +139,7 @@ def _tools(handlers: LibraryHandlers) -> _Tools:
 
 
 def _pager() -> _Pager:
-    page = gr.State(1)
+    page = gr.Number(1, visible=False)  # of what the page shows, so no `gr.State`
     with gr.Row(visible=False, elem_classes="pager") as row:
         back = gr.Button("Previous", size="sm", scale=0, min_width=100)
         place = gr.HTML(apply_default_css=False)
@@ -151,7 +150,7 @@ def _pager() -> _Pager:
 def _sheet(handlers: LibraryHandlers, chosen: gr.State) -> _Sheet:
     with gr.Column(scale=2, min_width=340, visible=False, elem_classes="chosen") as frame:
         heading = gr.HTML(apply_default_css=False)
-        with gr.Row(elem_classes="deeds"):
+        with gr.Row(elem_classes="actions"):
             use = gr.Button("Use", variant="primary", size="md", min_width=130)
             confirm = gr.Button("Use it all the same", size="md", min_width=130, visible=False)
             duplicate = gr.Button(
@@ -164,10 +163,10 @@ def _sheet(handlers: LibraryHandlers, chosen: gr.State) -> _Sheet:
         with gr.Accordion("Where in the network it steers", open=True):
             modules = gr.HTML(apply_default_css=False)
         with gr.Accordion("Export" if handlers.read_only else "Export and publish", open=False):
-            with gr.Row(elem_classes="deeds"):
+            with gr.Row(elem_classes="actions"):
                 pack = gr.Button("As a zip", size="md", min_width=120)
                 norms = gr.Button("For ComfyUI and A1111", size="md", min_width=160)
-            with gr.Row(elem_classes="deeds"):
+            with gr.Row(elem_classes="actions"):
                 strength = gr.Number(
                     1,
                     label="Strength λ",

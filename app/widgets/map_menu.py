@@ -12,7 +12,7 @@ from lineas_core.models.catalog import MODELS, Kind
 from ..studio.maps import MapEntry
 from ..studio.studio import Studio
 
-__all__ = ["map_menu"]
+__all__ = ["map_menu", "menu_line"]
 
 
 def map_menu(
@@ -34,9 +34,10 @@ def map_menu(
     models = {name for name in {e.model for e in entries} if studio.models.installed(name)}
     ready = [entry.id for entry in entries if entry.model in models]
     value = chosen if chosen in ids else next(iter(ready or ids), None)
-    return gr.Dropdown(choices=[(_menu_line(e), e.id) for e in entries], value=value)
+    return gr.Dropdown(choices=[(menu_line(e), e.id) for e in entries], value=value)
 
 
-def _menu_line(entry: MapEntry) -> str:
+def menu_line(entry: MapEntry) -> str:
+    """Return the line of a map in a menu: its title, its model, and whether it is the user's."""
     model = MODELS[entry.model].title if entry.model in MODELS else entry.model
     return f"{entry.title} · {model}" + (" · yours" if entry.origin == "yours" else "")
