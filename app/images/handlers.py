@@ -127,7 +127,7 @@ class ImageHandlers(SteeringHandlers):
         Yields:
             What is painted so far.
         """
-        if not map_id or strength is None or seed is None:
+        if not map_id or strength is None or seed is None or self.is_opening(prompt, request):
             return
         latest, mix = self.requests.latest(request), self._studio.mix(map_id, further)
         entry = mix.entries[0]
@@ -169,7 +169,7 @@ class ImageHandlers(SteeringHandlers):
         Yields:
             What is measured so far.
         """
-        if not map_id or strength is None or seed is None:
+        if not map_id or strength is None or seed is None or self.is_opening(prompt, request):
             return
         mix, text, seed = self._studio.mix(map_id, further), prompt_text(prompt), seed_of(seed)
         pictures, strengths = self._studio.pictures, mix.at(strength)

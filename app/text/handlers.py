@@ -115,7 +115,8 @@ class TextHandlers(SteeringHandlers):
         Yields:
             Both texts as HTML.
         """
-        if not map_id or strength is None:  # None while a number is being typed
+        # None while a number is being typed
+        if not map_id or strength is None or self.is_opening(prompt, request):
             return
         latest, entry = self.requests.latest(request), self._studio.entry(map_id)
         if not self._studio.models.installed(entry.model):

@@ -84,10 +84,13 @@ class BatchHandlers:
             file = Path(folder, name)
             try:
                 with closing(begin(file)) as steps:
-                    for step in steps:
+                    for new in steps:
+                        # The results so far are many: they are sent if they are new.
+                        result = gr.skip() if new == step else new[1]
+                        step = new
                         if self._requests.outdated(number, request):
                             break
-                        yield BatchView(progress(step[0]), step[1])
+                        yield BatchView(progress(step[0]), result)
             except Exception:  # what is done is kept
                 yield _over(step, total, notes, file)
                 raise

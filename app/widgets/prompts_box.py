@@ -18,7 +18,14 @@ __all__ = ["prompts_box", "read_prompts"]
 def prompts_box(label: str) -> gr.Textbox:
     """Declare the box, and the button that fills it from a file of any of `PROMPT_TYPES`."""
     box = gr.Textbox(label=label, info="One per line.", lines=6, max_lines=12, max_length=400_000)
-    upload = gr.UploadButton(f"Upload {label.lower()}", file_types=[*PROMPT_TYPES], size="sm")
+    with gr.Row(elem_classes="ask-for"):
+        upload = gr.UploadButton(
+            f"Upload {label.lower()}",
+            file_types=[*PROMPT_TYPES],
+            size="sm",
+            scale=0,
+            min_width=160,
+        )
     upload.upload(read_prompts, [upload], [box], **QUIET)
     return box
 

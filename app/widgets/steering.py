@@ -11,7 +11,7 @@ from gradio.blocks import Block
 
 from lineas_core.models.catalog import Kind
 
-from ..events import LatestRequest, user_errors
+from ..events import BySession, LatestRequest, user_errors
 from ..studio.studio import Studio
 from .map_menu import map_menu
 
@@ -31,6 +31,7 @@ class SteeringHandlers:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self.requests = LatestRequest()
+        self._prompted = BySession[bool]()
 
     @user_errors
     def library(self, chosen: str | None, home: str) -> Any:
@@ -44,6 +45,17 @@ class SteeringHandlers:
     def new_request(self, request: gr.Request) -> int:
         """Number a new request of this session; work for older ones ends."""
         return self.requests.new(request)
+
+    def is_opening(self, prompt: str | None, request: gr.Request) -> bool:
+        """Return whether there is no prompt yet because the page is still being opened.
+
+        Events of a page that opens can reach the server before it has its first prompt. Later an
+        empty prompt is one that the user has emptied.
+        """
+        session = request.session_hash or ""
+        if (prompt or "").strip():
+            self._prompted[session] = True
+        return session not in self._prompted
 
     def pick(self, example: list[str]) -> str:
         """Return the prompt of the example that was clicked."""

@@ -54,6 +54,10 @@ def _open(page, tab, panel):
     page.locator(".panels:visible").get_by_role("tab", name=panel).click()
 
 
+def _box(page):
+    return page.get_by_role("textbox", name="Prompts One per line.").and_(page.locator(":visible"))
+
+
 def _file(folder, name, text):
     file = folder / name
     file.write_text(text)
@@ -73,7 +77,7 @@ def _downloaded(page, name):
 
 def test_a_file_of_prompts_becomes_pairs_of_pictures_and_a_zip(page, tmp_path):
     _open(page, "Images", "Batch")
-    box = visible(page, "Prompts")
+    box = _box(page)
     page.wait_for_function("box => box.value", arg=box.element_handle())  # examples
     quoted = MARKUP.replace('"', '""')
     _upload(page, _file(tmp_path, "prompts.csv", f'text\na b\nb c\nb c\n"{quoted}"\n'))
@@ -109,7 +113,7 @@ def test_a_line_that_cannot_be_read_is_named(page, tmp_path):
 def test_a_file_of_prompts_becomes_a_table_of_texts(page, tmp_path):
     _open(page, "Text", "Batch")
     _upload(page, _file(tmp_path, "prompts.txt", "\n".join(LINES)))
-    box = visible(page, "Prompts")
+    box = _box(page)
     page.wait_for_function("box => box.value.startsWith('a b')", arg=box.element_handle())
     page.get_by_role("button", name="Start the batch").and_(page.locator(":visible")).click()
     page.get_by_text("3 of 3 prompts are done").wait_for()
@@ -125,8 +129,8 @@ def test_a_file_of_prompts_becomes_a_table_of_texts(page, tmp_path):
 
 def test_a_batch_is_stopped_and_what_is_done_is_kept(page):
     _open(page, "Text", "Batch")
-    visible(page, "Prompts").fill("\n".join(f"line {k}" for k in range(200)))
-    visible(page, "Length in tokens").fill("200")
+    _box(page).fill("\n".join(f"line {k}" for k in range(200)))
+    visible(page, "Length in tokens").fill("40")
     page.get_by_role("button", name="Start the batch").and_(page.locator(":visible")).click()
     page.locator(".batch tbody tr").first.wait_for()
     page.get_by_role("button", name="Stop").and_(page.locator(":visible")).click()

@@ -103,10 +103,19 @@ def test_nothing_is_painted_while_a_number_is_typed_or_a_model_is_missing(studio
     ],
 )
 def test_what_cannot_be_painted_is_one_sentence(studio, change, sentence):
+    handlers = ImageHandlers(studio)
+    list(_generate(handlers))
     with pytest.raises(gr.Error) as caught:
-        list(_generate(ImageHandlers(studio), **change))
+        list(_generate(handlers, **change))
     assert sentence in html.unescape(str(caught.value))
     assert "<img" not in str(caught.value)
+
+
+def test_a_page_that_has_no_prompt_yet_is_no_error(studio):
+    handlers = ImageHandlers(studio)
+    assert list(_generate(handlers, prompt="")) == []
+    assert _measure(handlers, prompt="") == []
+    assert len(list(_generate(handlers))) == 3
 
 
 def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
