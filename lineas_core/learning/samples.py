@@ -230,7 +230,7 @@ class Samples:
 
     def pooling(self, inputs: Inputs) -> Pool:
         """The function that turns an activation of these prompts into samples."""
-        return partial(pool, weight=inputs.weight, how=self.config.pooling)
+        return partial(_pooled, inputs=inputs, work=partial(pool, how=self.config.pooling))
 
     def split(self, coordinates: Tensor) -> dict[str, Tensor]:
         """Split (..., D) into module name -> (..., d)."""
@@ -284,10 +284,18 @@ class Samples:
         """Mean and mean square over positions, (n, 2, D)."""
         parts = []
         for chunk in self.memory.chunks(len(inputs)):
-            with record(self.model.network, self.names, pool=moments, stop=True) as found:
-                self.run(inputs.rows(chunk))
+            own = inputs.rows(chunk)
+            pooling = partial(_pooled, inputs=own, work=moments)
+            with record(self.model.network, self.names, pool=pooling, stop=True) as found:
+                self.run(own)
             parts.append(torch.cat([found[n].to(self.device) for n in self.names], dim=2))
         return torch.cat(parts)
+
+
+def _pooled(z: Tensor, axis: int, *, inputs: Inputs, work: Callable[..., Tensor]) -> Tensor:
+    """Pool the positions of an activation that count."""
+    weight = inputs.weight_at(z.shape[1]) if axis == -1 and z.dim() > 2 else inputs.weight
+    return work(z, axis, weight=weight)
 
 
 def not_finite(module: str) -> UserError:

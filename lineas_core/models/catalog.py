@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MODELS", "EmbeddedFile", "Kind", "ModelEntry", "OneStep"]
+__all__ = ["MODELS", "EmbeddedFile", "Kind", "ModelEntry", "Painting"]
 
 Kind = Literal["language", "text-to-image"]
 """Whether a model generates text or images."""
@@ -31,11 +31,15 @@ class EmbeddedFile:
 
 
 @dataclass(frozen=True)
-class OneStep:
-    """How a diffusion pipeline generates a picture in a single step.
+class Painting:
+    """How a diffusers pipeline makes a picture.
 
     Attributes:
-        timestep: timestep of the step; None takes the scheduler's first one.
+        num_inference_steps: number of denoising steps, unless `timesteps` are given; None takes
+            the default of the pipeline's call.
+        guidance_scale: weight of the prompt against an empty one, 0 for none; None takes the
+            default of the pipeline's call.
+        timesteps: the timesteps of the steps; None leaves them to the scheduler.
         noise: `per-pixel` draws a normal number for every latent pixel and channel. `layout`
             draws four numbers, each constant over one channel; the other channels encode the
             position of a pixel.
@@ -47,7 +51,9 @@ class OneStep:
             default files.
     """
 
-    timestep: int | None = None
+    num_inference_steps: int | None = 1
+    guidance_scale: float | None = 0
+    timesteps: tuple[int, ...] | None = None
     noise: Literal["per-pixel", "layout"] = "per-pixel"
     scheduler: str | None = None
     scheduler_config: tuple[tuple[str, str], ...] = ()
@@ -74,7 +80,7 @@ class ModelEntry:
         folder: folder within the assets of a model that ships with the project; None for a
             model from elsewhere.
         chat: True if the model has a chat template.
-        one_step: how it generates a picture; None for a language model.
+        painting: how it generates a picture; None for a language model.
         note: one sentence on its use.
     """
 
@@ -90,13 +96,13 @@ class ModelEntry:
     embedded: EmbeddedFile | None = None
     folder: str | None = None
     chat: bool = False
-    one_step: OneStep | None = None
+    painting: Painting | None = None
     note: str = ""
 
     @property
     def kind(self) -> Kind:
         """Whether the model generates text or images."""
-        return "text-to-image" if self.one_step else "language"
+        return "text-to-image" if self.painting else "language"
 
 
 _Terms = tuple[str, str]  # name of a licence, address of its text
@@ -218,8 +224,20 @@ MODELS: dict[str, ModelEntry] = {
         parameters=0.027,
         preset="all-norms",
         folder="models/emoji-world",
-        one_step=OneStep(timestep=399, noise="layout"),
+        painting=Painting(timesteps=(399,), noise="layout"),
         note="Small scenes of emoji, 256 pixels; needs neither network nor GPU.",
+    ),
+    "sd-turbo": ModelEntry(
+        title="SD-Turbo",
+        license="Stability AI Non-Commercial Research Community License",
+        license_url="https://huggingface.co/stabilityai/sd-turbo/blob/main/LICENSE",
+        memory_gb=5,
+        parameters=1.29,
+        download_gb=2.6,
+        preset="all-norms",
+        hub_id="stabilityai/sd-turbo",
+        painting=Painting(variant="fp16"),
+        note="512 pixels in one step, on the smallest GPU; not for commercial use.",
     ),
     "dmd2": ModelEntry(
         title="DMD2 (SDXL, one step)",
@@ -230,8 +248,8 @@ MODELS: dict[str, ModelEntry] = {
         download_gb=7.3,
         preset="all-norms",
         hub_id=_SDXL,
-        one_step=OneStep(
-            timestep=399,
+        painting=Painting(
+            timesteps=(399,),
             scheduler="LCMScheduler",
             unet=(
                 "tianweiy/DMD2",
@@ -242,6 +260,27 @@ MODELS: dict[str, ModelEntry] = {
         ),
         note="The paper's model, 1024 pixels; not for commercial use.",
     ),
+    "dmd2-4-steps": ModelEntry(
+        title="DMD2 (SDXL, four steps)",
+        license="CC-BY-NC-4.0",
+        license_url="https://creativecommons.org/licenses/by-nc/4.0/",
+        memory_gb=12,
+        parameters=3.47,
+        download_gb=7.3,
+        preset="all-norms",
+        hub_id=_SDXL,
+        painting=Painting(
+            timesteps=(999, 749, 499, 249),
+            scheduler="LCMScheduler",
+            unet=(
+                "tianweiy/DMD2",
+                "19179ac8ee169bfc4420e0877aac7ab952d5a6fa",
+                "dmd2_sdxl_4step_unet_fp16.bin",
+            ),
+            variant="fp16",
+        ),
+        note="1024 pixels, finer than in one step; not for commercial use.",
+    ),
     "sdxl-turbo": ModelEntry(
         title="SDXL Turbo",
         license="Stability AI Non-Commercial Research Community License",
@@ -251,12 +290,12 @@ MODELS: dict[str, ModelEntry] = {
         download_gb=7.0,
         preset="all-norms",
         hub_id="stabilityai/sdxl-turbo",
-        one_step=OneStep(
+        painting=Painting(
             scheduler="EulerAncestralDiscreteScheduler",
             scheduler_config=(("timestep_spacing", "trailing"),),
             variant="fp16",
         ),
-        note="512 pixels; for research, not for commercial use.",
+        note="512 pixels in one to four steps; for research, not for commercial use.",
     ),
     "sdxl-lightning": ModelEntry(
         title="SDXL Lightning (one step)",
@@ -268,12 +307,24 @@ MODELS: dict[str, ModelEntry] = {
         download_gb=7.3,
         preset="all-norms",
         hub_id=_SDXL,
-        one_step=OneStep(
+        painting=Painting(
             scheduler="EulerDiscreteScheduler",
             scheduler_config=(("timestep_spacing", "trailing"), ("prediction_type", "sample")),
             unet=("ByteDance/SDXL-Lightning", "main", "sdxl_lightning_1step_unet_x0.safetensors"),
             variant="fp16",
         ),
         note="1024 pixels; its one-step version is experimental.",
+    ),
+    "flux.1-schnell": ModelEntry(
+        title="FLUX.1 schnell",
+        license=_APACHE[0],
+        license_url=_APACHE[1],
+        memory_gb=38,
+        parameters=16.9,
+        download_gb=33.7,
+        preset="transformer-norms",
+        hub_id="black-forest-labs/FLUX.1-schnell",
+        painting=Painting(num_inference_steps=4, guidance_scale=None),
+        note="1024 pixels in one to four steps; also for commercial use.",
     ),
 }
