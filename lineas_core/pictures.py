@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
@@ -146,7 +147,7 @@ def read_recipe(file: Path) -> Recipe:
         names = {name: _text(facts[name]) for name in ("prompt", "model", "scheduler")}
         numbers = ("seed", "size", "num_inference_steps", "guidance_scale")
         # Recipes of version 0.1 name neither steps nor guidance, which were 1 and 0.
-        given = {name: facts[name] for name in numbers if name in facts}
+        given: dict[str, Any] = {name: facts[name] for name in numbers if name in facts}
         return Recipe(**names, maps=maps, **given)
     except (ValueError, TypeError, KeyError, RecursionError):  # any other JSON
         what, remedy = "the recipe of this picture cannot be read", "Choose another picture."

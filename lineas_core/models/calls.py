@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from inspect import signature
+from math import nan
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ class Denoiser:
         """
         self._network, self._timestep, self._stop_at = network, timestep, stop_at
         self._count = count
-        self._step, self._last = -1, None
+        self._step, self._last = -1, nan
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)

@@ -32,7 +32,7 @@ class Denoising:
         guidance_scale: weight of the prompt against an empty one, or an input of a network that
             was distilled with it; None if the model has none.
         timesteps: the timesteps of the steps; None leaves them to the scheduler.
-        noise: `per-pixel` or `layout`, see `catalog.Painting`.
+        noise: `per-pixel` or `layout`, see `entries.Painting`.
         learn_at: number of the step, from 0, at which maps are learnt.
     """
 

@@ -18,7 +18,10 @@ from torch import Tensor
 
 from lineas_core.errors import UserError
 
-__all__ = ["FAMILIES", "Family", "Guidance", "check_pipeline", "family_of"]
+__all__ = ["FAMILIES", "Family", "Guidance", "check_pipeline", "family_of", "size_of"]
+
+
+_USUAL_SIZE = 1024  # of pipelines that do not name a size
 
 
 class Guidance(NamedTuple):
@@ -221,3 +224,20 @@ def check_pipeline(pipeline: Any, family: Family, name: str) -> None:
     if family.denoiser == "unet" and taken != made:
         what = f"its network takes {taken} channels and returns {made}, as for inpainting"
         raise UserError("E_MODEL", what, where=name, remedy="Choose a text-to-image model.")
+
+
+def size_of(pipeline: Any, name: str) -> int:
+    """Return width and height of a pipeline's pictures, in pixels.
+
+    Raises:
+        UserError: they are not square.
+    """
+    config = getattr(pipeline, "transformer", None) and pipeline.transformer.config
+    side = getattr(pipeline, "default_sample_size", None) or (config or {}).get("sample_size")
+    side = side or getattr(getattr(pipeline, "unet", None), "config", {}).get("sample_size")
+    if side is None:
+        return _USUAL_SIZE
+    if not isinstance(side, int):
+        what = f"its pictures are not square, with latents of {side}"
+        raise UserError("E_MODEL", what, where=name, remedy="Choose a model of square pictures.")
+    return side * pipeline.vae_scale_factor

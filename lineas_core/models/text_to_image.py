@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -18,8 +17,9 @@ from torch import Tensor, nn
 from lineas_core.errors import UserError
 from lineas_core.models.base import Inputs, Streams
 from lineas_core.models.calls import Decoder, Denoiser, Reached, pack, stand_in, unpack
+from lineas_core.models.conditioning import TALKATIVE, TextEncoders
 from lineas_core.models.denoising import denoising_of
-from lineas_core.models.families import check_pipeline, family_of
+from lineas_core.models.families import check_pipeline, family_of, size_of
 from lineas_core.models.layout import LAYOUT_NUMBERS, layout_noise
 from lineas_core.models.reading import Reader, silenced
 from lineas_core.steering.presets import find_modules
@@ -34,15 +34,6 @@ MAX_PIXELS = 1 << 20
 
 _NOISES_APART = 1 << 20  # between the seeds of two calls: more than there are prompts
 _FIRST_SEED = 1 << 32  # seed of the noise for learning, unlikely to be used for pictures
-_USUAL_SIZE = 1024  # of pipelines that do not name a size
-_TALKATIVE = (
-    "diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl",
-    "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
-    "diffusers.pipelines.qwenimage.pipeline_qwenimage",
-    "diffusers.pipelines.flux2.pipeline_flux2_klein",
-    "diffusers.schedulers.scheduling_lcm",
-    "transformers.tokenization_utils_base",
-)
 
 
 class TextToImageModel:
@@ -91,9 +82,10 @@ class TextToImageModel:
             vae.to(memory_format=torch.channels_last)
         self.network: Any = getattr(self.pipeline, self._family.denoiser)
         self.default_modules = find_modules(self.network, preset or self._family.preset)
-        self.size = _size_of(self.pipeline, name)
+        self.size = size_of(self.pipeline, name)
         self.denoising = denoising_of(self.pipeline, self._family, name)
-        self.reader = Reader(self._limits())
+        self._texts = TextEncoders(self.pipeline, self._family)
+        self.reader = Reader(self._texts.limits())
 
     @property
     def keeps_layout(self) -> bool:
@@ -144,7 +136,7 @@ class TextToImageModel:
             UserError: there is no prompt, or one is empty.
         """
         _check_prompts(prompts)
-        embeds = self._embeds(prompts)
+        embeds = self._encoded(prompts)
         self.free_text_encoders()
         inputs = self._inputs(embeds, range(_FIRST_SEED, _FIRST_SEED + len(prompts)))
         streams = None
@@ -162,9 +154,8 @@ class TextToImageModel:
                 of a prompt set get the same noise, row by row.
         """
         first = _FIRST_SEED + (seed % 2**40 + 1) * _NOISES_APART
-        names = self._names()
-        held = {k: v for k, v in inputs.arguments.items() if k.partition(".")[0] in names}
-        fresh = self._inputs(unpack(held, {}), range(first, first + len(inputs)))
+        embeds = self._parted(inputs, embeds=True)
+        fresh = self._inputs(unpack(embeds, {}), range(first, first + len(inputs)))
         return replace(inputs, arguments=fresh.arguments, shared=fresh.shared)
 
     def truncated(self, prompts: Sequence[str]) -> int:
@@ -173,8 +164,7 @@ class TextToImageModel:
 
     def free_text_encoders(self) -> None:
         """Move the text encoders to the CPU; they return to the device for the next prompt."""
-        for _, encoder in self._text_encoders():
-            encoder.to("cpu")
+        self._texts.to("cpu")
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Run one differentiable pass at the step of learning.
@@ -182,8 +172,7 @@ class TextToImageModel:
         Returns:
             (n, c, ...): what the network predicts, with the channels on the first axis.
         """
-        names = self._names()
-        own = {k: v for k, v in inputs.arguments.items() if k.partition(".")[0] not in names}
+        own = self._parted(inputs, embeds=False)
         output = self.network(**unpack(own, inputs.shared))[0]
         output = torch.stack(output) if isinstance(output, list) else output
         return output.transpose(1, 2) if output.dim() == 3 else output
@@ -212,7 +201,10 @@ class TextToImageModel:
                 remedy="Give one seed for each prompt.",
             )
         _check_prompts(prompts)
-        return self._call(self._embeds(prompts), seeds).images
+        return self._call(self._encoded(prompts), seeds).images
+
+    def _encoded(self, prompts: Sequence[str]) -> dict[str, Any]:
+        return self._texts.encode(prompts, self.denoising.guidance_scale, self.network.device)
 
     def _inputs(self, embeds: dict[str, Any], seeds: Sequence[int]) -> Inputs:
         """Call the pipeline up to the step of learning; return what the network would get."""
@@ -239,7 +231,7 @@ class TextToImageModel:
             "vae": vae,
             "scheduler": copy(pipeline.scheduler),  # a copy, because it counts its steps
         }
-        components |= dict.fromkeys(self._encoder_names())
+        components |= dict.fromkeys(self._texts.names)
         steps = denoising.num_inference_steps
         options: dict[str, Any] = {"num_inference_steps": steps, **family.options(steps)}
         if denoising.timesteps:
@@ -250,69 +242,16 @@ class TextToImageModel:
             options["latents"] = self._layout(seeds)
         # Generators of the CPU, which give the same numbers on every machine.
         generator = [torch.Generator().manual_seed(seed) for seed in seeds]
-        with silenced(*_TALKATIVE):
+        with silenced(*TALKATIVE):
             return stand_in(pipeline, **components)(
                 **embeds, **options, generator=generator, height=self.size, width=self.size
             )
 
-    @torch.no_grad()
-    def _embeds(self, prompts: Sequence[str]) -> dict[str, Any]:
-        """Encode prompts, as the arguments of the pipeline's call."""
-        device, guidance = self.network.device, self._family.guidance(self.pipeline)
-        for _, encoder in self._text_encoders():
-            encoder.to(device)
-        texts = list(dict.fromkeys(prompts))
-        scale = self.denoising.guidance_scale
-        twice = guidance.twice and scale is not None and scale > 1
-        found = self._encoded(texts, guided=twice)
-        if twice and self._family.negative is not None:
-            empty = self._encoded([self._family.negative] * len(texts), guided=False)
-            found |= {f"negative_{name}": value for name, value in empty.items()}
-        rows = [texts.index(prompt) for prompt in prompts]
-        return {name: _selected(value, rows) for name, value in found.items() if _given(value)}
-
-    def _encoded(self, texts: Sequence[str], *, guided: bool) -> dict[str, Any]:
-        """Call `encode_prompt` with the defaults of the pipeline's call."""
-        pipeline = self.pipeline
-        call = signature(pipeline.__call__).parameters
-        known = signature(pipeline.encode_prompt).parameters
-        options = {name: call[name].default for name in known if name in call}
-        options |= {"prompt": [*texts], "device": self.network.device}
-        options["do_classifier_free_guidance"] = guided
-        with silenced(*_TALKATIVE):
-            result = pipeline.encode_prompt(**{k: v for k, v in options.items() if k in known})
-        pairs = zip(self._family.embeds, result, strict=True)
-        return {name: value for name, value in pairs if name}
-
-    def _names(self) -> set[str]:
-        """Return the names of all text embeddings."""
-        names = self._family.embeds
-        return {*names, *(f"negative_{name}" for name in names)}
-
-    def _encoder_names(self) -> list[str]:
-        names = [name for name in self.pipeline.components if name.startswith("text_encoder")]
-        return sorted(names)
-
-    def _text_encoders(self) -> list[tuple[Any, Any]]:
-        """Pairs of tokenizer and text encoder, of those that the pipeline has."""
-        names = self._encoder_names()
-        parts = self.pipeline.components
-        both = [(parts[name.replace("text_encoder", "tokenizer")], parts[name]) for name in names]
-        return [pair for pair in both if None not in pair]
-
-    def _limits(self) -> list[tuple[Any, int]]:
-        """Tokenizers whose context length a prompt has to keep to, with that length."""
-        limits = []
-        for tokenizer, encoder in self._text_encoders():
-            most = getattr(encoder.config, "max_position_embeddings", tokenizer.model_max_length)
-            tokenizer.model_max_length = min(tokenizer.model_max_length, most)
-            limits.append((tokenizer, tokenizer.model_max_length))
-        call = signature(self.pipeline.__call__).parameters
-        if "max_sequence_length" not in call:
-            return limits
-        # The last encoder reads the whole prompt; CLIP beside it only sets the mood.
-        (tokenizer, limit), most = limits[-1], call["max_sequence_length"].default
-        return [(tokenizer, min(limit, most))]
+    def _parted(self, inputs: Inputs, *, embeds: bool) -> dict[str, Tensor]:
+        """Return the text embeddings among the arguments, or those of the network."""
+        known = self._texts.embeds
+        arguments = inputs.arguments.items()
+        return {k: v for k, v in arguments if (k.partition(".")[0] in known) == embeds}
 
     def _layout(self, seeds: Sequence[int]) -> Tensor:
         """Draw initial noise of the kind `layout`, (n, c, h, w)."""
@@ -325,33 +264,11 @@ class TextToImageModel:
 
     def _positions(self, inputs: Inputs) -> int:
         """Number of positions that the picture has in the blocks of a transformer."""
-        latents = inputs.arguments.get("hidden_states", inputs.arguments.get("x"))
-        if latents is None or latents.dim() == 3:
-            return 0 if latents is None else latents.shape[1]
-        config = self.network.config
+        latents, config = next(iter(inputs.arguments.values())), self.network.config
+        if latents.dim() == 3:  # packed
+            return latents.shape[1]
         patch = config.get("patch_size") or config["all_patch_size"][0]
         return latents.shape[-2] // patch * (latents.shape[-1] // patch)
-
-
-def _given(value: Any) -> bool:
-    return isinstance(value, Tensor) or bool(value)
-
-
-def _selected(value: Any, rows: Sequence[int]) -> Any:
-    return [value[row] for row in rows] if isinstance(value, list) else value[[*rows]]
-
-
-def _size_of(pipeline: Any, name: str) -> int:
-    """Return width and height of the pictures, in pixels."""
-    config = getattr(pipeline, "transformer", None) and pipeline.transformer.config
-    side = getattr(pipeline, "default_sample_size", None) or (config or {}).get("sample_size")
-    side = side or getattr(getattr(pipeline, "unet", None), "config", {}).get("sample_size")
-    if side is None:
-        return _USUAL_SIZE
-    if not isinstance(side, int):
-        what = f"its pictures are not square, with latents of {side}"
-        raise UserError("E_MODEL", what, where=name, remedy="Choose a model of square pictures.")
-    return side * pipeline.vae_scale_factor
 
 
 def _check_prompts(prompts: Sequence[str]) -> None:

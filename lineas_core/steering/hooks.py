@@ -208,14 +208,15 @@ def _apply(
             f"{name} has {output.shape[axis]} coordinates, the map has {step.width}",
             remedy="Load the model that the map was learnt on.",
         )
-    if step.rows and (times := _TIMES.get()) > 1:
-        step = step.repeated(times)
-    if step.rows not in (None, len(output)):
+    count = len(output) // (times := _TIMES.get())
+    if step.rows not in (None, count):
         raise UserError(
             "E_STRENGTH",
-            f"{step.rows} strengths came with a batch of {len(output)} rows",
+            f"{step.rows} strengths came with a batch of {count} rows",
             remedy="Give one strength, or one for every row.",
         )
+    if step.rows and times > 1:
+        step = step.repeated(times)
     read = args[0] if args else output
     if isinstance(step, LowRankMap) and (wrong := step.misread(read, axis, called=bool(args))):
         raise UserError(
