@@ -18,6 +18,7 @@ from .history.handlers import HistoryHandlers
 from .history.panel import add_history
 from .images.batch_handlers import ImageBatchHandlers
 from .images.blind_handlers import BlindHandlers
+from .images.follow_handlers import FollowHandlers
 from .images.grid_handlers import GridHandlers
 from .images.handlers import ImageHandlers
 from .images.methods_handlers import MethodsHandlers
@@ -77,6 +78,7 @@ class _Handlers:
     def __init__(self, studio: Studio) -> None:
         self.images, self.text = ImageHandlers(studio), TextHandlers(studio)
         self.mix, self.install = MixHandlers(studio), InstallHandlers(studio)
+        self.follow = FollowHandlers(studio, self.images.requests)
         self.overview, self.methods = OverviewHandlers(studio), MethodsHandlers(studio)
         self.grid, self.save = GridHandlers(studio), SaveHandlers(studio)
         self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)
@@ -154,9 +156,9 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
         with gr.Tab("Images", id="text-to-image", elem_id="tab-images") as images_frame:
             images = images_tab(
                 ImagesHandlers(
-                    *(handlers.images, handlers.save, handlers.mix, handlers.overview),
-                    *(handlers.methods, handlers.grid, handlers.many_pictures),
-                    *(handlers.blind, handlers.install),
+                    *(handlers.images, handlers.follow, handlers.save, handlers.mix),
+                    *(handlers.overview, handlers.methods, handlers.grid),
+                    *(handlers.many_pictures, handlers.blind, handlers.install),
                 )
             )
         with gr.Tab("Text", id="language", elem_id="tab-text") as text_frame:
