@@ -22,8 +22,9 @@ from tests.app.served import Program, served
 ROOT = Path(__file__).parents[2]
 SPACE = ROOT / "spaces"
 REFUSED = {
-    *("FormHandlers.start", "JobHandlers.stop", "JobHandlers.resume", "JobHandlers.delete"),
-    *("InstallHandlers.install", "LibraryHandlers.confirm", "LibraryHandlers.rename"),
+    *("JobHandlers.stop", "JobHandlers.resume", "JobHandlers.delete"),
+    *("InstallHandlers.install", "InstallHandlers.cancel"),
+    *("LibraryHandlers.confirm", "LibraryHandlers.rename"),
     *("LibraryHandlers.duplicate", "LibraryHandlers.delete", "LibraryHandlers.undo"),
     *("LibraryHandlers.import_map", "LibraryHandlers.weights", "LibraryHandlers.publish"),
 }
