@@ -26,7 +26,7 @@ def facts(found: ModelDescription, memory: int) -> str:
         "Parameters": _count(found.parameters),
         "Licence": (found.license or "none is stated") + (" (gated)" if found.gated else ""),
         "Download": f"{megabytes(found.download)} MB" if found.download else "none, it is here",
-        "Memory": f"at least {needed:,.1f} GB of the {there:,.1f} GB of this machine",
+        "Memory": f"at least {max(needed, 0.1):,.1f} GB of the {there:,.1f} GB of this machine",
         "Steers by default": modules if found.modules else "modules that have to be chosen",
     }
     items = "".join(f"<dt>{name}</dt><dd>{safe(fact)}</dd>" for name, fact in rows.items())

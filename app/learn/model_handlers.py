@@ -24,20 +24,21 @@ class ModelHandlers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
+        # Looked at and chosen: a page may still send the one before when the menu changes.
+        self._chosen: dict[str, None] = {}
 
     def initial(self) -> str:
         """Return the model of the form at first: one of the kind that the page opens on."""
         kind = self._studio.opens_on()
         return next(name for name, entry in MODELS.items() if entry.kind == kind)
 
-    def choices(self, *further: str) -> list[tuple[str, str]]:
+    def choices(self) -> list[tuple[str, str]]:
         """List the models that this machine can run as pairs of title and name.
 
-        Args:
-            *further: names to list besides those of the catalog and of the maps.
+        They are those of the catalog, those of the maps, and those that were looked at.
         """
         own = (entry.model for entry in self._studio.maps())
-        names = dict.fromkeys((*self._studio.models.catalog(), *own, *further))
+        names = dict.fromkeys((*self._studio.models.catalog(), *own, *self._chosen))
         return [(title_of(name), name) for name in names]
 
     @changes
@@ -60,4 +61,5 @@ class ModelHandlers:
             if error.code == "E_MEMORY":
                 return gr.skip(), shown
             return gr.skip(), basics.warning(str(error))
-        return gr.Dropdown(self.choices(found.name), value=found.name), shown
+        self._chosen[found.name] = None
+        return gr.Dropdown(self.choices(), value=found.name), shown

@@ -124,7 +124,7 @@ def fetch(
 
     def tell(file: HubFile, count: int) -> None:
         nonlocal last
-        arrived = f"{(done + count) / _MB:,.0f} of {total / _MB:,.0f} MB"
+        arrived = f"{(done + count) / _MB:,.1f} of {total / _MB:,.1f} MB"
         sentence = f"{short_name(name)}: {arrived} downloaded, now {file.path}"
         if sentence != last:
             progress(last := sentence)

@@ -70,6 +70,15 @@ def test_whatever_changes_something_is_refused_and_nothing_changes(demo, studio)
     assert _files(folder) == before
 
 
+def test_a_visitor_cannot_make_the_server_look_into_folders_or_at_the_hub(demo, studio):
+    page, _ = demo
+    names = {getattr(function.fn, "__qualname__", "") for function in page.fns.values()}
+    assert not [name for name in names if name.startswith(("FormHandlers", "ModelHandlers"))]
+    offer = InstallHandlers(studio).offer("some/model")
+    assert "not part of this demo" in offer.sentence
+    assert not offer.button.visible
+
+
 def test_there_is_no_endpoint_that_learns(demo):
     program = Program(demo[1])
     for name in ("learn", "job", "stop_job", "resume_job"):
