@@ -52,6 +52,7 @@ _Result = TypeVar("_Result")
 _CHECKPOINT_SECONDS = 3
 _POLL_SECONDS = 0.2  # between two checks for a request to stop, while a thread works
 _NICENESS = 10
+_ESTIMATE, _ESTIMATED = "mean-act", 0.25  # share of the iterations in which the estimate is shown
 
 
 def work(jobs: Jobs) -> None:
@@ -130,6 +131,8 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
     stop = folder / STOP
     state, elapsed, note = _restore(folder)
     sides, settings = _arguments(model, request)
+    if state is None:
+        _estimate(model, request, folder)
     started, saved, iterate, maps = time.monotonic() - elapsed, -inf, None, None
     try:
         for iterate in learn_iter(model, *sides, **settings, resume=state):
@@ -138,7 +141,8 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
             if stop.exists():
                 return "stopped", note
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                _checkpoint(iterate, maps, request, folder)
+                better = iterate.iteration >= _ESTIMATED * request.iterations
+                _checkpoint(iterate, maps if better else None, request, folder)
                 saved = time.monotonic()
             (folder / "alive").touch()
         maps = iterate.maps if iterate else maps
@@ -146,6 +150,15 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
     finally:  # also when the run diverged or an internal error ended it
         if iterate is not None and maps is not None:
             _checkpoint(iterate, maps, request, folder)
+
+
+def _estimate(model: _Model, request: JobRequest, folder: Path) -> None:
+    """Save a map that is there within seconds, to be tried while the job learns a better one."""
+    method = METHODS[_ESTIMATE]
+    sides, settings = _arguments(model, replace(request, config=method.config))
+    del settings["heldout"]
+    with suppress(UserError):  # the job itself says what is wrong
+        _save(_unless_stopped(folder, method.learn, model, *sides, **settings), request, folder)
 
 
 def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
@@ -194,9 +207,13 @@ def _record(
         log.write(json.dumps(record).encode() + b"\n")
 
 
-def _checkpoint(iterate: Iterate, maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
+def _checkpoint(
+    iterate: Iterate, maps: SteeringMaps | None, request: JobRequest, folder: Path
+) -> None:
+    """Save the maps, unless the estimate is still the better one, and the state of the run."""
     # The state is written last: after a crash the maps may be newer, and are overwritten later.
-    _save(maps, request, folder)
+    if maps is not None:
+        _save(maps, request, folder)
     with saving("the checkpoint was"):
         write_atomically(folder / "modules.json", json.dumps(iterate.loss_by_module).encode())
         save_checkpoint(iterate.state, folder)
