@@ -17,7 +17,7 @@ from lineas_core.models.downloads import HubFile, Repository, files_of, read_rep
 from lineas_core.models.language import PRESETS
 from lineas_core.models.locations import Location, installed, locate, on_the_hub
 from lineas_core.models.outline import outline_language, outline_pipeline
-from lineas_core.models.pretrained import loading_errors
+from lineas_core.models.pretrained import check_gradients, loading_errors
 from lineas_core.models.repositories import HubPlace
 from lineas_core.runtime.memory import total_memory
 from lineas_core.steering.presets import expected_modules, find_modules
@@ -138,6 +138,8 @@ def _networks(place: Location) -> tuple[dict[str, nn.Module], str]:
         with loading_errors(place.source):
             quantizer: Any = AutoHfQuantizer.from_config(settings, pre_quantized=True)
             quantizer.validate_environment(dtype=network.dtype, device_map=None)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        check_gradients(network.config, place.source, device)
     return {"": network}, type(network).__name__
 
 

@@ -5,7 +5,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from transformers import LlamaConfig
+from transformers import (
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from lineas_core import LearnConfig, UserError, learn, load_maps, load_model, save_maps
 from lineas_core.models import describe, fetch, installed, kind_of, title_of
@@ -191,6 +196,20 @@ def test_what_was_downloaded_is_loaded_without_the_hub(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     for name in ("some/texts", "some/pictures"):
         assert describe(name).name == load_model(name, device="cpu").name
+
+
+def test_weights_whose_gradients_are_wrong_on_a_cpu_are_refused_there(tmp_path):
+    pytest.importorskip("bitsandbytes")
+    config = LlamaConfig(vocab_size=300, hidden_size=128, num_hidden_layers=2)
+    settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "whole")
+    AutoModelForCausalLM.from_pretrained(
+        tmp_path / "whole", quantization_config=settings, device_map="cpu"
+    ).save_pretrained(tmp_path / "small")
+    tiny_language_model().tokenizer.save_pretrained(tmp_path / "small")
+    for use_it in (describe, partial(load_model, device="cpu")):
+        with pytest.raises(UserError, match="gradients are wrong on a CPU.*with a GPU"):
+            use_it(str(tmp_path / "small"))
 
 
 def test_a_plan_is_made_for_a_model_of_the_hub(hub):
