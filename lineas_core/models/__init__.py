@@ -58,19 +58,19 @@ def load_model(
     device = device or kind
     dtype = dtype or (torch.float32 if "cpu" in (device, kind) else torch.bfloat16)
     place = locate(name)
-    if entry.one_step if entry else place.is_pipeline:
+    if entry.painting if entry else place.is_pipeline:
         from lineas_core.models.pipelines import load_pipeline  # takes seconds to import
 
         if device == "auto":
             remedy = "Leave out the device."
             raise UserError("E_DEVICE", f"{name} paints pictures on one device", remedy=remedy)
-        one_step = entry.one_step if entry else None
         # diffusers would look for more files than `fetch` downloads.
         source = str(place.folder) if installed(name) else place.source
+        painting = entry.painting if entry else None
         pipeline = load_pipeline(
-            source, device=device, dtype=dtype, one_step=one_step, **place.options
+            source, device=device, dtype=dtype, painting=painting, **place.options
         )
-        preset = entry.preset if entry else "all-norms"
+        preset = entry.preset if entry else None
         return TextToImageModel(pipeline, name=place.name, preset=preset)
     return LanguageModel.load(
         place.source,

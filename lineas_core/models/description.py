@@ -14,6 +14,7 @@ from transformers.quantizers import AutoHfQuantizer
 from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS, Kind, ModelEntry
 from lineas_core.models.downloads import HubFile, Repository, files_of, read_repository
+from lineas_core.models.families import FAMILIES
 from lineas_core.models.language import PRESETS
 from lineas_core.models.locations import Location, installed, locate, on_the_hub
 from lineas_core.models.outline import outline_language, outline_pipeline
@@ -71,7 +72,9 @@ def describe(name: str) -> ModelDescription:
     place = locate(name)
     found, files = _on_hub(name, place)
     networks, architecture = _networks(place)
-    network = networks.get("unet") or next(iter(networks.values()))
+    family = FAMILIES.get(architecture)
+    network = networks[family.denoiser] if family else next(iter(networks.values()))
+    preset = entry.preset if entry else family.preset if family else None
     parameters = sum(p.numel() for each in networks.values() for p in each.parameters())
     weights = sum(file.size for file in files if file.path.endswith(".safetensors"))
     return ModelDescription(
@@ -79,7 +82,7 @@ def describe(name: str) -> ModelDescription:
         kind="text-to-image" if place.is_pipeline else "language",
         architecture=architecture,
         parameters=parameters,
-        modules=_modules(network, place, entry),
+        modules=find_modules(network, preset) if preset else expected_modules(network, PRESETS),
         license=entry.license if entry else found.license,
         gated=found.gated,
         download=sum(file.size for file in files if not file.is_here),
@@ -132,7 +135,7 @@ def _on_hub(name: str, place: Location) -> tuple[Repository, list[HubFile]]:
 def _networks(place: Location) -> tuple[dict[str, nn.Module], str]:
     """Return the networks of a model on the meta device, and its class."""
     if place.is_pipeline:
-        return outline_pipeline(place), "StableDiffusionXLPipeline"
+        return outline_pipeline(place)
     network = outline_language(place)
     if settings := _quantised(network):
         with loading_errors(place.source):
@@ -151,9 +154,3 @@ def _sized(weights: int, place: Location) -> int:
     """Return the memory that weights need which stay as they are in their files."""
     here = sum(file.stat().st_size for file in Path(place.folder).glob("*.safetensors"))
     return int(_BESIDE_WEIGHTS * (weights or here))
-
-
-def _modules(network: Any, place: Location, entry: ModelEntry | None) -> list[str]:
-    if place.is_pipeline:
-        return find_modules(network, entry.preset if entry else "all-norms")
-    return find_modules(network, entry.preset) if entry else expected_modules(network, PRESETS)

@@ -88,8 +88,8 @@ def files_of(name: str, place: Location, found: Repository) -> list[HubFile]:
     own = HubPlace(place.source, place.options.get("revision"))
     paths = _of_pipeline(place, found, entry) if place.is_pipeline else _of_texts(own, found)
     files = [HubFile(own, path, found.sizes[path]) for path in paths]
-    if entry and entry.one_step and entry.one_step.unet:
-        repository, revision, path = entry.one_step.unet
+    if entry and entry.painting and entry.painting.unet:
+        repository, revision, path = entry.painting.unet
         other = HubPlace(repository, revision)
         files.append(HubFile(other, path, read_repository(other).sizes.get(path, 0)))
     return files
@@ -181,9 +181,9 @@ def _of_texts(place: HubPlace, found: Repository) -> list[str]:
 
 def _of_pipeline(place: Location, found: Repository, entry: ModelEntry | None) -> list[str]:
     """Return the files of the components that the index of a pipeline names."""
-    one_step = entry.one_step if entry else None
-    variant = f".{one_step.variant}" if one_step and one_step.variant else ""
-    elsewhere = {"unet"} if one_step and one_step.unet else set()
+    painting = entry.painting if entry else None
+    variant = f".{painting.variant}" if painting and painting.variant else ""
+    elsewhere = {"unet"} if painting and painting.unet else set()
     paths = [INDEX]
     for part in _components(place):
         inner = {p.removeprefix(f"{part}/"): p for p in found.sizes if p.startswith(f"{part}/")}

@@ -139,7 +139,7 @@ def installed(name: str) -> bool:
         name: as in `locate`; False if there is no such model.
     """
     folder, entry = files_here(name), MODELS.get(name)
-    other = entry.one_step.unet if entry and entry.one_step else None
+    other = entry.painting.unet if entry and entry.painting else None
     if folder is None or damage(folder, besides=("unet",) if other else ()):
         return False
     return not other or isinstance(

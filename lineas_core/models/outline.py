@@ -28,7 +28,7 @@ def outline(name: str) -> PreTrainedModel:
         UserError: it is no language model, or its configuration cannot be read.
     """
     entry, place = MODELS.get(name), None
-    if not entry or not entry.one_step:
+    if not entry or not entry.painting:
         place = locate(name, whole=False)
     if place is None or place.is_pipeline:
         what, remedy = f"{name} paints pictures", "It fits on one GPU, see docs/gpu.md."
@@ -51,8 +51,11 @@ def outline_language(place: Location) -> PreTrainedModel:
     return network.eval().requires_grad_(False)
 
 
-def outline_pipeline(place: Location) -> dict[str, nn.Module]:
-    """Build the networks of a pipeline on the meta device, by the name of the component.
+def outline_pipeline(place: Location) -> tuple[dict[str, nn.Module], str]:
+    """Build the networks of a pipeline on the meta device.
+
+    Returns:
+        Name of the component -> network, and the class of the pipeline.
 
     Raises:
         UserError: the pipeline is of another kind, contains code, or cannot be read.
