@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from lineas_core import UserError
-from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.models import title_of
+from lineas_core.models.catalog import Kind
 
 from ..studio.maps import MapEntry
 from ..studio.studio import Studio
@@ -45,5 +46,5 @@ def map_menu(
 
 def menu_line(entry: MapEntry) -> str:
     """Return the line of a map in a menu: its title, its model, and whether it is the user's."""
-    model = MODELS[entry.model].title if entry.model in MODELS else entry.model
-    return f"{entry.title} · {model}" + (" · yours" if entry.origin == "yours" else "")
+    yours = " · yours" if entry.origin == "yours" else ""
+    return f"{entry.title} · {title_of(entry.model)}{yours}"

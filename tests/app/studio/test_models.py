@@ -7,6 +7,12 @@ from lineas_core import UserError
 from lineas_core.models.catalog import MODELS
 
 
+@pytest.fixture
+def anything(monkeypatch):
+    """Every name is that of an installed model."""
+    monkeypatch.setattr("app.studio.models.installed", lambda _: True)
+
+
 def test_a_missing_model_is_refused_with_the_button_to_click(monkeypatch):
     monkeypatch.setattr("app.studio.models.installed", lambda _: False)
     with pytest.raises(UserError, match="Click “Install"):
@@ -25,6 +31,7 @@ def test_installing_tells_its_steps_and_then_its_failure(monkeypatch):
         next(steps)
 
 
+@pytest.mark.usefixtures("anything")
 def test_at_most_two_models_stay_loaded(monkeypatch):
     monkeypatch.setattr("app.studio.models.load_model", lambda name: name)
     models = Models()
@@ -34,6 +41,7 @@ def test_at_most_two_models_stay_loaded(monkeypatch):
     assert models.loaded == ["one", "three"]
 
 
+@pytest.mark.usefixtures("anything")
 def test_a_model_that_cannot_be_loaded_leaves_the_turn_to_others(monkeypatch):
     def load(name):
         raise UserError("E_MODEL", f"no model {name}", remedy="Choose another one.")
@@ -45,6 +53,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_turn_to_others(monkeypatch):
     assert not models.busy
 
 
+@pytest.mark.usefixtures("anything")
 def test_idle_models_are_released_but_not_while_they_are_used(monkeypatch):
     monkeypatch.setattr("app.studio.models.load_model", lambda name: name)
     models, end = Models(idle_seconds=0.05), time.monotonic() + 60
