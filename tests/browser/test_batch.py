@@ -127,19 +127,6 @@ def test_a_file_of_prompts_becomes_a_table_of_texts(page, tmp_path):
     assert {row["strength"] for row in rows} == {"1"}
 
 
-def test_a_batch_is_stopped_and_what_is_done_is_kept(page):
-    _open(page, "Text", "Batch")
-    _box(page).fill("\n".join(f"line {k}" for k in range(200)))
-    visible(page, "Length in tokens").fill("40")
-    page.get_by_role("button", name="Start the batch").and_(page.locator(":visible")).click()
-    page.locator(".batch tbody tr").first.wait_for()
-    page.get_by_role("button", name="Stop").and_(page.locator(":visible")).click()
-    page.get_by_text("of 200 prompts are done").wait_for()
-    path, _ = _downloaded(page, "Download as CSV")
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        assert 0 < len([*csv.DictReader(file)]) < 200
-
-
 def test_texts_without_labels_are_voted_on(page, studio):
     _open(page, "Text", "Blind choice")
     for count in range(1, 6):
