@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -12,8 +13,9 @@ from lineas_core.errors import UserError, first_line
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.embedded import folder_of
 from lineas_core.models.hub import HUB_ERRORS, failure, unreachable
+from lineas_core.runtime.memory import USABLE
 
-__all__ = ["outline"]
+__all__ = ["device_for", "outline"]
 
 
 def outline(name: str) -> PreTrainedModel:
@@ -44,3 +46,22 @@ def outline(name: str) -> PreTrainedModel:
         what = f"the configuration of {name!r} cannot be read ({reason})"
         raise UserError("E_MODEL", what, remedy=remedy) from error
     return network.eval().requires_grad_(False)
+
+
+def device_for(name: str) -> str | None:
+    """Return where `load_model` should place a model on this machine.
+
+    Args:
+        name: as in `load_model`.
+
+    Returns:
+        `auto` for a language model whose weights leave too little room on one of several GPUs,
+        otherwise None.
+    """
+    count = torch.cuda.device_count()
+    if count > 1:
+        memory = min(torch.cuda.get_device_properties(n).total_memory for n in range(count))
+        with suppress(UserError):  # it paints pictures, or loading it will say what is wrong
+            weights = sum(p.numel() * p.element_size() for p in outline(name).parameters())
+            return None if weights <= USABLE * memory else "auto"
+    return None
