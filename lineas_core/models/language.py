@@ -6,7 +6,7 @@ n prompts or rows, t tokens, v words of the vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,11 @@ class LanguageModel:
         model = copy(self)
         model.chat = True
         return model
+
+    def twin(self) -> LanguageModel:
+        """Return a model with the same weights in memory that is steered by itself."""
+        shared = [*self.network.parameters(), *self.network.buffers()]
+        return deepcopy(self, {id(tensor): tensor for tensor in shared})
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
         """Tokenize prompts, right-padded to the longest and truncated to 512 tokens.
