@@ -17,6 +17,7 @@ from .explain.tab import explain_tab
 from .history.handlers import HistoryHandlers
 from .history.panel import add_history
 from .images.blind_handlers import BlindHandlers
+from .images.follow_handlers import FollowHandlers
 from .images.grid_handlers import GridHandlers
 from .images.handlers import ImageHandlers
 from .images.methods_handlers import MethodsHandlers
@@ -74,6 +75,7 @@ class _Handlers:
     def __init__(self, studio: Studio) -> None:
         self.images, self.text = ImageHandlers(studio), TextHandlers(studio)
         self.mix, self.install = MixHandlers(studio), InstallHandlers(studio)
+        self.follow = FollowHandlers(studio, self.images.requests)
         self.overview, self.methods = OverviewHandlers(studio), MethodsHandlers(studio)
         self.grid, self.save = GridHandlers(studio), SaveHandlers(studio)
         self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)
@@ -148,8 +150,9 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
         with gr.Tab("Images", id="text-to-image", elem_id="tab-images") as images_frame:
             images = images_tab(
                 ImagesHandlers(
-                    *(handlers.images, handlers.save, handlers.mix, handlers.overview),
-                    *(handlers.methods, handlers.grid, handlers.blind, handlers.install),
+                    *(handlers.images, handlers.follow, handlers.save, handlers.mix),
+                    *(handlers.overview, handlers.methods, handlers.grid, handlers.blind),
+                    handlers.install,
                 )
             )
         with gr.Tab("Text", id="language", elem_id="tab-text") as text_frame:

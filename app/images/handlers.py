@@ -17,13 +17,13 @@ from ..studio.checks import check_count, prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.mix import Mix
 from ..studio.picture_cache import Painted
-from ..studio.plausible import warnings_about
 from ..studio.settings import SEED, STRIP
 from ..studio.studio import Studio
 from ..widgets.steering import SteeringHandlers
 from ..widgets.strength_slider import strength_label
 from . import html as images_html
 from .figures import Measured, curve_of, figures_of
+from .follow_handlers import summary_of
 
 __all__ = ["ImageHandlers", "warm_up"]
 
@@ -90,7 +90,7 @@ class ImageHandlers(SteeringHandlers):
         entry = self._studio.entry(map_id)
         scenes = self.examples
         return MapView(
-            summary=map_html.summary(entry, warnings_about(entry)),
+            summary=summary_of(self._studio, entry),
             facts=map_html.about(entry, self._studio.steering(entry)),
             prompt=self._adapted_example(prompt, entry, restored) or gr.skip(),
             examples=gr.update(samples=[[entry.within(s)] for s in scenes], sample_labels=scenes),
@@ -284,9 +284,9 @@ def warm_up(studio: Studio) -> None:
 
 def _strip_key(mix: Mix, prompt: str, seed: int) -> str:
     """Return a text that changes with everything that a strip depends on."""
-    return repr((mix.ids, mix.fixed, prompt, seed))
+    return repr((mix.ids, mix.values, mix.fixed, prompt, seed))
 
 
 def _picture_key(mix: Mix, strengths: Sequence[float], prompt: str, seed: int) -> str:
     """Return a text that changes with everything that a steered picture depends on."""
-    return repr((mix.ids, strengths, prompt, seed))
+    return repr((mix.ids, mix.values, strengths, prompt, seed))

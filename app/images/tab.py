@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -18,6 +18,7 @@ from ..widgets.strength_slider import strength_slider
 from .blind_handlers import BlindHandlers
 from .blind_panel import blind_choice
 from .controls import Controls
+from .follow_handlers import FollowHandlers
 from .grid_handlers import GridHandlers
 from .grid_panel import grid_panel
 from .handlers import ImageHandlers
@@ -33,11 +34,14 @@ from .toolbar import Toolbar, toolbar, wire_saving
 
 __all__ = ["ImagesHandlers", "images_tab"]
 
+_LEARNING_SECONDS = 4  # between two looks at a map that is being learnt
+
 
 class ImagesHandlers(NamedTuple):
     """The event handlers of the tab and of its panels."""
 
     pictures: ImageHandlers
+    follow: FollowHandlers
     save: SaveHandlers
     mix: MixHandlers
     overview: OverviewHandlers
@@ -104,6 +108,7 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
     below = _below(handlers, controls, rows)
     ask.prompt.submit(**seed.renewal)
     events = _wire(handlers.pictures, ask, canvas, below, controls, rows.further)
+    _wire_learning(handlers.follow, ask, events.request, events.chosen)
     wire_saving(handlers.save, canvas.tools, events.asked)
     return SteeringTab(
         concept=ask.concept,
@@ -217,6 +222,21 @@ def _wire(
     asked = [strength, concept, further, prompt, seed]
     painted = _wire_painting(handlers, canvas, ask.note, below.goal, request, asked)
     return _Events(chosen, painted, request, asked)
+
+
+def _wire_learning(
+    handlers: FollowHandlers, ask: _Ask, request: gr.State, chosen: gr.events.Dependency
+) -> None:
+    """Let the pictures follow a map that is still being learnt."""
+    version, timer = gr.Textbox(visible=False), gr.Timer(_LEARNING_SECONDS, active=False)
+    follow: dict[str, Any] = {
+        "fn": handlers.follow,
+        "inputs": [ask.concept, version],
+        "outputs": [request, version, timer, ask.summary],  # as in `Followed`
+        **QUIET,
+    }
+    chosen.then(**follow)
+    timer.tick(**follow)
 
 
 def _wire_painting(

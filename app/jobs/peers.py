@@ -15,20 +15,23 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lineas_core.errors import UserError
 from lineas_core.learning.lineas import learn_iter
+from lineas_core.methods import METHODS
 from lineas_core.models import load_model
 from lineas_core.runtime.processes import ENDED, meet, together
+from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.presets import find_modules
 
 from .checkpoints import restore_checkpoint
 from .files import read_job
 from .job import JobRequest
 
-__all__ = ["MEETING", "arguments", "end_with_parent", "leave", "peers"]
+__all__ = ["MEETING", "arguments", "end_with_parent", "estimate", "leave", "peers"]
 
 MEETING = "meeting"
 """File of a job by which its processes find each other."""
@@ -77,6 +80,17 @@ def arguments(model: Any, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
     return (prompts.source, prompts.target), settings
 
 
+def estimate(model: Any, request: JobRequest) -> SteeringMaps:
+    """Learn maps that are there within seconds, to be tried while the job learns better ones.
+
+    All processes of a job take part.
+    """
+    method = METHODS["mean-act"]
+    sides, settings = arguments(model, replace(request, config=method.config))
+    del settings["heldout"]
+    return method.learn(model, *sides, **settings)
+
+
 def end_with_parent() -> None:
     """From now on, end this process when its parent has, even during a long load or iteration."""
 
@@ -104,6 +118,8 @@ def _learn(folder: Path, rank: int, size: int) -> None:
         sides, settings = arguments(model, request)
         meet()  # the worker has removed what is damaged
         state, _ = restore_checkpoint(folder)
+        if state is None:
+            estimate(model, request)
         for _ in learn_iter(model, *sides, **settings, resume=state):
             pass
 

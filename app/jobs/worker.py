@@ -41,7 +41,7 @@ from lineas_core.storage.maps import save_maps
 from .checkpoints import restore_checkpoint, save_checkpoint
 from .files import DISK_FULL, STOP, read_records
 from .job import Job, JobRequest
-from .peers import MEETING, arguments, end_with_parent, leave, peers
+from .peers import MEETING, arguments, end_with_parent, estimate, leave, peers
 from .previews import preview
 from .queue import Jobs
 from .workers import NO_SPACE
@@ -54,6 +54,7 @@ _Result = TypeVar("_Result")
 _CHECKPOINT_SECONDS = 3
 _POLL_SECONDS = 0.2  # between two checks for a request to stop, while a thread works
 _NICENESS = 10
+_ESTIMATED = 0.25  # share of the iterations in which the estimate is shown
 
 
 def work(jobs: Jobs, processes: int | None = None) -> None:
@@ -140,6 +141,9 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
     state, elapsed, note = _restore(folder)
     sides, settings = arguments(model, request)
     _unless_stopped(folder, meet)  # all processes start from the checkpoint that is there now
+    if state is None:
+        with suppress(UserError):  # the job itself says what is wrong
+            _save(_unless_stopped(folder, estimate, model, request), request, folder)
     started, saved, iterate, maps = time.monotonic() - elapsed, -inf, None, None
     try:
         for iterate in learn_iter(model, *sides, **settings, resume=state):
@@ -148,7 +152,8 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
             if stop.exists():
                 return "stopped", note
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                _checkpoint(iterate, maps, request, folder)
+                better = iterate.iteration >= _ESTIMATED * request.iterations
+                _checkpoint(iterate, maps if better else None, request, folder)
                 saved = time.monotonic()
             (folder / "alive").touch()
         maps = iterate.maps if iterate else maps
@@ -195,9 +200,13 @@ def _record(
         log.write(json.dumps(record).encode() + b"\n")
 
 
-def _checkpoint(iterate: Iterate, maps: SteeringMaps, request: JobRequest, folder: Path) -> None:
+def _checkpoint(
+    iterate: Iterate, maps: SteeringMaps | None, request: JobRequest, folder: Path
+) -> None:
+    """Save the maps, unless the estimate is still the better one, and the state of the run."""
     # The state is written last: after a crash the maps may be newer, and are overwritten later.
-    _save(maps, request, folder)
+    if maps is not None:
+        _save(maps, request, folder)
     with saving("the checkpoint was"):
         write_atomically(folder / "modules.json", json.dumps(iterate.loss_by_module).encode())
         save_checkpoint(iterate.state, folder)

@@ -157,11 +157,12 @@ def _pick(jobs: Sequence[Job], job_id: str | None) -> Job | None:
 def _buttons(job: Job | None) -> Buttons:
     """Show the buttons that apply to a job.
 
-    A job with a map is deleted in the Library tab, where it can be restored.
+    A map can be tried while it is being learnt. A job with a map is deleted in the Library tab,
+    where it can be restored.
     """
     pending, over = job and job.state in PENDING, job and job.state not in PENDING
     resumable, has_map = job and job.state in _RESUMABLE, job and job.map_folder
-    visible = (pending, resumable, over and has_map, over and not has_map)
+    visible = (pending, resumable, has_map, over and not has_map)
     return Buttons(*(gr.Button(visible=bool(each)) for each in visible))
 
 

@@ -36,7 +36,7 @@ class LearnTab:
 
     Attributes:
         job: menu of jobs.
-        try_it: button that opens the map of a finished job.
+        try_it: button that opens the map of a job, also while it is being learnt.
     """
 
     job: gr.Dropdown

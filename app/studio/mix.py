@@ -37,6 +37,11 @@ class Mix:
         """The ids of the maps."""
         return tuple(entry.id for entry in self.entries)
 
+    @property
+    def values(self) -> tuple[str | None, ...]:
+        """The checksum of each map's values, which change while it is being learnt."""
+        return tuple(entry.metadata.get("sha256") for entry in self.entries)
+
     def at(self, strength: object) -> tuple[float, ...]:
         """Return the strength of every map, with the first one at `strength`.
 

@@ -61,16 +61,21 @@ class UserMaps:
         return [*maps_in("yours", self._folder), *filter(None, learnt)]
 
     def find(self, map_id: object) -> MapEntry | None:
-        """Find one map by its id without reading the others; None if there is none."""
+        """Find one map by its id without reading the others; None if there is none.
+
+        A map that is still being learnt is found as it is so far, although it is not listed.
+        """
         if found := find_map(map_id, "yours", self._folder):
             return found
         try:
             job = self._jobs.get(str(map_id))
         except UserError:
             return None
-        if job.state in PENDING or not job.map_folder:
-            return None
-        return read_map(job.id, "yours", job.map_folder)
+        return read_map(job.id, "yours", job.map_folder) if job.map_folder else None
+
+    def is_learning(self, entry: MapEntry) -> bool:
+        """Return whether a job still learns this map."""
+        return self._from_job(entry) and self._jobs.get(entry.id).state in PENDING
 
     def unreadable(self) -> list[str]:
         """List the names of the folders, and the ids of the jobs, whose map is damaged."""
@@ -171,6 +176,9 @@ class UserMaps:
 
     def _own(self, map_id: str) -> MapEntry:
         if entry := self.find(map_id):
+            if self.is_learning(entry):
+                remedy = "Stop it first, or wait until it is done."
+                raise UserError("E_MAP", "this map is still being learnt", remedy=remedy)
             return entry
         remedy = "Choose one of your own maps, or duplicate this one and change the copy."
         raise UserError("E_MAP", "this map cannot be changed", remedy=remedy)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
 
+from lineas_core import UserError
 from lineas_core.models.catalog import MODELS, Kind
 
 from ..studio.maps import MapEntry
@@ -26,10 +28,14 @@ def map_menu(
     Args:
         studio: lists the maps.
         kind: kind of model whose maps are offered.
-        chosen: id of the map to choose; if there is no such map, one that can run is chosen.
+        chosen: id of the map to choose, also of one that is still being learnt; if there is no
+            such map, one that can run is chosen.
         suits: which of these maps are offered.
     """
     entries = [entry for entry in studio.maps() if entry.kind == kind and suits(entry)]
+    if chosen and chosen not in {entry.id for entry in entries}:
+        with suppress(UserError):
+            entries += filter(suits, [studio.entry(chosen, kind)])
     ids = [entry.id for entry in entries]
     models = {name for name in {e.model for e in entries} if studio.models.installed(name)}
     ready = [entry.id for entry in entries if entry.model in models]

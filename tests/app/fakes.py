@@ -203,7 +203,8 @@ class FakeStudio(Studio):
         self.entries, self.read_only = entries, False
         self.jobs, self.models, self.prompts = FakeJobs(), FakeModels(), FakePrompts()
         self.texts, self.pictures = FakeTexts(), FakePictures()
-        self.chats = FakeChats()
+        self.chats, self.learning = FakeChats(), set()
+        self.user_maps = SimpleNamespace(is_learning=lambda entry: entry.id in self.learning)
 
     def maps(self):
         return self.entries

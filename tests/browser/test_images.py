@@ -26,6 +26,9 @@ FURTHER = """at => {
     const [, iteration] = document.querySelector('.job').innerText.match(/iteration (\\d+)/);
     return Number(iteration) > at;
 }"""
+WATCH_FOR_A_RELAPSE = """() => new MutationObserver(() => {
+    window.relapsed ||= Boolean(document.querySelector('.job.running'));
+}).observe(document.body, {childList: true, subtree: true, attributes: true})"""
 # As somebody drops a file onto the pictures.
 DROP = """content => {
     const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt());
@@ -339,6 +342,11 @@ def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
         page.get_by_role("button", name="Start", exact=True).click()
         page.locator(".job", has_text=re.compile(r"iteration [1-9]")).wait_for()
 
+        page.get_by_role("button", name="Try it").click()  # while it is being learnt
+        page.get_by_text("It is still being learnt").wait_for()
+        page.wait_for_function(STRIP)
+        page.get_by_role("tab", name="Learn").click()
+
         second = page.context.browser.new_page()
         second.goto(url)
         second.get_by_role("tab", name="Learn").click()
@@ -353,7 +361,8 @@ def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
         with _late_answer(page, "job running"):
             page.get_by_role("button", name="Stop and keep the best").click()
             page.locator(".job.stopped").wait_for()
-        page.locator(".job.running").wait_for()  # what the late answer shows
+            page.evaluate(WATCH_FOR_A_RELAPSE)
+        page.wait_for_function("window.relapsed")  # the late answer has come
         page.locator(".job.stopped").wait_for()
         assert page.get_by_role("button", name="Try it").is_visible()  # the best is kept
         second.close()

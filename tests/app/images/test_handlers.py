@@ -5,6 +5,7 @@ import html
 import json
 import math
 import re
+from dataclasses import replace
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -65,6 +66,14 @@ def test_another_seed_takes_the_old_strip_away(studio):
     assert pair[2] == []
     assert pair[4] == ""
     assert strip[4] not in ("", shown)
+
+
+def test_another_version_of_a_map_gets_another_strip(studio):
+    handlers = ImageHandlers(studio)
+    *_, strip = _generate(handlers)
+    studio.entries[1] = replace(studio.entries[1], metadata={"sha256": "another"})
+    *_, anew = _generate(handlers, shown=strip[4])
+    assert not is_skip(anew[2])
 
 
 def test_a_newer_wish_saves_the_strip_of_the_older(studio):

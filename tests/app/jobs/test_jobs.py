@@ -339,6 +339,22 @@ def test_a_fault_of_ours_leaves_a_trace_in_the_log_and_the_next_job_its_last_map
     assert load_maps(done.map_folder).metadata["iteration"] == SHORT.iterations
 
 
+def test_a_map_can_be_tried_before_the_job_has_learnt_a_better_one(idle, request_, monkeypatch):
+    learn_iter, methods = app.jobs.worker.learn_iter, []
+
+    def watched(*sides, **settings):
+        for iterate in learn_iter(*sides, **settings):
+            yield iterate
+            (folder,) = idle.folder.glob("*/map")
+            methods.append(load_maps(folder).metadata["method"])
+
+    monkeypatch.setattr(app.jobs.worker, "learn_iter", watched)
+    monkeypatch.setattr(app.jobs.worker, "_CHECKPOINT_SECONDS", 0)
+    (job,) = worked_off(idle, 0, request=request_)
+    assert methods == ["mean-act", *["lineas"] * SHORT.iterations]  # from a quarter of them on
+    assert load_maps(job.map_folder).metadata["method"] == "lineas"
+
+
 def test_a_model_that_does_not_fit_into_memory_says_what_to_change(idle, request_, monkeypatch):
     monkeypatch.setattr(app.jobs.worker, "load_model", ask_for_a_petabyte)
     (job,) = worked_off(idle, 0, request=request_)

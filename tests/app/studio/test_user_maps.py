@@ -237,8 +237,17 @@ def test_an_id_that_is_not_the_users_is_refused(user_maps, map_id):
 
 def test_a_job_that_is_not_over_stays(user_maps, jobs):
     jobs.write(Job(JOB, JobRequest("Learnt", "smollm2-135m", PROMPTS), "running", created=1.0))
-    with jobs.lock.hold(), pytest.raises(UserError, match="cannot be changed"):
+    with jobs.lock.hold(), pytest.raises(UserError, match="still being learnt. Stop it first"):
         user_maps.delete(JOB)
+
+
+def test_a_map_that_is_being_learnt_is_found_but_not_listed(user_maps, jobs):
+    jobs.write(Job(JOB, JobRequest("Learnt", "smollm2-135m", PROMPTS), "running", created=1.0))
+    with jobs.lock.hold():
+        assert JOB not in _titles(user_maps)
+        assert user_maps.is_learning(user_maps.find(JOB))
+    assert not user_maps.is_learning(user_maps.find(JOB))  # its worker has ended
+    assert not user_maps.is_learning(user_maps.find("letters"))
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(user_maps, tmp_path):

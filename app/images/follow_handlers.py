@@ -1,0 +1,69 @@
+"""Event handler of the Images tab for a map that is still being learnt: the pictures follow it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from ..events import LatestRequest, user_errors
+from ..html import maps as map_html
+from ..studio.maps import MapEntry
+from ..studio.plausible import warnings_about
+from ..studio.studio import Studio
+
+__all__ = ["FollowHandlers", "Followed", "summary_of"]
+
+_LEARNING = "It is still being learnt: the pictures follow it."
+
+
+class Followed(NamedTuple):
+    """What changes while the chosen map is being learnt.
+
+    Attributes:
+        request: number of a new request, if the map has new values.
+        version: identifies the map and its values.
+        timer: runs as long as the map is being learnt.
+        summary: description of the map.
+    """
+
+    request: Any = gr.skip()
+    version: str = ""
+    timer: Any = gr.Timer(active=False)
+    summary: Any = gr.skip()
+
+
+class FollowHandlers:
+    """The event handler that looks at a map that is being learnt."""
+
+    def __init__(self, studio: Studio, requests: LatestRequest) -> None:
+        """Number new requests of pictures in `requests`."""
+        self._studio, self._requests = studio, requests
+
+    @user_errors
+    def follow(self, map_id: str | None, version: str, request: gr.Request) -> Followed:
+        """Request new pictures when the map has got other values.
+
+        Args:
+            map_id: id of the chosen map.
+            version: map and values that the page shows.
+            request: identifies the browser session.
+        """
+        if not map_id:
+            return Followed()
+        entry = self._studio.entry(map_id, "text-to-image")
+        learning = self._studio.user_maps.is_learning(entry)
+        now, shown = (
+            f"{entry.metadata.get('sha256')} of {map_id}",
+            version.endswith(f" of {map_id}"),
+        )
+        if not shown or now == version and learning:
+            return Followed(version=now, timer=gr.Timer(active=learning))
+        new = self._requests.new(request) if now != version else gr.skip()
+        return Followed(new, now, gr.Timer(active=learning), summary_of(self._studio, entry))
+
+
+def summary_of(studio: Studio, entry: MapEntry) -> str:
+    """Describe a map, and say if it is still being learnt."""
+    notes = [_LEARNING] if studio.user_maps.is_learning(entry) else []
+    return map_html.summary(entry, [*warnings_about(entry), *notes])

@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+import pytest
+
+from app.events import LatestRequest
+from app.images.follow_handlers import FollowHandlers
+from tests.app.fakes import ME, image_studio, is_skip
+
+
+@pytest.fixture
+def studio():
+    return image_studio()
+
+
+def _values(studio, map_id, sha256):
+    """Give a map other values."""
+    (place,) = [k for k, entry in enumerate(studio.entries) if entry.id == map_id]
+    studio.entries[place] = replace(studio.entries[place], metadata={"sha256": sha256})
+
+
+def test_pictures_follow_a_map_while_it_is_being_learnt(studio):
+    handlers = FollowHandlers(studio, LatestRequest())
+    studio.learning.add("mine")
+    _values(studio, "mine", "1")
+    chosen = handlers.follow("mine", "", ME)
+    assert is_skip(chosen.request)  # choosing it has started a picture already
+    assert chosen.timer.active
+    same = handlers.follow("mine", chosen.version, ME)
+    assert is_skip(same.request)
+    assert same.timer.active
+
+    _values(studio, "mine", "2")
+    better = handlers.follow("mine", same.version, ME)
+    assert isinstance(better.request, int)
+    assert "still being learnt" in better.summary
+
+    studio.learning.clear()
+    _values(studio, "mine", "3")
+    last = handlers.follow("mine", better.version, ME)
+    assert last.request > better.request
+    assert not last.timer.active
+    assert "still being learnt" not in last.summary
+
+
+def test_a_map_that_is_learnt_is_not_followed(studio):
+    followed = FollowHandlers(studio, LatestRequest()).follow("robot", "", ME)
+    assert is_skip(followed.request)
+    assert is_skip(followed.summary)
+    assert not followed.timer.active
