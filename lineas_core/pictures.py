@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
@@ -80,6 +81,8 @@ class Recipe:
         scheduler: class name of the scheduler.
         maps: title and strength of each map, in the order in which they act; for a strip the
             strength is a list with one per picture.
+        num_inference_steps: number of denoising steps.
+        guidance_scale: see `lineas_core.models.denoising`; 0 for a model without one.
     """
 
     prompt: str
@@ -88,14 +91,16 @@ class Recipe:
     size: int
     scheduler: str
     maps: Sequence[tuple[str, Strength]] = ()
+    num_inference_steps: int = 1
+    guidance_scale: float = 0
 
     @property
     def parameters(self) -> str:
         """The recipe in A1111's format: the prompt, then a line of `key: value` pairs."""
         facts = {
-            "Steps": 1,
+            "Steps": self.num_inference_steps,
             "Sampler": _SAMPLERS.get(self.scheduler, self.scheduler),
-            "CFG scale": 0,
+            "CFG scale": f"{self.guidance_scale:g}",
             "Seed": self.seed,
             "Size": f"{self.size}x{self.size}",
             "Model": _quoted(self.model),
@@ -118,8 +123,9 @@ def recipe_of(
     model: TextToImageModel, prompt: str, seed: int, maps: Sequence[tuple[str, Strength]] = ()
 ) -> Recipe:
     """Return the recipe of a picture by this model; arguments as in `Recipe`."""
-    scheduler = type(model.pipeline.scheduler).__name__
-    return Recipe(prompt, seed, model.name, model.size, scheduler, maps)
+    scheduler, denoising = type(model.pipeline.scheduler).__name__, model.denoising
+    steps, scale = denoising.num_inference_steps, denoising.guidance_scale or 0
+    return Recipe(prompt, seed, model.name, model.size, scheduler, maps, steps, scale)
 
 
 def read_recipe(file: Path) -> Recipe:
@@ -139,7 +145,10 @@ def read_recipe(file: Path) -> Recipe:
         facts = json.loads(text)
         maps = [(_text(title), strength) for title, strength in facts["maps"]]
         names = {name: _text(facts[name]) for name in ("prompt", "model", "scheduler")}
-        return Recipe(**names, seed=facts["seed"], size=facts["size"], maps=maps)
+        numbers = ("seed", "size", "num_inference_steps", "guidance_scale")
+        # Recipes of version 0.1 name neither steps nor guidance, which were 1 and 0.
+        given: dict[str, Any] = {name: facts[name] for name in numbers if name in facts}
+        return Recipe(**names, maps=maps, **given)
     except (ValueError, TypeError, KeyError, RecursionError):  # any other JSON
         what, remedy = "the recipe of this picture cannot be read", "Choose another picture."
         raise UserError("E_RECIPE", what, remedy=remedy) from None

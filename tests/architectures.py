@@ -32,6 +32,7 @@ from lineas_core.storage.fits import check_fits
 from tests.fakes import save_model, tiny_language_model
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
+PIPELINES = "# Text-to-image pipelines\n"  # what follows is written by tests/pipelines.py
 STEPS = ("load", "learn", "save", "fold", "batch", "sweep")
 # One of each way to build a block, to pad and to remember.
 QUICK = ("llama", "gpt2", "opt", "mamba", "rwkv", "nemotron", "gemma3", "qwen3_5_text")
@@ -253,4 +254,5 @@ if __name__ == "__main__":
         tried.append(try_out(name))
         print(_line(tried[-1]), flush=True)  # noqa: T201
     if not sys.argv[1:]:
-        PAGE.write_text(page(tried), encoding="utf-8")
+        pipelines = PAGE.read_text(encoding="utf-8").partition(PIPELINES)[1:]
+        PAGE.write_text(page(tried) + "\n" + "".join(pipelines), encoding="utf-8")

@@ -113,7 +113,7 @@ def tiny_pipeline(seed=0, *, encoders=1, **scheduler):
         "sample_size": 8,
         "transformer_layers_per_block": [1, 1, 2],
     }
-    tokenizer = _letter_tokenizer()
+    tokenizer = letter_tokenizer()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         unet = UNet2DConditionModel.from_config({**SDXL_UNET, **sizes})
@@ -145,7 +145,7 @@ def tiny_pipeline(seed=0, *, encoders=1, **scheduler):
         vae=vae,
         text_encoder=first,
         text_encoder_2=text_encoder,
-        tokenizer=_letter_tokenizer() if first else None,
+        tokenizer=letter_tokenizer() if first else None,
         tokenizer_2=tokenizer,
         unet=unet,
         scheduler=LCMScheduler.from_config({"_one_step": {"timestep": 399}, **scheduler}),
@@ -188,7 +188,7 @@ def _byte_tokenizer():
     )
 
 
-def _letter_tokenizer():
+def letter_tokenizer():
     """Build a CLIP tokenizer without merges, so that every letter is a token."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = ["<|startoftext|>", "<|endoftext|>", *alphabet, *(f"{a}</w>" for a in alphabet)]

@@ -208,7 +208,7 @@ def write_models(folder, names=tuple(_BUILDERS)):
         (place / "README.md").write_text("A tiny model with random weights.")
         repositories[name] = Repository.of(place, gated=name.startswith("google/"))
     if dmd := repositories.get("tianweiy/DMD2"):
-        dmd.commit = MODELS["dmd2"].one_step.unet[1]
+        dmd.commit = MODELS["dmd2"].painting.unet[1]
     return repositories
 
 

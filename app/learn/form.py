@@ -123,8 +123,8 @@ def kind_of(model: str) -> Kind:
 
 def keeps_layout(model: str) -> bool:
     """Return whether pictures of a model of the catalog keep their layout when words are added."""
-    one_step = MODELS[model].one_step if model in MODELS else None
-    return one_step is not None and one_step.noise == "layout"
+    painting = MODELS[model].painting if model in MODELS else None
+    return painting is not None and painting.noise == "layout"
 
 
 def method_of(name: str) -> Method:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,10 +17,13 @@ from lineas_core.storage.places import find_maps_here, hub_place, name_of_maps
 
 __all__ = [
     "Device",
+    "GuidanceScale",
+    "InferenceSteps",
     "JsonLines",
     "MapPlace",
     "MapsWithStrengths",
     "Seed",
+    "as_denoising",
     "check_choice",
     "load_language_model",
     "load_map_and_model",
@@ -56,6 +59,17 @@ Device = Annotated[
         "model over all GPUs of the machine [default: cuda if there is a GPU]."
     ),
 ]
+InferenceSteps = Annotated[
+    int | None,
+    typer.Option(help="Denoising steps of a picture model [default: as it was trained]."),
+]
+GuidanceScale = Annotated[
+    float | None,
+    typer.Option(
+        help="Weight of the prompt against an empty one, of a picture model; 0 for none "
+        "[default: as it was trained]."
+    ),
+]
 JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 
@@ -80,6 +94,23 @@ def numbers(text: str) -> list[float]:
     except ValueError:
         reason = f"{text!r} is not a list of numbers"
         raise typer.BadParameter(reason, param_hint="--strengths") from None
+
+
+def as_denoising(
+    model: LanguageModel | TextToImageModel, **settings: float | None
+) -> LanguageModel | TextToImageModel:
+    """Return a model with other settings of `TextToImageModel.with_denoising`; None keeps one.
+
+    Raises:
+        UserError: the model writes texts, or does not have a setting.
+    """
+    given: Any = {name: value for name, value in settings.items() if value is not None}
+    if not given:
+        return model
+    if isinstance(model, TextToImageModel):
+        return model.with_denoising(**given)
+    what = f"{model.name} writes texts, which take no denoising steps"
+    raise UserError("E_SETTING", what, remedy="Leave out what is for pictures.")
 
 
 def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:

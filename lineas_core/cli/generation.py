@@ -12,9 +12,12 @@ import typer
 
 from lineas_core.cli.arguments import (
     Device,
+    GuidanceScale,
+    InferenceSteps,
     JsonLines,
     MapsWithStrengths,
     Seed,
+    as_denoising,
     load_map_and_strength,
     numbers,
 )
@@ -44,13 +47,19 @@ def generate(
     max_new_tokens: int = Sampling.max_new_tokens,
     temperature: float = Sampling.temperature,
     chat: Annotated[bool, typer.Option("--chat", help="Use the model's chat template.")] = False,
+    num_inference_steps: InferenceSteps = None,
+    guidance_scale: GuidanceScale = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for pictures.")] = Path(),
     device: Device = None,
     json_lines: JsonLines = False,
 ) -> None:
     """Generate from prompts with one or more maps."""
     steering = _Steering.load(map or [], strengths)
-    loaded = load_model(model or steering.model or "smollm2-135m", device=device)
+    loaded = as_denoising(
+        load_model(model or steering.model or "smollm2-135m", device=device),
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+    )
     for maps in steering.maps:
         check_fits(maps, loaded)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)

@@ -9,7 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from lineas_core.cli.arguments import Device, Seed, check_choice
+from lineas_core.cli.arguments import (
+    Device,
+    GuidanceScale,
+    InferenceSteps,
+    Seed,
+    as_denoising,
+    check_choice,
+)
 from lineas_core.cli.runs import Learner, report
 from lineas_core.errors import UserError
 from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, suited_config
@@ -110,6 +117,12 @@ def learn(
     micro_batch_size: Annotated[
         int | None, typer.Option(help="Prompts per forward pass, to save memory.")
     ] = None,
+    num_inference_steps: InferenceSteps = None,
+    guidance_scale: GuidanceScale = None,
+    denoising_step: Annotated[
+        int | None,
+        typer.Option(help="Denoising step at which a picture model learns [default: 0]."),
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -167,7 +180,12 @@ def learn(
             typer.echo(_plan(model, modules, data, batch_size))
             return
         _make_folder(output)
-        loaded = _load_model(model, device, chat=chat)
+        loaded = as_denoising(
+            _load_model(model, device, chat=chat),
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            learn_at=denoising_step,
+        )
         sides = (data.source, data.heldout_source), (data.target, data.heldout_target)
         _note(loaded.reader.describe(*(own + heldout for own, heldout in sides)))
         config = METHODS[method].config

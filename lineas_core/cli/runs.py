@@ -58,6 +58,8 @@ class Learner:
 
     def _digest(self) -> str:
         facts = [self.model.name, asdict(self.data), asdict(self.config), self.modules]
+        if denoising := getattr(self.model, "denoising", None):  # of pictures
+            facts.append(denoising.facts())
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

@@ -52,6 +52,7 @@ def describe_run(
         names: the modules that the maps steer; None means all of `samples.names`.
     """
     network, names = samples.model.network, names or samples.names
+    denoising = getattr(samples.model, "denoising", None)  # picture models only
     return {
         "method": method,
         "strength": strength,
@@ -65,5 +66,6 @@ def describe_run(
         "target_size": len(samples.target),
         "truncated": samples.source.truncated + samples.target.truncated,
         "chat": getattr(samples.model, "chat", False),  # language models only
+        **({"denoising": denoising.facts()} if denoising else {}),
         "versions": library_versions(),
     }

@@ -9,12 +9,14 @@ The paper does not specify how activations are pooled.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
 
-__all__ = ["POOLINGS", "pool"]
+__all__ = ["POOLINGS", "pool", "weighted"]
 
 
 POOLINGS = ("mean", "max", "last", "all")
@@ -57,6 +59,18 @@ def pool(
     with torch.autocast(rows.device.type, enabled=False):  # autocast would multiply in bfloat16
         total = (weight.unsqueeze(1) @ rows).squeeze(1)
     return total / weight.sum(dim=1, keepdim=True)
+
+
+def weighted(
+    work: Callable[..., Tensor], weight_at: Callable[[int], Tensor | None]
+) -> Callable[[Tensor, int], Tensor]:
+    """Return `pool`, or a function like it, with the weight of the positions it is given.
+
+    Args:
+        work: takes an activation, the axis of its coordinates, and `weight`.
+        weight_at: number of positions of an activation -> their weight, as in `pool`.
+    """
+    return lambda z, axis: work(z, axis, weight=weight_at(z[0].numel() // z.shape[axis]))
 
 
 def _check(how: str, rows: Tensor, weight: Tensor | None, shape: tuple[int, ...]) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lineas_core.errors import UserError
 from lineas_core.learning.config import FitConfig
-from lineas_core.learning.pooling import pool
+from lineas_core.learning.pooling import pool, weighted
 from lineas_core.learning.spread import floored, moments
 from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.runtime.attention import ShortAttention
@@ -77,11 +77,8 @@ class Samples:
         """
         for side, prompts in (("source", source), ("target", target)):
             if len(prompts) < _MIN_PROMPTS:
-                raise UserError(
-                    "E_PROMPTS",
-                    f"{side} has {len(prompts)} prompts",
-                    remedy=f"Give at least {_MIN_PROMPTS}, better 32.",
-                )
+                remedy = f"Give at least {_MIN_PROMPTS}, better 32."
+                raise UserError("E_PROMPTS", f"{side} has {len(prompts)} prompts", remedy=remedy)
         if config.pooling == "auto":
             config = replace(config, pooling=model.default_pooling)
         if compare == "output" and model.kind != "text-to-image":
@@ -230,7 +227,7 @@ class Samples:
 
     def pooling(self, inputs: Inputs) -> Pool:
         """The function that turns an activation of these prompts into samples."""
-        return partial(pool, weight=inputs.weight, how=self.config.pooling)
+        return weighted(partial(pool, how=self.config.pooling), inputs.weight_at)
 
     def split(self, coordinates: Tensor) -> dict[str, Tensor]:
         """Split (..., D) into module name -> (..., d)."""
@@ -284,8 +281,10 @@ class Samples:
         """Mean and mean square over positions, (n, 2, D)."""
         parts = []
         for chunk in self.memory.chunks(len(inputs)):
-            with record(self.model.network, self.names, pool=moments, stop=True) as found:
-                self.run(inputs.rows(chunk))
+            own = inputs.rows(chunk)
+            pooling = weighted(moments, own.weight_at)
+            with record(self.model.network, self.names, pool=pooling, stop=True) as found:
+                self.run(own)
             parts.append(torch.cat([found[n].to(self.device) for n in self.names], dim=2))
         return torch.cat(parts)
 

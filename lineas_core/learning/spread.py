@@ -26,14 +26,17 @@ def floored(spread: Tensor) -> Tensor:
     return spread.clamp(min=0.1 * varying.median())
 
 
-def moments(activation: Tensor, axis: int) -> Tensor:
+def moments(activation: Tensor, axis: int, *, weight: Tensor | None = None) -> Tensor:
     """Mean and mean square of an activation over its positions.
 
     Args:
-        activation: as in `lineas_core.learning.pooling.pool`, and so is `axis`.
+        activation: as in `lineas_core.learning.pooling.pool`, and so are the others.
         axis: axis of the coordinates.
+        weight: 1 for a position that counts; None means that all do.
 
     Returns:
         (n, 2, d), float32.
     """
-    return torch.stack([pool(activation, axis), pool(activation.float().square(), axis)], dim=1)
+    squares = activation.float().square()
+    both = [pool(values, axis, weight=weight) for values in (activation, squares)]
+    return torch.stack(both, dim=1)

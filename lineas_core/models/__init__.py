@@ -53,17 +53,17 @@ def load_model(
     dtype = dtype or (torch.float32 if "cpu" in (device, kind) else torch.bfloat16)
     source = _source(name, entry)
     offline = not Path(source).is_dir() and unreachable()
-    if entry.one_step if entry else is_pipeline(source, local_files_only=offline):
+    if entry.painting if entry else is_pipeline(source, local_files_only=offline):
         from lineas_core.models.pipelines import load_pipeline  # takes seconds to import
 
         if device == "auto":
             remedy = "Leave out the device."
             raise UserError("E_DEVICE", f"{name} paints pictures on one device", remedy=remedy)
-        one_step = entry.one_step if entry else None
+        painting = entry.painting if entry else None
         pipeline = load_pipeline(
-            source, device=device, dtype=dtype, one_step=one_step, local_files_only=offline
+            source, device=device, dtype=dtype, painting=painting, local_files_only=offline
         )
-        return TextToImageModel(pipeline, name=name, preset=entry.preset if entry else "all-norms")
+        return TextToImageModel(pipeline, name=name, preset=entry.preset if entry else None)
     return LanguageModel.load(
         source,
         name=name,

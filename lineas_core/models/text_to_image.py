@@ -1,12 +1,12 @@
-"""One-step text-to-image models from diffusers: encoding, forward pass, generation.
+"""Text-to-image models from diffusers: encoding, forward pass, generation.
 
 n prompts or rows; c h w channels, height and width of the latents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import copy, deepcopy
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,43 +15,39 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from lineas_core.errors import UserError
-from lineas_core.models.base import Inputs
+from lineas_core.models.base import Inputs, Streams
+from lineas_core.models.calls import Decoder, Denoiser, Reached, pack, stand_in, unpack
+from lineas_core.models.conditioning import TALKATIVE, TextEncoders
+from lineas_core.models.denoising import denoising_of
+from lineas_core.models.families import check_pipeline, family_of, size_of
 from lineas_core.models.layout import LAYOUT_NUMBERS, layout_noise
 from lineas_core.models.reading import Reader, silenced
-from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.steering.presets import find_modules
 
 if TYPE_CHECKING:  # imported lazily: diffusers takes seconds to import
-    from diffusers import StableDiffusionXLPipeline
+    from diffusers import DiffusionPipeline
 
 __all__ = ["MAX_PIXELS", "TextToImageModel"]
 
 MAX_PIXELS = 1 << 20
 """Pixels decoded in one batch; at 1024 x 1024 the decoder needs gigabytes for one picture."""
 
-_NOISES = ("per-pixel", "layout")
 _NOISES_APART = 1 << 20  # between the seeds of two calls: more than there are prompts
 _FIRST_SEED = 1 << 32  # seed of the noise for learning, unlikely to be used for pictures
-_TALKATIVE = (
-    "diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl",
-    "diffusers.schedulers.scheduling_lcm",
-    "transformers.tokenization_utils_base",
-)
 
 
 class TextToImageModel:
-    """A frozen one-step text-to-image model that can be steered.
+    """A frozen text-to-image model that can be steered.
 
     Attributes:
         kind: `text-to-image`.
         name: catalog name, hub id or folder.
-        network: the UNet, frozen.
-        pipeline: the diffusers pipeline of text encoders, UNet, scheduler and decoder.
+        network: the UNet or transformer that denoises, frozen.
+        pipeline: the diffusers pipeline of text encoders, network, scheduler and decoder.
         default_modules: the module names of its preset.
         default_pooling: `max`, over space, which objects change more than the mean.
         size: width and height of the pictures, in pixels.
-        noise: `per-pixel` or `layout`, see `catalog.OneStep`.
-        timestep: timestep of the single step, a scalar tensor.
+        denoising: steps, guidance and noise, and the step at which maps are learnt.
         reader: what it reads of a prompt.
     """
 
@@ -59,43 +55,37 @@ class TextToImageModel:
     default_pooling = "max"
 
     def __init__(
-        self, pipeline: StableDiffusionXLPipeline, *, name: str, preset: str = "all-norms"
+        self, pipeline: DiffusionPipeline, *, name: str, preset: str | None = None
     ) -> None:
-        """Freeze the pipeline and set its scheduler to one step.
+        """Freeze the pipeline.
 
         Args:
-            pipeline: a pipeline with SDXL's architecture; its scheduler's configuration can
-                define timestep and noise under `_one_step`.
+            pipeline: a pipeline of one of `families.FAMILIES`; its scheduler's configuration can
+                define steps, guidance and noise, see `denoising`.
             name: catalog name, hub id or folder.
-            preset: layer preset or pattern for `default_modules`.
+            preset: layer preset or pattern for `default_modules`; None takes that of the family.
 
         Raises:
-            UserError: the preset matches nothing, or the scheduler's configuration has an
-                invalid timestep or noise.
+            UserError: the preset matches nothing, the pipeline is of another kind or cannot use
+                its scheduler, or the scheduler's configuration is invalid.
         """
         self.name = name
         self.pipeline = cast(Any, pipeline)  # its components are untyped
+        self._family = family_of(pipeline)
+        check_pipeline(self.pipeline, self._family, name)
         for part in self.pipeline.components.values():
             if isinstance(part, nn.Module):
                 part.eval().requires_grad_(False)
-        # A third faster on a CPU, with or without bfloat16; the UNet does not gain from it.
-        self.pipeline.vae.to(memory_format=torch.channels_last)
-        self.network: Any = self.pipeline.unet
-        self.default_modules = find_modules(self.network, preset)
-        self.size: int = self.pipeline.default_sample_size * self.pipeline.vae_scale_factor
-        facts = self.pipeline.scheduler.config.get("_one_step") or {}
-        if not isinstance(facts, dict):
-            raise _config_error(name, f"_one_step is {facts!r}", "a table")
-        self.noise: str = facts.get("noise", "per-pixel")
-        if self.noise not in _NOISES:
-            raise _config_error(name, f"noise is {self.noise!r}", f"one of {_NOISES}")
-        # A copy, because a call of the pipeline changes the state of its scheduler.
-        self._scheduler = deepcopy(self.pipeline.scheduler)
-        self.timestep = self._set_to_one_step(facts.get("timestep"))
-        for tokenizer, encoder in self._text_encoders():
-            limit = encoder.config.max_position_embeddings
-            tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
-        self.reader = Reader([(t, t.model_max_length) for t, _ in self._text_encoders()])
+        # A third faster on a CPU, with or without bfloat16; the network does not gain from it.
+        vae = self.pipeline.vae
+        if all(parameter.dim() < 5 for parameter in vae.parameters()):  # not one for videos
+            vae.to(memory_format=torch.channels_last)
+        self.network: Any = getattr(self.pipeline, self._family.denoiser)
+        self.default_modules = find_modules(self.network, preset or self._family.preset)
+        self.size = size_of(self.pipeline, name)
+        self.denoising = denoising_of(self.pipeline, self._family, name)
+        self._texts = TextEncoders(self.pipeline, self._family)
+        self.reader = Reader(self._texts.limits())
 
     @property
     def keeps_layout(self) -> bool:
@@ -104,10 +94,34 @@ class TextToImageModel:
         Then the one without it is what steering should give; see
         `lineas_core.metrics.left_in_place`.
         """
-        return self.noise == "layout"
+        return self.denoising.noise == "layout"
+
+    def with_denoising(
+        self,
+        *,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        learn_at: int | None = None,
+    ) -> TextToImageModel:
+        """Return the model with other settings, on the same networks.
+
+        Args:
+            num_inference_steps: number of denoising steps; None keeps it.
+            guidance_scale: see `Denoising`; None keeps it.
+            learn_at: number of the denoising step, from 0, at which maps are learnt; None keeps
+                it. The steps before it are not steered while learning.
+
+        Raises:
+            UserError: the model does not have a setting, or not this value of it.
+        """
+        other = copy(self)
+        other.denoising = self.denoising.changed(
+            self.name, num_inference_steps, guidance_scale, learn_at
+        )
+        return other
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
-        """Compute the text embeddings of the prompts, and different noise for each.
+        """Compute what the network is called with at the step of learning, with noise for each.
 
         The text encoders are moved to the CPU afterwards, because learning needs GPU memory.
 
@@ -115,17 +129,21 @@ class TextToImageModel:
             prompts: n texts.
 
         Returns:
-            Latents `sample` (n, c, h, w), `encoder_hidden_states` (n, t, d), `text_embeds` and
-            `time_ids`, in the network's dtype.
+            The arguments of the network in its dtype, and the text embeddings that they were
+            computed from.
 
         Raises:
             UserError: there is no prompt, or one is empty.
         """
         _check_prompts(prompts)
-        seeds = range(_FIRST_SEED, _FIRST_SEED + len(prompts))
-        arguments = self._arguments(prompts, self._latents(seeds))
+        embeds = self._encoded(prompts)
         self.free_text_encoders()
-        return Inputs(arguments, truncated=self.reader.truncated(prompts))
+        inputs = self._inputs(embeds, range(_FIRST_SEED, _FIRST_SEED + len(prompts)))
+        streams = None
+        if text := self._family.text:
+            weight = text(self.pipeline, prompts, inputs.arguments)
+            streams = Streams(weight, self._positions(inputs), self._family.text_first)
+        return replace(inputs, truncated=self.reader.truncated(prompts), streams=streams)
 
     def with_noise(self, inputs: Inputs, seed: int) -> Inputs:
         """Replace the starting noise.
@@ -136,10 +154,9 @@ class TextToImageModel:
                 of a prompt set get the same noise, row by row.
         """
         first = _FIRST_SEED + (seed % 2**40 + 1) * _NOISES_APART
-        latents = self._latents(range(first, first + len(inputs)))
-        sample = self._scheduler.scale_model_input(latents, self.timestep)
-        kept = inputs.arguments["sample"]
-        return replace(inputs, arguments={**inputs.arguments, "sample": sample.to(kept)})
+        embeds = self._parted(inputs, embeds=True)
+        fresh = self._inputs(unpack(embeds, {}), range(first, first + len(inputs)))
+        return replace(inputs, arguments=fresh.arguments, shared=fresh.shared)
 
     def truncated(self, prompts: Sequence[str]) -> int:
         """Count the prompts that exceed the text encoders' context length and are truncated."""
@@ -147,23 +164,22 @@ class TextToImageModel:
 
     def free_text_encoders(self) -> None:
         """Move the text encoders to the CPU; they return to the device for the next prompt."""
-        for _, encoder in self._text_encoders():
-            encoder.to("cpu")
+        self._texts.to("cpu")
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Run one differentiable pass at the single timestep; returns latents (n, c, h, w)."""
-        text = inputs.arguments
-        return self.network(
-            text["sample"],
-            self.timestep,
-            encoder_hidden_states=text["encoder_hidden_states"],
-            added_cond_kwargs={k: text[k] for k in ("text_embeds", "time_ids")},
-            return_dict=False,
-        )[0]
+        """Run one differentiable pass at the step of learning.
+
+        Returns:
+            (n, c, ...): what the network predicts, with the channels on the first axis.
+        """
+        own = self._parted(inputs, embeds=False)
+        output = self.network(**unpack(own, inputs.shared))[0]
+        output = torch.stack(output) if isinstance(output, list) else output
+        return output.transpose(1, 2) if output.dim() == 3 else output
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], *, seeds: Sequence[int]) -> list[Image]:
-        """Generate one picture per prompt, all rows in one batch.
+        """Generate one picture per prompt, all rows in one batch, by the pipeline's own call.
 
         A seed gives the same picture, up to rounding, whatever else is in the batch.
 
@@ -185,89 +201,76 @@ class TextToImageModel:
                 remedy="Give one seed for each prompt.",
             )
         _check_prompts(prompts)
-        latents = self._latents(seeds)
-        output = self.forward(Inputs(self._arguments(prompts, latents)))
-        scheduler = copy(self._scheduler)  # a copy, because it counts its steps
-        generator = torch.Generator(latents.device)  # keeps the global one unchanged
-        (denoised, *_) = scheduler.step(
-            output.float(), self.timestep, latents, generator=generator, return_dict=False
-        )
-        return self._decode(denoised)
+        return self._call(self._encoded(prompts), seeds).images
 
-    def _set_to_one_step(self, timestep: int | None) -> Tensor:
-        scheduler, device = self._scheduler, self.network.device
-        if timestep is None:
-            scheduler.set_timesteps(1, device=device)
-        else:
-            steps = scheduler.config.num_train_timesteps
-            if not isinstance(timestep, int) or not 0 <= timestep < steps:
-                allowed = f"a number below {steps}"
-                raise _config_error(self.name, f"timestep is {timestep!r}", allowed)
-            try:
-                with silenced(*_TALKATIVE):
-                    scheduler.set_timesteps(timesteps=[timestep], device=device)
-            except (TypeError, ValueError) as error:  # some classes accept no timesteps
-                raise _config_error(self.name, f"timestep is {timestep}", "none") from error
-        # Schedulers of the Euler family find their position in the schedule by this call.
-        scheduler.scale_model_input(torch.zeros(1), scheduler.timesteps[0])
-        return scheduler.timesteps[0]
+    def _encoded(self, prompts: Sequence[str]) -> dict[str, Any]:
+        return self._texts.encode(prompts, self.denoising.guidance_scale, self.network.device)
 
-    def _text_encoders(self) -> list[tuple[Any, Any]]:
-        """Pairs of tokenizer and text encoder: SDXL has two, a small model only the second."""
-        p = self.pipeline
-        both = [(p.tokenizer, p.text_encoder), (p.tokenizer_2, p.text_encoder_2)]
-        return [pair for pair in both if None not in pair]
-
-    def _latents(self, seeds: Sequence[int]) -> Tensor:
-        """Draw initial noise, (n, c, h, w) in float32; each row depends on its seed only."""
-        channels, side = self.network.config.in_channels, self.pipeline.default_sample_size
-        layout = self.noise == "layout"
-        drawn = (LAYOUT_NUMBERS,) if layout else (channels, side, side)
-        latents = torch.stack(
-            [torch.randn(drawn, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        )
-        if layout:
-            latents = layout_noise(latents, channels, side)
-        return latents.to(self.network.device) * self._scheduler.init_noise_sigma
+    def _inputs(self, embeds: dict[str, Any], seeds: Sequence[int]) -> Inputs:
+        """Call the pipeline up to the step of learning; return what the network would get."""
+        try:
+            self._call(embeds, seeds, stop_at=self.denoising.learn_at)
+        except Reached as reached:
+            given, family, count = reached.arguments, self._family, len(seeds)
+            # Where a batch also has the rows of empty prompts, those of the prompts are taken.
+            rows = slice(count) if family.prompts_first else slice(-count, None)
+            arguments, shared = pack(given, rows, family.shared)
+            held, _ = pack(embeds, slice(None), ())
+            return Inputs({**arguments, **held}, shared=shared)
+        raise RuntimeError("the pipeline ended before the step of learning")
 
     @torch.no_grad()
-    def _arguments(self, prompts: Sequence[str], latents: Tensor) -> dict[str, Tensor]:
-        texts = list(dict.fromkeys(prompts))
-        device, dtype = self.network.device, self.network.dtype
-        for _, encoder in self._text_encoders():
-            encoder.to(device)
-        with silenced(*_TALKATIVE):
-            hidden, _, pooled, _ = self.pipeline.encode_prompt(
-                texts, device=device, do_classifier_free_guidance=False
-            )
-        rows = torch.tensor([texts.index(prompt) for prompt in prompts], device=device)
-        sizes = [self.size, self.size, 0, 0, self.size, self.size]  # original, crop, target
-        sample = self._scheduler.scale_model_input(latents, self.timestep)
-        return {
-            "sample": sample.to(dtype),
-            "encoder_hidden_states": hidden[rows].to(dtype),
-            "text_embeds": pooled[rows].to(dtype),
-            "time_ids": torch.tensor(sizes, device=device, dtype=dtype).expand(len(rows), -1),
+    def _call(
+        self, embeds: Mapping[str, Any], seeds: Sequence[int], stop_at: int | None = None
+    ) -> Any:
+        """Call the pipeline with text embeddings; each row depends on its seed only."""
+        family, denoising, pipeline = self._family, self.denoising, self.pipeline
+        vae = Decoder(pipeline.vae, MAX_PIXELS // self.size**2)
+        components: dict[str, Any] = {
+            family.denoiser: Denoiser(self.network, family.timestep, len(seeds), stop_at),
+            "vae": vae,
+            "scheduler": copy(pipeline.scheduler),  # a copy, because it counts its steps
         }
+        components |= dict.fromkeys(self._texts.names)
+        steps = denoising.num_inference_steps
+        options: dict[str, Any] = {"num_inference_steps": steps, **family.options(steps)}
+        if denoising.timesteps:
+            options["timesteps"] = [*denoising.timesteps]
+        if argument := family.guidance(pipeline).argument:
+            options[argument] = denoising.guidance_scale
+        if self.keeps_layout:
+            options["latents"] = self._layout(seeds)
+        # Generators of the CPU, which give the same numbers on every machine.
+        generator = [torch.Generator().manual_seed(seed) for seed in seeds]
+        with silenced(*TALKATIVE):
+            return stand_in(pipeline, **components)(
+                **embeds, **options, generator=generator, height=self.size, width=self.size
+            )
 
-    def _decode(self, latents: Tensor) -> list[Image]:
-        """Decode latents (n, c, h, w) into n pictures, a few at a time."""
-        vae, images = self.pipeline.vae, []
-        # On a GPU the decoder stays in float32, where it is fast enough.
-        kind = latents.device.type
-        lower = kind == "cpu" and native_bfloat16(latents.device)
-        for rows in latents.split(max(1, MAX_PIXELS // self.size**2)):
-            rows = rows.to(vae.dtype, memory_format=torch.channels_last)
-            with torch.autocast(kind, torch.bfloat16, enabled=lower):
-                pixels = vae.decode(rows / vae.config.scaling_factor).sample
-            images += self.pipeline.image_processor.postprocess(pixels.float(), output_type="pil")
-        return images
+    def _parted(self, inputs: Inputs, *, embeds: bool) -> dict[str, Tensor]:
+        """Return the text embeddings among the arguments, or those of the network."""
+        known = self._texts.embeds
+        arguments = inputs.arguments.items()
+        return {k: v for k, v in arguments if (k.partition(".")[0] in known) == embeds}
+
+    def _layout(self, seeds: Sequence[int]) -> Tensor:
+        """Draw initial noise of the kind `layout`, (n, c, h, w)."""
+        drawn = [
+            torch.randn(LAYOUT_NUMBERS, generator=torch.Generator().manual_seed(s)) for s in seeds
+        ]
+        side = self.size // self.pipeline.vae_scale_factor
+        latents = layout_noise(torch.stack(drawn), self.network.config.in_channels, side)
+        return latents.to(self.network.device)
+
+    def _positions(self, inputs: Inputs) -> int:
+        """Number of positions that the picture has in the blocks of a transformer."""
+        latents, config = next(iter(inputs.arguments.values())), self.network.config
+        if latents.dim() == 3:  # packed
+            return latents.shape[1]
+        patch = config.get("patch_size") or config["all_patch_size"][0]
+        return latents.shape[-2] // patch * (latents.shape[-1] // patch)
 
 
 def _check_prompts(prompts: Sequence[str]) -> None:
     if not prompts or not all(text.strip() for text in prompts):
         raise UserError("E_PROMPT", "a prompt is empty", remedy="Write a few words.")
-
-
-def _config_error(name: str, what: str, allowed: str) -> UserError:
-    return UserError("E_MODEL", f"{what}, in the scheduler of {name}", remedy=f"Give {allowed}.")

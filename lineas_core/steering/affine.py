@@ -98,6 +98,10 @@ class AffineMap:
             return self._inverse(strength)
         return AffineMap(1 + strength * (self.scale - 1), strength * self.shift)
 
+    def repeated(self, times: int) -> AffineMap:
+        """Return a map of n rows for a batch that repeats them, row by row in the same order."""
+        return AffineMap(self.scale.repeat(times, 1), self.shift.repeat(times, 1))
+
     def apply(self, output: Tensor, axis: int, read: Tensor) -> Tensor:  # noqa: ARG002
         """Apply the map to a module's output, whose coordinates are on `axis`.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -24,10 +25,12 @@ __all__ = [
     "fit_in_passing",
     "path_to",
     "record",
+    "repeated_rows",
     "steer",
 ]
 
 
+_TIMES: ContextVar[int] = ContextVar("times", default=1)  # see `repeated_rows`
 _CHANNELS_FIRST = (nn.GroupNorm, nn.modules.batchnorm._NormBase, nn.modules.conv._ConvNd)
 
 
@@ -151,6 +154,16 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
 
 
 @contextmanager
+def repeated_rows(times: int) -> Iterator[None]:
+    """Run passes whose batch repeats all of its rows, as for guidance; so do their strengths."""
+    token = _TIMES.set(times)
+    try:
+        yield
+    finally:
+        _TIMES.reset(token)
+
+
+@contextmanager
 def _hooked(
     network: nn.Module,
     names: Iterable[str],
@@ -195,12 +208,15 @@ def _apply(
             f"{name} has {output.shape[axis]} coordinates, the map has {step.width}",
             remedy="Load the model that the map was learnt on.",
         )
-    if step.rows not in (None, len(output)):
+    count = len(output) // (times := _TIMES.get())
+    if step.rows not in (None, count):
         raise UserError(
             "E_STRENGTH",
-            f"{step.rows} strengths came with a batch of {len(output)} rows",
+            f"{step.rows} strengths came with a batch of {count} rows",
             remedy="Give one strength, or one for every row.",
         )
+    if step.rows and times > 1:
+        step = step.repeated(times)
     read = args[0] if args else output
     if isinstance(step, LowRankMap) and (wrong := step.misread(read, axis, called=bool(args))):
         raise UserError(

@@ -94,6 +94,11 @@ class LowRankMap:
             return self
         return self._mixed(strength * (self._inverse if strength < 0 else self._identity))
 
+    def repeated(self, times: int) -> LowRankMap:
+        """Return a map of n rows for a batch that repeats them, row by row in the same order."""
+        down, bias = self.down.repeat(times, 1, 1), self.bias.repeat(times, 1)
+        return LowRankMap(self.up, down, bias, self.reads_input)
+
     def misread(self, read: Tensor, axis: int, *, called: bool) -> str:
         """Return why a module's input is not what the map reads; empty if it is, or need not be.
 

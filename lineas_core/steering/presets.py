@@ -27,11 +27,14 @@ PRESETS = {
     "attention-v": r".*\.attn\d\.to_v",
     "proj-in": r".*\.proj_in",
     "resnet-norms": r".*resnets\.\d+\.norm\d",
+    "transformer-norms": r".*(norm\d(_context)?|norm\.norm|(img|txt)_norm\d|"
+    r"(attention|ffn)_norm\d)",
 }
 """Layer preset -> regular expression for whole module names.
 
-The first three are for language models (LinEAS, section 4.1 and Table 9), the others for UNets
-(Table 3). `ff.net.2` is the last layer of a FeedForward block, so its output is that of the block.
+The first three are for language models (LinEAS, section 4.1 and Table 9), the last for diffusion
+transformers, the others for UNets (Table 3). `ff.net.2` is the last layer of a FeedForward block,
+so its output is that of the block.
 """
 
 

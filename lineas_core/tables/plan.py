@@ -112,7 +112,7 @@ def _source(name: str) -> str:
     if name in _JUDGES:
         return name
     entry = MODELS[_catalog_name(name)]
-    unet = entry.one_step.unet if entry.one_step else None
+    unet = entry.painting.unet if entry.painting else None
     return " with ".join([entry.hub_id or name, *([unet[0]] if unet else [])])
 
 

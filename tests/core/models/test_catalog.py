@@ -197,12 +197,12 @@ def test_dmd2_has_the_parameters_of_sdxl(sdxl):
 
 
 def test_image_models_state_their_terms():
-    licences = {name: entry.license for name, entry in MODELS.items() if entry.one_step}
+    licences = {name: entry.license for name, entry in MODELS.items() if entry.painting}
     assert licences["dmd2"] == "CC-BY-NC-4.0"
     assert "Non-Commercial" in licences["sdxl-turbo"]
     assert "RAIL++" in licences["sdxl-lightning"]
     assert {MODELS[name].kind for name in licences} == {"text-to-image"}
-    assert {MODELS[name].preset for name in licences} == {"all-norms"}
+    assert {MODELS[name].preset for name in licences} == {"all-norms", "transformer-norms"}
 
 
 def test_every_entry_can_be_had_from_somewhere_and_names_its_licence():

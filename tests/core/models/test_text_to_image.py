@@ -19,7 +19,7 @@ from lineas_core import (
     save_maps,
     steer,
 )
-from lineas_core.models import TextToImageModel, text_to_image
+from lineas_core.models import TextToImageModel, calls, text_to_image
 from lineas_core.models.layout import layout_noise
 from tests.fakes import save_model, tiny_image_model, tiny_pipeline
 from tests.tolerance import TEXT_NETWORK, tolerance
@@ -38,12 +38,12 @@ def model():
 @pytest.fixture(autouse=True)
 def exact_decoder(monkeypatch):
     """Decode in float32 on every processor."""
-    monkeypatch.setattr(text_to_image, "native_bfloat16", lambda _: False)
+    monkeypatch.setattr(calls, "native_bfloat16", lambda _: False)
 
 
 def test_in_bfloat16_a_picture_keeps_its_colours(model, monkeypatch):
     exact = model.generate(["a b c"], seeds=[7])
-    monkeypatch.setattr(text_to_image, "native_bfloat16", lambda _: True)
+    monkeypatch.setattr(calls, "native_bfloat16", lambda _: True)
     difference = np.abs(_pixels(model.generate(["a b c"], seeds=[7])) - _pixels(exact))
     assert 0 < difference.mean() < 1
     assert difference.max() <= 6
@@ -101,7 +101,8 @@ def test_turbo_and_lightning_s_schedulers_take_their_own_step(scheduler, config)
     pipeline = tiny_pipeline()
     pipeline.scheduler = scheduler(timestep_spacing="trailing", **config)
     model = TextToImageModel(pipeline, name="trailing")
-    assert model.timestep == 999
+    model = model.with_denoising(num_inference_steps=1, guidance_scale=0)
+    assert model.encode(["a"]).shared["timestep"] == 999
     state = torch.get_rng_state()
     twice = [model.generate(["a b c"], seeds=[7]) for _ in range(2)]
     assert torch.equal(torch.get_rng_state(), state)
@@ -242,7 +243,9 @@ def test_both_text_encoders_of_sdxl_are_heard():
     )
     near = tolerance(terms=TEXT_NETWORK)  # a batch of two against one of one
     torch.testing.assert_close(inputs.arguments["encoder_hidden_states"][:1], expected, **near)
-    torch.testing.assert_close(inputs.arguments["text_embeds"][:1], pooled, **near)
+    torch.testing.assert_close(
+        inputs.arguments["added_cond_kwargs.text_embeds"][:1], pooled, **near
+    )
 
 
 def test_text_encoders_leave_the_gpu_for_learning_and_come_back(model, monkeypatch):
@@ -308,7 +311,7 @@ def test_a_saved_pipeline_is_loaded_with_the_way_it_takes_its_step(tmp_path):
     model = tiny_image_model(_one_step={"timestep": 399, "noise": "layout"})
     loaded = load_model(save_model(model, tmp_path / "pipeline"), device="cpu")
     assert isinstance(loaded, TextToImageModel)
-    assert (loaded.noise, int(loaded.timestep)) == ("layout", 399)
+    assert (loaded.denoising.noise, loaded.denoising.timesteps) == ("layout", (399,))
     assert np.array_equal(
         _pixels(loaded.generate(["a b"], seeds=[1])), _pixels(model.generate(["a b"], seeds=[1]))
     )

@@ -379,8 +379,7 @@ def test_a_line_is_learnt_and_measured_as_its_key_says(
 def test_pictures_are_learnt_with_the_settings_of_their_model_and_the_papers_without(
     tmp_path, monkeypatch, name, key, edition, learnt
 ):
-    model = tiny_image_model()
-    model.noise = "layout"
+    model = tiny_layout_model()
     monkeypatch.setattr(workbench, "load_model", lambda name, **options: model)
     used = []
 
