@@ -144,7 +144,7 @@ def read_recipe(file: Path) -> Recipe:
     try:
         facts = json.loads(text)
         maps = [(_text(title), strength) for title, strength in facts["maps"]]
-        names = {name: _text(facts[name]) for name in ("prompt", "model", "scheduler")}
+        names: dict[str, Any] = {name: _text(facts[name]) for name in ("prompt", "model", "scheduler")}
         numbers = ("seed", "size", "num_inference_steps", "guidance_scale")
         # Recipes of version 0.1 name neither steps nor guidance, which were 1 and 0.
         given: dict[str, Any] = {name: facts[name] for name in numbers if name in facts}
