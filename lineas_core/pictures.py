@@ -144,12 +144,11 @@ def read_recipe(file: Path) -> Recipe:
     try:
         facts = json.loads(text)
         maps = [(_text(title), strength) for title, strength in facts["maps"]]
-        texts = ("prompt", "model", "scheduler")
+        names: Any = {name: _text(facts[name]) for name in ("prompt", "model", "scheduler")}
         numbers = ("seed", "size", "num_inference_steps", "guidance_scale")
         # Recipes of version 0.1 name neither steps nor guidance, which were 1 and 0.
         given: dict[str, Any] = {name: facts[name] for name in numbers if name in facts}
-        given |= {name: _text(facts[name]) for name in texts}
-        return Recipe(maps=maps, **given)
+        return Recipe(**names, maps=maps, **given)
     except (ValueError, TypeError, KeyError, RecursionError):  # any other JSON
         what, remedy = "the recipe of this picture cannot be read", "Choose another picture."
         raise UserError("E_RECIPE", what, remedy=remedy) from None

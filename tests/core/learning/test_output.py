@@ -9,7 +9,7 @@ from lineas_core import BUDGETS, LearnConfig, UserError, learn, learn_iter, stee
 from lineas_core.learning.config import suited_config
 from lineas_core.learning.problem import Problem
 from lineas_core.models.base import Inputs
-from tests.fakes import tiny_image_model, tiny_language_model
+from tests.fakes import tiny_image_model, tiny_language_model, tiny_layout_model
 from tests.tolerance import IMAGE_NETWORK, tolerance
 
 SOURCE = ["ab cd", "bc de", "cd ef", "de fg"]
@@ -80,7 +80,8 @@ def test_noise_is_fresh_at_each_iteration_and_the_same_on_both_sides(model):
     assert torch.equal(
         model.with_noise(model.encode(SOURCE), 1).arguments["sample"], once.arguments["sample"]
     )
-    assert once.arguments["text_embeds"] is inputs.arguments["text_embeds"]
+    for name in ("encoder_hidden_states", "added_cond_kwargs.text_embeds"):
+        assert torch.equal(once.arguments[name], inputs.arguments[name])
 
 
 def test_a_text_has_no_noise():
@@ -131,8 +132,7 @@ def test_whether_lines_are_pairs_is_seen_from_them_where_batches_are_drawn(model
 
 
 def test_a_model_learns_as_suits_it_unless_told_otherwise(model):
-    layout = tiny_image_model()
-    layout.noise = "layout"
+    layout = tiny_layout_model()
     learnt = next(learn_iter(layout, SOURCE, TARGET)).maps.metadata["config"]
     suited = suited_config(keeps_layout=True)
     assert suited.compare == "output"

@@ -23,6 +23,7 @@ from transformers import (
 from lineas_core import AffineMap, SteeringMaps, UserError, find_modules, steer
 from lineas_core.models import LanguageModel, damage, installed, load_model
 from lineas_core.models.base import fingerprint
+from lineas_core.models.calls import unpack
 from lineas_core.steering.low_rank import LowRankMap
 from lineas_core.storage.checkpoint import export_checkpoint
 from lineas_core.storage.maps import load_maps
@@ -292,9 +293,9 @@ def _denoised(model, network):
     with torch.no_grad():
         return network(
             arguments["sample"],
-            model.timestep,
+            inputs.shared["timestep"],
             encoder_hidden_states=arguments["encoder_hidden_states"],
-            added_cond_kwargs={k: arguments[k] for k in ("text_embeds", "time_ids")},
+            added_cond_kwargs=unpack(arguments, {})["added_cond_kwargs"],
         ).sample
 
 

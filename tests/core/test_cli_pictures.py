@@ -1,0 +1,50 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lineas_core import cli, load_maps
+from lineas_core.pictures import read_recipe
+from tests.fakes import save_model, tiny_language_model
+from tests.pipelines import model_of
+
+STEPS = ("--num-inference-steps", 3, "--guidance-scale", 2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    sides = {"source": ["a b", "c d", "k l"], "target": ["e f", "g h", "i j"]}
+    (folder / "set.json").write_text(json.dumps(sides))
+    save_model(model_of("sd"), folder / "sd")
+    save_model(tiny_language_model(), folder / "texts")
+    return folder
+
+
+def _run(*arguments):
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+
+
+def test_a_map_is_learnt_at_a_step_and_painted_in_other_numbers_of_them(folder):
+    learnt = _run(
+        "learn", folder / "set.json", folder / "map", "--model", folder / "sd",
+        "--iterations", 1, *STEPS, "--denoising-step", 2,
+    )  # fmt: skip
+    assert learnt.exit_code == 0
+    facts = load_maps(folder / "map").metadata["denoising"]
+    assert (facts["num_inference_steps"], facts["guidance_scale"], facts["learn_at"]) == (3, 2, 2)
+    made = _run(
+        "generate", "a b", "--map", folder / "map", "--strengths", "0,1", *STEPS, "--json",
+        "--output-dir", folder,
+    )  # fmt: skip
+    assert made.exit_code == 0
+    recipe = read_recipe(Path(json.loads(made.stdout)["file"]))
+    assert (recipe.num_inference_steps, recipe.guidance_scale) == (3, 2)
+    assert "Steps: 3" in recipe.parameters
+    assert "CFG scale: 2" in recipe.parameters
+
+
+def test_a_model_that_writes_texts_takes_no_denoising_steps(folder):
+    refused = _run("generate", "a", "--model", folder / "texts", *STEPS)
+    assert "writes texts, which take no denoising steps" in str(refused.exception)
