@@ -27,7 +27,8 @@ from .images.save_handlers import SaveHandlers
 from .images.tab import ImagesHandlers, images_tab
 from .learn.form_handlers import FormHandlers
 from .learn.job_handlers import JobHandlers
-from .learn.tab import LearnTab, learn_tab
+from .learn.model_handlers import ModelHandlers
+from .learn.tab import LearnHandlers, LearnTab, learn_tab
 from .learn.upload_handlers import UploadHandlers
 from .library.handlers import LibraryHandlers
 from .library.tab import LibraryTab, library_tab
@@ -80,6 +81,7 @@ class _Handlers:
         self.grid, self.save = GridHandlers(studio), SaveHandlers(studio)
         self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)
         self.form, self.uploads = FormHandlers(studio), UploadHandlers()
+        self.models = ModelHandlers(studio)
         self.jobs, self.chat = JobHandlers(studio), ChatHandlers(studio)
         self.library, self.explain = LibraryHandlers(studio), ExplainHandlers(studio)
         self.history = HistoryHandlers(studio, self.mix.show)
@@ -160,7 +162,13 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
         with gr.Tab("Chat", id="chat", elem_id="tab-chat") as chat_frame:
             chat = chat_tab(handlers.chat, handlers.install)
         with gr.Tab("Learn", id="learn", elem_id="tab-learn", visible=not studio.read_only):
-            learn = learn_tab(*(handlers.form, handlers.uploads, handlers.jobs, handlers.install))
+            learn = learn_tab(
+                LearnHandlers(
+                    *(handlers.form, handlers.models, handlers.uploads),
+                    *(handlers.jobs, handlers.install),
+                ),
+                read_only=studio.read_only,
+            )
         with gr.Tab("Library", id="library", elem_id="tab-library") as library_frame:
             library = library_tab(handlers.library)
         with gr.Tab("How it works", id="explain", elem_id="tab-how-it-works") as explain_frame:

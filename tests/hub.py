@@ -75,6 +75,7 @@ class Hub:
         cuts: name of a file -> bytes after which its next downloads break off, one by one.
         resets: whether a broken connection is reset rather than closed.
         leaves_at: end of a path; the server stops for good when a file there is downloaded.
+        holds: name of a file -> event for which its downloads wait.
         refuses: part of a path -> status with which every request there is answered.
         store: sha256 -> content of the large files that were uploaded.
     """
@@ -85,6 +86,7 @@ class Hub:
     cuts: dict[str, list[int]] = field(default_factory=dict)
     resets: bool = False
     leaves_at: str | None = None
+    holds: dict[str, threading.Event] = field(default_factory=dict)
     refuses: dict[str, int] = field(default_factory=dict)
     store: dict[str, bytes] = field(default_factory=dict)
 
@@ -192,7 +194,8 @@ class _Answer(BaseHTTPRequestHandler):
             self._send_json(_tree(version[1], folder, recursive))
         else:
             names = {"id": name, "modelId": name, "sha": version[0], "private": held.private}
-            facts = {"gated": "manual" if held.gated else False, "disabled": False, "tags": []}
+            facts = {"gated": "manual" if held.gated else False, "disabled": False}
+            facts["tags"] = [f"license:{each}" for each in _licences(version[1])]
             siblings = [{"rfilename": f, "size": len(d)} for f, d in version[1].items()]
             self._send_json({**names, **facts, "downloads": 1, "likes": 1, "siblings": siblings})
 
@@ -243,6 +246,8 @@ class _Answer(BaseHTTPRequestHandler):
             data = data[: end + 1]
         headers = {"Accept-Ranges": "bytes", **headers}
         cuts = self.hub.cuts.get(name.rpartition("/")[2]) if self.command == "GET" else None
+        if self.command == "GET" and (held := self.hub.holds.get(name.rpartition("/")[2])):
+            held.wait()
         self._send(status, data[start:], headers, cuts.pop(0) if cuts else None)
 
     def _refused(self, path):
@@ -360,6 +365,12 @@ class _Answer(BaseHTTPRequestHandler):
                 linger = struct.pack("ii", 1, 0)  # closing then sends a reset
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self.connection.close()
+
+
+def _licences(files):
+    """The licence that the card of a repository states."""
+    card = files.get("README.md", b"").decode()
+    return re.findall(r"^license: *(\S+)$", card, flags=re.MULTILINE)
 
 
 def _tree(files, folder, recursive):

@@ -205,7 +205,7 @@ def write_models(folder, names=tuple(_BUILDERS)):
         place = Path(folder) / name
         place.mkdir(parents=True)
         _BUILDERS[name](place)
-        (place / "README.md").write_text("A tiny model with random weights.")
+        (place / "README.md").write_text("---\nlicense: mit\n---\nA tiny model, random weights.")
         repositories[name] = Repository.of(place, gated=name.startswith("google/"))
     if dmd := repositories.get("tianweiy/DMD2"):
         dmd.commit = MODELS["dmd2"].painting.unet[1]

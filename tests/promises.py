@@ -423,8 +423,8 @@ PROMISES = {
         "No request makes the server call an address that a visitor chooses.",
         (
             "app/test_outgoing.py::test_no_request_makes_the_page_call_an_address",
-            "app/learn/test_form_handlers.py::"
-            "test_a_program_does_not_choose_what_this_machine_downloads",
+            "app/test_demo.py::"
+            "test_a_visitor_cannot_make_the_server_look_into_folders_or_at_the_hub",
             "app/studio/test_user_maps.py::"
             "test_a_stranger_does_not_choose_what_this_machine_loads",
         ),

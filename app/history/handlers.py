@@ -12,7 +12,8 @@ import gradio as gr
 from PIL.Image import Image
 
 from lineas_core import UserError
-from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.models import title_of
+from lineas_core.models.catalog import Kind
 from lineas_core.pictures import read_recipe
 
 from ..events import user_errors
@@ -224,9 +225,10 @@ class HistoryHandlers:
         entries = [e for e in self._studio.maps() if (e.kind, e.model) == ("text-to-image", model)]
         ids = [e.id for e in entries if title in (None, e.title)]
         if not ids:
-            model_title = MODELS[model].title if model in MODELS else f"{model:.60}"
             which = f"the map “{title:.60}” for" if title else "a map for"
-            what = f"{which} {model_title}, which this picture needs, is not in the library"
+            what = (
+                f"{which} {title_of(model):.60}, which this picture needs, is not in the library"
+            )
             raise UserError("E_MAP", what, remedy="Learn or import it, then try again.")
         return chosen if chosen in ids else ids[0]
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lineas_core import SteeringMaps
 from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
+from lineas_core.models.locations import title_of
 
 from ..studio.maps import MapEntry
 from .basics import hint, link, safe, warning
 
-__all__ = ["about", "not_learnt", "summary", "vocabulary"]
-
-
-def not_learnt(words: Iterable[str]) -> list[str]:
-    """Return a sentence about words that a small model does not know, if there are any."""
-    listed = ", ".join(f"“{word}”" for word in words)
-    return [f"Words that this small model has not learnt: {listed}."] if words else []
+__all__ = ["about", "summary", "vocabulary"]
 
 
 def summary(entry: MapEntry, warnings: Sequence[str] = ()) -> str:
@@ -69,7 +64,7 @@ def vocabulary(words: Mapping[str, Sequence[str]]) -> str:
 def _licensed(model: str) -> str:
     entry = MODELS.get(model)
     if entry is None:
-        return safe(model)
+        return f'<span title="{safe(model)}">{safe(title_of(model))}</span>'
     return f"{safe(entry.title)} ({link(entry.license_url, entry.license)})"
 
 

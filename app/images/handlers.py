@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from lineas_core.models.vocabulary import describe_unknown
+
 from ..events import BySession, user_errors
 from ..html import basics
 from ..html import maps as map_html
@@ -214,15 +216,19 @@ class ImageHandlers(SteeringHandlers):
 
         Returns:
             For each strength: strength, png (the file as base64, with its settings in the
-            metadata).
+            metadata), notes (sentences about what the model does not read of the prompt, or does
+            not know).
         """
         check_count(strengths)
         mix, text = self._studio.mix(map_id, further or ()), prompt_text(prompt)
         rows = [mix.at(strength) for strength in strengths]
         pictures = self._studio.pictures.paint(mix.entries, text, rows, seed=seed_of(seed))
+        unknown = self._studio.models.unknown_words(mix.entries[0].model, text)
+        notes = [_TRUNCATED] if any(picture.truncated for picture in pictures) else []
+        notes += describe_unknown(unknown)
         return [
-            {"strength": strength, "png": base64.b64encode(picture.png()).decode()}
-            for strength, picture in zip(strengths, pictures, strict=True)
+            {"strength": at, "png": base64.b64encode(picture.png()).decode(), "notes": notes}
+            for at, picture in zip(strengths, pictures, strict=True)
         ]
 
     def _adapted_example(self, prompt: str, entry: MapEntry, restored: Sequence[str]) -> str:

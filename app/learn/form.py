@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from math import prod
 from typing import Any, NamedTuple
 
-from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
+from lineas_core import BUDGETS, FitConfig, PromptSet, UserError, models
 from lineas_core.learning.config import suited_config
 from lineas_core.methods import LINEAS, METHODS, Method
 from lineas_core.models.catalog import MODELS, Kind
@@ -117,8 +117,8 @@ def budgets(model: str) -> list[tuple[str, str]]:
 
 
 def kind_of(model: str) -> Kind:
-    """Return the kind of a model; models outside of the catalog are language models."""
-    return MODELS[model].kind if model in MODELS else "language"
+    """Return the kind of a model; one that is not on this machine is a language model."""
+    return models.kind_of(model)
 
 
 def keeps_layout(model: str) -> bool:

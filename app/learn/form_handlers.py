@@ -11,10 +11,11 @@ import gradio as gr
 from lineas_core import BUDGETS, PromptSet, UserError
 from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
+from lineas_core.models.locations import on_the_hub
+from lineas_core.models.vocabulary import describe_unknown
 
 from ..events import changes, user_errors, visitor
 from ..html import basics
-from ..html import maps as map_html
 from ..jobs.job import JobRequest
 from ..studio.studio import Studio
 from . import html as learn_html
@@ -67,16 +68,11 @@ class FormHandlers:
         """Show the number of prompts in a box, their problems, and words unknown to the model."""
         found, problems = count_prompts(text)
         unknown = self._studio.models.unknown_words(model, text or "")
-        return learn_html.counter(found, (*problems, *map_html.not_learnt(unknown)), ENOUGH)
+        return learn_html.counter(found, (*problems, *describe_unknown(unknown)), ENOUGH)
 
     def sets(self, model: str) -> list[tuple[str, str]]:
         """List the shipped sets for a model as pairs of title and file stem."""
         return [(title, stem) for stem, title in self._studio.prompts.sets(kind_of(model)).items()]
-
-    def initial_model(self) -> str:
-        """Return the model of the form at first: one of the kind that the page opens on."""
-        kind = self._studio.opens_on()
-        return next(name for name, entry in MODELS.items() if entry.kind == kind)
 
     @user_errors
     def choose_model(
@@ -221,6 +217,8 @@ class FormHandlers:
         Returns:
             The menu of jobs with the new job chosen.
         """
+        model = self._studio.models.checked(model)
+        self._studio.models.require(model)
         prompts = PromptSet.from_texts(source or "", target or "").holdout(heldout or 0)
         if known and known["boxes"] == [source, target]:  # still unchanged
             about = {k: known[k] for k in ("description", "kind")}
@@ -260,7 +258,8 @@ class FormHandlers:
             title: name of the map.
             source: prompts to steer away from, 2 or more, preferably 32.
             target: prompts to steer towards, 2 or more, preferably 32.
-            model: an installed model of the catalog.
+            model: a model of the catalog, `owner/name` or `owner/name@revision` on the hub, or
+                a folder of the server. What the hub has is downloaded when the job starts.
             budget: quick, normal, thorough, paper (language) or paper (DMD2).
             heldout: number of prompts per side that are only measured on.
             method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid, aura, reft, lofit-rl or
@@ -280,6 +279,9 @@ class FormHandlers:
             "identity_loss": identity_loss,
             "shift_only": shift_only,
         }
+        model = self._studio.models.checked(model)
+        if not on_the_hub(model):
+            self._studio.models.require(model)
         config = requested_config(model, method, budget, given)
         for name, side in (("source", source), ("target", target)):
             if not isinstance(side, list) or not all(isinstance(text, str) for text in side):
@@ -289,10 +291,5 @@ class FormHandlers:
         return self._submit(JobRequest(title_of(title), model, prompts, config, method=method))
 
     def _submit(self, request: JobRequest) -> str:
-        known = {*MODELS, *(entry.model for entry in self._studio.maps())}
-        if request.model not in known:
-            remedy = f"Give one of {', '.join(MODELS)}."
-            raise UserError("E_MODEL", f"model is {request.model!r:.60}", remedy=remedy)
         check_steers(request.method, request.model)
-        self._studio.models.require(request.model)
         return self._studio.jobs.submit(request, visitor())

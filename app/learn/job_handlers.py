@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from lineas_core import SteeringMaps, UserError, load_maps
+from lineas_core.learning.facts import describe_start
+from lineas_core.models.vocabulary import describe_unknown
 
 from ..events import changes, user_errors, visitor
 from ..html import basics, charts
@@ -96,7 +98,7 @@ class JobHandlers:
         previews = self._studio.jobs.previews(job.id)
         return JobView(
             menu=job_menu(jobs, job.id),
-            state=learn_html.job_state(job) + basics.warning(damage),
+            state=learn_html.job_state(job) + basics.warning(damage or _alike(records)),
             report=_report(job, records, maps),
             curve=charts.curve(records, job.iterations) if job.request.iterations else "",
             previews=_previews(job.request.preview_prompt, previews),
@@ -114,11 +116,31 @@ class JobHandlers:
 
         Returns:
             state; message (of a failed job); iteration and iterations; elapsed and eta in
-            seconds; position in the queue. The last two are None if they do not apply.
+            seconds; position in the queue. The last two are None if they do not apply. notes:
+            sentences about prompts that the model cuts, words that it does not know, and sides
+            that it does not tell apart.
         """
         job = self._studio.jobs.get(job_id)
         keys = ("state", "message", "iteration", "iterations", "elapsed", "eta", "position")
-        return {key: getattr(job, key) for key in keys}
+        start = _alike(self._studio.jobs.records(job_id))
+        notes = [*self._about_prompts(job), *([start] if start else [])]
+        return {**{key: getattr(job, key) for key in keys}, "notes": notes}
+
+    def _about_prompts(self, job: Job) -> list[str]:
+        """Say what the model does not read of the prompts of a job, or does not know."""
+        models, prompts = self._studio.models, job.request.prompts
+        source = (*prompts.source, *prompts.heldout_source)
+        target = (*prompts.target, *prompts.heldout_target)
+        unknown = models.unknown_words(job.request.model, "\n".join((*source, *target)))
+        return [
+            *models.cut_prompts(job.request.model, source, target),
+            *describe_unknown(unknown),
+        ]
+
+
+def _alike(records: Sequence[Mapping[str, Any]]) -> str:
+    """Say that the model does not tell the sides of a job apart; empty if it does."""
+    return describe_start(records[0]["loss"]) if records else ""
 
 
 def _report(job: Job, records: Sequence[Mapping[str, Any]], maps: SteeringMaps | None) -> str:

@@ -11,23 +11,33 @@ from gradio.components import Component
 from lineas_core import BUDGETS
 from lineas_core.learning.config import suited_config
 from lineas_core.methods import LINEAS
-from lineas_core.models.catalog import MODELS
 from lineas_core.steering.presets import PRESETS
 
 from ..events import QUIET
 from ..uploads import PROMPT_TYPES
-from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
 from .columns_panel import columns_panel
 from .form import PREVIEWS, SUITED, aims, budgets, keeps_layout, kind_of, methods
 from .form_handlers import FormHandlers
 from .job_handlers import JobHandlers
+from .model_handlers import ModelHandlers
+from .model_panel import model_panel
 from .settings_panel import settings_panel
 from .upload_handlers import UploadHandlers
 
-__all__ = ["LearnTab", "learn_tab"]
+__all__ = ["LearnHandlers", "LearnTab", "learn_tab"]
 
 _SECONDS = 1.5  # between two updates of the job
+
+
+class LearnHandlers(NamedTuple):
+    """The event handlers of the parts of the tab."""
+
+    form: FormHandlers
+    models: ModelHandlers
+    uploads: UploadHandlers
+    watching: JobHandlers
+    install: InstallHandlers
 
 
 @dataclass(frozen=True)
@@ -43,36 +53,29 @@ class LearnTab:
     try_it: gr.Button
 
 
-def learn_tab(
-    handlers: FormHandlers,
-    uploads: UploadHandlers,
-    watching: JobHandlers,
-    install: InstallHandlers,
-) -> LearnTab:
+def learn_tab(handlers: LearnHandlers, *, read_only: bool) -> LearnTab:
     """Declare the tab inside the current `gr.Tab`.
 
     Args:
-        handlers: event handlers of the form.
-        uploads: event handlers of uploaded prompts.
-        watching: event handlers of the job.
-        install: event handlers of the install panel.
+        handlers: event handlers of its parts.
+        read_only: leave out the form, whose events read folders that a request names.
     """
     job = gr.Dropdown([], label="Job", render=False)
     with gr.Row(elem_classes="learn"):
-        with gr.Column(min_width=320):
-            _form(handlers, uploads, install, job)
+        if not read_only:
+            with gr.Column(min_width=320):
+                _form(handlers, job)
         with gr.Column(min_width=320, elem_classes="watch"):
-            try_it = _watch(watching, job)
+            try_it = _watch(handlers.watching, job)
     return LearnTab(job, try_it)
 
 
-def _form(
-    handlers: FormHandlers, uploads: UploadHandlers, install: InstallHandlers, job: gr.Dropdown
-) -> None:
+def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     """Declare the form from top to bottom, and wire it."""
-    initial = handlers.initial_model()
-    title, model = _name_and_model(initial)
-    install_panel(install, model)
+    handlers, models, uploads, _, install = all_handlers
+    initial = models.initial()
+    title, model = _name_and_model(models.choices(), initial)
+    model_panel(models, install, model)
     sets, panel = _sets(handlers, initial), columns_panel(uploads)
     known = gr.State()
     source = _side(handlers, uploads, "Source: steer away from these", model)
@@ -109,12 +112,11 @@ def _form(
     start.click(handlers.start, request, [job], **QUIET)
 
 
-def _name_and_model(initial: str) -> tuple[gr.Textbox, gr.Dropdown]:
+def _name_and_model(models: list[tuple[str, str]], initial: str) -> tuple[gr.Textbox, gr.Dropdown]:
     with gr.Row():
         title = gr.Textbox(
             label="Name", placeholder="What the map is about", max_length=100, min_width=200
         )
-        models = [(entry.title, name) for name, entry in MODELS.items()]
         model = gr.Dropdown(models, value=initial, label="Model", min_width=200)
     return title, model
 

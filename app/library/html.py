@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lineas_core import PromptSet, SteeringMaps
-from lineas_core.models.catalog import MODELS
+from lineas_core.models import title_of
 from lineas_core.steering.presets import PRESETS
 
 from ..html.basics import hint, link, safe, warning
@@ -82,7 +82,7 @@ def damaged(names: Sequence[str]) -> str:
 def _card(
     entry: MapEntry, pictures: Sequence[Path], prompts: PromptSet | None, *, pressed: bool
 ) -> str:
-    model = MODELS[entry.model].title if entry.model in MODELS else Path(entry.model).name
+    model = title_of(entry.model)
     yours = _origin(entry) if entry.origin == "yours" else ""
     return (
         f'<button type="button" class="card" data-map="{safe(entry.id)}" '

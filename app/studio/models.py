@@ -1,4 +1,4 @@
-"""Installed models, their installation, and exclusive access to one.
+"""Installed models, what others are and need, their installation, and exclusive access to one.
 
 A steered model is shared state: the hooks of one request would steer the results of another.
 Therefore one lock guards every use of any model. A generator that is closed early, because the
@@ -12,20 +12,32 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock, Timer
+from threading import Event, Lock, Timer
 from typing import Any
 
 from lineas_core import SteeringMaps, UserError, load_model, steer
-from lineas_core.models import LanguageModel, damage, fetch, folder_of, installed
+from lineas_core.models import (
+    LanguageModel,
+    ModelDescription,
+    damage,
+    describe,
+    fetch,
+    files_here,
+    fits,
+    folder_of,
+    installed,
+    title_of,
+)
 from lineas_core.models.catalog import MODELS
+from lineas_core.models.chat import has_template
+from lineas_core.models.locations import locate, on_the_hub
 from lineas_core.models.outline import device_for
 from lineas_core.models.reading import Reader, load_reader
-from lineas_core.runtime.memory import release_memory
+from lineas_core.models.vocabulary import known_words, unknown_words
+from lineas_core.runtime.memory import release_memory, total_memory
 
 from .fair_lock import FairLock
-from .vocabulary import known_words, unknown_words
 
 __all__ = ["Models"]
 
@@ -48,6 +60,8 @@ class Models:
         self._idle_seconds, self._used = idle_seconds, time.monotonic()
         self._idle: Timer | None = None
         self._readers: dict[str, Reader] = {}
+        self._described: dict[str, ModelDescription] = {}
+        self._cancelled: dict[str, Event] = {}  # of the models that are being installed
 
     @property
     def loaded(self) -> list[str]:
@@ -106,9 +120,47 @@ class Models:
                 yield texts
 
     def installed(self, name: str) -> bool:
-        """Return whether a model is installed; True for a model that transformers downloads."""
-        entry = MODELS.get(name)
-        return entry is None or not (entry.embedded or entry.folder) or installed(name)
+        """Return whether all files of a model are on this machine."""
+        return installed(name)
+
+    def catalog(self) -> list[str]:
+        """Return the models of the catalog for which this machine has the memory."""
+        return [name for name in MODELS if fits(name)]
+
+    def chats(self, name: str) -> bool:
+        """Return whether a model is known to have a chat template."""
+        return MODELS[name].chat if name in MODELS else has_template(files_here(name))
+
+    def describe(self, name: str) -> ModelDescription:
+        """Describe a model without its weights; the hub is asked once for each.
+
+        Raises:
+            UserError: the model cannot be loaded, whatever the memory.
+        """
+        known = self._described.get(name)
+        if known is None or (known.download == 0) != self.installed(known.name):
+            known = describe(name)
+            self._described |= {name: known, known.name: known}
+        return known
+
+    def checked(self, name: str) -> str:
+        """Return the name under which maps remember a model, if this machine can run it.
+
+        Args:
+            name: catalog name, hub id or folder; what the hub has need not be here yet.
+
+        Raises:
+            UserError: it cannot be loaded, or needs more memory than there is.
+        """
+        if name in MODELS and self.installed(name):
+            return name
+        found = self.describe(name)
+        if found.memory > (memory := total_memory()):
+            needed = f"{found.memory / 1e9:,.1f} GB"
+            what = f"{title_of(name)} needs {needed} of memory, and there are {memory / 1e9:,.1f}"
+            remedy = "Choose a smaller model, or a machine with a larger GPU."
+            raise UserError("E_MEMORY", what, remedy=remedy)
+        return found.name
 
     def require(self, name: str) -> None:
         """Check that a model is installed.
@@ -118,6 +170,11 @@ class Models:
         """
         if self.installed(name):
             return
+        if on_the_hub(name):
+            what, remedy = f"{title_of(name)} is not on this machine yet", "Click “Download”."
+            raise UserError("E_NOT_INSTALLED", what, remedy=remedy)
+        if name not in MODELS:
+            locate(name)  # says what is wrong with a folder
         entry, folder = MODELS[name], folder_of(name)
         state = f"damaged ({damage(folder)})" if folder.exists() else "not installed yet"
         remedy = f"Download the project again; the weights belong to {entry.folder}."
@@ -126,21 +183,29 @@ class Models:
         raise UserError("E_NOT_INSTALLED", f"{entry.title} is {state}", remedy=remedy)
 
     def install(self, name: str) -> Iterator[str]:
-        """Download and convert an embedded model; it continues if the generator is closed.
+        """Download a model; it continues if the generator is closed, until `cancel` is called.
 
         Yields:
             One sentence per step.
 
         Raises:
-            UserError: the download failed.
+            UserError: the download failed, or was cancelled.
         """
         sentences: SimpleQueue[str | None] = SimpleQueue()
+        cancelled = self._cancelled.setdefault(name, Event())
+
+        def tell(sentence: str) -> None:
+            if cancelled.is_set():
+                remedy = "What has arrived is kept: the next download continues with it."
+                raise UserError("E_CANCELLED", "the download was cancelled", remedy=remedy)
+            sentences.put(sentence)
 
         def work() -> None:
             try:
                 with self._installing:  # a second click waits and finds the model installed
-                    fetch(name, sentences.put)
+                    fetch(name, tell)
             finally:
+                self._cancelled.pop(name, None)
                 sentences.put(None)
 
         pool = ThreadPoolExecutor(1)
@@ -149,24 +214,31 @@ class Models:
         yield from iter(sentences.get, None)
         outcome.result()
 
+    def cancel(self, name: str) -> None:
+        """End the download of a model at its next step, if there is one."""
+        if name in self._cancelled:
+            self._cancelled[name].set()
+
     def words(self, name: str) -> dict[str, tuple[str, ...]]:
         """Return the vocabulary of a model by heading; empty if it has no word list."""
-        return known_words(_folder(name))
+        folder = files_here(name)
+        return known_words(folder) if folder else {}
 
     def unknown_words(self, name: str, prompt: str) -> dict[str, str]:
         """Return the words of a prompt that a small model has not learnt, see `vocabulary`."""
-        return unknown_words(prompt, _folder(name))
+        folder = files_here(name)
+        return unknown_words(prompt, folder) if folder else {}
 
     def cut_prompts(
         self, name: str, source: Sequence[str], target: Sequence[str] = ()
     ) -> list[str]:
         """Describe the prompts that are longer than a model reads, see `Reader.describe`.
 
-        The weights are not loaded. The result is empty for a model that is not in a folder of
-        this machine.
+        The weights are not loaded. The result is empty for a model that is not on this machine.
         """
         if name not in self._readers:
-            reader = load_reader(_folder(name))
+            folder = files_here(name)
+            reader = load_reader(folder) if folder else None
             if reader is None:  # it may be installed later
                 return []
             self._readers[name] = reader
@@ -211,7 +283,3 @@ class Models:
             model = load_model(name, device=device_for(name))
         self._kept[name] = model
         return model
-
-
-def _folder(name: str) -> Path:
-    return folder_of(name) if name in MODELS else Path(name)

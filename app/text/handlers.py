@@ -10,7 +10,6 @@ from typing import NamedTuple
 import gradio as gr
 
 from lineas_core.models import Sampling
-from lineas_core.models.catalog import MODELS
 
 from ..events import LatestRequest, user_errors
 from ..html import basics
@@ -85,7 +84,7 @@ class TextHandlers(SteeringHandlers):
         openings = self._studio.prompts.openings(toxic=entry.harmful != 0)[:_EXAMPLES]
         replaceable = ["", *self._studio.prompts.openings(toxic=entry.harmful == 0)]
         keep = [map_id, prompt] == [*restored]
-        chats = entry.model in MODELS and MODELS[entry.model].chat
+        chats = self._studio.models.chats(entry.model)
         return MapView(
             summary=map_html.summary(entry, warnings_about(entry)),
             caution=basics.warning(CONTENT) if entry.harmful else "",

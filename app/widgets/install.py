@@ -33,14 +33,17 @@ def install_panel(handlers: InstallHandlers, model: gr.State | gr.Dropdown) -> I
         sentence = gr.HTML()
         button = gr.Button("Install", variant="primary")
         progress = gr.HTML()
-    panel = [column, sentence, button]
+        cancel = gr.Button("Cancel the download", visible=False)
+    panel = [column, sentence, button, cancel, progress]
     gr.on(None, handlers.offer, [model], panel, **QUIET)  # when the page loads and at every change
     done = button.click(
         handlers.install,
         [model],
-        [progress],
+        [progress, button, cancel],
         show_progress="minimal",
         concurrency_id="install",
+        concurrency_limit=2,
         api_visibility="private",
-    ).success(handlers.offer, [model], panel, **QUIET)
+    ).then(handlers.offer, [model], panel, **QUIET)
+    cancel.click(handlers.cancel, [model], [progress], **QUIET)
     return InstallPanel(column, button, done)

@@ -7,13 +7,18 @@ from typing import NamedTuple
 
 import gradio as gr
 
+from lineas_core import UserError
+from lineas_core.models import title_of
 from lineas_core.models.catalog import MODELS
 
 from ..events import changes, user_errors
 from ..html import basics
+from ..html.models import megabytes
 from ..studio.studio import Studio
 
 __all__ = ["InstallHandlers"]
+
+_ONCE = "This model is not on this machine yet. It is downloaded once."
 
 
 class Offer(NamedTuple):
@@ -22,6 +27,8 @@ class Offer(NamedTuple):
     column: object = gr.skip()
     sentence: object = gr.skip()
     button: object = gr.skip()
+    cancel: object = gr.skip()
+    progress: object = gr.skip()
 
 
 class InstallHandlers:
@@ -34,22 +41,50 @@ class InstallHandlers:
     def offer(self, model: str | None) -> Offer:
         """Show the panel if the model is missing, and hide it if not."""
         if not model or self._studio.models.installed(model):
-            return Offer(gr.Column(visible=False))
-        entry = MODELS[model]
-        if self._studio.read_only or not entry.embedded:
-            sentence = f"The weights of {entry.title} are missing from {entry.folder}."
-            if entry.embedded:
-                sentence = f"{entry.title} is not part of this demo."
-            return Offer(gr.Column(visible=True), basics.hint(sentence), gr.Button(visible=False))
-        label = f"Install {entry.title} ({entry.embedded.download_mb} MB, {entry.license})"
-        sentence = "This model is not on this machine yet. It is downloaded once."
-        return Offer(
-            gr.Column(visible=True), basics.hint(sentence), gr.Button(label, visible=True)
-        )
+            return Offer(gr.Column(visible=False), cancel=gr.Button(visible=False), progress="")
+        sentence, label = self._offer(model)
+        button = gr.Button(label, visible=bool(label))
+        shown = gr.Column(visible=True), basics.hint(sentence), button
+        return Offer(*shown, gr.Button(visible=False))
 
     @changes
     @user_errors
-    def install(self, model: str) -> Iterator[str]:
-        """Download and convert a model, and report the progress."""
-        for sentence in self._studio.models.install(model):
-            yield basics.hint(sentence)
+    def install(self, model: str) -> Iterator[tuple[str, object, object]]:
+        """Download and convert a model.
+
+        Yields:
+            The progress, and both buttons.
+        """
+        try:
+            for sentence in self._studio.models.install(model):
+                yield basics.hint(sentence), gr.Button(visible=False), gr.Button(visible=True)
+        except UserError as error:
+            if error.code != "E_CANCELLED":
+                raise
+            buttons = gr.Button(visible=True), gr.Button(visible=False)
+            yield basics.hint(f"The download was cancelled. {error.remedy}"), *buttons
+
+    @changes
+    @user_errors
+    def cancel(self, model: str) -> str:
+        """End the download of a model; returns what is shown until it has ended."""
+        self._studio.models.cancel(model)
+        return basics.hint("Cancelling …")
+
+    def _offer(self, model: str) -> tuple[str, str]:
+        """Return a sentence about a missing model, and what its button says; empty for none."""
+        title, entry = title_of(model), MODELS.get(model)
+        if entry and entry.folder:
+            return f"The weights of {title} are missing from {entry.folder}.", ""
+        if self._studio.read_only:
+            return f"{title} is not part of this demo.", ""
+        if entry and entry.embedded:
+            facts = f"{entry.embedded.download_mb} MB, {entry.license}"
+            return _ONCE, f"Install {title} ({facts})"
+        try:
+            self._studio.models.checked(model)
+            found = self._studio.models.describe(model)
+        except UserError as error:
+            return str(error), ""
+        licence = found.license or "no licence stated"
+        return _ONCE, f"Download {title} ({megabytes(found.download)} MB, {licence})"

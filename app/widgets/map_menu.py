@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from lineas_core import UserError
-from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.models import title_of
+from lineas_core.models.catalog import Kind
 
 from ..studio.maps import MapEntry
 from ..studio.studio import Studio
@@ -44,5 +45,5 @@ def map_menu(
 
 
 def _menu_line(entry: MapEntry) -> str:
-    model = MODELS[entry.model].title if entry.model in MODELS else entry.model
-    return f"{entry.title} · {model}" + (" · yours" if entry.origin == "yours" else "")
+    yours = " · yours" if entry.origin == "yours" else ""
+    return f"{entry.title} · {title_of(entry.model)}{yours}"

@@ -23,6 +23,7 @@ from lineas_core.cli.arguments import (
 )
 from lineas_core.cli.formats import format_result, json_line
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, load_model
+from lineas_core.models.vocabulary import note_unknown
 from lineas_core.pictures import label_of, paint, recipe_of, save_png, strip
 from lineas_core.steering.affine import SteeringMaps, compose
 from lineas_core.steering.folding import fold
@@ -63,6 +64,8 @@ def generate(
     for maps in steering.maps:
         check_fits(maps, loaded)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
+    for note in note_unknown(loaded.name, prompt):
+        typer.echo(f"note: {note}", err=True)
     for text in prompt:
         if isinstance(loaded, TextToImageModel):
             rows = [_paint(loaded, steering, text, seed, output_dir)]

@@ -26,6 +26,7 @@ from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_mode
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.outline import outline
 from lineas_core.models.reading import MAX_TOKENS, WORDS_PER_TOKEN
+from lineas_core.models.vocabulary import note_unknown
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
 from lineas_core.runtime.processes import is_first, is_launched, joined
@@ -43,11 +44,14 @@ def fetch_model(
         bool, typer.Option("--verify", help="Compare the checksums of an installed model.")
     ] = False,
 ) -> None:
-    """Download and convert an embedded model, once. After Ctrl-C, the same command continues."""
+    """Download a model of the catalog or OWNER/NAME[@REVISION] of the hub, once.
+
+    After Ctrl-C, the same command continues.
+    """
     try:
         fetch(model, lambda line: typer.echo(line, err=True), verify=verify)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. The same command continues with the next part.", err=True)
+        typer.echo("Interrupted. The same command continues.", err=True)
         raise SystemExit(130) from None
 
 
@@ -60,7 +64,9 @@ def learn(
         ),
     ],
     output: Annotated[Path, typer.Argument(help="Folder for the learnt map.")],
-    model: Annotated[str, typer.Option(help="Catalog name, hub id or folder.")] = "smollm2-135m",
+    model: Annotated[
+        str, typer.Option(help="Catalog name, OWNER/NAME[@REVISION] on the hub, or folder.")
+    ] = "smollm2-135m",
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "lineas",
     budget: Annotated[
         str, typer.Option(help=f"For lineas, one of: {', '.join(BUDGETS)}.")
@@ -187,7 +193,9 @@ def learn(
             learn_at=denoising_step,
         )
         sides = (data.source, data.heldout_source), (data.target, data.heldout_target)
-        _note(loaded.reader.describe(*(own + heldout for own, heldout in sides)))
+        source, target = (own + heldout for own, heldout in sides)
+        _note(loaded.reader.describe(source, target))
+        _note(note_unknown(loaded.name, (*source, *target)))
         config = METHODS[method].config
         if METHODS[method].iterative:
             suited = suited_config(data.kind, budget, keeps_layout=loaded.keeps_layout)

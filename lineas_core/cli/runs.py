@@ -14,6 +14,7 @@ import typer
 from lineas_core.errors import UserError
 from lineas_core.learning.checkpoints import Checkpoint
 from lineas_core.learning.config import FitConfig
+from lineas_core.learning.facts import describe_start
 from lineas_core.learning.lineas import Iterate, learn_iter
 from lineas_core.methods import Method
 from lineas_core.models.base import SteerableModel
@@ -75,6 +76,8 @@ def _run_and_report(
         for last in run:
             heldout = "" if last.heldout is None else f"  held-out {last.heldout:.4f}"
             report(f"{last.iteration:5d}  loss {last.loss:.4f}{heldout}")
+            if last.iteration == 0 and (note := describe_start(last.loss)):
+                report(f"note: {note}")
             if checkpoint:
                 checkpoint.write_if_due(last)
     except KeyboardInterrupt:

@@ -12,7 +12,9 @@ from lineas_core.models.base import fingerprint, fingerprints, network_fingerpri
 from lineas_core.runtime.versions import library_versions
 from lineas_core.steering.affine import SteeringMaps
 
-__all__ = ["describe_run", "heldout_distance"]
+__all__ = ["describe_run", "describe_start", "heldout_distance"]
+
+_NO_LOSS = 1e-6  # in units of spread²: rounding alone gives more than 0
 
 
 def heldout_distance(
@@ -38,6 +40,23 @@ def heldout_distance(
         return (wasserstein_1d(x, y) / samples.spread**2).mean().item()
 
     return distance
+
+
+def describe_start(loss: float | None) -> str:
+    """Say whether a network tells both sides apart.
+
+    Args:
+        loss: of the unsteered network; None if it was not measured.
+
+    Returns:
+        A sentence if it does not, else an empty text.
+    """
+    if loss is None or loss > _NO_LOSS:
+        return ""
+    return (
+        "The loss is 0 before the first iteration: the steered modules see no difference between "
+        "the source and the target prompts. Use prompts that differ, or other modules."
+    )
 
 
 def describe_run(

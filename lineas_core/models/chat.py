@@ -6,15 +6,25 @@ at most one of the system, then of user and assistant, the last one of the user.
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from jinja2 import TemplateError
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lineas_core.errors import UserError, first_line
 
-__all__ = ["Conversation", "Message", "Prompt", "apply_template", "recent", "tokens_before"]
+__all__ = [
+    "Conversation",
+    "Message",
+    "Prompt",
+    "apply_template",
+    "has_template",
+    "recent",
+    "tokens_before",
+]
 
 Message = Mapping[str, str]
 """`role`, which is `system`, `user` or `assistant`, and `content`."""
@@ -24,6 +34,20 @@ Prompt = str | Conversation
 """A text, or a conversation."""
 _MARK = "\ue000"  # of private use: no template has it
 _ROLES = ("system", "user", "assistant")
+
+
+def has_template(folder: Path | None) -> bool:
+    """Return whether the tokenizer in a folder has a chat template.
+
+    Args:
+        folder: folder of a model; None if it is not on this machine.
+    """
+    if folder is None or (folder / "chat_template.jinja").is_file():
+        return folder is not None
+    try:
+        return bool(json.loads((folder / "tokenizer_config.json").read_bytes())["chat_template"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def apply_template(

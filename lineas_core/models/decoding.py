@@ -120,11 +120,15 @@ def context_length(network: PreTrainedModel) -> int:
     return int(getattr(config, "max_position_embeddings", None) or 2048)
 
 
-def position_limit(network: PreTrainedModel) -> int:
-    """Return how many tokens a network has positions for, a huge number if it computes them."""
-    config: Any = network.config.get_text_config()
-    known = not getattr(config, "rope_parameters", None)  # rotations can go on
-    return int((known and getattr(config, "max_position_embeddings", None)) or sys.maxsize)
+def position_limit(config: Any) -> int:
+    """Return how many tokens a network has positions for, a huge number if it computes them.
+
+    Args:
+        config: configuration of the network, as transformers has it.
+    """
+    texts = config.get_text_config()
+    known = not getattr(texts, "rope_parameters", None)  # rotations can go on
+    return int((known and getattr(texts, "max_position_embeddings", None)) or sys.maxsize)
 
 
 def check_length(network: PreTrainedModel, name: str, tokens: int, new: int = 0) -> None:
@@ -139,7 +143,7 @@ def check_length(network: PreTrainedModel, name: str, tokens: int, new: int = 0)
     Raises:
         UserError: there are too many.
     """
-    if tokens + new > (limit := position_limit(network)):
+    if tokens + new > (limit := position_limit(network.config)):
         count = f"{tokens} tokens of text{f' and {new} new ones' if new else ''}"
         raise UserError(
             "E_LENGTH",

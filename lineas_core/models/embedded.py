@@ -35,7 +35,7 @@ from lineas_core.models.integrity import CONFIG, damage, list_files
 from lineas_core.paths import ASSETS
 from lineas_core.runtime.loading import LOADING
 
-__all__ = ["download", "fetch", "folder_of", "installed"]
+__all__ = ["download", "fetch", "folder_of"]
 
 _LATEST = "2"  # increase when the conversion changes, so that models are converted again
 
@@ -46,11 +46,6 @@ def folder_of(name: str) -> Path:
     if entry and entry.folder:
         return ASSETS / entry.folder
     return user_cache_path("lineas") / "models" / f"{name}-v{_LATEST}"
-
-
-def installed(name: str) -> bool:
-    """Return True if a shipped or embedded model can be loaded: its files have their sizes."""
-    return not damage(folder_of(name))
 
 
 def fetch(

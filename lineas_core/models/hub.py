@@ -29,7 +29,6 @@ __all__ = [
     "INDEX",
     "download_data",
     "failure",
-    "is_pipeline",
     "offline_when_unreachable",
     "unreachable",
 ]
@@ -145,22 +144,6 @@ def _fail_at_once(response: Any) -> None:
 def _is_passing(status: int) -> bool:
     """Return whether a later request may succeed."""
     return status in (408, 429) or status >= 500
-
-
-def is_pipeline(source: str, *, local_files_only: bool) -> bool:
-    """Return True if a folder or hub repository holds a diffusers pipeline.
-
-    Args:
-        source: folder or hub id.
-        local_files_only: look in the hub's cache only.
-    """
-    if Path(source).is_dir():
-        return (Path(source) / INDEX).is_file()
-    try:
-        hf_hub_download(source, INDEX, local_files_only=local_files_only)
-    except HUB_ERRORS:  # no such file, no such repository
-        return False
-    return True
 
 
 def download_data(repository: str, file: str) -> Path:

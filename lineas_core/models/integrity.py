@@ -10,18 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from lineas_core.models.hub import INDEX
 
-__all__ = ["CONFIG", "damage", "list_files"]
+__all__ = ["CONFIG", "TOKENIZERS", "damage", "list_files"]
 
 CONFIG = "config.json"
 _LIST = "files.json"
-_TOKENIZERS = ("tokenizer.json", "*.model", "*.tiktoken", "vocab.*")
+_WHOLE, _PARTS = "model.safetensors", "model.safetensors.index.json"  # of transformers
+TOKENIZERS = ("tokenizer.json", "*.model", "*.tiktoken", "vocab.*")
+"""Patterns of the files of which a tokenizer needs one."""
 _MALFORMED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
@@ -35,12 +37,13 @@ def list_files(folder: Path) -> None:
     (folder / _LIST).write_text(json.dumps(table, indent=1), encoding="utf-8")
 
 
-def damage(folder: Path, *, hashes: bool = False) -> str:
+def damage(folder: Path, *, hashes: bool = False, besides: Collection[str] = ()) -> str:
     """Check the files of a model.
 
     Args:
         folder: folder of a language model or of a pipeline.
         hashes: also compare checksums, which reads all files.
+        besides: components of a pipeline whose weights come from elsewhere.
 
     Returns:
         What is wrong, in a few words; empty if nothing is.
@@ -52,7 +55,7 @@ def damage(folder: Path, *, hashes: bool = False) -> str:
             return next(_unlike_list(folder, hashes), "")
         if hashes:
             return "an early version installed it without checksums"
-        return next(_unlike_model(folder), "")
+        return next(_unlike_model(folder, besides), "")
     except _MALFORMED as error:
         return f"a file cannot be read ({type(error).__name__})"
 
@@ -69,24 +72,35 @@ def _unlike_list(folder: Path, hashes: bool) -> Iterator[str]:
             yield f"the checksum of {name} differs"
 
 
-def _unlike_model(folder: Path) -> Iterator[str]:
+def _unlike_model(folder: Path, besides: Collection[str]) -> Iterator[str]:
     """Yield what a folder lacks that a language model or a pipeline needs."""
     pipeline = (folder / INDEX).is_file()
     parts = _components(folder) if pipeline else [folder]
+    parts = [part for part in parts if part.name not in besides]
     for part in parts:
         name = part.relative_to(folder.parent).as_posix()
         weights = [*part.glob("*.safetensors")]
         if not part.is_dir():
             yield f"{name} is missing"
-        tokenizer = [file for pattern in _TOKENIZERS for file in part.glob(pattern)]
+        tokenizer = [file for pattern in TOKENIZERS for file in part.glob(pattern)]
         if (part.name.startswith("tokenizer") or not pipeline) and not tokenizer:
             yield f"{name} has no tokenizer"
         if (part / CONFIG).is_file() and not weights:
             yield f"{name} has no weights in safetensors format"
+        yield from (f"{name}/{file} is missing" for file in _missing_parts(part))
         for file in weights:
             found = os.stat(file)
             if not _is_whole(file, found.st_size, found.st_mtime_ns):
                 yield f"{file.name} is cut short"
+
+
+def _missing_parts(folder: Path) -> list[str]:
+    """Return the files of weights that are missing, if the weights are split into several."""
+    index = folder / _PARTS
+    if (folder / _WHOLE).is_file() or not index.is_file():
+        return []
+    names = {*json.loads(index.read_bytes())["weight_map"].values()}
+    return sorted(name for name in names if not (folder / name).is_file())
 
 
 def _components(folder: Path) -> list[Path]:

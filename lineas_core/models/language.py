@@ -26,9 +26,10 @@ from lineas_core.models.reading import MAX_TOKENS, Reader
 from lineas_core.models.sampling import Sampling, sample_tokens
 from lineas_core.steering.presets import find_default, find_modules
 
-__all__ = ["LanguageModel"]
+__all__ = ["PRESETS", "LanguageModel"]
 
-_PRESETS = ("post-layernorms", "attention-output", "all-layernorms")  # in order of preference
+PRESETS = ("post-layernorms", "attention-output", "all-layernorms")
+"""Layer presets of a model that the catalog does not know, in order of preference."""
 
 
 class LanguageModel:
@@ -73,11 +74,11 @@ class LanguageModel:
         self.name = name
         self.network = network.eval().requires_grad_(False)
         self.tokenizer = tokenizer
-        self.reader = Reader([(tokenizer, min(MAX_TOKENS, position_limit(network)))])
+        self.reader = Reader([(tokenizer, min(MAX_TOKENS, position_limit(network.config)))])
         self.chat = False
         examine(network, name)
         self.default_modules = (
-            find_modules(network, preset) if preset else find_default(network, _PRESETS)
+            find_modules(network, preset) if preset else find_default(network, PRESETS)
         )
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = token_for_padding(network, tokenizer, name)
@@ -143,7 +144,7 @@ class LanguageModel:
             padding_side="right",
             add_special_tokens=not self.chat,
             truncation=True,
-            max_length=min(MAX_TOKENS, position_limit(self.network)),
+            max_length=min(MAX_TOKENS, position_limit(self.network.config)),
             return_tensors="pt",
             return_special_tokens_mask=True,
         )

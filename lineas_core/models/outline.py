@@ -1,21 +1,23 @@
-"""A language model without its weights, to plan with."""
+"""Networks without their weights, to plan with and to describe."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from torch import nn
+from transformers import AutoModelForCausalLM
 from transformers.modeling_utils import PreTrainedModel
 
-from lineas_core.errors import UserError, first_line
+from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS
-from lineas_core.models.embedded import folder_of
-from lineas_core.models.hub import HUB_ERRORS, failure, unreachable
+from lineas_core.models.locations import Location, locate
+from lineas_core.models.pretrained import loading_errors, read_config
+from lineas_core.runtime.loading import LOADING
 from lineas_core.runtime.memory import USABLE
 
-__all__ = ["device_for", "outline"]
+__all__ = ["device_for", "outline", "outline_language", "outline_pipeline"]
 
 
 def outline(name: str) -> PreTrainedModel:
@@ -27,25 +29,44 @@ def outline(name: str) -> PreTrainedModel:
     Raises:
         UserError: it is no language model, or its configuration cannot be read.
     """
-    entry = MODELS.get(name)
-    if entry and entry.painting:
+    entry, place = MODELS.get(name), None
+    if not entry or not entry.painting:
+        place = locate(name, whole=False)
+    if place is None or place.is_pipeline:
         what, remedy = f"{name} paints pictures", "It fits on one GPU, see docs/gpu.md."
         raise UserError("E_MODEL", f"{what}, and the plan is for texts", remedy=remedy)
-    source = (entry and entry.hub_id) or (folder_of(name) if entry else name)
-    offline = not Path(source).is_dir() and unreachable()
-    try:
-        config = AutoConfig.from_pretrained(
-            source, local_files_only=offline, trust_remote_code=False
-        )
-        with torch.device("meta"):
+    return outline_language(place)
+
+
+def outline_language(place: Location) -> PreTrainedModel:
+    """Build a language model on the meta device, in bfloat16.
+
+    Raises:
+        UserError: it is no language model, or its configuration cannot be read.
+    """
+    with loading_errors(place.source):
+        config = read_config(place.source, **place.options)
+        with LOADING, torch.device("meta"):
             network = AutoModelForCausalLM.from_config(
                 config, dtype=torch.bfloat16, trust_remote_code=False
             )
-    except HUB_ERRORS as error:
-        reason, remedy = failure(error, source) or (first_line(error), "Check the name.")
-        what = f"the configuration of {name!r} cannot be read ({reason})"
-        raise UserError("E_MODEL", what, remedy=remedy) from error
     return network.eval().requires_grad_(False)
+
+
+def outline_pipeline(place: Location) -> tuple[dict[str, nn.Module], str]:
+    """Build the networks of a pipeline on the meta device.
+
+    Returns:
+        Name of the component -> network, and the class of the pipeline.
+
+    Raises:
+        UserError: the pipeline is of another kind, contains code, or cannot be read.
+    """
+    from lineas_core.models.pipelines import empty_networks  # takes seconds to import
+
+    options: dict[str, Any] = place.options
+    with LOADING, torch.device("meta"):
+        return empty_networks(place.source, **options)
 
 
 def device_for(name: str) -> str | None:

@@ -34,7 +34,7 @@ from lineas_core.models.pickled import convert_pickle
 from lineas_core.models.weights import REPORT, check_weights
 from lineas_core.runtime.loading import LOADING
 
-__all__ = ["load_pipeline"]
+__all__ = ["empty_networks", "load_pipeline"]
 
 _TRUSTED = {"diffusers", "transformers", None}  # libraries whose classes may be components
 
@@ -46,6 +46,7 @@ def load_pipeline(
     dtype: torch.dtype = torch.float32,
     painting: Painting | None = None,
     local_files_only: bool = False,
+    revision: str | None = None,
 ) -> DiffusionPipeline:
     """Load a pipeline. Weights are read as safetensors only.
 
@@ -56,19 +57,22 @@ def load_pipeline(
             colours.
         painting: UNet weights, scheduler and steps; None keeps those of the pipeline.
         local_files_only: use the hub's cache only.
+        revision: commit of the repository; None is the main branch, or a folder.
 
     Raises:
         UserError: the pipeline is of another kind, contains code, is damaged, or is neither on
             this machine nor available from the hub.
     """
     dtypes = {"default": dtype, "vae": torch.float32}
+    place: Any = {"local_files_only": local_files_only}
+    place |= {"revision": revision} if revision else {}
     with _loading_errors(source):
-        index = _index(source, local_files_only)
+        index = _index(source, **place)
         parts: dict[str, Any] = {}
         if painting and painting.unet:
-            parts["unet"] = _unet(source, painting.unet, dtype, local_files_only)
+            parts["unet"] = _unet(source, painting.unet, dtype, place)
         with LOADING, _quiet():
-            files: Any = {"use_safetensors": True, "local_files_only": local_files_only}
+            files: Any = {"use_safetensors": True, **place}
             for name, network_class in _networks(index, besides=parts):
                 options = {"variant": _variant(source, name, painting), **files}
                 parts[name], report = network_class.from_pretrained(
@@ -82,6 +86,32 @@ def load_pipeline(
     if painting:
         pipeline.scheduler = _scheduler(pipeline.scheduler, painting)
     return pipeline.to(device)
+
+
+def empty_networks(source: str | Path, **place: Any) -> tuple[dict[str, nn.Module], str]:
+    """Build the networks of a pipeline without their weights, on torch's default device.
+
+    Args:
+        source: folder or hub id.
+        **place: `revision` and `local_files_only`, as diffusers has them.
+
+    Returns:
+        Name of the component -> network, and the class of the pipeline.
+
+    Raises:
+        UserError: as in `load_pipeline`.
+    """
+    with _loading_errors(source), _quiet():
+        index = _index(source, **place)
+        found = _networks(index, besides=())
+        networks = {name: _empty(kind, source, name, place) for name, kind in found}
+        return networks, index["_class_name"]
+
+
+def _empty(kind: Any, source: str | Path, name: str, place: dict[str, Any]) -> nn.Module:
+    if issubclass(kind, diffusers.ModelMixin):
+        return kind.from_config(kind.load_config(source, subfolder=name, **place))
+    return kind(kind.config_class.from_pretrained(source, subfolder=name, **place))
 
 
 @contextmanager
@@ -101,7 +131,7 @@ def _loading_errors(source: str | Path) -> Iterator[None]:
         raise UserError("E_MODEL", what, remedy=remedy) from error
 
 
-def _index(source: str | Path, local_files_only: bool) -> dict[str, Any]:
+def _index(source: str | Path, **place: Any) -> dict[str, Any]:
     """Return the components of a pipeline.
 
     Raises:
@@ -109,7 +139,7 @@ def _index(source: str | Path, local_files_only: bool) -> dict[str, Any]:
     """
     folder = Path(source)
     if not folder.is_dir():
-        index = hf_hub_download(str(source), INDEX, local_files_only=local_files_only)
+        index = hf_hub_download(str(source), INDEX, **place)
         folder = Path(index).parent
     parts = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     kind = parts["_class_name"]
@@ -157,18 +187,17 @@ def _unet(
     base: str | Path,
     origin: tuple[str, str, str],
     dtype: torch.dtype,
-    local_files_only: bool,
+    place: dict[str, Any],
 ) -> Any:
     """Build the base model's UNet with weights from another repository."""
     repository, revision, file = origin
-    offline: Any = {"local_files_only": local_files_only}
-    weights = Path(hf_hub_download(repository, file, revision=revision, **offline))
+    weights = Path(hf_hub_download(repository, file, **{**place, "revision": revision}))
     if weights.suffix == ".bin":
         name = f"{Path(file).stem}-{revision[:8]}.safetensors"
         weights = convert_pickle(weights, user_cache_path("lineas") / "models" / name)
     with torch.device("meta"):
         unet: Any = UNet2DConditionModel.from_config(
-            UNet2DConditionModel.load_config(base, subfolder="unet", **offline)
+            UNet2DConditionModel.load_config(base, subfolder="unet", **place)
         )
     state = {name: tensor.to(dtype) for name, tensor in load_file(weights).items()}
     unet.load_state_dict(state, assign=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,13 @@ from lineas_core.models.sources import BIN, check_writes
 from lineas_core.models.weights import REPORT, check_weights
 from lineas_core.runtime.loading import LOADING
 
-__all__ = ["load_checkpoint", "token_for_padding"]
+__all__ = [
+    "check_gradients",
+    "load_checkpoint",
+    "loading_errors",
+    "read_config",
+    "token_for_padding",
+]
 
 
 def load_checkpoint(
@@ -29,33 +37,77 @@ def load_checkpoint(
 
     Args:
         source: folder or hub id.
-        **options: passed to `AutoModelForCausalLM.from_pretrained`; `local_files_only` applies to
-            the tokenizer, too.
+        **options: passed to `AutoModelForCausalLM.from_pretrained`; `local_files_only` and
+            `revision` apply to the tokenizer, too.
 
     Raises:
         UserError: the model is neither on this machine nor available from the hub, writes no
             texts, needs a library that is not installed, or its files are damaged.
     """
-    try:
-        # Explicit, because transformers otherwise prompts on stdin for custom code.
-        files: Any = dict(trust_remote_code=False)
-        files["local_files_only"] = options.get("local_files_only", False)
-        check_writes(AutoConfig.from_pretrained(source, **files), source)
-        tokenizer = AutoTokenizer.from_pretrained(source, **files)
+    files = {k: options[k] for k in ("local_files_only", "revision") if k in options}
+    with loading_errors(source):
+        read_config(source, **files)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **files)
         with LOADING:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 source, use_safetensors=True, trust_remote_code=False, **REPORT, **options
             )
-    except (*HUB_ERRORS, SafetensorError, ImportError, RuntimeError) as error:
-        if isinstance(error, UserError | torch.OutOfMemoryError):
-            raise
-        raise _not_loaded(source, first_line(error), error) from error
     network, report = loaded
     check_weights(report, source)
+    check_gradients(network.config, source, network.device.type)
     # transformers makes an empty tokenizer where the file of the vocabulary is missing.
     if len(tokenizer) < network.config.get_text_config().vocab_size / 2:
         raise _not_loaded(source, f"its tokenizer knows only {len(tokenizer)} tokens")
     return network, tokenizer
+
+
+def read_config(source: str | Path, **files: Any) -> Any:
+    """Read the configuration of a network that continues texts, inside `loading_errors`.
+
+    Args:
+        source: folder or hub id.
+        **files: `local_files_only` and `revision`, as transformers has them.
+
+    Raises:
+        UserError: it is an encoder, has a decoder besides, or is made for something else.
+    """
+    # Explicit, because transformers otherwise prompts on stdin for custom code.
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False, **files)
+    check_writes(config, source)
+    return config
+
+
+def check_gradients(config: Any, source: str | Path, device: str) -> None:
+    """Check that maps can be learnt on quantised weights.
+
+    On a CPU bitsandbytes packs weights of 4 bits anew at the first pass without gradients; those
+    of later passes are wrong, and only torch warns (bitsandbytes 0.50, measured).
+
+    Args:
+        config: configuration of the network.
+        source: folder or hub id, for the error.
+        device: type of the device that computes.
+
+    Raises:
+        UserError: the gradients would be wrong.
+    """
+    settings = getattr(config, "quantization_config", None) or {}
+    facts = settings if isinstance(settings, dict) else settings.to_dict()
+    if facts.get("load_in_4bit") and device == "cpu":
+        what = f"the model {str(source)!r} is quantised to 4 bits by bitsandbytes"
+        what += ", whose gradients are wrong on a CPU"
+        raise UserError("E_MODEL", what, remedy=_NEEDS_GPU)
+
+
+@contextmanager
+def loading_errors(source: str | Path) -> Iterator[None]:
+    """Raise what transformers raises while it loads a model as one `UserError`."""
+    try:
+        yield
+    except (*HUB_ERRORS, SafetensorError, ImportError, RuntimeError) as error:
+        if isinstance(error, UserError | torch.OutOfMemoryError):
+            raise
+        raise _not_loaded(source, first_line(error), error) from error
 
 
 def token_for_padding(
@@ -79,6 +131,7 @@ def token_for_padding(
     raise UserError("E_MODEL", what, remedy="Give its tokenizer_config.json a `pad_token`.")
 
 
+_NEEDS_GPU = "Run it on a machine with a GPU, or choose weights that are not quantised."
 _CAUSES = (  # part of a message of transformers, reason (its first line if empty), remedy
     (
         "not recognize this architecture",
@@ -92,7 +145,7 @@ _CAUSES = (  # part of a message of transformers, reason (its first line if empt
     ),
     ("model_type", "its config.json names no model type of transformers", "Choose another model."),
     ("file named model.safetensors", "it has no weights in safetensors format", BIN),
-    ("GPU", "", "Run it on a machine with a GPU, or choose weights that are not quantised."),
+    ("GPU", "", _NEEDS_GPU),
 )
 
 

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
+from lineas_core.models.decoding import position_limit
 from lineas_core.models.hub import INDEX
 
 __all__ = ["MAX_TOKENS", "WORDS_PER_TOKEN", "Reader", "load_reader", "silenced"]
@@ -93,7 +94,10 @@ def load_reader(folder: Path) -> Reader | None:
     """
     try:
         if not (folder / INDEX).is_file():
-            return Reader([(_tokenizer(folder), MAX_TOKENS)])
+            config = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+            return Reader([(_tokenizer(folder), min(MAX_TOKENS, position_limit(config)))])
         encoders = [path for path in sorted(folder.glob("text_encoder*")) if path.is_dir()]
         names = [path.name.replace("text_encoder", "tokenizer") for path in encoders]
         tokenizers = [_tokenizer(folder / name) for name in names]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
 from lineas_core.errors import UserError
 from lineas_core.models.integrity import CONFIG, damage
 
-__all__ = ["BIN", "check_folder", "check_writes"]
+__all__ = ["BIN", "check_folder", "check_writes", "without_weights"]
 
 BIN = (
     "Pickled weights are not read, because they can run code: choose a repository with "
@@ -19,6 +20,7 @@ BIN = (
 """What to do about weights that exist as .bin files only."""
 
 _GGUF = "Give the folder or hub id of the model that the GGUF file was made from."
+_AGAIN = "Copy or download them again."
 _WRITERS = "Choose a decoder, such as smollm2-135m."
 
 
@@ -28,30 +30,36 @@ def check_folder(name: str) -> None:
     Raises:
         UserError: it leads to a file, to nothing, or to a folder that lacks something.
     """
-    path = Path(name)
+    path = Path(name).expanduser()
     if path.is_file():
         remedy = f"Give the folder that contains it, with {CONFIG} and tokenizer."
         remedy = _GGUF if path.suffix == ".gguf" else remedy
         raise UserError("E_MODEL", f"{name!r} is a file, not the folder of a model", remedy=remedy)
     if path.is_dir() and (reason := damage(path)):
-        remedy = _missing(path) or "Copy or download them again."
+        remedy = without_weights([file.name for file in path.iterdir()]) or _AGAIN
         what = f"the model {name!r} could not be loaded, its files are damaged ({reason})"
-        if remedy != "Copy or download them again.":
+        if remedy != _AGAIN:
             what = f"the model {name!r} could not be loaded ({reason})"
         raise UserError("E_MODEL", what, remedy=remedy)
     if not path.exists() and (path.is_absolute() or name.startswith((".", "~"))):
         raise UserError("E_MODEL", f"there is no folder {name!r}", remedy="Check the path.")
 
 
-def _missing(folder: Path) -> str:
-    """Say what to do about a folder that holds something else; empty if it holds nothing."""
-    if (folder / "adapter_config.json").is_file() and not (folder / CONFIG).is_file():
+def without_weights(names: Collection[str]) -> str:
+    """Say what to do about files that are not those of a whole model.
+
+    Args:
+        names: names of the files.
+
+    Returns:
+        A sentence; empty if the files do not tell what they are.
+    """
+    endings = {Path(name).suffix for name in names}
+    if "adapter_config.json" in names and CONFIG not in names:
         return "It holds an adapter: merge it with `merge_and_unload` of peft, and save that."
-    if any(folder.glob("*.safetensors")):
+    if ".safetensors" in endings:
         return ""
-    if any(folder.glob("*.gguf")):
-        return _GGUF
-    return BIN if any(folder.glob("*.bin")) else ""
+    return _GGUF if ".gguf" in endings else BIN if ".bin" in endings else ""
 
 
 def check_writes(config: Any, source: str | Path) -> None:
@@ -64,7 +72,9 @@ def check_writes(config: Any, source: str | Path) -> None:
     if getattr(config, "is_encoder_decoder", False):
         what = f"{str(source)!r} is a {kind}, an encoder with a decoder, which is not supported"
         raise UserError("E_MODEL", what, remedy=_WRITERS)
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise UserError(
-            "E_MODEL", f"{str(source)!r} is a {kind}, which writes no texts", remedy=_WRITERS
-        )
+    # Some encoders have a class that writes texts, for decoders made from them.
+    encoder = type(config) in MODEL_FOR_MASKED_LM_MAPPING
+    encoder &= not getattr(config, "is_decoder", False)
+    if encoder or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        what = f"{str(source)!r} is a {kind}, which writes no texts"
+        raise UserError("E_MODEL", what, remedy=_WRITERS)

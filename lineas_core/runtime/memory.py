@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -27,8 +29,10 @@ __all__ = [
     "out_of_memory_as_user_error",
     "peak_memory",
     "release_memory",
+    "total_memory",
 ]
 
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 _NO_PRIMITIVE = "could not create a primitive"
 USABLE = 0.8  # share of the free memory to plan with, because allocators leave gaps
 _T = TypeVar("_T")
@@ -186,6 +190,16 @@ def free_memory(device: torch.device) -> int:
     """Bytes of GPU memory that can be allocated, including those that torch has reserved."""
     release_memory()
     return torch.cuda.mem_get_info(device)[0]
+
+
+def total_memory() -> int:
+    """Bytes of memory of the device that a model is loaded on: the first GPU, or this machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.mem_get_info(0)[1]
+    limits = [psutil.virtual_memory().total]
+    with suppress(OSError, ValueError):  # of a container; "max" stands for none
+        limits.append(int(_CONTAINER.read_text(encoding="ascii")))
+    return min(limits)
 
 
 def release_memory() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Lock
 
 from lineas_core.errors import UserError
 from lineas_core.models.chat import apply_template
 from lineas_core.models.language import LanguageModel
+from lineas_core.models.locations import short_name
 from lineas_core.serving.errors import ApiError
 from lineas_core.steering.affine import SteeringMaps, compose
 from lineas_core.steering.plausible import recommended_strength
@@ -24,7 +24,8 @@ class Served:
 
     Attributes:
         model: the model.
-        name: name of the unsteered model: of a folder only the last part.
+        name: name of the unsteered model: of a folder only the last part, of a repository without
+            its revision.
         maps: the maps by name.
         full_names: names of maps, whole and without that of the model -> whole.
     """
@@ -52,8 +53,7 @@ class Served:
                 raise UserError("E_NAME", what, remedy="Rename its folder.")
             check_fits(each, model)
         device = model.network.device
-        place = Path(model.name)
-        own = place.resolve().name if place.is_dir() else model.name
+        own = short_name(model.name)
         placed = {name: each.to(device) for name, each in maps.items()}
         return cls(model, own, placed, _full_names(own, placed))
 

@@ -15,7 +15,7 @@ from lineas_core.errors import UserError
 from lineas_core.steering.blocks import by_role, count_blocks, patterns, without_towers
 from lineas_core.steering.hooks import record
 
-__all__ = ["PRESETS", "find_default", "find_modules"]
+__all__ = ["PRESETS", "expected_modules", "find_default", "find_modules"]
 
 PRESETS = {
     "post-layernorms": r".*post.*layernorm",
@@ -95,6 +95,22 @@ def find_default(network: Any, presets: Sequence[str]) -> list[str]:
                 network(ids, use_cache=False)
             if all(n in activations and activations[n].shape[:2] == ids.shape for n in names):
                 return names
+    return []
+
+
+def expected_modules(network: nn.Module, presets: Sequence[str]) -> list[str]:
+    """Return the modules of the first preset that matches, without running the network.
+
+    On the meta device this is what `find_default` returns with weights, for all architectures in
+    docs/models.md but OPT, which folds rows and tokens into one axis.
+
+    Args:
+        network: a language model.
+        presets: as in `find_default`.
+    """
+    for preset in presets:
+        with suppress(UserError):
+            return find_modules(network, preset)
     return []
 
 

@@ -112,7 +112,8 @@ def base_model(model: str) -> str | None:
     """
     if entry := MODELS.get(model):
         return entry.hub_id or entry.origin
-    return model if HubPlace.parse(model) and not Path(model).is_dir() else None
+    place = HubPlace.parse(model)
+    return place.repository if place and not Path(model).is_dir() else None
 
 
 def _licence(name: Any, entry: ModelEntry | None) -> dict[str, Any]:

@@ -136,15 +136,15 @@ class Workbench:
             device: of the models, as in `load_model`.
         """
         self.folder, self.report, self._device = folder, report, device
-        self._models: dict[torch.dtype | None, SteerableModel] = {}
+        self._models: dict[tuple[str, torch.dtype | None], SteerableModel] = {}
 
     def model(self, name: str, dtype: torch.dtype | None = None) -> Any:
         """Load a model by its catalog name, and release models of other names."""
-        if any(model.name != name for model in self._models.values()):
+        if any(other != name for other, _ in self._models):
             self._models.clear()
-        if dtype not in self._models:
-            self._models[dtype] = load_model(name, device=self._device, dtype=dtype)
-        return self._models[dtype]
+        if (name, dtype) not in self._models:
+            self._models[name, dtype] = load_model(name, device=self._device, dtype=dtype)
+        return self._models[name, dtype]
 
     def writer(self, name: str) -> Any:
         """Load a language model to generate with; native bfloat16 is three times as fast."""

@@ -18,6 +18,7 @@ from app.studio.texts import Continuation
 from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError
 from lineas_core.evaluation.counterfactual import Concept
 from lineas_core.evaluation.effect import Effect, goal_of
+from lineas_core.models.catalog import MODELS
 from lineas_core.pictures import Recipe
 
 ME = SimpleNamespace(session_hash="me")
@@ -74,6 +75,17 @@ class FakeModels:
     def require(self, model):
         if not self.installed(model):
             raise UserError("E_NOT_INSTALLED", "not on this machine", remedy="Click Install.")
+
+    def catalog(self):
+        return [*MODELS]
+
+    def checked(self, model):
+        if model not in ("tiny", *MODELS):
+            raise UserError("E_MODEL", f"there is no model {model!r:.60}", remedy="Give another.")
+        return model
+
+    def chats(self, model):
+        return model in MODELS and MODELS[model].chat
 
     def words(self, model):
         return {"subjects": ("robot", "church", "valley", MARKUP)}

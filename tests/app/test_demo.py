@@ -22,8 +22,9 @@ from tests.app.served import Program, served
 ROOT = Path(__file__).parents[2]
 SPACE = ROOT / "spaces"
 REFUSED = {
-    *("FormHandlers.start", "JobHandlers.stop", "JobHandlers.resume", "JobHandlers.delete"),
-    *("InstallHandlers.install", "LibraryHandlers.confirm", "LibraryHandlers.rename"),
+    *("JobHandlers.stop", "JobHandlers.resume", "JobHandlers.delete"),
+    *("InstallHandlers.install", "InstallHandlers.cancel"),
+    *("LibraryHandlers.confirm", "LibraryHandlers.rename"),
     *("LibraryHandlers.duplicate", "LibraryHandlers.delete", "LibraryHandlers.undo"),
     *("LibraryHandlers.import_map", "LibraryHandlers.weights", "LibraryHandlers.publish"),
 }
@@ -67,6 +68,15 @@ def test_whatever_changes_something_is_refused_and_nothing_changes(demo, studio)
             assert "this public demo is for looking" in answer["output"]["error"]
     assert refused == REFUSED
     assert _files(folder) == before
+
+
+def test_a_visitor_cannot_make_the_server_look_into_folders_or_at_the_hub(demo, studio):
+    page, _ = demo
+    names = {getattr(function.fn, "__qualname__", "") for function in page.fns.values()}
+    assert not [name for name in names if name.startswith(("FormHandlers", "ModelHandlers"))]
+    offer = InstallHandlers(studio).offer("some/model")
+    assert "not part of this demo" in offer.sentence
+    assert not offer.button.visible
 
 
 def test_there_is_no_endpoint_that_learns(demo):

@@ -516,6 +516,36 @@ def test_what_there_is_to_know_about_a_set_is_told_before_it_is_learnt_from(work
     assert "note: source and target are equal: the map will be the identity" in result.stderr
 
 
+def test_sides_that_the_network_does_not_tell_apart_are_told_at_the_start(workplace, tmp_path):
+    sides = {"source": ["a b", "c d"], "target": ["c d", "a b"]}
+    (tmp_path / "same.json").write_text(json.dumps(sides))
+    result = _run(
+        "learn", tmp_path / "same.json", tmp_path / "map",
+        "--model", workplace / "model", "--iterations", 2,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert "note: The loss is 0 before the first iteration" in result.stderr
+
+
+@pytest.mark.usefixtures("painted")
+def test_words_that_a_small_model_has_not_learnt_are_told(workplace, tmp_path):
+    words = workplace / "pipeline" / "words.txt"
+    words.write_text("# subjects\na\nb\nc\nd\ne\nf\ng\nh\nlighthouse\n")
+    try:
+        learnt = _run(
+            "learn", workplace / "set.json", tmp_path / "map",
+            "--model", workplace / "pipeline", "--iterations", 1,
+        )  # fmt: skip
+        painted = _run(
+            "generate", "a lighthose", "--model", workplace / "pipeline", "--output-dir", tmp_path
+        )
+    finally:
+        words.unlink()
+    assert (learnt.exit_code, painted.exit_code) == (0, 0)
+    assert "not learnt" not in learnt.stderr
+    assert "not learnt: “lighthose” (it knows “lighthouse”)." in painted.stderr
+
+
 def test_two_files_with_one_side_each_are_learnt_from(workplace, tmp_path):
     (tmp_path / "pos.txt").write_text("# letters\na b c\nb c d\n")
     (tmp_path / "neg.txt").write_text("h g f\ng f e\n")

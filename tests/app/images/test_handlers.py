@@ -6,6 +6,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -250,6 +251,16 @@ def test_the_endpoint_answers_files_with_their_recipe(studio):
     assert [row["strength"] for row in rows] == [0, 1]
     with Image.open(BytesIO(base64.b64decode(rows[1]["png"]))) as image:
         assert json.loads(image.text["lineas"])["seed"] == 3
+
+
+def test_the_endpoint_tells_what_of_a_prompt_is_not_read_or_not_known(studio):
+    paint = partial(ImageHandlers(studio).make_pictures, "robot", strengths=[0, 1])
+    assert [row["notes"] for row in paint("A valley")] == [[], []]
+    long = "A dodecahedron beside a lighthouse in a valley"
+    for row in paint(long):
+        cut, unknown = row["notes"]
+        assert "was truncated" in cut
+        assert "“dodecahedron”, “lighthouse” (it knows “house”)" in unknown
 
 
 @pytest.mark.parametrize(

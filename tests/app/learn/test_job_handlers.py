@@ -6,6 +6,7 @@ import gradio as gr
 import pytest
 
 from app.learn.job_handlers import JobHandlers
+from lineas_core import PromptSet
 from tests.app.fakes import JOB, text_studio
 
 
@@ -55,3 +56,14 @@ def test_a_job_that_hangs_says_what_to_do_and_offers_it(studio):
 
 def test_an_empty_list_of_jobs_names_the_next_step(studio):
     assert "press Start" in JobHandlers(studio).watch(None, "")[1]
+
+
+def test_a_program_is_told_what_the_model_cuts_does_not_know_or_cannot_tell_apart(studio):
+    prompts = PromptSet(("a dodecahedron", "long " * 20), ("x", "y"))
+    job = replace(JOB, request=replace(JOB.request, prompts=prompts))
+    studio.jobs.get = lambda _: job
+    cut, unknown = JobHandlers(studio).job(JOB.id)["notes"]
+    assert cut == "1 prompts are cut."
+    assert "“dodecahedron”" in unknown
+    studio.jobs.records = lambda _: [{"iteration": 0, "loss": 0.0}]
+    assert "no difference between the source" in JobHandlers(studio).job(JOB.id)["notes"][-1]

@@ -8,6 +8,12 @@ from lineas_core.models.catalog import MODELS
 from tests.fakes import tiny_language_model
 
 
+@pytest.fixture
+def anything(monkeypatch):
+    """Every name is that of an installed model."""
+    monkeypatch.setattr("app.studio.models.installed", lambda _: True)
+
+
 def test_a_missing_model_is_refused_with_the_button_to_click(monkeypatch):
     monkeypatch.setattr("app.studio.models.installed", lambda _: False)
     with pytest.raises(UserError, match="Click “Install"):
@@ -26,6 +32,7 @@ def test_installing_tells_its_steps_and_then_its_failure(monkeypatch):
         next(steps)
 
 
+@pytest.mark.usefixtures("anything")
 def test_at_most_two_models_stay_loaded(monkeypatch):
     monkeypatch.setattr("app.studio.models.load_model", lambda name, **_: name)
     models = Models()
@@ -35,6 +42,7 @@ def test_at_most_two_models_stay_loaded(monkeypatch):
     assert models.loaded == ["one", "three"]
 
 
+@pytest.mark.usefixtures("anything")
 def test_a_model_that_cannot_be_loaded_leaves_the_turn_to_others(monkeypatch):
     def load(name, **_):
         raise UserError("E_MODEL", f"no model {name}", remedy="Choose another one.")
@@ -59,6 +67,7 @@ def test_a_model_that_is_kept_is_neither_loaded_again_nor_released():
         time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("anything")
 def test_idle_models_are_released_but_not_while_they_are_used(monkeypatch):
     monkeypatch.setattr("app.studio.models.load_model", lambda name, **_: name)
     models, end = Models(idle_seconds=0.05), time.monotonic() + 60

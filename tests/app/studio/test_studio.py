@@ -275,7 +275,7 @@ def test_missing_weights_of_a_shipped_model_are_told(gallery, monkeypatch):
     name = next(name for name, entry in MODELS.items() if entry.folder)
     with pytest.raises(UserError, match="weights belong to"):
         gallery.models.require(name)
-    _, sentence, button = InstallHandlers(gallery).offer(name)
+    _, sentence, button, *_ = InstallHandlers(gallery).offer(name)
     assert "are missing from" in sentence
     assert not button.visible
 

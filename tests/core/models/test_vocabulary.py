@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from app.studio.vocabulary import known_words, unknown_words
+from lineas_core.models.vocabulary import known_words, unknown_words
 
 LIST = "# subjects\nrobot\ncherry tree\n\n# scenes\nat sunset\n"
 TOKENS = {"a</w>": 0, "two</w>": 1, "under</w>": 2, "beside</w>": 3, "the</w>": 4, "dode": 5}

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-__all__ = ["known_words", "unknown_words"]
+from lineas_core.models.locations import files_here
+
+__all__ = ["describe_unknown", "known_words", "note_unknown", "unknown_words"]
 
 _LIST, _TOKENS = "words.txt", "*/tokenizer.json"
 _END = "</w>"  # marks the end of a word in a CLIP tokenizer
@@ -51,6 +54,29 @@ def unknown_words(prompt: str, folder: Path) -> dict[str, str]:
         for word in dict.fromkeys(_parts(prompt))
         if not known & {word, word + "s", *_singulars(word)}
     }
+
+
+def describe_unknown(words: Mapping[str, str]) -> list[str]:
+    """Return a sentence about words that a small model does not know, if there are any.
+
+    Args:
+        words: what `unknown_words` returns.
+    """
+    listed = [
+        f"“{word}”" + (f" (it knows “{near}”)" if near else "") for word, near in words.items()
+    ]
+    return [f"Words that this small model has not learnt: {', '.join(listed)}."] if listed else []
+
+
+def note_unknown(model: str, prompts: Sequence[str]) -> list[str]:
+    """Return a sentence about words of prompts that a model does not know, if there are any.
+
+    Args:
+        model: as in `load_model`.
+        prompts: the prompts.
+    """
+    folder = files_here(model)
+    return describe_unknown(unknown_words("\n".join(prompts), folder)) if folder else []
 
 
 def _common_words(folder: Path) -> set[str]:
