@@ -117,8 +117,7 @@ class LanguageModel:
 
     def twin(self) -> LanguageModel:
         """Return a model with the same weights in memory that is steered by itself."""
-        shared = [*self.network.parameters(), *self.network.buffers()]
-        return deepcopy(self, {id(tensor): tensor for tensor in shared})
+        return deepcopy(self, {id(t): t for t in self.network.state_dict(keep_vars=True).values()})
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
         """Tokenize prompts, right-padded to the longest and truncated to 512 tokens.
