@@ -13,18 +13,18 @@ from lineas_core.serving.access import Access
 from lineas_core.serving.endpoint import Endpoint
 
 from .security import Lifespan
+from .studio.models import Models
 
 __all__ = ["with_endpoint"]
 
 
-def with_endpoint(lifespan: Lifespan, name: str, key: str) -> Lifespan:
+def with_endpoint(lifespan: Lifespan, models: Models, name: str, key: str) -> Lifespan:
     """Return a lifespan that also mounts the endpoint, with all ready-made maps of its model.
-
-    The model is loaded a second time: the page steers its own one request at a time, the endpoint
-    a batch.
 
     Args:
         lifespan: what `guarded` returns; its guard stands before the endpoint, too.
+        models: the page's models, which get one with the same weights: the page steers it one
+            request at a time, the endpoint a batch.
         name: language model.
         key: what requests must send as `Authorization: Bearer KEY`; empty for none.
 
@@ -32,6 +32,7 @@ def with_endpoint(lifespan: Lifespan, name: str, key: str) -> Lifespan:
         UserError: the model cannot be loaded or served.
     """
     served = load_served(name)
+    models.keep(served.model.twin())
 
     @asynccontextmanager
     async def both(app: Any) -> AsyncIterator[None]:

@@ -541,6 +541,8 @@ PROMISES = {
             "core/learning/test_processes.py::"
             "test_a_process_that_dies_ends_the_other_and_its_checkpoint_is_whole",
             "::test_by_torchrun_the_command_goes_on_after_a_process_died",
+            "app/jobs/test_peers.py::"
+            "test_a_shared_job_is_stopped_and_goes_on_also_after_a_process_was_killed",
         ),
     ),
     "E5": Promise(

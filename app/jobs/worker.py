@@ -13,38 +13,40 @@ import json
 import os
 import secrets
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from math import inf
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
 from lineas_core.learning.lineas import Iterate, learn_iter
 from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, TextToImageModel, load_model
+from lineas_core.models.outline import device_for
 from lineas_core.runtime.memory import out_of_memory_as_user_error
+from lineas_core.runtime.processes import meet, together
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.presets import find_modules
 from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.storage.maps import save_maps
 
 from .checkpoints import restore_checkpoint, save_checkpoint
 from .files import DISK_FULL, STOP, read_records
 from .job import Job, JobRequest
+from .peers import MEETING, arguments, end_with_parent, estimate, leave, peers
 from .previews import preview
 from .queue import Jobs
 from .workers import NO_SPACE
 
-__all__ = ["leave", "work"]
+__all__ = ["work"]
 
 _Model = LanguageModel | TextToImageModel
 _Result = TypeVar("_Result")
@@ -52,24 +54,34 @@ _Result = TypeVar("_Result")
 _CHECKPOINT_SECONDS = 3
 _POLL_SECONDS = 0.2  # between two checks for a request to stop, while a thread works
 _NICENESS = 10
-_ESTIMATE, _ESTIMATED = "mean-act", 0.25  # share of the iterations in which the estimate is shown
+_ESTIMATED = 0.25  # share of the iterations in which the estimate is shown
 
 
-def work(jobs: Jobs) -> None:
-    """Wait for the lock of the jobs, then run them until none is waiting."""
+def work(jobs: Jobs, processes: int | None = None) -> None:
+    """Wait for the lock of the jobs, then run them until none is waiting.
+
+    Args:
+        jobs: the jobs.
+        processes: how many learn a job by iterations together; None means one for each GPU, if
+            the model fits on one.
+    """
     with jobs.lock.hold():
         jobs.interrupt_started()
         while waiting := jobs.waiting():
-            _run(jobs, waiting[0])
+            _run(jobs, waiting[0], processes)
 
 
-def _run(jobs: Jobs, job: Job) -> None:
+def _run(jobs: Jobs, job: Job, processes: int | None) -> None:
     folder, state = jobs.folder / job.id, "failed"
     with saving("the state of a job was"):  # the jobs wait until there is space again
         jobs.write(replace(job, state="loading"))
     try:
-        with out_of_memory_as_user_error():
-            model = _unless_stopped(folder, load_model, job.request.model)
+        with out_of_memory_as_user_error(), ExitStack() as group:
+            device = device_for(job.request.model)
+            size = 1 if device else _processes(job.request, processes)
+            group.enter_context(peers(folder, size))
+            _unless_stopped(folder, group.enter_context, together(folder / MEETING, 0, size))
+            model = _unless_stopped(folder, load_model, job.request.model, device=device)
             job = replace(job, state="running")
             jobs.write(job)
             learn = _learn if METHODS[job.request.method].iterative else _learn_in_one_pass
@@ -85,6 +97,13 @@ def _run(jobs: Jobs, job: Job) -> None:
         with suppress(OSError), (folder / "log.txt").open("a") as log:
             log.write(f"{message}\n{traceback.format_exc()}\n")
     _end(jobs, job, state, message)
+
+
+def _processes(request: JobRequest, given: int | None) -> int:
+    """Return how many processes learn a job; a method that takes one pass learns in one."""
+    if not METHODS[request.method].iterative:
+        return 1
+    return given or torch.cuda.device_count() or 1
 
 
 def _end(jobs: Jobs, job: Job, state: str, message: str) -> None:
@@ -116,23 +135,15 @@ def _unless_stopped(
     raise _StoppedError
 
 
-def leave(status: int = 0) -> None:
-    """End this process and all its threads at once; the server starts another worker.
-
-    A thread that loads a model or learns cannot be ended otherwise, and loading a second model at
-    the same time would be unsafe. Nothing has to be saved, because the checkpoint is at most a
-    few seconds old.
-    """
-    os._exit(status)
-
-
 def _learn(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
     """Learn from the last checkpoint on; returns the final state of the job, and a message."""
     stop = folder / STOP
     state, elapsed, note = _restore(folder)
-    sides, settings = _arguments(model, request)
+    sides, settings = arguments(model, request)
+    _unless_stopped(folder, meet)  # all processes start from the checkpoint that is there now
     if state is None:
-        _estimate(model, request, folder)
+        with suppress(UserError):  # the job itself says what is wrong
+            _save(_unless_stopped(folder, estimate, model, request), request, folder)
     started, saved, iterate, maps = time.monotonic() - elapsed, -inf, None, None
     try:
         for iterate in learn_iter(model, *sides, **settings, resume=state):
@@ -152,21 +163,12 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
             _checkpoint(iterate, maps, request, folder)
 
 
-def _estimate(model: _Model, request: JobRequest, folder: Path) -> None:
-    """Save a map that is there within seconds, to be tried while the job learns a better one."""
-    method = METHODS[_ESTIMATE]
-    sides, settings = _arguments(model, replace(request, config=method.config))
-    del settings["heldout"]
-    with suppress(UserError):  # the job itself says what is wrong
-        _save(_unless_stopped(folder, method.learn, model, *sides, **settings), request, folder)
-
-
 def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
     """Learn without iterations.
 
     A resumed job starts from the beginning, unless the method keeps checkpoints of its own.
     """
-    sides, settings = _arguments(model, request)
+    sides, settings = arguments(model, request)
     method, started, states = METHODS[request.method], time.monotonic(), folder / "checkpoints"
     if method.checkpoints:
         settings["checkpoints"] = states
@@ -184,15 +186,6 @@ def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> tupl
         write_atomically(folder / "records.jsonl", lines.encode())
     rmtree(states, ignore_errors=True)
     return "done", ""
-
-
-def _arguments(model: _Model, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
-    """Return both sides of the prompts, and the keyword arguments of every method."""
-    prompts = request.prompts
-    modules = find_modules(model.network, request.preset) if request.preset else None
-    heldout = (prompts.heldout_source, prompts.heldout_target)
-    settings = {"config": request.config, "modules": modules, "heldout": heldout}
-    return (prompts.source, prompts.target), settings
 
 
 def _record(
@@ -244,16 +237,10 @@ def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, float, str]:
     return state, elapsed, note
 
 
-def _leave_with_server() -> None:
-    """End this process when the server has exited, even during a long load or iteration."""
-    os.read(sys.stdin.fileno(), 1)  # returns when the pipe is closed; nothing is written to it
-    leave(1)
-
-
 if __name__ == "__main__":
     if sys.platform != "win32":  # on Windows the server sets a low priority
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)  # the page has precedence
-    threading.Thread(target=_leave_with_server, daemon=True).start()
+    end_with_parent()
     try:
         work(Jobs(sys.argv[1]))
     except UserError as error:  # on a full disk

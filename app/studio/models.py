@@ -32,6 +32,7 @@ from lineas_core.models import (
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.chat import has_template
 from lineas_core.models.locations import locate, on_the_hub
+from lineas_core.models.outline import device_for
 from lineas_core.models.reading import Reader, load_reader
 from lineas_core.models.vocabulary import known_words, unknown_words
 from lineas_core.runtime.memory import release_memory, total_memory
@@ -54,6 +55,7 @@ class Models:
             idle_seconds: time without any use after which all models are released.
         """
         self._kept: dict[str, Any] = {}  # in order of use
+        self._permanent: dict[str, LanguageModel] = {}
         self._turns, self._installing = FairLock(), Lock()
         self._idle_seconds, self._used = idle_seconds, time.monotonic()
         self._idle: Timer | None = None
@@ -64,7 +66,7 @@ class Models:
     @property
     def loaded(self) -> list[str]:
         """The names of the loaded models; the one used last comes last."""
-        return list(self._kept)
+        return [*self._permanent, *self._kept]
 
     @property
     def busy(self) -> bool:
@@ -86,6 +88,10 @@ class Models:
         """Acquire the lock for a model that `use` has yielded and that the caller has kept."""
         with self._turn():
             yield
+
+    def keep(self, model: LanguageModel) -> None:
+        """Use a model whose weights are in memory anyway, instead of loading it again."""
+        self._permanent[model.name] = model
 
     def steered(
         self,
@@ -267,11 +273,13 @@ class Models:
 
     def _loaded(self, name: str) -> Any:
         """Return a kept model, or load it. The caller must hold the lock."""
+        if name in self._permanent:
+            return self._permanent[name]
         self.require(name)
         model = self._kept.pop(name, None)
         if model is None:
             while len(self._kept) >= _MODELS_KEPT:
                 del self._kept[next(iter(self._kept))]
-            model = load_model(name)
+            model = load_model(name, device=device_for(name))
         self._kept[name] = model
         return model

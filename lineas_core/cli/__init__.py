@@ -20,7 +20,12 @@ from lineas_core.runtime.memory import out_of_memory_as_user_error
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # else the help leaves out what is in brackets
+)
 app.command("fetch")(fetch_model)
 for _command in (learn, generate, chat, serve, sweep, evaluate, info, export, push):
     app.command()(_command)

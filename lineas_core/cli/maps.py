@@ -19,6 +19,7 @@ from lineas_core.cli.arguments import (
     load_noted,
     split_strength,
 )
+from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel
 from lineas_core.steering.plausible import recommended_strength
 from lineas_core.storage.checkpoint import check_is_new, export_checkpoint
@@ -61,11 +62,15 @@ def export(
     output_dir: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
 ) -> None:
     """Export a map for other programs, as a patch of the model's weights or with all of them."""
+    if to == "gguf":
+        tool = "convert_hf_to_gguf.py of llama.cpp"
+        remedy = f"Export --to checkpoint, and convert the folder with {tool}."
+        raise UserError("E_FORMAT", "there is no export to GGUF", remedy=remedy)
     check_choice(to, _FORMATS, "--to")
     if to != "lycoris":
         return _export_weights(map, further or [], strength or [], to, output_dir)
     if strength or further:
-        reason = "files for every strength need none, and hold one map"
+        reason = "LyCORIS files hold one map, and the program that loads them sets its strength"
         raise typer.BadParameter(reason, param_hint="--strength, --map")
     maps, model = load_map_and_model(map)
     for file in export_norms(maps, model, output_dir, name_of_maps(map)):

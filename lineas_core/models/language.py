@@ -6,7 +6,7 @@ n prompts or rows, t tokens, v words of the vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,10 @@ class LanguageModel:
         model = copy(self)
         model.chat = True
         return model
+
+    def twin(self) -> LanguageModel:
+        """Return a model with the same weights in memory that is steered by itself."""
+        return deepcopy(self, {id(t): t for t in self.network.state_dict(keep_vars=True).values()})
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
         """Tokenize prompts, right-padded to the longest and truncated to 512 tokens.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ from lineas_core.models.catalog import MODELS
 from lineas_core.models.locations import Location, locate
 from lineas_core.models.pretrained import loading_errors, read_config
 from lineas_core.runtime.loading import LOADING
+from lineas_core.runtime.memory import USABLE
 
-__all__ = ["outline", "outline_language", "outline_pipeline"]
+__all__ = ["device_for", "outline", "outline_language", "outline_pipeline"]
 
 
 def outline(name: str) -> PreTrainedModel:
@@ -65,3 +67,22 @@ def outline_pipeline(place: Location) -> tuple[dict[str, nn.Module], str]:
     options: dict[str, Any] = place.options
     with LOADING, torch.device("meta"):
         return empty_networks(place.source, **options)
+
+
+def device_for(name: str) -> str | None:
+    """Return where `load_model` should place a model on this machine.
+
+    Args:
+        name: as in `load_model`.
+
+    Returns:
+        `auto` for a language model whose weights leave too little room on one of several GPUs,
+        otherwise None.
+    """
+    count = torch.cuda.device_count()
+    if count > 1:
+        memory = min(torch.cuda.get_device_properties(n).total_memory for n in range(count))
+        with suppress(UserError):  # it paints pictures, or loading it will say what is wrong
+            weights = sum(p.numel() * p.element_size() for p in outline(name).parameters())
+            return None if weights <= USABLE * memory else "auto"
+    return None

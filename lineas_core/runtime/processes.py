@@ -1,7 +1,8 @@
-"""Several processes that learn one map, each with a share of the prompts; torchrun starts them.
+"""Several processes that learn one map, each with a share of the prompts.
 
     torchrun --nproc-per-node 8 -m lineas_core learn ...
 
+`joined` is for processes that torchrun starts, `together` for those that start each other.
 What a rank of `torch.distributed` computes are the rows of its share and the gradient that flows
 through them. Both are exchanged on the CPU by gloo: they are small beside a pass of the network,
 and gloo raises an error in every process when one of them ends, where NCCL would abort them all.
@@ -13,6 +14,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -21,9 +23,12 @@ from torch import Tensor
 
 from lineas_core.errors import UserError
 
-__all__ = ["Share", "is_first", "is_launched", "joined"]
+__all__ = ["ENDED", "Share", "is_first", "is_launched", "joined", "meet", "together"]
 
+ENDED = "E_PROCESSES"
+"""Code of the error in the processes that are left when one has ended."""
 _PATIENCE = timedelta(minutes=30)  # the slowest process may still load its model
+_START = timedelta(minutes=5)  # until all processes have been started
 
 
 @contextmanager
@@ -39,8 +44,7 @@ def joined() -> Iterator[None]:
     if not is_launched():
         yield
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(dist.get_node_local_rank() % torch.cuda.device_count())
+    _take_gpu(dist.get_node_local_rank())
     dist.init_process_group("gloo", timeout=_PATIENCE)
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -49,6 +53,47 @@ def joined() -> Iterator[None]:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         dist.destroy_process_group()
+
+
+@contextmanager
+def together(file: Path, rank: int, size: int) -> Iterator[None]:
+    """Join the other processes that name the same file; one process alone joins nobody.
+
+    Every process takes the GPU of its number.
+
+    Args:
+        file: where they find each other; it must not exist before the first one comes.
+        rank: number of this process, from 0.
+        size: number of processes.
+
+    Raises:
+        UserError: the others do not come.
+    """
+    if size == 1:
+        yield
+        return
+    _take_gpu(rank)
+    store = dist.FileStore(str(file), size)
+    store.set(str(rank), "here")
+    try:
+        store.wait([str(each) for each in range(size)], _START)
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=_PATIENCE)
+    except RuntimeError as error:
+        raise _ended() from error
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def meet() -> None:
+    """Wait until every process has come this far; alone, nothing happens.
+
+    Raises:
+        UserError: another process has ended.
+    """
+    if _place()[1] > 1:
+        _sum(torch.zeros(1))
 
 
 def is_launched() -> bool:
@@ -112,6 +157,11 @@ class Share:
         return values if self._size == 1 else _sum(values.cpu()).to(values.device)
 
 
+def _take_gpu(number: int) -> None:
+    if torch.cuda.is_available():
+        torch.cuda.set_device(number % torch.cuda.device_count())
+
+
 def _place() -> tuple[int, int]:
     """Return number of this process and number of processes."""
     if dist.is_available() and dist.is_initialized():
@@ -134,7 +184,7 @@ def _stop(*_: Any) -> NoReturn:
 
 def _ended() -> UserError:
     return UserError(
-        "E_PROCESSES",
+        ENDED,
         "another process of this run has ended, or torchrun was stopped",
         remedy="See what it said before, and start the run again.",
     )

@@ -204,14 +204,14 @@ class _Stream(StreamingResponse):
         self._texts = texts
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Send the events; not even the first may be read by anyone."""
+        """Send the events; the client may leave before the first one."""
 
         async def taken(message: Any) -> None:
             async with asyncio.timeout(PATIENCE):
                 await send(message)
 
         try:
-            # Events that nobody takes would be kept for ever.
+            # A client that stays and takes no events would keep its rows in the batch.
             with suppress(TimeoutError, ClientDisconnect):
                 await super().__call__(scope, receive, taken)
         finally:

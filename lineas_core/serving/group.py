@@ -203,5 +203,5 @@ class Group:
         self._maps = stack_rows([request.maps for request in requests])
         self._samplings: dict[Sampling, list[int]] = {}
         for place, request in enumerate(requests):
-            alike = replace(request.sampling, max_new_tokens=1)  # the length is no matter here
+            alike = replace(request.sampling, max_new_tokens=1)  # of any length
             self._samplings.setdefault(alike, []).append(place)

@@ -133,11 +133,14 @@ def cells_missing(cells: Sequence[Cell], file: Path) -> list[Cell]:
     Raises:
         UserError: the JSON file is damaged.
     """
-    return [cell for cell in cells if not _done(cell, file)]
+    # In this order, because `merge` writes the JSON file before it removes the others.
+    left = [cell for cell in cells if not _path(cell, file).exists()]
+    merged = [cell["key"] for cell in cells_done(file)] if left else []
+    return [cell for cell in left if cell.key not in merged]
 
 
 def _done(cell: Cell, file: Path) -> bool:
-    return _path(cell, file).exists() or any(done["key"] == cell.key for done in cells_done(file))
+    return not cells_missing([cell], file)
 
 
 @contextmanager

@@ -6,21 +6,25 @@ nothing has to plan who does what. What a killed worker was computing is taken b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import time
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lineas_core.errors import UserError
-from lineas_core.tables.cells import cells_missing, compute_free
+from lineas_core.errors import UserError, first_line
+from lineas_core.tables.cells import Cell, cells_missing, compute_free
 from lineas_core.tables.table import Table, cells_wanted, make, stem_of
 from lineas_core.tables.workbench import Workbench
 
 __all__ = ["Place", "make_on", "parse_place"]
 
 _MINUTES = 24 * 60  # SBATCH_TIMELIMIT overrides it
+_POLL_SECONDS = 1
 _Only = Mapping[str, Collection[str]]
 
 
@@ -77,27 +81,44 @@ def make_on(
     stem = stem_of(table.name, edition)
     logs, file = folder / f"{stem}.workers", (folder / f"{stem}.json").absolute()
     missing = cells_missing(wanted, file)
-    while missing:
-        count = min(place.workers or len(missing), len(missing))
-        report(f"{len(missing)} of {len(wanted)} cells are missing: {count} workers start")
-        ends = _run(place, count, logs, table, file, edition, only)
-        before, missing = missing, cells_missing(wanted, file)
-        if len(missing) == len(before):
+    while before := len(missing):
+        count = min(place.workers or before, before)
+        report(f"{before} of {len(wanted)} cells are missing: {count} workers start")
+        with _running(place, count, logs, table, file, edition, only) as jobs:
+            while not all([job.done() for job in jobs]):  # a list, so that each is looked at
+                missing = _left_of(missing, file, report)
+                time.sleep(_POLL_SECONDS)
+            ends = [end for end in map(_end_of, jobs) if end]
+        missing = _left_of(missing, file, report)
+        for end in ends:
+            report(f"a worker has ended early: {end}")
+        if len(missing) == before:
+            reason = ends[0] if ends else "another process computes them"
             raise UserError(
                 "E_WORKERS",
-                f"the workers have ended, and none has finished a cell ({ends[0]})",
+                f"the workers have ended, and none has finished a cell ({reason})",
                 remedy=f"See their logs in {logs}, then run the same again.",
             )
     return make(table, folder, edition=edition, only=only, report=report)
 
 
-def _run(place: Place, count: int, logs: Path, *work: Any) -> list[str]:
-    """Run workers to their end; return for each why it ended."""
-    jobs = []
+def _left_of(missing: list[Cell], file: Path, report: Callable[[str], object]) -> list[Cell]:
+    """Report the cells that are not missing any more, and return the others."""
+    left = cells_missing(missing, file)
+    for cell in missing:
+        if cell not in left:
+            report(f"finished  {cell}")
+    return left
+
+
+@contextmanager
+def _running(place: Place, count: int, logs: Path, *work: Any) -> Iterator[list[Any]]:
+    """Start workers, and cancel them if the `with` block ends by an exception."""
+    jobs: list[Any] = []
     try:
         for number in range(count):
             jobs.append(_executor(place, number, logs).submit(_work, *work))
-        return [_end_of(job) for job in jobs]
+        yield jobs
     except BaseException:
         for job in jobs:
             job.cancel()
@@ -132,16 +153,19 @@ def _executor(place: Place, number: int, logs: Path) -> Any:
 
 
 def _work(table: Table, file: Path, edition: str, only: _Only | None) -> str:
-    """Compute cells until none is free; return the error that ended the worker."""
+    """Compute cells until none is free; return the error that ended the worker, if one did."""
     bench = Workbench(file.parent / "maps", print)
     try:
         for cell in compute_free(cells_wanted(table, edition, only or {}), file, bench):
             bench.report(f"finished  {cell}")
     except UserError as error:
         return str(error)
-    return "no cell was free"
+    except Exception as error:  # noqa: BLE001 - said in one line, and the trace is in the log
+        traceback.print_exc()
+        return f"{type(error).__name__}: {first_line(error)}"
+    return ""
 
 
 def _end_of(job: Any) -> str:
-    error = job.exception()
-    return str(error).strip().splitlines()[-1] if error else job.result()
+    """Return why a worker has ended before its time; empty if it has not."""
+    return "it was killed" if job.exception() else job.result()

@@ -231,7 +231,7 @@ def test_a_map_for_pictures_is_exported_as_a_unet(painted, tmp_path):
     [
         (["--to", "onnx"], "choose from lycoris, checkpoint, diffusers"),
         (["--to", "diffusers"], "is written with --to checkpoint"),
-        (["--strength", 1], "files for every strength need none"),
+        (["--strength", 1], "the program that loads them sets its strength"),
         (["--to", "checkpoint", "--strength", 1, "--strength", 1], "2 strengths came with 1 maps"),
     ],
 )
@@ -240,6 +240,19 @@ def test_export_says_which_options_do_not_fit(learnt, options, sentence, tmp_pat
     assert result.exit_code == 2
     assert sentence in " ".join(result.stderr.replace("│", " ").split())
     assert not list(tmp_path.iterdir())
+
+
+def test_gguf_is_refused_with_the_way_there(learnt, tmp_path):
+    refused = _run("export", learnt, "--to", "gguf", "--output-dir", tmp_path).exception
+    assert str(refused) == (
+        "there is no export to GGUF. Export --to checkpoint, and convert the folder with "
+        "convert_hf_to_gguf.py of llama.cpp."
+    )
+
+
+def test_the_help_says_what_an_option_does_by_default():
+    told = " ".join(_run("learn", "--help").stdout.split())
+    assert "Number of iterations [default: that of the budget]." in told
 
 
 def test_an_overlong_prompt_is_painted_with_a_warning(painted, tmp_path):

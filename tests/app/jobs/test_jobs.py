@@ -192,8 +192,8 @@ _STUCK = """
 import threading
 import lineas_core.models as models
 
-def load_model(name, load=models.load_model):
-    return threading.Event().wait() if name == "stuck" else load(name)
+def load_model(name, load=models.load_model, **options):
+    return threading.Event().wait() if name == "stuck" else load(name, **options)
 
 models.load_model = load_model
 """
@@ -459,7 +459,7 @@ def test_a_killed_worker_s_job_is_interrupted_while_the_next_worker_has_another(
         seen.update({job.id: job.state for job in idle.list()})
         return "done"
 
-    monkeypatch.setattr(app.jobs.worker, "load_model", lambda *_: object())
+    monkeypatch.setattr(app.jobs.worker, "load_model", lambda *_, **__: object())
     monkeypatch.setattr(app.jobs.worker, "_learn", look)
     work(idle)
     assert seen == {killed: "interrupted", other: "running"}

@@ -5,6 +5,7 @@ import pytest
 from app.studio.models import Models
 from lineas_core import UserError
 from lineas_core.models.catalog import MODELS
+from tests.fakes import tiny_language_model
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_installing_tells_its_steps_and_then_its_failure(monkeypatch):
 
 @pytest.mark.usefixtures("anything")
 def test_at_most_two_models_stay_loaded(monkeypatch):
-    monkeypatch.setattr("app.studio.models.load_model", lambda name: name)
+    monkeypatch.setattr("app.studio.models.load_model", lambda name, **_: name)
     models = Models()
     for name in ("one", "two", "one", "three"):
         with models.use(name) as model:
@@ -43,7 +44,7 @@ def test_at_most_two_models_stay_loaded(monkeypatch):
 
 @pytest.mark.usefixtures("anything")
 def test_a_model_that_cannot_be_loaded_leaves_the_turn_to_others(monkeypatch):
-    def load(name):
+    def load(name, **_):
         raise UserError("E_MODEL", f"no model {name}", remedy="Choose another one.")
 
     monkeypatch.setattr("app.studio.models.load_model", load)
@@ -53,9 +54,22 @@ def test_a_model_that_cannot_be_loaded_leaves_the_turn_to_others(monkeypatch):
     assert not models.busy
 
 
+def test_a_model_that_is_kept_is_neither_loaded_again_nor_released():
+    models, model = Models(idle_seconds=0.05), tiny_language_model()
+    models.keep(model)
+    with models.use(model.name) as found:
+        assert found is model
+    with models.use("emoji-world"):
+        pass
+    end = time.monotonic() + 60
+    while models.loaded != [model.name]:
+        assert time.monotonic() < end, "the other model was not released"
+        time.sleep(0.01)
+
+
 @pytest.mark.usefixtures("anything")
 def test_idle_models_are_released_but_not_while_they_are_used(monkeypatch):
-    monkeypatch.setattr("app.studio.models.load_model", lambda name: name)
+    monkeypatch.setattr("app.studio.models.load_model", lambda name, **_: name)
     models, end = Models(idle_seconds=0.05), time.monotonic() + 60
     with models.use("one"):
         time.sleep(0.2)

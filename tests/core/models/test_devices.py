@@ -4,7 +4,9 @@ Without GPUs, two layers of different kinds of places stand for them: one in mem
 disk, whose weights are on no device between two passes.
 """
 
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,6 +26,7 @@ from lineas_core.methods import METHODS
 from lineas_core.models import Sampling
 from lineas_core.models.base import fingerprint
 from lineas_core.models.decoding import DecodingBatch
+from lineas_core.models.outline import device_for
 from tests.fakes import save_model, tiny_image_model, tiny_language_model
 
 SOURCE = ["a b c", "b c d", "c d e f", "d e", "e f g"]
@@ -114,3 +117,20 @@ def test_a_device_that_is_not_there_is_refused(tmp_path, whole, device):
     name = save_model(whole, tmp_path / "text")
     with pytest.raises(UserError, match="Give cpu, cuda, cuda with a number, or auto"):
         load_model(name, device=device)
+
+
+@pytest.mark.parametrize(
+    ("count", "gigabytes", "device"), [(0, 0, None), (1, 1, None), (2, 80, None), (4, 1, "auto")]
+)
+def test_only_a_model_too_large_for_one_of_several_gpus_is_spread(
+    count, gigabytes, device, tmp_path, monkeypatch
+):
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 512}
+    sizes = {"intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 8}
+    wide = {"vocab_size": 524_288}  # 1.1 GB of weights in bfloat16
+    (tmp_path / "config.json").write_text(json.dumps({**config, **sizes, **wide}))
+    memory = SimpleNamespace(total_memory=gigabytes * 1e9)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: memory)
+    assert device_for(str(tmp_path)) == device
+    assert device_for("emoji-world") is None

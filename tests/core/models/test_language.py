@@ -4,7 +4,18 @@ import pytest
 import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from lineas_core import LearnConfig, UserError, learn, load_maps, load_model, record, steer
+from lineas_core import (
+    AffineMap,
+    LearnConfig,
+    SteeringMaps,
+    UserError,
+    fold,
+    learn,
+    load_maps,
+    load_model,
+    record,
+    steer,
+)
 from lineas_core.metrics.perplexity import perplexity, prose_perplexity
 from lineas_core.metrics.topic import mentions
 from lineas_core.metrics.toxicity import toxicity
@@ -27,6 +38,22 @@ def test_the_same_seed_gives_the_same_text_alone_or_in_a_batch(model):
     batch = model.generate(["hello", "hello", "hello"], seeds=[7, 8, 7], sampling=SHORT)
     assert batch[0] == batch[2] == alone[0]
     assert batch[1] != batch[0]
+
+
+def test_a_twin_has_the_same_weights_in_memory_and_is_steered_by_itself(model):
+    twin = model.twin()
+    for one, other in zip(model.network.parameters(), twin.network.parameters(), strict=True):
+        assert one.data_ptr() == other.data_ptr()
+    plain = model.generate(["hello"], seeds=[7], sampling=SHORT)
+    assert twin.generate(["hello"], seeds=[7], sampling=SHORT) == plain
+    width = model.network.config.hidden_size
+    maps = SteeringMaps(
+        {name: AffineMap(torch.ones(width), torch.randn(width)) for name in model.default_modules}
+    )
+    for steered in (steer, fold):
+        with steered(twin.network, maps):
+            assert twin.generate(["hello"], seeds=[7], sampling=SHORT) != plain
+            assert model.generate(["hello"], seeds=[7], sampling=SHORT) == plain
 
 
 def test_prompts_of_different_length_do_not_disturb_each_other(model):

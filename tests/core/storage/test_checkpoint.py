@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 import torch
@@ -78,6 +79,11 @@ def _maps(model, pattern, *, size=0.5, shift=True, seed=0):
     return SteeringMaps(steps, {**facts, "fingerprint": fingerprint(model.network, list(steps))})
 
 
+def _show(name, proof):
+    """Write what docs/serving.md reports; `pytest -s` shows it."""
+    sys.stdout.write(f"\n{name}: {proof}\n")
+
+
 def test_a_tokenizer_with_several_chat_templates_is_exported_with_them(tmp_path):
     model = _model("llama")
     model.tokenizer.chat_template = {"default": "{{ messages }}", "tool_use": "{{ tools }}"}
@@ -114,6 +120,7 @@ def test_a_folder_computes_what_the_steered_model_does(family, pattern, tied, tm
     model = _model(family, tie_word_embeddings=tied)
     maps = _maps(model, pattern)
     proof = export_checkpoint([maps], [0.8], model, tmp_path / "baked")
+    _show(f"{family}, {pattern}", proof)
     with steer(model.network, maps, 0.8):
         steered = _logits(model.network, model.tokenizer)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "baked")
@@ -299,6 +306,7 @@ def test_a_unet_computes_what_the_steered_one_does(strength, tmp_path):
     model = tiny_image_model()
     maps = _pictures(model)
     proof = export_checkpoint([maps], [strength], model, tmp_path / "unet")
+    _show("unet", proof)
     with steer(model.network, maps, strength):
         steered = _denoised(model, model.network)
     found = _denoised(model, UNet2DConditionModel.from_pretrained(tmp_path / "unet"))
@@ -319,6 +327,7 @@ def test_a_layer_of_a_unet_without_a_bias_takes_no_shift(tmp_path):
 def test_the_shipped_picture_model_takes_a_shipped_map(tmp_path):
     model, maps = load_model("emoji-world", device="cpu"), load_maps("robot-emoji-world")
     proof = export_checkpoint([maps], [1.0], model, tmp_path / "unet")
+    _show("emoji-world, robot", proof)
     assert proof.error < 1e-3 * proof.effect
 
 
@@ -327,6 +336,7 @@ def test_a_shipped_map_for_smollm2_writes_the_same_words(tmp_path):
     model = load_model("smollm2-135m", device="cpu")
     maps = load_maps("football-smollm2-135m")
     proof = export_checkpoint([maps], [1.0], model, tmp_path / "baked")
+    _show("smollm2-135m, football", proof)
     assert proof.error < 1e-4 * proof.effect
     tokens = model.tokenizer("Once upon a time", return_tensors="pt")
     options = {"do_sample": False, "max_new_tokens": 12}

@@ -78,6 +78,9 @@ def test_a_killed_worker_s_cell_is_done_by_another_and_no_other_twice(tmp_path):
     assert Counter(cell["key"]["topic"] for cell in done) == dict.fromkeys(KEYS, 1)
     assert not [*(tmp_path / "results" / "some.cells").glob("*.json")]
     assert said[0] == "4 of 4 cells are missing: 2 workers start"
+    told = Counter(line for line in said if line.startswith("finished"))
+    assert told == dict.fromkeys((f"finished  topic={key}" for key in KEYS), 1)
+    assert said.count("a worker has ended early: it was killed") == 1
 
 
 def test_workers_that_cannot_finish_a_cell_end_with_one_sentence(tmp_path):

@@ -1,0 +1,134 @@
+"""Further processes that learn a job together with its worker, one for each further GPU.
+
+    python -m app.jobs.peers JOB RANK SIZE
+
+JOB is the folder of the job. The worker is process 0 of SIZE: it alone reads the queue, reports
+and saves. Each of the others loads the same model and passes its share of the prompts through it.
+They end with the worker, which holds the other end of their standard input.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lineas_core.errors import UserError
+from lineas_core.learning.lineas import learn_iter
+from lineas_core.methods import METHODS
+from lineas_core.models import load_model
+from lineas_core.runtime.processes import ENDED, meet, together
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.steering.presets import find_modules
+
+from .checkpoints import restore_checkpoint
+from .files import read_job
+from .job import JobRequest
+
+__all__ = ["MEETING", "arguments", "end_with_parent", "estimate", "leave", "peers"]
+
+MEETING = "meeting"
+"""File of a job by which its processes find each other."""
+
+
+@contextmanager
+def peers(folder: Path, size: int) -> Iterator[None]:
+    """Start the other processes of a job, and kill them at the end of the `with` block.
+
+    Args:
+        folder: folder of the job.
+        size: number of processes with this one; 1 starts none.
+
+    Raises:
+        UserError: one of them has ended before this one.
+    """
+    (folder / MEETING).unlink(missing_ok=True)  # of a run that was killed
+    command = [sys.executable, "-m", f"{__package__}.peers", str(folder)]
+    started: list[subprocess.Popen] = []
+    try:
+        for rank in range(1, size):
+            place = [str(rank), str(size)]
+            started.append(subprocess.Popen([*command, *place], stdin=subprocess.PIPE))
+        yield
+    except UserError as error:
+        if error.code != ENDED:
+            raise
+        raise UserError(
+            ENDED,
+            f"one of the {size} processes that learnt this map, one for each GPU, has ended",
+            remedy="Resume the job; the log of the server may say why.",
+        ) from error
+    finally:
+        for peer in started:
+            peer.kill()
+            peer.communicate()
+        (folder / MEETING).unlink(missing_ok=True)
+
+
+def arguments(model: Any, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
+    """Return both sides of the prompts, and the keyword arguments of every method."""
+    prompts = request.prompts
+    modules = find_modules(model.network, request.preset) if request.preset else None
+    heldout = (prompts.heldout_source, prompts.heldout_target)
+    settings = {"config": request.config, "modules": modules, "heldout": heldout}
+    return (prompts.source, prompts.target), settings
+
+
+def estimate(model: Any, request: JobRequest) -> SteeringMaps:
+    """Learn maps that are there within seconds, to be tried while the job learns better ones.
+
+    All processes of a job take part.
+    """
+    method = METHODS["mean-act"]
+    sides, settings = arguments(model, replace(request, config=method.config))
+    del settings["heldout"]
+    return method.learn(model, *sides, **settings)
+
+
+def end_with_parent() -> None:
+    """From now on, end this process when its parent has, even during a long load or iteration."""
+
+    def wait() -> None:
+        os.read(sys.stdin.fileno(), 1)  # returns when the pipe is closed; nothing is written to it
+        leave(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def leave(status: int = 0) -> None:
+    """End this process and all its threads at once.
+
+    A thread that loads a model or learns cannot be ended otherwise. Nothing has to be saved,
+    because the checkpoint is at most a few seconds old.
+    """
+    os._exit(status)
+
+
+def _learn(folder: Path, rank: int, size: int) -> None:
+    """Do this process's share of a job."""
+    request = read_job(folder).request
+    with together(folder / MEETING, rank, size):
+        model = load_model(request.model)
+        sides, settings = arguments(model, request)
+        meet()  # the worker has removed what is damaged
+        state, _ = restore_checkpoint(folder)
+        if state is None:
+            estimate(model, request)
+        for _ in learn_iter(model, *sides, **settings, resume=state):
+            pass
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    try:
+        _learn(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    except UserError as error:
+        if error.code != ENDED:  # else another process has something to say
+            sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None
