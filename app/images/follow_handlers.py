@@ -41,23 +41,22 @@ class FollowHandlers:
         self._studio, self._requests = studio, requests
 
     @user_errors
-    def follow(self, map_id: str | None, version: str, request: gr.Request) -> Followed:
+    def follow(self, map_id: str | None, version: str | None, request: gr.Request) -> Followed:
         """Request new pictures when the map has got other values.
 
         Args:
             map_id: id of the chosen map.
-            version: map and values that the page shows.
+            version: map and values that the page shows; None or empty at first.
             request: identifies the browser session.
         """
         if not map_id:
             return Followed()
+        version = version or ""  # at first
         entry = self._studio.entry(map_id, "text-to-image")
         learning = self._studio.user_maps.is_learning(entry)
-        now, shown = (
-            f"{entry.metadata.get('sha256')} of {map_id}",
-            version.endswith(f" of {map_id}"),
-        )
-        if not shown or now == version and learning:
+        name = f" of {map_id}"
+        now = f"{entry.metadata.get('sha256')}{name}"
+        if not version.endswith(name) or now == version and learning:
             return Followed(version=now, timer=gr.Timer(active=learning))
         new = self._requests.new(request) if now != version else gr.skip()
         return Followed(new, now, gr.Timer(active=learning), summary_of(self._studio, entry))

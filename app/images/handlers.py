@@ -30,9 +30,7 @@ from .follow_handlers import summary_of
 
 __all__ = ["ImageHandlers", "warm_up"]
 
-
-_EXAMPLES = 5
-_FIRST = 0  # index of the initial example
+_EXAMPLES, _FIRST = 5, 0  # number of examples, index of the initial one
 _TRUNCATED = "The prompt exceeds the model's context length and was truncated."
 _PAINTING = "Painting …"
 

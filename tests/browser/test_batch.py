@@ -2,13 +2,17 @@
 
 import csv
 import json
+from functools import wraps
+from threading import Event
 from zipfile import ZipFile
 
 import pytest
 from PIL import Image
 
 from app.studio.studio import Studio
+from app.studio.texts import Texts
 from app.widgets import sampling
+from app.widgets.batch_handlers import BatchHandlers
 from lineas_core import load_maps, load_model, save_maps
 from lineas_core.methods import METHODS
 from tests.app.served import PROMPTS, tiny_assets
@@ -17,6 +21,7 @@ from tests.browser.pages import CHROMIUM, MARKUP, STRIP, served, visible, visite
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
 LINES = ("a b", "b c", MARKUP)
 FULL_LENGTH = 8  # tokens
+HELD = "line 2"  # a prompt that waits until the batch is stopped: else it may be over before
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +40,27 @@ def studio(tmp_path_factory):
 def address(studio):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampling, "LENGTH", FULL_LENGTH)
+        _hold_until_stopped(patch)
         with served(studio) as url:
             yield url
+
+
+def _hold_until_stopped(patch):
+    stopped, stop, write = Event(), BatchHandlers.stop, Texts.continue_text
+
+    @wraps(stop)
+    def stopping(self, request):
+        told = stop(self, request)
+        stopped.set()
+        return told
+
+    def held(self, entry, prompt, *args, **kwargs):
+        if prompt == HELD:
+            stopped.wait()
+        yield from write(self, entry, prompt, *args, **kwargs)
+
+    patch.setattr(BatchHandlers, "stop", stopping)
+    patch.setattr(Texts, "continue_text", held)
 
 
 @pytest.fixture
@@ -127,6 +151,18 @@ def test_a_file_of_prompts_becomes_a_table_of_texts(page, tmp_path):
     assert {row["strength"] for row in rows} == {"1"}
 
 
+def test_a_batch_is_stopped_and_what_is_done_is_kept(page):
+    _open(page, "Text", "Batch")
+    _box(page).fill("\n".join(f"line {k}" for k in range(200)))
+    page.get_by_role("button", name="Start the batch").and_(page.locator(":visible")).click()
+    page.locator(".batch tbody tr").nth(1).wait_for()
+    page.get_by_role("button", name="Stop", exact=True).and_(page.locator(":visible")).click()
+    page.get_by_text("of 200 prompts are done").wait_for()
+    path, _ = _downloaded(page, "Download as CSV")
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        assert 2 <= len([*csv.DictReader(file)]) < 200
+
+
 def test_texts_without_labels_are_voted_on(page, studio):
     _open(page, "Text", "Blind choice")
     for count in range(1, 6):
@@ -134,6 +170,7 @@ def test_texts_without_labels_are_voted_on(page, studio):
         page.locator(".texts .passage").nth(3).wait_for()
         page.get_by_text("and most coherent?").wait_for()
         answers = page.locator(".answers:visible button")
+        answers.nth(4).wait_for()
         assert answers.all_inner_texts() == ["A", "B", "C", "D", "Can’t tell"]
         answers.first.click()
         page.get_by_text("A was by").wait_for()

@@ -332,7 +332,8 @@ def test_two_visitors_at_different_strengths_do_not_meet(page, tiny):
 
 @pytest.mark.skipif(not installed(EMBEDDED), reason=f"{EMBEDDED} has no weights yet")
 def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
-    with served(Studio(tmp_path)) as url, visited(url) as page:
+    studio = Studio(tmp_path)
+    with served(studio) as url, visited(url) as page:
         page.get_by_role("tab", name="Learn").click()
         page.get_by_label("Name", exact=True).fill("Mine")
         for side, few in (("Source", "A robot\nA small robot"), ("Target", "A meadow\nA lake")):
@@ -358,7 +359,11 @@ def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
         page.get_by_role("button", name="Resume").click()
         page.locator(".job.running").wait_for()
         page.wait_for_function(FURTHER, arg=stopped_at)
-        with _late_answer(page, "job running"):
+        with _late_answer(page, "job running"):  # meanwhile the timer does not look again
+            (job,) = studio.jobs.list()
+            studio.jobs.stop(job.id)
+            while studio.jobs.get(job.id).state != "stopped":
+                page.wait_for_timeout(100)
             page.get_by_role("button", name="Stop and keep the best").click()
             page.locator(".job.stopped").wait_for()
             page.evaluate(WATCH_FOR_A_RELAPSE)

@@ -147,11 +147,16 @@ def test_models_that_do_not_chat_are_refused_before_the_first_message(tmp_path):
         assert sentence in str(done.exception)
 
 
-def _read_until(terminal, awaited):
-    seen = b""
-    while awaited not in seen:
-        seen += os.read(terminal, 4096)
-    return seen
+class _Terminal:
+    """What a program writes to a pseudo-terminal; one read may give several lines of it."""
+
+    def __init__(self, number):
+        self._number, self._unread = number, b""
+
+    def read_until(self, awaited):
+        while awaited not in self._unread:
+            self._unread += os.read(self._number, 4096)
+        self._unread = self._unread.partition(awaited)[2]
 
 
 @pytest.mark.skipif(pty is None, reason="this system has no pseudo-terminals")
@@ -160,11 +165,12 @@ def test_a_terminal_has_a_prompt_and_goes_on_after_an_error(folder):
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
     with _process("--model", folder / "model", **streams) as process:
         os.close(theirs)
+        terminal = _Terminal(ours)
         for line, awaited in ((b"/jump", b"/quit"), (b"hello", b"there is no '/jump'")):
-            _read_until(ours, awaited)
+            terminal.read_until(awaited)
             os.write(ours, line + b"\n")
-        _read_until(ours, b"hello\r\n")
-        _read_until(ours, b"> ")
+        terminal.read_until(b"hello\r\n")
+        terminal.read_until(b"> ")
         os.write(ours, b"\x04")  # Ctrl-D
         process.wait()
     os.close(ours)

@@ -43,7 +43,7 @@ def test_pictures_follow_a_map_while_it_is_being_learnt(studio):
 
 
 def test_a_map_that_is_learnt_is_not_followed(studio):
-    followed = FollowHandlers(studio, LatestRequest()).follow("robot", "", ME)
+    followed = FollowHandlers(studio, LatestRequest()).follow("robot", None, ME)
     assert is_skip(followed.request)
     assert is_skip(followed.summary)
     assert not followed.timer.active

@@ -5,6 +5,7 @@ import pytest
 
 from app.learn.form import FilledForm
 from app.learn.upload_handlers import LABELLED, PAIRS, ColumnsView, Upload, UploadHandlers
+from app.widgets.prompts_box import read_prompts
 from tests.app.fakes import MARKUP, is_skip
 
 LABELS = f"text,label\n{MARKUP},0\na b,1\nc d,0\ne f,1\n".encode()
@@ -114,11 +115,11 @@ def test_the_panel_closes_without_a_choice(handlers):
     assert handlers.cancel().frame.visible is False
 
 
-def test_a_file_with_one_side_fills_its_box(handlers, tmp_path):
+def test_a_file_with_one_side_fills_its_box(tmp_path):
     (tmp_path / "x.ndjson").write_text(
         '{"prompt": {"text": "a"}, "n": 1}\n{"prompt": {"text": "b"}}'
     )
-    assert handlers.read_side(str(tmp_path / "x.ndjson")) == "a\nb"
+    assert read_prompts(str(tmp_path / "x.ndjson")) == "a\nb"
 
 
 @pytest.mark.parametrize(
