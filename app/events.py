@@ -165,7 +165,10 @@ def latest_only(calls: LatestRequest) -> Callable[[Callable], Callable]:
             request = LocalContext.request.get(None)
             number = calls.new(request) if request else 0
             answer = handler(*args, **kwargs)
-            return gr.skip() if request and calls.outdated(number, request) else answer
+            if not request or not calls.outdated(number, request):
+                return answer
+            # One for each: a single one would become the value of a `gr.State` among the outputs.
+            return tuple(gr.skip() for _ in answer) if isinstance(answer, tuple) else gr.skip()
 
         return wrapped
 

@@ -182,6 +182,20 @@ class MethodsHandlers:
             yield view._replace(pictures=pictures)
 
     @user_errors
+    def paint_learnt(
+        self,
+        learnt: str,
+        map_id: str | None,
+        prompt: str,
+        seed: int | None,
+        strength: float | None,
+        request: gr.Request,
+    ) -> Iterator[GalleryView]:
+        """Paint as `paint` does once methods have learnt; Gradio also calls it before that."""
+        if learnt:
+            yield from self.paint(map_id, prompt, seed, strength, request)
+
+    @user_errors
     def take(self, painted: dict[str, Any], event: gr.SelectData) -> Restored:
         """Return the settings of the picture that was clicked."""
         return restore_from(self._studio, painted, event.index)

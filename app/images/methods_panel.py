@@ -36,11 +36,8 @@ def methods(handlers: MethodsHandlers, controls: Controls) -> None:
     controls.concept.change(handlers.choose, outputs=view, **event)
     others.click(handlers.learn_others, outputs=view, **event)
     timer.tick(handlers.wait, outputs=view, **event)
-    gr.on(
-        [start.click, learnt.change],
-        handlers.paint,
-        [controls.concept, controls.prompt, controls.seed, controls.strength],
-        [gallery, description, painted],
-        **MANY,
-    )
+    asked = [controls.concept, controls.prompt, controls.seed, controls.strength]
+    shown = [gallery, description, painted]
+    start.click(handlers.paint, asked, shown, **MANY)
+    learnt.change(handlers.paint_learnt, [learnt, *asked], shown, **MANY)
     gallery.select(handlers.take, [painted], [*controls], **QUIET)
