@@ -330,6 +330,7 @@ def test_two_visitors_at_different_strengths_do_not_meet(page, tiny):
     other.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not installed(EMBEDDED), reason=f"{EMBEDDED} has no weights yet")
 def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
     studio = Studio(tmp_path)
