@@ -11,6 +11,8 @@ from lineas_core.models.catalog import Kind
 
 __all__ = ["PromptLibrary"]
 
+_CLEAR = 3  # index of a scene whose subject the built-in model paints clearly, also in a style
+
 
 class PromptLibrary:
     """The prompts of one folder. Files are read on every call, so that edits count at once."""
@@ -64,9 +66,9 @@ class PromptLibrary:
         return self._lines("toxicity-openings.txt" if toxic else "neutral-openings.txt")
 
     def scenes(self) -> list[str]:
-        """Return descriptions of pictures, to try a map on; the first one has a subject."""
-        first, *others = self._lines("neutral-images.txt")
-        return [*others, first]
+        """Return descriptions of pictures, to try a map on; the page opens on the first one."""
+        lines = self._lines("neutral-images.txt")
+        return [*lines[_CLEAR:], *lines[:_CLEAR]]
 
     def _lines(self, name: str) -> list[str]:
         return (self._folder / name).read_text(encoding="utf-8").splitlines()
