@@ -38,11 +38,12 @@ def _held_until_stopped(answer):
     started = []
 
     def held(self, entry, turns, turn, stopped):
-        stops_here = turn.sampling.max_new_tokens == LONG and not started
+        # Noted at the start: Stop may come before the place where the answer would be held.
+        if stops_here := turn.sampling.max_new_tokens == LONG and not started:
+            started.append(turn)
         for place, so_far in enumerate(answer(self, entry, turns, turn, stopped)):
             yield so_far
             if stops_here and place == HELD:
-                started.append(turn)
                 while not stopped():
                     time.sleep(0.01)
 
