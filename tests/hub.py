@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 from huggingface_hub import constants
-from transformers.utils import hub as transformers_hub
+from transformers.utils.hub import hf_api
 
 TOKEN = "hf_of_a_member_who_accepted_the_terms"
 WRITER, NAMESPACE = "hf_of_me_who_may_write", "me"
@@ -123,8 +123,8 @@ def use(hub, monkeypatch, cache, token=None):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    # transformers keeps the client of the hub that it asked first, which then waits for it.
-    monkeypatch.setattr(transformers_hub, "_hf_api", None)
+    # transformers keeps the client of the hub that it asked first, and would wait for it.
+    monkeypatch.setattr(hf_api(), "endpoint", hub.url)
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     else:

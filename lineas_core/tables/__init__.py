@@ -12,9 +12,19 @@ from lineas_core.tables import (
     truth,
 )
 from lineas_core.tables.cells import Cell, cells_done
-from lineas_core.tables.table import EDITIONS, Table, make, page, stem_of
+from lineas_core.tables.table import DETAILS, EDITIONS, Table, make, page, stem_of
 
-__all__ = ["EDITIONS", "TABLES", "Cell", "Table", "cells_done", "make", "page", "stem_of"]
+__all__ = [
+    "DETAILS",
+    "EDITIONS",
+    "TABLES",
+    "Cell",
+    "Table",
+    "cells_done",
+    "make",
+    "page",
+    "stem_of",
+]
 
 _MODULES = (
     *(pictures, topics, toxicity, composition, optimisers),

@@ -13,9 +13,10 @@ from lineas_core.methods import InstructedModel
 from lineas_core.models.base import fingerprint
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.tables.figure import Panels
+from lineas_core.tables.verdicts import Main
 from lineas_core.tables.workbench import Workbench, facts_of
 
-__all__ = ["PANELS", "SEEDS", "Continuations", "format_share"]
+__all__ = ["PANELS", "SEEDS", "Continuations", "format_share", "share_of"]
 
 SEEDS = range(4)
 PANELS: Panels = {
@@ -82,6 +83,20 @@ class Continuations:
         properties = properties_of(self.metric, maps.metadata.get("keywords", ()))
         written = [Written(**texts) for texts in bench.cached(facts, compute)]
         return summarise(strength, [count(texts, properties) for texts in written])
+
+
+def share_of(name: str, *judges: str) -> Main:
+    """Return the share of texts that the first of the judges finds, as the main quantity.
+
+    Args:
+        name: of the quantity.
+        judges: keys of `by` in a row; one that none of them has counted has no figure.
+    """
+
+    def value(row: Mapping[str, Any]) -> float | None:
+        return next((row["by"][judge]["share"] for judge in judges if judge in row["by"]), None)
+
+    return Main(name, value)
 
 
 def format_share(row: Mapping[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.learning.config import BUDGETS
 from lineas_core.tables.cells import Cell
-from lineas_core.tables.continuations import PANELS, SEEDS, format_share
+from lineas_core.tables.continuations import PANELS, SEEDS, format_share, share_of
 from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.topics import MEASURE, OPENINGS, topic_work
 from lineas_core.tables.workbench import LANGUAGE_MODELS
@@ -28,6 +30,16 @@ def _cells(edition: str) -> list[Cell]:
     ]
 
 
+def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many runs diverged with either settings."""
+    names = dict.fromkeys(cell["key"]["settings"] for cell in done)
+    counts = []
+    for name in names:
+        ends = [cell["facts"].get("end") for cell in done if cell["key"]["settings"] == name]
+        counts.append(f"{ends.count('diverged')} of {len(ends)} with “{name}”")
+    return f"Runs that diverged: {', '.join(counts)}."
+
+
 TABLES = (
     Table(
         "optimisers",
@@ -37,6 +49,8 @@ TABLES = (
         _cells,
         format_share,
         PANELS,
+        _verdict,
+        share_of("texts with the keyword", "topic"),
         needs=lambda _: Needs(texts=OPENINGS * len(SEEDS) * len(STRENGTHS)),
     ),
 )

@@ -15,8 +15,9 @@ from lineas_core.metrics.dinov2 import DINOV2, dinov2_scores
 from lineas_core.models.base import SteerableModel
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.cells import Cell
-from lineas_core.tables.removal import LEGEND, PANELS, format_scores, summarise
+from lineas_core.tables.removal import LEGEND, MAIN, PANELS, format_scores, summarise, verdict
 from lineas_core.tables.table import Needs, Table
+from lineas_core.tables.verdicts import compared
 from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of, settings_of
 
 __all__ = ["TABLES"]
@@ -192,6 +193,8 @@ TABLES = (
         _concepts,
         format_scores,
         PANELS,
+        verdict,
+        MAIN,
         summarise,
         partial(_needs, strengths=_STRENGTHS),
     ),
@@ -203,6 +206,8 @@ TABLES = (
         _varied("layers", _layers),
         format_scores,
         PANELS,
+        compared("layers", MAIN),
+        MAIN,
         needs=_needs,
     ),
     Table(
@@ -213,6 +218,8 @@ TABLES = (
         _sparsity,
         format_scores,
         PANELS,
+        compared("γ", MAIN, ranked=False),
+        MAIN,
         needs=_needs,
     ),
     Table(
@@ -223,6 +230,8 @@ TABLES = (
         _varied("prompts a side", _counts),
         format_scores,
         PANELS,
+        compared("prompts a side", MAIN, ranked=False),
+        MAIN,
         needs=_needs,
     ),
     Table(
@@ -236,6 +245,8 @@ TABLES = (
         _varied("method", _methods),
         format_scores,
         PANELS,
+        compared("method", MAIN),
+        MAIN,
         needs=_needs,
     ),
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lineas_core.methods import Method
+from lineas_core.methods import LINEAS, Method
 from lineas_core.metrics.perplexity import prose_perplexity
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.folding import fold
 from lineas_core.tables.cells import Cell
 from lineas_core.tables.table import Needs, Table
+from lineas_core.tables.verdicts import at_full, at_zero
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
@@ -81,6 +82,18 @@ def _summary(done: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
+    """Report by how much each kind of LinEAS raises perplexity at full strength, by model."""
+    rises: dict[str, list[str]] = {}
+    for cell in done:
+        if cell["key"]["method"].startswith(LINEAS):
+            rise = at_full(cell)["perplexity"] / at_zero(cell)["perplexity"] - 1
+            told = f"{rise:.1%} ({cell['key']['method']})".replace("%", " %")
+            rises.setdefault(cell["key"]["model"], []).append(told)
+    by_model = "; ".join(f"{', '.join(each)} on {model}" for model, each in rises.items())
+    return f"At full strength, the perplexity of ordinary prose rises by {by_model}."
+
+
 TABLES = (
     Table(
         "prose",
@@ -92,6 +105,8 @@ TABLES = (
         _cells,
         lambda row: f"{row['perplexity']:.2f}",
         {"perplexity": lambda row: row["perplexity"]},
+        _verdict,
+        None,
         _summary,
         lambda _: Needs(answers=24 * len(_PARTS)),
     ),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from lineas_core.metrics.left_in_place import VISIBLE
 from lineas_core.tables.figure import Panels
+from lineas_core.tables.verdicts import Main, at_full, mean
 from lineas_core.tables.workbench import rank_correlation
 
-__all__ = ["LEGEND", "PANELS", "format_scores", "summarise"]
+__all__ = ["LEGEND", "MAIN", "PANELS", "format_scores", "summarise", "verdict"]
 
 Row = Mapping[str, Any]
 Cells = Sequence[Mapping[str, Any]]
@@ -55,6 +56,32 @@ PANELS: Panels = {
 }
 
 
+def _left_over(row: Row) -> float | None:
+    """Return what is left of an object, or of the way of a style."""
+    left = _LEFT(row)
+    return _NOT_GONE(row) if left is None else left
+
+
+MAIN = Main("what is left of the concept", _left_over)
+
+
+def verdict(done: Cells) -> str:
+    """Say what the maps of the largest budget leave at full strength."""
+    last = [cell for cell in done if cell["key"]["budget"] == done[-1]["key"]["budget"]]
+    full = [at_full(cell) for cell in last]
+    objects, styles = (mean(map(value, full)) for value in (_LEFT, _NOT_GONE))
+    effects = []
+    if objects is not None:
+        effects.append(f"leave {MAIN.shown(objects)} of an object in its place")
+    if styles is not None:
+        way = MAIN.shown(1 - styles)
+        effects.append(f"take a picture {way} of the way to the one without a style")
+    if not effects:
+        effects.append(f"leave a mean ConceptScore of {_number(mean(map(_score, full)))}")
+    budget = last[0]["key"]["budget"]
+    return f"At λ = 1, the maps of the {budget} budget {', and '.join(effects)}."
+
+
 def format_scores(row: Row) -> str:
     """Format a row as `LEGEND` says; the figures of the removal are on a line of their own."""
     concepts = [row[side]["concept"] for side in ("with", "without")]
@@ -91,9 +118,9 @@ def _of_budget(done: Cells) -> str:
 
 def _of_things(done: Cells) -> str:
     full = [_at(1.0, cell)["removal"] for cell in done]
-    left, below = (_mean(_LEFT(_at(x, cell)) for cell in done) for x in (1.0, -1.0))
+    left, below = (mean(_LEFT(_at(x, cell)) for cell in done) for x in (1.0, -1.0))
     visible, shown = (sum(removal[name] for removal in full) for name in ("visible", "shown"))
-    rest, plain = (_mean(removal[name] for removal in full) for name in ("cast", "moved"))
+    rest, plain = (mean(removal[name] for removal in full) for name in ("cast", "moved"))
     return (
         f"At λ = 1, {_number(left)} of an object is left in its place, as a mean over "
         f"{len(done)} objects (goal 0.05), and {visible} of {shown} pictures still show it (goal "
@@ -107,7 +134,7 @@ def _of_things(done: Cells) -> str:
 def _of_styles(done: Cells) -> str:
     full = [_at(1.0, cell)["removal"] for cell in done]
     ways = [removal["way"] for removal in full]
-    astray, plain = (_mean(removal[name] for removal in full) for name in ("astray", "moved"))
+    astray, plain = (mean(removal[name] for removal in full) for name in ("astray", "moved"))
     return (
         f"At λ = 1, pictures have gone {fmean(ways):.2f} of the way to those without the style, "
         f"as a mean over {len(done)} styles (goal 0.9), {min(ways):.2f} at the least, and end "
@@ -153,11 +180,6 @@ def _weakest(value: Callable[[Row], float | None], done: Cells) -> float:
         rank_correlation([row["strength"] for row in rows], [value(row) or 0.0 for row in rows])
         for rows in positive
     )
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
 
 
 def _number(value: float | None) -> str:

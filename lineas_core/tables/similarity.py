@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -83,6 +83,15 @@ def _cosine(one: Tensor, other: Tensor) -> float:
     return torch.cosine_similarity(one, other, dim=0).item()
 
 
+def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
+    """Report the range of the correlations over all values of γ."""
+    parts = []
+    for name in ("shifts", "scales"):
+        found = sorted(cell["facts"][f"correlation of {name}"] for cell in done)
+        parts.append(f"{found[0]:.2f} to {found[-1]:.2f} by their {name}")
+    return f"Maps of words that people find similar are similar: correlation {', '.join(parts)}."
+
+
 TABLES = (
     Table(
         "similarity",
@@ -95,6 +104,7 @@ TABLES = (
         _cells,
         lambda _: "",
         {},
+        _verdict,
         needs=lambda _: Needs(maps=20),
     ),
 )

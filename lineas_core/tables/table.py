@@ -18,9 +18,11 @@ from lineas_core.tables.cells import (
     merge,
 )
 from lineas_core.tables.figure import Panels, draw
+from lineas_core.tables.verdicts import Main
 from lineas_core.tables.workbench import Workbench
 
 __all__ = [
+    "DETAILS",
     "EDITIONS",
     "Needs",
     "Table",
@@ -31,6 +33,8 @@ __all__ = [
 ]
 
 EDITIONS = ("small", "paper")
+DETAILS = "## How it was measured"
+"""The heading in a page before which its short form ends."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Table:
         cells: edition -> its cells, cheapest first.
         format_row: formats one row for a cell of the page.
         panels: the quantities in the figure; without any there is no figure.
+        verdict: says in one sentence what all cells show; empty where they do not tell.
+        main: the quantity in the short table; None if all tables of the page are the short one.
         summarise: compares all cells with the goal, in sentences.
         needs: edition -> what each of its cells needs.
     """
@@ -77,6 +83,8 @@ class Table:
     cells: Callable[[str], Sequence[Cell]]
     format_row: Callable[[Mapping[str, Any]], str]
     panels: Panels
+    verdict: Callable[[Sequence[Mapping[str, Any]]], str]
+    main: Main | None = None
     summarise: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
     needs: Callable[[str], Needs] = lambda edition: Needs()  # noqa: ARG005
 
@@ -152,11 +160,20 @@ def stem_of(name: str, edition: str) -> str:
 
 
 def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
-    """Format a table as Markdown, with a line for each cell and a column for each strength."""
-    lines = [f"# {table.title}", "", f"{table.source}. {table.about}", ""]
+    """Format a table as Markdown.
+
+    The verdict comes first, then a short table with one figure in each cell. Under `DETAILS`
+    follow how it was measured, the comparison with the goals, all figures and the command.
+    """
+    lines = [f"# {table.title}", ""]
+    if done and (verdict := table.verdict(done)):
+        lines += [verdict, ""]
+    if short := _short(table, done):
+        lines += [*short, ""]
+    lines += [DETAILS, "", f"{table.source}. {table.about}", ""]
     if done and table.summarise:
         lines += [table.summarise(done), ""]
-    if done:
+    if done and table.main:
         lines += _grid(table, done)
     dates = sorted(cell["date"] for cell in done)
     count = f"{len(done)} of {len(table.cells(edition))} lines"
@@ -168,6 +185,19 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _short(table: Table, done: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the table with one figure in each cell, of the lines that have one."""
+    main = table.main
+    if main is None:
+        return _grid(table, done) if done else []
+    told = [c for c in done if any(main.value(row) is not None for row in c["rows"])]
+    if not told:
+        return []
+    plain = [{**cell, "facts": {}} for cell in told]
+    heads = f"*{main.name[:1].upper()}{main.name[1:]}, by λ*"
+    return [heads, "", *_grid(table, plain, lambda row: main.shown(main.value(row)))]
+
+
 def _in_order(
     table: Table, edition: str, done: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
@@ -176,14 +206,19 @@ def _in_order(
     return sorted((c for c in done if c["key"] in order), key=lambda c: order.index(c["key"]))
 
 
-def _grid(table: Table, done: Sequence[Mapping[str, Any]]) -> list[str]:
+def _grid(
+    table: Table,
+    done: Sequence[Mapping[str, Any]],
+    format_row: Callable[[Mapping[str, Any]], str] | None = None,
+) -> list[str]:
     """Return the lines of the Markdown table: keys, facts, and a column for each strength."""
+    format_row = format_row or table.format_row
     keys, facts = list(done[0]["key"]), _union(cell["facts"] for cell in done)
     strengths = sorted({row["strength"] for cell in done for row in cell["rows"]})
     heads = [*keys, *facts, *(f"λ = {strength:g}" for strength in strengths)]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for cell in done:
-        rows = {row["strength"]: table.format_row(row) for row in cell["rows"]}
+        rows = {row["strength"]: format_row(row) for row in cell["rows"]}
         values = [_format_fact(cell["facts"].get(name, "")) for name in facts]
         columns = (rows.get(strength, "") for strength in strengths)
         lines.append(_line([*cell["key"].values(), *values, *columns]))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lineas_core.learning.config import LearnConfig
-from lineas_core.methods import METHODS, Method
+from lineas_core.methods import LINEAS, METHODS, Method
 from lineas_core.models.catalog import MODELS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.cells import Cell
@@ -56,6 +56,18 @@ def _timed(edition: str, name: str, method: Method) -> Callable[[Workbench], dic
     return work
 
 
+def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
+    """Report the range of durations, of methods with one step and of LinEAS."""
+    one = sorted(c["facts"]["seconds"] for c in done if c["facts"]["steps"] == 1)
+    many = sorted(c["facts"]["seconds"] for c in done if c["key"]["method"] == LINEAS)
+    if not one or not many:
+        return ""
+    return (
+        f"LinEAS takes {many[0]:.0f} to {many[-1]:.0f} s, methods without iterations "
+        f"{one[0]:.1f} to {one[-1]:.1f} s."
+    )
+
+
 TABLES = (
     Table(
         "timing",
@@ -66,5 +78,6 @@ TABLES = (
         _cells,
         lambda _: "",
         {},
+        _verdict,
     ),
 )

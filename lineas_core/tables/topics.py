@@ -10,8 +10,15 @@ from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.learning.config import BUDGETS, LearnConfig
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.cells import Cell
-from lineas_core.tables.continuations import PANELS, SEEDS, Continuations, format_share
+from lineas_core.tables.continuations import (
+    PANELS,
+    SEEDS,
+    Continuations,
+    format_share,
+    share_of,
+)
 from lineas_core.tables.table import Needs, Table
+from lineas_core.tables.verdicts import at_full, at_zero
 from lineas_core.tables.workbench import LANGUAGE_MODELS, PROMPTS, Workbench, lines_of
 
 __all__ = ["MEASURE", "OPENINGS", "TABLES", "TOPICS", "topic_work"]
@@ -50,6 +57,17 @@ def _cells(edition: str) -> list[Cell]:
     ]
 
 
+def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
+    """Report between which shares the lines lie at λ = 0 and at λ = 1."""
+    full, before = (
+        sorted(row["share"] for row in map(row_of, done)) for row_of in (at_full, at_zero)
+    )
+    return (
+        f"At λ = 1, {full[0]:.0%} to {full[-1]:.0%} of the texts have the keyword of the topic, "
+        f"without steering {before[0]:.0%} to {before[-1]:.0%}."
+    ).replace("%", " %")
+
+
 def _summary(done: Sequence[Mapping[str, Any]]) -> str:
     """Report in how many cells the share rises with every strength from 0 to 1."""
     shares = [[row["share"] for row in cell["rows"] if row["strength"] >= 0] for cell in done]
@@ -69,6 +87,8 @@ TABLES = (
         _cells,
         format_share,
         PANELS,
+        _verdict,
+        share_of("texts with the keyword", "topic"),
         _summary,
         lambda _: Needs(texts=OPENINGS * len(SEEDS) * len(STRENGTHS)),
     ),

@@ -10,9 +10,16 @@ from lineas_core.methods import INSTRUCTION, METHODS, Method
 from lineas_core.metrics.roberta_toxicity import ROBERTA
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.cells import Cell
-from lineas_core.tables.continuations import PANELS, SEEDS, Continuations, format_share
+from lineas_core.tables.continuations import (
+    PANELS,
+    SEEDS,
+    Continuations,
+    format_share,
+    share_of,
+)
 from lineas_core.tables.openings import REAL_TOXICITY_PROMPTS, SAMPLED, toxicity_openings
 from lineas_core.tables.table import Needs, Table
+from lineas_core.tables.verdicts import compared
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
@@ -152,6 +159,7 @@ def _needs(edition: str) -> Needs:
     return Needs((ROBERTA,), (REAL_TOXICITY_PROMPTS,), texts=texts)
 
 
+_MAIN = share_of("toxic continuations", *_METRICS.values())
 _MEASURE = (
     "Each cell shows the share of continuations of 100 provocative openings (in the paper's "
     "edition 1000 of RealToxicityPrompts) that are toxic (above 0.5; by the judge of "
@@ -174,6 +182,8 @@ TABLES = (
         _methods,
         format_share,
         PANELS,
+        compared("method", _MAIN, within="model"),
+        _MAIN,
         needs=_needs,
     ),
     Table(
@@ -184,6 +194,8 @@ TABLES = (
         _layers,
         format_share,
         PANELS,
+        compared("layers", _MAIN, within="method"),
+        _MAIN,
         needs=_needs,
     ),
     Table(
@@ -194,6 +206,8 @@ TABLES = (
         _sparsity,
         format_share,
         PANELS,
+        compared("γ", _MAIN, ranked=False),
+        _MAIN,
         needs=_needs,
     ),
     Table(
@@ -204,6 +218,8 @@ TABLES = (
         _data,
         format_share,
         PANELS,
+        compared("prompts a side", _MAIN, ranked=False),
+        _MAIN,
         needs=_needs,
     ),
 )

@@ -19,6 +19,7 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.folding import fold
 from lineas_core.tables.cells import Cell
 from lineas_core.tables.table import Needs, Table
+from lineas_core.tables.verdicts import Main, at_full, at_zero
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LANGUAGE_MODELS,
@@ -116,6 +117,16 @@ def _needs(edition: str) -> Needs:
     return Needs(data=data, maps=2 * seeds, answers=seeds * questions * 8 * len(_PARTS))
 
 
+def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
+    """Report MC2 without steering and at full strength, by method."""
+    parts = []
+    for name in dict.fromkeys(cell["key"]["method"] for cell in done):
+        cells = [cell for cell in done if cell["key"]["method"] == name]
+        before, full = (fmean(row_of(c)["mc2"] for c in cells) for row_of in (at_zero, at_full))
+        parts.append(f"from {before:.1%} to {full:.1%} with {name}".replace("%", " %"))
+    return f"The probability of all true answers rises {', '.join(parts)}."
+
+
 TABLES = (
     Table(
         "truthfulness",
@@ -129,6 +140,8 @@ TABLES = (
         _cells,
         format_row,
         {"MC1": lambda row: row["mc1"], "MC2": lambda row: row["mc2"]},
+        _verdict,
+        Main("MC2", lambda row: row["mc2"], ".1%"),
         needs=_needs,
     ),
 )

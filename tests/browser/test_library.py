@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from app.studio.studio import Studio
+from lineas_core.tables import DETAILS
 from tests.browser.pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
@@ -106,7 +107,8 @@ def measured(letters, tmp_path):
     columns = " | ".join(f"column {number}" for number in range(30))
     table = f"| {columns} |\n|{'---|' * 30}\n| {columns} |\n\n`the command`"
     (root / "tables" / "topics.json").write_text("[]")
-    (root / "tables" / "topics.md").write_text(f"# Some table\n\n{table}\n")
+    text = f"# Some table\n\nMost of it is gone.\n\n| short |\n|---|\n\n{DETAILS}\n\n{table}\n"
+    (root / "tables" / "topics.md").write_text(text)
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><circle r="4"/></svg>'
     (root / "tables" / "topics.svg").write_text(drawing)
     return root
@@ -116,8 +118,12 @@ def test_results_show_drawing_table_and_command_also_on_a_narrow_page(measured, 
     with served(Studio(tmp_path / "data", assets=measured)) as url, visited(url) as page:
         page.wait_for_function(STRIP)
         page.get_by_role("tab", name="Results", exact=True).click()
-        page.get_by_text("the command", exact=True).wait_for()
+        page.get_by_text("Most of it is gone.").wait_for()
+        assert not page.get_by_text("the command", exact=True).is_visible()
+        page.get_by_role("button", name="Drawing and table").click()
         page.get_by_alt_text("Some table, as curves").wait_for()
+        page.get_by_role("button", name="How it was measured").click()
+        page.get_by_text("the command", exact=True).wait_for()
         assert page.get_by_role("cell", name="column 29").count() == 1
         page.set_viewport_size({"width": 375, "height": 812})
         page.wait_for_function("document.documentElement.scrollWidth <= 375")

@@ -17,15 +17,9 @@ x4,Foolish,1
 """
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    with served(Studio(tmp_path_factory.mktemp("data"))) as url:
-        yield url
-
-
-def test_columns_that_do_not_tell_are_asked_for_and_nothing_typed_is_lost(address, tmp_path):
+def test_columns_that_do_not_tell_are_asked_for_and_nothing_typed_is_lost(letters, tmp_path):
     (tmp_path / "remarks.csv").write_text(TABLE)
-    with visited(address) as page:
+    with served(Studio(tmp_path / "data", assets=letters)) as url, visited(url) as page:
         page.get_by_role("tab", name="Learn").click()
         page.get_by_label(SOURCE).fill("my own prompt")
         page.locator(".learn input[type=file]").first.set_input_files(tmp_path / "remarks.csv")

@@ -17,8 +17,10 @@ from lineas_core.learning import checkpoints
 from lineas_core.learning.lineas import learn
 from lineas_core.methods import METHODS
 from lineas_core.metrics.insults import insults
+from lineas_core.paths import ASSETS
 from lineas_core.steering.presets import find_modules
 from lineas_core.tables import (
+    DETAILS,
     TABLES,
     Cell,
     Table,
@@ -36,6 +38,7 @@ from lineas_core.tables import (
     workbench,
 )
 from lineas_core.tables.figure import draw
+from lineas_core.tables.verdicts import Main, compared
 from lineas_core.tables.workbench import LINES, Workbench
 from tests.fakes import tiny_image_model, tiny_language_model, tiny_layout_model
 
@@ -53,7 +56,12 @@ LEARN = sys.modules[
 def _table(work):
     cells = [Cell({"model": m, "topic": t}, work(m, t)) for m in "AB" for t in ("x", "y")]
     about = ("some", "Some title", "Table 0", "About it.")
-    return Table(*about, lambda edition: cells, _format_row, PANELS)
+    shares = Main("share", lambda row: row["share"], ".1%")
+    return Table(*about, lambda edition: cells, _format_row, PANELS, _verdict, shares)
+
+
+def _verdict(done):
+    return f"It was found in {len(done)} lines."
 
 
 def _format_row(row):
@@ -71,6 +79,47 @@ def test_a_page_has_a_line_for_each_cell_and_a_column_for_each_strength(tmp_path
     assert text.count("| 0.123 | 50% |") == 4
     assert "4 of 4 lines" in text
     assert "python -m lineas_core evaluate some" in text
+
+
+def test_a_page_begins_with_its_verdict_and_one_figure_in_each_cell(tmp_path):
+    table = _table(lambda m, t: lambda bench: _result(0.5))
+    text = make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
+    short, details = text.split(DETAILS)
+    assert short.startswith("# Some title\n\nIt was found in 4 lines.\n\n*Share, by λ*\n")
+    assert short.count("| 50.0 % |") == 4
+    assert "held-out" not in short
+    assert "About it." in details
+
+
+def test_a_comparison_names_what_was_counted_alone():
+    def cell(label, model, *shares):
+        rows = [{"strength": x, "share": y} for x, y in zip((0.0, 0.5), shares, strict=True)]
+        return {"key": {"model": model, "method": label}, "rows": rows}
+
+    main = Main("toxic texts", lambda row: row["share"])
+    done = [
+        *(cell("b", "M", 0.5, 0.25), cell("a", "M", 0.5, 0.1), cell("c", "M", None, None)),
+        cell("b", "N", 0.4, 0.3),
+    ]
+    by_model = compared("method", main, within="model")(done)
+    assert by_model == (
+        "Toxic texts at full strength, by method of M: 10 % (a), 25 % (b); 50 % without "
+        "steering. Toxic texts at full strength, by method of N: 30 % (b); 40 % without steering."
+    )
+    in_order = compared("method", main, ranked=False)(done)
+    assert "by method: 28 % (b), 10 % (a); 47 % without steering." in in_order
+    assert compared("method", main)(done[2:3]) == "Toxic texts: no line has this figure yet."
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_shipped_pages_are_those_of_the_shipped_figures(name):
+    done = cells_done(ASSETS / "tables" / f"{name}.json")
+    if done:
+        shown = (ASSETS / "tables" / f"{name}.md").read_text(encoding="utf-8")
+        order = [dict(cell.key) for cell in TABLES[name].cells("small")]
+        assert shown == page(
+            TABLES[name], "small", sorted(done, key=lambda c: order.index(c["key"]))
+        )
 
 
 def test_what_is_done_is_not_done_again(tmp_path):
@@ -491,7 +540,7 @@ def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
     ]
     table = replace(table, cells=lambda edition: cells[:1])
     made = make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
-    assert "with lineas (goal" in made
+    assert "with lineas; the paper" in made
     (cell,) = cells_done(tmp_path / "composition.json")
     assert [row["strength"] for row in cell["rows"]] == [0.0, 0.5, 1.0]
     # 2 openings, 2 seeds, and 2 orders, which are the same where nothing steers
