@@ -134,20 +134,19 @@ class _Sets(NamedTuple):
 
 def _sets(handlers: FormHandlers, initial: str) -> _Sets:
     with gr.Row(elem_classes="load"):
-        shipped = gr.Dropdown(
-            handlers.sets(initial), value=None, label="Load a shipped set", scale=2
+        shipped = gr.Dropdown(handlers.sets(initial), value=None, label="Load a shipped set")
+        upload = gr.UploadButton(
+            "Upload a set", file_types=[*PROMPT_TYPES], size="sm", min_width=140
         )
-        upload = gr.UploadButton("Upload a set", file_types=[*PROMPT_TYPES], size="sm", scale=1)
     with gr.Row(elem_classes="load"):
         word = gr.Textbox(
             label="Or name a concept",
             placeholder="a car, ukiyo-e, chess …",
             max_length=60,
-            min_width=220,
-            scale=2,
+            min_width=170,
         )
-        aim = gr.Dropdown(aims(initial), label="What the map should do", min_width=220, scale=2)
-        write = gr.Button("Write the prompts", size="sm", min_width=140, scale=1)
+        aim = gr.Dropdown(aims(initial), label="What the map should do", min_width=180)
+        write = gr.Button("Write the prompts", size="sm", min_width=140)
     return _Sets(shipped, upload, word, aim, write)
 
 
