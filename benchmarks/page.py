@@ -1,4 +1,4 @@
-"""The page in a real browser: a drag of the slider in 40 moves, and how much the page jumps.
+"""The page in a real browser: a drag of the slider, how it jumps, the way to a map of one's own.
 
 `python -m benchmarks.page` needs Chromium and the shipped models.
 """
@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
@@ -14,6 +16,8 @@ from app.studio.studio import Studio
 from tests.browser.dragging import Film, drag
 from tests.browser.pages import STRIP, served, visible, visited
 
+_STYLE, _AIM = "ukiyo-e", "take a style away"
+_LEARNING = "It is still being learnt"  # beside the map
 _SIZES = ((1440, 900), (375, 812))
 _READY = {
     "images": "document.querySelector('.scores p') && (" + STRIP + ")()",
@@ -46,6 +50,8 @@ def main() -> None:
             for size in _SIZES:
                 shift = _shift(page.context.browser, f"{url}#{tab}", ready, size)
                 print(f"{tab}, {size[0]} px: layout shift {shift:.3f}")
+        for line in _own_map(page):
+            print(line)
 
 
 def _dragged(page: Page, film: Film, to: float) -> str:
@@ -78,6 +84,31 @@ def _shift(browser: Browser, address: str, ready: str, size: tuple[int, int]) ->
     shift = page.evaluate("window.shift")
     page.close()
     return shift
+
+
+def _own_map(page: Page) -> Iterator[str]:
+    """Learn a style by its name in the quick budget, and tell each click with its seconds."""
+    began = time.monotonic()
+
+    def told(what: str) -> str:
+        return f"{time.monotonic() - began:.1f} s: {what}"
+
+    page.get_by_role("tab", name="Learn").click()
+    page.get_by_label("Or name a concept").fill(_STYLE)
+    page.get_by_label("What the map should do").click()
+    page.get_by_role("option", name=_AIM).click()
+    page.get_by_role("button", name="Write the prompts").click()
+    page.locator(".counter .enough").nth(1).wait_for()
+    yield told(f"tab Learn, {_STYLE!r}, menu, {_AIM!r}, Write the prompts")
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("button", name="Try it").click()
+    yield told("Start, then Try it, which appears with the first estimate")
+    page.get_by_text(_LEARNING).wait_for()
+    page.wait_for_function(STRIP)
+    yield told("the pictures of the first estimate")
+    page.get_by_text(_LEARNING).wait_for(state="detached")
+    page.wait_for_function(STRIP)
+    yield told("the map is learnt, and the pictures have followed it")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from .job import JobRequest
 
 __all__ = ["MEETING", "arguments", "end_with_parent", "estimate", "leave", "peers"]
 
+_FEW = 16  # prompts on each side
 MEETING = "meeting"
 """File of a job by which its processes find each other."""
 
@@ -83,10 +84,11 @@ def arguments(model: Any, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
 def estimate(model: Any, request: JobRequest) -> SteeringMaps:
     """Learn maps that are there within seconds, to be tried while the job learns better ones.
 
-    All processes of a job take part.
+    A few prompts of each side suffice for them. All processes of a job take part.
     """
-    method = METHODS["mean-act"]
-    sides, settings = arguments(model, replace(request, config=method.config))
+    method, prompts = METHODS["mean-act"], request.prompts
+    few = prompts.take(min(_FEW, len(prompts.source), len(prompts.target)))
+    sides, settings = arguments(model, replace(request, prompts=few, config=method.config))
     del settings["heldout"]
     return method.learn(model, *sides, **settings)
 
