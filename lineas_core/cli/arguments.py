@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +17,7 @@ from lineas_core.storage.places import find_maps_here, hub_place, name_of_maps
 
 __all__ = [
     "Device",
+    "DenoisingSteps",
     "GuidanceScale",
     "InferenceSteps",
     "JsonLines",
@@ -32,6 +33,7 @@ __all__ = [
     "load_noted",
     "numbers",
     "split_strength",
+    "whole_numbers",
 ]
 
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0, max=2**53)]
@@ -62,6 +64,14 @@ Device = Annotated[
 InferenceSteps = Annotated[
     int | None,
     typer.Option(help="Denoising steps of a picture model [default: as it was trained]."),
+]
+DenoisingSteps = Annotated[
+    str | None,
+    typer.Option(
+        "--denoising-step",
+        help="Denoising step at which a picture model learns, from 0, or several such as 0,2 "
+        "[default: 0].",
+    ),
 ]
 GuidanceScale = Annotated[
     float | None,
@@ -96,8 +106,21 @@ def numbers(text: str) -> list[float]:
         raise typer.BadParameter(reason, param_hint="--strengths") from None
 
 
+def whole_numbers(text: str | None) -> list[int] | None:
+    """Parse a list of whole numbers that are separated by commas; None stays None.
+
+    Raises:
+        typer.BadParameter: a part of the text is not a whole number.
+    """
+    try:
+        return [int(number) for number in text.split(",")] if text is not None else None
+    except ValueError:
+        reason = f"{text!r} is not a list of whole numbers"
+        raise typer.BadParameter(reason, param_hint="--denoising-step") from None
+
+
 def as_denoising(
-    model: LanguageModel | TextToImageModel, **settings: float | None
+    model: LanguageModel | TextToImageModel, **settings: float | Sequence[int] | None
 ) -> LanguageModel | TextToImageModel:
     """Return a model with other settings of `TextToImageModel.with_denoising`; None keeps one.
 

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from lineas_core.cli.arguments import (
+    DenoisingSteps,
     Device,
     GuidanceScale,
     InferenceSteps,
     Seed,
     as_denoising,
     check_choice,
+    whole_numbers,
 )
 from lineas_core.cli.runs import Learner, report
 from lineas_core.errors import UserError
@@ -125,10 +127,7 @@ def learn(
     ] = None,
     num_inference_steps: InferenceSteps = None,
     guidance_scale: GuidanceScale = None,
-    denoising_step: Annotated[
-        int | None,
-        typer.Option(help="Denoising step at which a picture model learns [default: 0]."),
-    ] = None,
+    denoising_step: DenoisingSteps = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -190,7 +189,7 @@ def learn(
             _load_model(model, device, chat=chat),
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
-            learn_at=denoising_step,
+            learn_at=whole_numbers(denoising_step),
         )
         sides = (data.source, data.heldout_source), (data.target, data.heldout_target)
         source, target = (own + heldout for own, heldout in sides)
