@@ -24,6 +24,7 @@ __all__ = [
     "MapPlace",
     "MapsWithStrengths",
     "Seed",
+    "SteerSteps",
     "as_denoising",
     "check_choice",
     "load_language_model",
@@ -33,6 +34,7 @@ __all__ = [
     "load_noted",
     "numbers",
     "split_strength",
+    "step_range",
     "whole_numbers",
 ]
 
@@ -71,6 +73,13 @@ DenoisingSteps = Annotated[
         "--denoising-step",
         help="Denoising step at which a picture model learns, from 0, or several such as 0,2 "
         "[default: 0].",
+    ),
+]
+SteerSteps = Annotated[
+    str | None,
+    typer.Option(
+        help="Denoising steps at which maps act, from 0: the first and the last such as 0-1, or "
+        "one [default: all]."
     ),
 ]
 GuidanceScale = Annotated[
@@ -117,6 +126,22 @@ def whole_numbers(text: str | None) -> list[int] | None:
     except ValueError:
         reason = f"{text!r} is not a list of whole numbers"
         raise typer.BadParameter(reason, param_hint="--denoising-step") from None
+
+
+def step_range(text: str | None) -> tuple[int, int] | None:
+    """Parse the first and the last of a range of steps, or one step; None stays None.
+
+    Raises:
+        typer.BadParameter: the text is neither.
+    """
+    if text is None:
+        return None
+    first, dash, last = text.partition("-")
+    try:
+        return int(first), int(last if dash else first)
+    except ValueError:
+        reason = f"{text!r} is neither a step nor a range of steps such as 0-1"
+        raise typer.BadParameter(reason, param_hint="--steer-steps") from None
 
 
 def as_denoising(

@@ -34,6 +34,7 @@ class Denoising:
         timesteps: the timesteps of the steps; None leaves them to the scheduler.
         noise: `per-pixel` or `layout`, see `entries.Painting`.
         learn_at: numbers of the steps, from 0, at which maps are learnt.
+        steer_at: numbers of the first and the last step at which maps act; None stands for all.
     """
 
     num_inference_steps: int
@@ -41,6 +42,7 @@ class Denoising:
     timesteps: tuple[int, ...] | None = None
     noise: str = "per-pixel"
     learn_at: tuple[int, ...] = (0,)
+    steer_at: tuple[int, int] | None = None
 
     def changed(
         self,
@@ -48,6 +50,7 @@ class Denoising:
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         learn_at: int | Sequence[int] | None = None,
+        steer_at: Sequence[int] | None = None,
     ) -> Denoising:
         """Return it with other settings; None keeps one.
 
@@ -71,8 +74,11 @@ class Denoising:
         places = (given,) if isinstance(given, int) else tuple(given)
         if not places or len({*places}) < len(places) or not {*places} <= {*range(steps)}:
             raise _setting(name, "learn_at", given, f"different steps from 0 to {steps - 1}")
+        at: Any = self.steer_at if steer_at is None else tuple(steer_at)
+        if at is not None and (len(at) != 2 or not 0 <= at[0] <= at[1] < steps):
+            raise _setting(name, "steer_at", at, f"a first and a last step up to {steps - 1}")
         changes: Any = {"num_inference_steps": steps, "guidance_scale": scale, "learn_at": places}
-        return replace(self, **changes)
+        return replace(self, **changes, steer_at=at)
 
     def facts(self) -> dict[str, Any]:
         """Return what is written into the metadata of maps."""

@@ -102,6 +102,7 @@ class TextToImageModel:
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         learn_at: int | Sequence[int] | None = None,
+        steer_at: Sequence[int] | None = None,
     ) -> TextToImageModel:
         """Return the model with other settings, on the same networks.
 
@@ -111,13 +112,15 @@ class TextToImageModel:
             learn_at: numbers of the denoising steps, from 0, at which maps are learnt, or one of
                 them; None keeps them. With several, `lineas_core.learn` minimises the mean of
                 their losses. The steps before are not steered while learning.
+            steer_at: numbers of the first and the last denoising step at which maps act; at the
+                others the network runs unsteered. None keeps them, all by default.
 
         Raises:
             UserError: the model does not have a setting, or not this value of it.
         """
         other = copy(self)
         other.denoising = self.denoising.changed(
-            self.name, num_inference_steps, guidance_scale, learn_at
+            self.name, num_inference_steps, guidance_scale, learn_at, steer_at
         )
         return other
 
@@ -228,7 +231,9 @@ class TextToImageModel:
         family, denoising, pipeline = self._family, self.denoising, self.pipeline
         vae = Decoder(pipeline.vae, MAX_PIXELS // self.size**2)
         components: dict[str, Any] = {
-            family.denoiser: Denoiser(self.network, family.timestep, len(seeds), stop_at),
+            family.denoiser: Denoiser(
+                self.network, family.timestep, len(seeds), stop_at, denoising.steer_at
+            ),
             "vae": vae,
             "scheduler": copy(pipeline.scheduler),  # a copy, because it counts its steps
         }

@@ -46,6 +46,20 @@ def test_a_map_is_learnt_at_a_step_and_painted_in_other_numbers_of_them(folder):
     assert "CFG scale: 2" in recipe.parameters
 
 
+def test_maps_act_at_a_range_of_steps_which_the_recipe_keeps(folder):
+    made = _run(
+        "generate", "a b", "--model", folder / "sd", "--steer-steps", "1-2", *STEPS, "--json",
+        "--output-dir", folder,
+    )  # fmt: skip
+    recipe = read_recipe(Path(json.loads(made.stdout)["file"]))
+    assert recipe.steer_at == [1, 2]
+    assert recipe.parameters.endswith("LinEAS steps: 1-2")
+    refused = _run("generate", "a b", "--model", folder / "sd", "--steer-steps", "1-3", *STEPS)
+    assert "Give a first and a last step up to 2." in str(refused.exception)
+    refused = _run("generate", "a b", "--model", folder / "sd", "--steer-steps", "early")
+    assert "'early' is neither a step nor a range of steps" in refused.stderr
+
+
 def test_a_step_that_is_no_number_is_one_sentence(folder):
     refused = _run("learn", folder / "set.json", folder / "map", "--denoising-step", "first")
     assert refused.exit_code == 2
