@@ -82,7 +82,7 @@ class Recipe:
         maps: title and strength of each map, in the order in which they act; for a strip the
             strength is a list with one per picture.
         num_inference_steps: number of denoising steps.
-        guidance_scale: see `lineas_core.models.denoising`; 0 for a model without one.
+        guidance_scale: see `lineas_core.models.denoising`; None for a model without one.
         steer_at: the first and the last step at which maps act, from 0; None stands for all.
     """
 
@@ -93,7 +93,7 @@ class Recipe:
     scheduler: str
     maps: Sequence[tuple[str, Strength]] = ()
     num_inference_steps: int = 1
-    guidance_scale: float = 0
+    guidance_scale: float | None = 0
     steer_at: Sequence[int] | None = None
 
     @property
@@ -102,7 +102,7 @@ class Recipe:
         facts = {
             "Steps": self.num_inference_steps,
             "Sampler": _SAMPLERS.get(self.scheduler, self.scheduler),
-            "CFG scale": f"{self.guidance_scale:g}",
+            "CFG scale": f"{self.guidance_scale or 0:g}",
             "Seed": self.seed,
             "Size": f"{self.size}x{self.size}",
             "Model": _quoted(self.model),
@@ -136,7 +136,7 @@ def recipe_of(
         scheduler,
         maps,
         denoising.num_inference_steps,
-        denoising.guidance_scale or 0,
+        denoising.guidance_scale,
         denoising.steer_at,
     )
 
