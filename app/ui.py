@@ -18,6 +18,7 @@ from .history.handlers import HistoryHandlers
 from .history.panel import add_history
 from .images.batch_handlers import ImageBatchHandlers
 from .images.blind_handlers import BlindHandlers
+from .images.endpoint import PictureEndpoint
 from .images.follow_handlers import FollowHandlers
 from .images.grid_handlers import GridHandlers
 from .images.handlers import ImageHandlers
@@ -78,6 +79,7 @@ class _Handlers:
 
     def __init__(self, studio: Studio) -> None:
         self.images, self.text = ImageHandlers(studio), TextHandlers(studio)
+        self.pictures = PictureEndpoint(studio)
         self.mix, self.install = MixHandlers(studio), InstallHandlers(studio)
         self.follow = FollowHandlers(studio, self.images.requests)
         self.overview, self.methods = OverviewHandlers(studio), MethodsHandlers(studio)
@@ -224,7 +226,7 @@ def _endpoints(handlers: _Handlers, *, read_only: bool) -> None:
     quick: dict[str, Any] = {"queue": False, "concurrency_limit": None}
     model = {**MODEL, "api_visibility": "public"}
     gr.api(handlers.library.list_maps, api_name="list_maps", **quick)
-    gr.api(handlers.images.make_pictures, api_name="make_pictures", **model)
+    gr.api(handlers.pictures.make_pictures, api_name="make_pictures", **model)
     gr.api(handlers.text.continue_text, api_name="continue_text", **model)
     gr.api(handlers.rates.rates, api_name="rates", **model)
     if read_only:

@@ -82,7 +82,8 @@ class Recipe:
         maps: title and strength of each map, in the order in which they act; for a strip the
             strength is a list with one per picture.
         num_inference_steps: number of denoising steps.
-        guidance_scale: see `lineas_core.models.denoising`; 0 for a model without one.
+        guidance_scale: see `lineas_core.models.denoising`; None for a model without one.
+        steer_at: the first and the last step at which maps act, from 0; None stands for all.
     """
 
     prompt: str
@@ -92,7 +93,8 @@ class Recipe:
     scheduler: str
     maps: Sequence[tuple[str, Strength]] = ()
     num_inference_steps: int = 1
-    guidance_scale: float = 0
+    guidance_scale: float | None = 0
+    steer_at: Sequence[int] | None = None
 
     @property
     def parameters(self) -> str:
@@ -100,7 +102,7 @@ class Recipe:
         facts = {
             "Steps": self.num_inference_steps,
             "Sampler": _SAMPLERS.get(self.scheduler, self.scheduler),
-            "CFG scale": f"{self.guidance_scale:g}",
+            "CFG scale": f"{self.guidance_scale or 0:g}",
             "Seed": self.seed,
             "Size": f"{self.size}x{self.size}",
             "Model": _quoted(self.model),
@@ -108,6 +110,8 @@ class Recipe:
         if self.maps:
             applied = [f"{title}: {strength}" for title, strength in self.maps]
             facts["LinEAS"] = json.dumps("; ".join(applied), ensure_ascii=False)
+        if self.steer_at:
+            facts["LinEAS steps"] = "-".join(map(str, self.steer_at))
         return f"{self.prompt}\n" + ", ".join(f"{key}: {value}" for key, value in facts.items())
 
     @property
@@ -124,8 +128,17 @@ def recipe_of(
 ) -> Recipe:
     """Return the recipe of a picture by this model; arguments as in `Recipe`."""
     scheduler, denoising = type(model.pipeline.scheduler).__name__, model.denoising
-    steps, scale = denoising.num_inference_steps, denoising.guidance_scale or 0
-    return Recipe(prompt, seed, model.name, model.size, scheduler, maps, steps, scale)
+    return Recipe(
+        prompt,
+        seed,
+        model.name,
+        model.size,
+        scheduler,
+        maps,
+        denoising.num_inference_steps,
+        denoising.guidance_scale,
+        denoising.steer_at,
+    )
 
 
 def read_recipe(file: Path) -> Recipe:
@@ -145,7 +158,7 @@ def read_recipe(file: Path) -> Recipe:
         facts = json.loads(text)
         maps = [(_text(title), strength) for title, strength in facts["maps"]]
         names: Any = {name: _text(facts[name]) for name in ("prompt", "model", "scheduler")}
-        numbers = ("seed", "size", "num_inference_steps", "guidance_scale")
+        numbers = ("seed", "size", "num_inference_steps", "guidance_scale", "steer_at")
         # Recipes of version 0.1 name neither steps nor guidance, which were 1 and 0.
         given: dict[str, Any] = {name: facts[name] for name in numbers if name in facts}
         return Recipe(**names, maps=maps, **given)

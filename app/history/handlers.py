@@ -23,6 +23,7 @@ from ..studio.checks import prompt_text
 from ..studio.maps import MapEntry
 from ..studio.mix import MOST_FURTHER
 from ..studio.settings import Settings
+from ..studio.steps import Steps, steps_of
 from ..studio.studio import Studio
 from ..widgets.map_menu import map_menu
 from . import html as history_html
@@ -32,6 +33,10 @@ from .updates import PictureSettings, Start, TextSettings
 __all__ = ["HistoryHandlers"]
 
 _MOST = 12  # earlier results that are kept
+_OTHERS = {  # settings besides maps and strengths, in the order of `SteeringTab.asked`
+    "text-to-image": ("prompt", "seed", "steps", "guidance"),
+    "language": ("prompt", "seed", "length", "temperature", "chat"),
+}
 
 
 class HistoryHandlers:
@@ -78,6 +83,7 @@ class HistoryHandlers:
             [each[-1] if isinstance(each, list) and each else each for _, each in applied],
             prompt_text(recipe.prompt),
             recipe.seed,
+            *steps_of(recipe, self._studio.pictures.denoising(recipe.model)),
         )
         return self._restored(settings).updates
 
@@ -121,7 +127,8 @@ class HistoryHandlers:
             strength: λ of the first map.
             map_id: id of the first map.
             further: pairs (id, λ) of the maps that are applied after it.
-            others: prompt and seed; for a text also length, temperature and chat.
+            others: prompt and seed; then for a picture steps and guidance, for a text length,
+                temperature and chat.
 
         Returns:
             The query of the link, and the code as HTML.
@@ -129,7 +136,8 @@ class HistoryHandlers:
         with suppress(UserError):  # the handler that makes the result reports the error
             maps: list[Any] = [map_id, *(each for each, _ in further)]
             strengths: list[Any] = [strength, *(each for _, each in further)]
-            settings = Settings(maps, strengths, *others)
+            names = _OTHERS[self._studio.entry(map_id).kind]
+            settings = Settings(maps, strengths, **dict(zip(names, others, strict=False)))
             prompt_text(settings.prompt)
             found = snippets(settings, self._entries(settings), home)
             return settings.query, history_html.copies(found)
@@ -195,7 +203,13 @@ class HistoryHandlers:
                 chat=settings.chat,
             )
         further = [*zip(settings.maps, settings.strengths, strict=True)][1:]
-        return PictureSettings(**shared, further=further, rows=self._mix_rows(first, further))
+        return PictureSettings(
+            **shared,
+            further=further,
+            steps=settings.steps,
+            guidance=settings.guidance,
+            rows=self._mix_rows(first, further),
+        )
 
     def _entries(self, settings: Settings) -> list[MapEntry]:
         """Find the maps of these settings.
@@ -244,7 +258,8 @@ class HistoryHandlers:
         entries = self._entries(settings)
         if entries[0].kind == "language":
             return entries, None
-        found = self._studio.pictures.painted(
+        pictures = self._studio.pictures.with_steps(Steps(settings.steps, settings.guidance))
+        found = pictures.painted(
             entries, settings.prompt, [settings.strengths], seed=settings.seed
         )
         return entries, found[0].image if found else None

@@ -19,7 +19,7 @@ _COMMAND = ["lineas"] if __name__.startswith("lineas_studio.") else ["python", "
 _PICTURE = """
 from lineas_core import {names}
 
-model = load_model({model})
+model = load_model({model}){denoising}
 maps = {maps}
 with steer(model.network, maps{strength}):
     (image,) = model.generate([{prompt}], seeds=[{seed}])
@@ -70,6 +70,9 @@ def _python(settings: Settings, entries: Sequence[MapEntry]) -> str:
     return template.strip().format(
         names=f"{'compose, ' if several else ''}load_maps, load_model, steer",
         model=repr(entries[0].model),
+        denoising=f".with_denoising({', '.join(f'{k}={plain(v)}' for k, v in steps.items())})"
+        if (steps := _steps(settings))
+        else "",
         maps=f"compose([{', '.join(loads)}], [{', '.join(strengths)}])" if several else loads[0],
         strength="" if several else f", strength={strengths[0]}",
         prompt=repr(settings.prompt),
@@ -89,6 +92,8 @@ def _command(settings: Settings, entries: Sequence[MapEntry]) -> str:
         words += ["--max-new-tokens", str(settings.length)]
         words += ["--temperature", str(settings.temperature)]
         words += ["--chat"] * settings.chat
+    for name, value in _steps(settings).items():
+        words += [f"--{name.replace('_', '-')}", plain(value)]
     return shlex.join([*words, "--", settings.prompt])  # the prompt may start with a dash
 
 
@@ -101,11 +106,18 @@ def _curl(settings: Settings, entries: Sequence[MapEntry], home: str) -> str:
     else:
         name, then = "make_pictures", _TO_FILE
         request += [[*zip(others, strengths, strict=True)]]
+        request += [settings.steps, settings.guidance] if _steps(settings) else []
     return _CURL.strip().format(
         address=shlex.quote(f"{home.rstrip('/')}/gradio_api/call/{name}"),
         request=shlex.quote(json.dumps({"data": request}, ensure_ascii=False)),
         then=then,
     )
+
+
+def _steps(settings: Settings) -> dict[str, float]:
+    """Return steps and guidance of a picture by their names, without those of the model."""
+    both = {"num_inference_steps": settings.steps, "guidance_scale": settings.guidance}
+    return {name: value for name, value in both.items() if value is not None}
 
 
 def _place(entry: MapEntry) -> str:

@@ -22,6 +22,8 @@ class PictureSettings(NamedTuple):
         seed: seed of the starting noise.
         kept: map and prompt that are restored together, so that the prompt stays.
         further: pairs (id, λ) of the maps that are applied after the first one.
+        steps: number of denoising steps; None for the default of the model.
+        guidance: guidance scale; None for the default of the model.
         rows: the rows that show these pairs.
     """
 
@@ -31,6 +33,8 @@ class PictureSettings(NamedTuple):
     seed: Any = gr.skip()
     kept: Any = gr.skip()
     further: Any = gr.skip()
+    steps: Any = gr.skip()
+    guidance: Any = gr.skip()
     rows: Sequence[Any] = [gr.skip()] * (3 * MOST_FURTHER + 1)
 
     @property

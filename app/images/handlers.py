@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
 from collections.abc import Iterator, Sequence
@@ -11,27 +10,27 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from lineas_core.models.vocabulary import describe_unknown
-
 from ..events import BySession, user_errors
 from ..html import basics
 from ..html import maps as map_html
-from ..studio.checks import check_count, prompt_text, seed_of
+from ..studio.checks import prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.mix import Mix
 from ..studio.picture_cache import Painted
 from ..studio.settings import SEED, STRIP
+from ..studio.steps import checked_steps
 from ..studio.studio import Studio
 from ..widgets.steering import SteeringHandlers
 from ..widgets.strength_slider import strength_label
 from . import html as images_html
 from .figures import Measured, curve_of, figures_of
 from .follow_handlers import summary_of
+from .steps_boxes import step_boxes
 
-__all__ = ["ImageHandlers", "warm_up"]
+__all__ = ["TRUNCATED", "ImageHandlers", "warm_up"]
 
 _EXAMPLES, _FIRST = 5, 0  # number of examples, index of the initial one
-_TRUNCATED = "The prompt exceeds the model's context length and was truncated."
+TRUNCATED = "The prompt exceeds the model's context length and was truncated."
 _PAINTING = "Painting …"
 
 
@@ -45,6 +44,8 @@ class MapView(NamedTuple):
     words: Any = gr.skip()
     model: str = ""
     strength: Any = gr.skip()
+    steps: Any = gr.skip()
+    guidance: Any = gr.skip()
 
 
 class Canvas(NamedTuple):
@@ -65,7 +66,7 @@ class Canvas(NamedTuple):
 
 
 class ImageHandlers(SteeringHandlers):
-    """The event handlers of the Images tab, and its typed endpoint for programs."""
+    """The event handlers of the Images tab."""
 
     kind = "text-to-image"
 
@@ -79,19 +80,23 @@ class ImageHandlers(SteeringHandlers):
         return [*self._studio.prompts.scenes()[:_EXAMPLES]]
 
     @user_errors
-    def choose(self, map_id: str | None, prompt: str, restored: Sequence[str] = ()) -> MapView:
+    def choose(
+        self, map_id: str | None, prompt: str, restored: Sequence[str] = (), before: str = ""
+    ) -> MapView:
         """Show a chosen map.
 
         Args:
             map_id: id of the map; None if there is no map.
             prompt: the current prompt; an example is adapted to the map, other texts stay.
             restored: map and prompt that were restored together; then the prompt stays.
+            before: model of the map before; steps and guidance of another model are cleared.
         """
         if not map_id:
             none = basics.hint("There is no map for pictures yet. Learn one in the Learn tab.")
             return MapView(summary=none)
         entry = self._studio.entry(map_id)
-        scenes = self.examples
+        scenes, kept = self.examples, entry.model == before or map_id in restored[:1]
+        steps, guidance = step_boxes(self._studio.pictures.denoising(entry.model), kept=kept)
         return MapView(
             summary=summary_of(self._studio, entry),
             facts=map_html.about(entry, self._studio.steering(entry)),
@@ -100,7 +105,14 @@ class ImageHandlers(SteeringHandlers):
             words=map_html.vocabulary(self._studio.models.words(entry.model)),
             model=entry.model,
             strength=gr.update(label=strength_label(entry)),
+            steps=steps,
+            guidance=guidance,
         )
+
+    @user_errors
+    def offer_steps(self, model: str) -> tuple[Any, Any]:
+        """Show the boxes for steps and guidance once a model has painted, if it takes others."""
+        return step_boxes(self._studio.pictures.denoising(model), kept=True)
 
     @user_errors
     def generate(
@@ -111,6 +123,8 @@ class ImageHandlers(SteeringHandlers):
         further: list[tuple[str, float]],
         prompt: str,
         seed: int | None,
+        steps: int | None,
+        guidance: float | None,
         request: gr.Request,
     ) -> Iterator[Canvas]:
         """Paint the original and the steered picture, then the strip.
@@ -122,6 +136,8 @@ class ImageHandlers(SteeringHandlers):
             further: pairs (id, λ) of the maps that are applied after it.
             prompt: the prompt.
             seed: seed of the starting noise; None while the user types.
+            steps: number of denoising steps; None is the default of the model.
+            guidance: guidance scale; None is the default of the model.
             request: identifies the browser session; a newer request ends this one.
 
         Yields:
@@ -129,7 +145,8 @@ class ImageHandlers(SteeringHandlers):
         """
         if not map_id or strength is None or seed is None or self.is_opening(prompt, request):
             return
-        latest, mix = self.requests.latest(request), self._studio.mix(map_id, further)
+        latest, chosen = self.requests.latest(request), checked_steps(steps, guidance)
+        mix = self._studio.mix(map_id, further, chosen)
         entry = mix.entries[0]
         if not self._studio.models.installed(entry.model):
             return  # the install panel is shown
@@ -153,6 +170,8 @@ class ImageHandlers(SteeringHandlers):
         further: list[tuple[str, float]],
         prompt: str,
         seed: int | None,
+        steps: int | None,
+        guidance: float | None,
         request: gr.Request,
     ) -> Iterator[Measured]:
         """Measure the painted pictures: the steered one, then the strip.
@@ -164,6 +183,8 @@ class ImageHandlers(SteeringHandlers):
             further: pairs (id, λ) of the maps that are applied after it.
             prompt: the prompt.
             seed: seed of the starting noise; None while the user types.
+            steps: number of denoising steps; None is the default of the model.
+            guidance: guidance scale; None is the default of the model.
             request: identifies the browser session; its next picture ends this one.
 
         Yields:
@@ -171,8 +192,9 @@ class ImageHandlers(SteeringHandlers):
         """
         if not map_id or strength is None or seed is None or self.is_opening(prompt, request):
             return
-        mix, text, seed = self._studio.mix(map_id, further), prompt_text(prompt), seed_of(seed)
-        pictures, strengths = self._studio.pictures, mix.at(strength)
+        mix = self._studio.mix(map_id, further, checked_steps(steps, guidance))
+        text, seed, strengths = prompt_text(prompt), seed_of(seed), mix.at(strength)
+        pictures = self._studio.pictures.with_steps(mix.steps)
         # The number of the request would not do: this event can start after a newer request.
         wanted, session = _picture_key(mix, strengths, text, seed), request.session_hash or ""
         if self._wanted.get(session) != wanted:
@@ -196,42 +218,6 @@ class ImageHandlers(SteeringHandlers):
         """Return the strength of the picture that was clicked in the strip."""
         return STRIP[event.index]
 
-    @user_errors
-    def make_pictures(
-        self,
-        map_id: str,
-        prompt: str,
-        strengths: list[float],
-        seed: int = 0,
-        further: list[list] | None = None,
-    ) -> list[dict]:
-        """Paint a prompt at several strengths with one seed.
-
-        Args:
-            map_id: id of a map of the kind text-to-image, as listed by `list_maps`.
-            prompt: description of the picture, at most 2,000 characters.
-            strengths: one to nine numbers from -1 (inverse) through 0 (original) to 1 (full).
-            seed: the same seed gives the same pictures.
-            further: up to two pairs [map_id, strength] of maps that are applied after the first
-                one in this order, each at the same strength in every picture.
-
-        Returns:
-            For each strength: strength, png (the file as base64, with its settings in the
-            metadata), notes (sentences about what the model does not read of the prompt, or does
-            not know).
-        """
-        check_count(strengths)
-        mix, text = self._studio.mix(map_id, further or ()), prompt_text(prompt)
-        rows = [mix.at(strength) for strength in strengths]
-        pictures = self._studio.pictures.paint(mix.entries, text, rows, seed=seed_of(seed))
-        unknown = self._studio.models.unknown_words(mix.entries[0].model, text)
-        notes = [_TRUNCATED] if any(picture.truncated for picture in pictures) else []
-        notes += describe_unknown(unknown)
-        return [
-            {"strength": at, "png": base64.b64encode(picture.png()).decode(), "notes": notes}
-            for at, picture in zip(strengths, pictures, strict=True)
-        ]
-
     def _adapted_example(self, prompt: str, entry: MapEntry, restored: Sequence[str]) -> str:
         """Return the example that `prompt` is, with the concept of this map in it.
 
@@ -251,24 +237,25 @@ class ImageHandlers(SteeringHandlers):
         self, shown: str, mix: Mix, strengths: Sequence[float], prompt: str, seed: int
     ) -> Iterator[Canvas]:
         """Paint the pair, then the strip unless it is `shown`; yield after each step."""
-        paint = partial(self._studio.pictures.paint, mix.entries, prompt, seed=seed)
-        painted = partial(self._studio.pictures.painted, mix.entries, prompt, seed=seed)
+        pictures = self._studio.pictures.with_steps(mix.steps)
+        paint = partial(pictures.paint, mix.entries, prompt, seed=seed)
+        painted = partial(pictures.painted, mix.entries, prompt, seed=seed)
         note = partial(self._note, mix.entries[0], prompt)
         key, pair = _strip_key(mix, prompt, seed), [mix.original, strengths]
         if shown != key and painted(pair) is None:
             yield Canvas(note=note(doing=_PAINTING))
-        pictures = paint(pair)
+        both = paint(pair)
         labels = secrets.token_hex(8), str(strengths[0])
-        arrived = [(each.image, label) for each, label in zip(pictures, labels, strict=True)]
+        arrived = [(each.image, label) for each, label in zip(both, labels, strict=True)]
         if shown == key:
-            yield Canvas(arrived, note=note(pictures), shown=key)
+            yield Canvas(arrived, note=note(both), shown=key)
             return
         rows = [mix.at(each) for each in STRIP]
         if painted(rows) is None:  # meanwhile remove the strip of the previous prompt
-            yield Canvas(arrived, [], note(pictures, _PAINTING), "", "", "")
+            yield Canvas(arrived, [], note(both, _PAINTING), "", "", "")
         images = [picture.image for picture in paint(rows)]
         strip = [*zip(images, map(mix.label, STRIP), strict=True)]
-        yield Canvas(arrived, strip, note(pictures), key, "", "")
+        yield Canvas(arrived, strip, note(both), key, "", "")
 
     def _note(
         self, entry: MapEntry, prompt: str, pictures: Sequence[Painted] = (), doing: str = ""
@@ -276,7 +263,7 @@ class ImageHandlers(SteeringHandlers):
         """Describe the progress and the problems of a prompt."""
         sentences = [doing] if doing else []
         if any(picture.truncated for picture in pictures):
-            sentences.append(_TRUNCATED)
+            sentences.append(TRUNCATED)
         unknown = images_html.unknown(self._studio.models.unknown_words(entry.model, prompt))
         return basics.hint(" ".join(sentences)) + unknown
 
@@ -292,9 +279,9 @@ def warm_up(studio: Studio) -> None:
 
 def _strip_key(mix: Mix, prompt: str, seed: int) -> str:
     """Return a text that changes with everything that a strip depends on."""
-    return repr((mix.ids, mix.values, mix.fixed, prompt, seed))
+    return repr((mix.ids, mix.values, mix.fixed, mix.steps, prompt, seed))
 
 
 def _picture_key(mix: Mix, strengths: Sequence[float], prompt: str, seed: int) -> str:
     """Return a text that changes with everything that a steered picture depends on."""
-    return repr((mix.ids, mix.values, strengths, prompt, seed))
+    return repr((mix.ids, mix.values, strengths, mix.steps, prompt, seed))

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from lineas_core import pictures
+from lineas_core.pictures import png, strip
 
 from ..events import user_errors
 from ..studio.checks import prompt_text, seed_of
 from ..studio.mix import Mix
 from ..studio.settings import STRIP
+from ..studio.steps import checked_steps
 from ..studio.studio import Studio
 from ..studio.user_maps import slug
 
@@ -40,13 +41,14 @@ class SaveHandlers:
         further: list[tuple[str, float]],
         prompt: str,
         seed: int | None,
+        steps: int | None = None,
+        guidance: float | None = None,
     ) -> SavedFile:
         """Return the steered picture, named like `vaporwave+0.75_seed7.png`."""
-        mix, seed = self._studio.mix(map_id or "", further), seed_of(seed)
+        mix = self._studio.mix(map_id or "", further, checked_steps(steps, guidance))
+        pictures, seed = self._studio.pictures.with_steps(mix.steps), seed_of(seed)
         strengths = mix.at(strength)
-        (painted,) = self._studio.pictures.paint(
-            mix.entries, prompt_text(prompt), [strengths], seed=seed
-        )
+        (painted,) = pictures.paint(mix.entries, prompt_text(prompt), [strengths], seed=seed)
         return _file(file_name(mix, strengths, seed), painted.png())
 
     @user_errors
@@ -56,17 +58,20 @@ class SaveHandlers:
         further: list[tuple[str, float]],
         prompt: str,
         seed: int | None,
+        steps: int | None = None,
+        guidance: float | None = None,
     ) -> SavedFile:
         """Return the strip as one picture."""
-        mix, seed = self._studio.mix(map_id or "", further), seed_of(seed)
+        mix = self._studio.mix(map_id or "", further, checked_steps(steps, guidance))
+        pictures, seed = self._studio.pictures.with_steps(mix.steps), seed_of(seed)
         rows = [mix.at(each) for each in STRIP]
-        painted = self._studio.pictures.paint(mix.entries, prompt_text(prompt), rows, seed=seed)
-        sheet = pictures.strip([each.image for each in painted], [*map(mix.label, STRIP)])
+        painted = pictures.paint(mix.entries, prompt_text(prompt), rows, seed=seed)
+        sheet = strip([each.image for each in painted], [*map(mix.label, STRIP)])
         titles = [entry.title for entry in mix.entries]
         by_map = [[*strengths] for strengths in zip(*rows, strict=True)]
         recipe = replace(painted[0].recipe, maps=[*zip(titles, by_map, strict=True)])
         applied = ["_strip", *(f"{strength:+g}" for strength in mix.fixed)]
-        return _file(_name(mix, applied, seed), pictures.png(sheet, recipe))
+        return _file(_name(mix, applied, seed), png(sheet, recipe))
 
 
 def file_name(mix: Mix, strengths: Sequence[float], seed: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -21,6 +21,7 @@ from .blind_handlers import BlindHandlers
 from .blind_panel import blind_choice
 from .controls import Controls
 from .follow_handlers import FollowHandlers
+from .follow_panel import follow
 from .grid_handlers import GridHandlers
 from .grid_panel import grid_panel
 from .handlers import ImageHandlers
@@ -35,8 +36,6 @@ from .save_handlers import SaveHandlers
 from .toolbar import Toolbar, toolbar, wire_saving
 
 __all__ = ["ImagesHandlers", "images_tab"]
-
-_LEARNING_SECONDS = 4  # between two looks at a map that is being learnt
 
 
 class ImagesHandlers(NamedTuple):
@@ -111,7 +110,7 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
     below = _below(handlers, controls, rows)
     ask.prompt.submit(**seed.renewal)
     events = _wire(handlers.pictures, ask, canvas, below, controls, rows.further)
-    _wire_learning(handlers.follow, ask, events.request, events.chosen)
+    follow(handlers.follow, ask.concept, ask.summary, events.request, events.chosen)
     wire_saving(handlers.save, canvas.tools, events.asked)
     return SteeringTab(
         concept=ask.concept,
@@ -123,7 +122,7 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
         chosen=events.chosen,
         made=events.made,
         asked=events.asked,
-        restored=[*controls, rows.further, *rows.updated],
+        restored=[*controls, rows.further, *canvas.tools.boxes, *rows.updated],
         earlier=below.earlier,
         code=below.code,
         upload=below.upload,
@@ -200,19 +199,20 @@ def _wire(
 ) -> _Events:
     """Connect the components with their handlers."""
     concept, strength, prompt, seed, kept = controls
-    request = gr.State(0)
+    request, boxes = gr.State(0), canvas.tools.boxes
+    view = [ask.summary, below.facts, prompt, ask.examples, below.words, ask.model, strength]
     chosen = concept.change(
-        handlers.choose,
-        [concept, prompt, kept],
-        [ask.summary, below.facts, prompt, ask.examples, below.words, ask.model, strength],
-        **QUIET,
+        handlers.choose, [concept, prompt, kept, ask.model], [*view, *boxes], **QUIET
     )
     canvas.strip.select(handlers.strength_at, None, [strength], **QUIET)
     _wire_slider(canvas)
     # Numbering a request first ends the work on older ones, so that their events leave the queue
     # early and the latest request is next.
     gr.on(
-        [prompt.submit, strength.change, seed.change, further.change],
+        [
+            prompt.submit,
+            *(each.change for each in (strength, seed, further, *boxes)),
+        ],
         handlers.new_request,
         None,
         [request],
@@ -223,24 +223,10 @@ def _wire(
     replaced = ask.note.click(handlers.replace_word, [prompt], [prompt], **QUIET)
     for event in (picked, replaced):
         event.then(handlers.new_request, None, [request], **QUIET)
-    asked = [strength, concept, further, prompt, seed]
+    asked = [strength, concept, further, prompt, seed, *boxes]
     painted = _wire_painting(handlers, canvas, ask.note, below.goal, request, asked)
+    painted.success(handlers.offer_steps, [ask.model], [*boxes], **QUIET)
     return _Events(chosen, painted, request, asked)
-
-
-def _wire_learning(
-    handlers: FollowHandlers, ask: _Ask, request: gr.State, chosen: gr.events.Dependency
-) -> None:
-    """Let the pictures follow a map that is still being learnt."""
-    version, timer = gr.Textbox(visible=False), gr.Timer(_LEARNING_SECONDS, active=False)
-    follow: dict[str, Any] = {
-        "fn": handlers.follow,
-        "inputs": [ask.concept, version],
-        "outputs": [request, version, timer, ask.summary],  # as in `Followed`
-        **QUIET,
-    }
-    chosen.then(**follow)
-    timer.tick(**follow)
 
 
 def _wire_painting(

@@ -1,4 +1,4 @@
-"""The line below the slider: the seed, and the buttons that save what is shown."""
+"""The line below the slider: seed, steps and guidance, and the buttons that save what is shown."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..scripts import script
 from ..widgets.copy_link import copy_link
 from ..widgets.seed import SeedBox, seed_box
 from .save_handlers import SaveHandlers
+from .steps_boxes import StepsBoxes, steps_boxes
 
 __all__ = ["Toolbar", "toolbar", "wire_saving"]
 
@@ -20,6 +21,7 @@ class Toolbar(NamedTuple):
     """The components that other parts of the tab use."""
 
     seed: SeedBox
+    boxes: StepsBoxes
     save: gr.Button
     save_strip: gr.Button
 
@@ -28,11 +30,11 @@ def toolbar() -> Toolbar:
     """Declare the line."""
     small: dict[str, Any] = {"size": "sm", "scale": 0}
     with gr.Row(elem_classes="tools"):
-        seed = seed_box()
+        seed, boxes = seed_box(), steps_boxes()
         save = gr.Button("Save", min_width=70, **small)
         save_strip = gr.Button("Save strip", min_width=100, **small)
         copy_link()
-    return Toolbar(seed, save, save_strip)
+    return Toolbar(seed, boxes, save, save_strip)
 
 
 def wire_saving(handlers: SaveHandlers, tools: Toolbar, asked: Sequence[gr.blocks.Block]) -> None:

@@ -13,6 +13,7 @@ from lineas_core.pictures import label_of
 
 from .checks import number
 from .maps import MapEntry
+from .steps import Steps
 
 __all__ = ["MOST_FURTHER", "Mix", "checked_pairs"]
 
@@ -27,10 +28,12 @@ class Mix:
     Attributes:
         entries: the maps, in the order in which they are applied.
         fixed: strength λ of each map but the first, -1 to 1.
+        steps: number of denoising steps and guidance.
     """
 
     entries: tuple[MapEntry, ...]
     fixed: tuple[float, ...] = ()
+    steps: Steps = Steps()
 
     @property
     def ids(self) -> tuple[str, ...]:

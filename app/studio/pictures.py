@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 
 from lineas_core import UserError, check_fits, pictures
 from lineas_core.evaluation.counterfactual import Concept
@@ -11,12 +12,15 @@ from lineas_core.evaluation.effect import Effect, Goal, effects, goal_of
 from lineas_core.metrics.concept import concept_scores, known_concept
 from lineas_core.metrics.image_similarity import image_scores
 from lineas_core.models import TextToImageModel
+from lineas_core.models.catalog import MODELS
+from lineas_core.models.denoising import Denoising
 from lineas_core.pictures import recipe_of
 
 from .maps import MapEntry
 from .models import Models
 from .picture_cache import Painted, PictureCache
 from .plausible import check_usable, load_usable
+from .steps import Steps
 
 __all__ = ["IMG_SCORE", "Pictures"]
 
@@ -36,6 +40,21 @@ class Pictures:
         """Use these models; pictures are cached in memory."""
         self._models, self._cache = models, PictureCache()
         self._keep_layout: set[str] = set()  # the models of painted pictures that do
+        self._denoising: dict[str, Denoising] = {}  # of the models of painted pictures
+        self._steps = Steps()
+
+    def denoising(self, model: str) -> Denoising | None:
+        """Return how a model denoises by default; None if it is not known before it paints."""
+        if model in MODELS and (painting := MODELS[model].painting) and painting.timesteps:
+            steps = len(painting.timesteps)
+            return Denoising(steps, painting.guidance_scale, painting.timesteps)
+        return self._denoising.get(model)
+
+    def with_steps(self, steps: Steps) -> Pictures:
+        """Return the same pictures, painted in another number of steps or with other guidance."""
+        other = copy(self)
+        other._steps = steps
+        return other
 
     def painted(
         self,
@@ -46,7 +65,7 @@ class Pictures:
         seed: int = 0,
     ) -> list[Painted] | None:
         """Return the cached pictures of `paint`, or None if any is missing."""
-        found = [self._cache.get(_key(entries, prompt, seed, row)) for row in strengths]
+        found = [self._cache.get(self._key(entries, prompt, seed, row)) for row in strengths]
         pictures = [picture for picture in found if picture]
         return pictures if len(pictures) == len(found) else None
 
@@ -78,15 +97,18 @@ class Pictures:
         cached = self.painted(entries, prompt, strengths, seed=seed)
         if cached is not None:  # the model need not even be installed
             return cached
-        keys = [_key(entries, prompt, seed, row) for row in strengths]
+        keys = [self._key(entries, prompt, seed, row) for row in strengths]
         with self._models.use(entries[0].model) as model:
             if model.keeps_layout:
                 self._keep_layout.add(entries[0].model)
+            self._denoising[entries[0].model] = model.denoising
             wanted = dict(zip(keys, strengths, strict=True))
             # Another thread may have painted some of them while this one waited.
             found = {key: hit for key in wanted if (hit := self._cache.get(key))}
             missing = {key: row for key, row in wanted.items() if key not in found}
             if missing:
+                steps, guidance = self._steps
+                model = model.with_denoising(num_inference_steps=steps, guidance_scale=guidance)
                 fresh = _paint(model, entries, prompt, [*missing.values()], seed)
                 found.update(zip(missing, fresh, strict=True))
             for key, picture in found.items():
@@ -196,6 +218,20 @@ class Pictures:
             measured[side] = iter(self._effects(entries, prompt, rows, seed))
         return [next(measured[side]) for side in sides]
 
+    def _key(
+        self, entries: Sequence[MapEntry], prompt: str, seed: int, strengths: Sequence[float]
+    ) -> tuple[Hashable, ...]:
+        """Return the cache key of a picture; all maps of a model share the same originals.
+
+        Titles are part of the key: they can change, and the recipe in the picture names them.
+        """
+        applied = [
+            (entry.metadata.get("sha256"), entry.title, strength)
+            for entry, strength in zip(entries, strengths, strict=True)
+            if strength
+        ]
+        return entries[0].model, *applied, prompt, seed, self._steps
+
     def _effects(
         self,
         entries: Sequence[MapEntry],
@@ -208,21 +244,6 @@ class Pictures:
         rows = [(0.0, *strengths[0][1:]), *strengths]
         start, *steered = [each.image for each in self.paint(entries, prompt, rows, seed=seed)]
         return effects(start, steered, goal, [each.image for each in answer])
-
-
-def _key(
-    entries: Sequence[MapEntry], prompt: str, seed: int, strengths: Sequence[float]
-) -> tuple[Hashable, ...]:
-    """Return the cache key of a picture; all maps of a model share the same originals.
-
-    Titles are part of the key, because they can change and the recipe in the picture names them.
-    """
-    applied = [
-        (entry.metadata.get("sha256"), entry.title, strength)
-        for entry, strength in zip(entries, strengths, strict=True)
-        if strength
-    ]
-    return entries[0].model, *applied, prompt, seed
 
 
 def _paint(

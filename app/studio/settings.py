@@ -17,6 +17,7 @@ from lineas_core.models import Sampling
 
 from .checks import number, prompt_text, seed_of, whole
 from .mix import MOST_FURTHER
+from .steps import checked_steps
 
 __all__ = ["LENGTH", "LONGEST", "SEED", "STRIP", "Settings", "plain", "sampling_of"]
 
@@ -41,6 +42,8 @@ class Settings:
         strengths: strength λ of each map, -1 to 1.
         prompt: the prompt; empty for the initial prompt of the page.
         seed: seed of the starting noise or of the sampling.
+        steps: number of denoising steps of a picture; None is the default of the model.
+        guidance: guidance scale of a picture; None is the default of the model.
         length: length of a text in tokens.
         temperature: sampling temperature of a text, 0 to 2.
         chat: whether the prompt of a text is put into the chat template.
@@ -50,6 +53,8 @@ class Settings:
     strengths: Sequence[float]
     prompt: str = ""
     seed: int = SEED
+    steps: int | None = None
+    guidance: float | None = None
     length: int = LENGTH
     temperature: float = Sampling.temperature
     chat: bool = False
@@ -69,6 +74,7 @@ class Settings:
             raise UserError("E_STRENGTH", what, remedy="Give one for each map.")
         for strength in self.strengths:
             number("λ", strength, -1, 1)
+        checked_steps(self.steps, self.guidance)
         sampling_of(self.length, self.temperature)
         seed_of(self.seed)
         if self.prompt:  # stripped as in a request, so that the settings match those of the result
@@ -107,7 +113,7 @@ class Settings:
             for pair in (("map", map_id), ("strength", plain(strength)))
         ]
         pairs += [("seed", str(int(self.seed))), ("prompt", self.prompt)]
-        for field in fields(self)[4:]:  # used by texts only
+        for field in fields(self)[4:]:  # each used by pictures or by texts only
             value = getattr(self, field.name)
             if value != field.default:
                 pairs.append((field.name, plain(value)))
@@ -140,6 +146,8 @@ def _whole(text: str) -> int:
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "seed": _whole,
+    "steps": _whole,
+    "guidance": float,
     "length": _whole,
     "temperature": float,
     "chat": lambda text: bool(_whole(text)),

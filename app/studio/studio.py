@@ -22,6 +22,7 @@ from .models import Models
 from .pictures import Pictures
 from .plausible import check_usable, load_usable
 from .prompts import PromptLibrary
+from .steps import Steps
 from .texts import Texts
 from .user_maps import UserMaps, slug
 from .votes import Votes
@@ -128,19 +129,20 @@ class Studio:
             check_usable(entry)
         return entries
 
-    def mix(self, map_id: object, further: object = ()) -> Mix:
+    def mix(self, map_id: object, further: object = (), steps: Steps = Steps()) -> Mix:  # noqa: B008
         """Find a map for pictures and the maps that are applied after it.
 
         Args:
             map_id: id of the first map.
             further: pairs (id, λ) of the other maps.
+            steps: number of denoising steps and guidance.
 
         Raises:
             UserError: as in `together`; or there are too many pairs, or one is invalid.
         """
         pairs = checked_pairs(further)
         entries = self.together([map_id, *(each for each, _ in pairs)])
-        return Mix(tuple(entries), tuple(strength for _, strength in pairs))
+        return Mix(tuple(entries), tuple(strength for _, strength in pairs), steps)
 
     def steering(self, entry: MapEntry) -> SteeringMaps:
         """Load the tensors of a map."""

@@ -2,7 +2,10 @@
 (query) => {
   if (!query) return;
   const others = new URLSearchParams(location.search); // such as the theme
-  const ours = ["map", "strength", "seed", "prompt", "length", "temperature", "chat"];
+  const ours = [
+    ...["map", "strength", "seed", "prompt"],
+    ...["steps", "guidance", "length", "temperature", "chat"],
+  ];
   for (const key of ours) others.delete(key);
   const rest = others.toString();
   history.replaceState(history.state, "", query + (rest && `&${rest}`) + location.hash);

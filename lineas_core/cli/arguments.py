@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -17,12 +17,14 @@ from lineas_core.storage.places import find_maps_here, hub_place, name_of_maps
 
 __all__ = [
     "Device",
+    "DenoisingSteps",
     "GuidanceScale",
     "InferenceSteps",
     "JsonLines",
     "MapPlace",
     "MapsWithStrengths",
     "Seed",
+    "SteerSteps",
     "as_denoising",
     "check_choice",
     "load_language_model",
@@ -32,6 +34,8 @@ __all__ = [
     "load_noted",
     "numbers",
     "split_strength",
+    "step_range",
+    "whole_numbers",
 ]
 
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0, max=2**53)]
@@ -62,6 +66,21 @@ Device = Annotated[
 InferenceSteps = Annotated[
     int | None,
     typer.Option(help="Denoising steps of a picture model [default: as it was trained]."),
+]
+DenoisingSteps = Annotated[
+    str | None,
+    typer.Option(
+        "--denoising-step",
+        help="Denoising step at which a picture model learns, from 0, or several such as 0,2 "
+        "[default: 0].",
+    ),
+]
+SteerSteps = Annotated[
+    str | None,
+    typer.Option(
+        help="Denoising steps at which maps act, from 0: the first and the last such as 0-1, or "
+        "one [default: all]."
+    ),
 ]
 GuidanceScale = Annotated[
     float | None,
@@ -96,8 +115,37 @@ def numbers(text: str) -> list[float]:
         raise typer.BadParameter(reason, param_hint="--strengths") from None
 
 
+def whole_numbers(text: str | None) -> list[int] | None:
+    """Parse a list of whole numbers that are separated by commas; None stays None.
+
+    Raises:
+        typer.BadParameter: a part of the text is not a whole number.
+    """
+    try:
+        return [int(number) for number in text.split(",")] if text is not None else None
+    except ValueError:
+        reason = f"{text!r} is not a list of whole numbers"
+        raise typer.BadParameter(reason, param_hint="--denoising-step") from None
+
+
+def step_range(text: str | None) -> tuple[int, int] | None:
+    """Parse the first and the last of a range of steps, or one step; None stays None.
+
+    Raises:
+        typer.BadParameter: the text is neither.
+    """
+    if text is None:
+        return None
+    first, dash, last = text.partition("-")
+    try:
+        return int(first), int(last if dash else first)
+    except ValueError:
+        reason = f"{text!r} is neither a step nor a range of steps such as 0-1"
+        raise typer.BadParameter(reason, param_hint="--steer-steps") from None
+
+
 def as_denoising(
-    model: LanguageModel | TextToImageModel, **settings: float | None
+    model: LanguageModel | TextToImageModel, **settings: float | Sequence[int] | None
 ) -> LanguageModel | TextToImageModel:
     """Return a model with other settings of `TextToImageModel.with_denoising`; None keeps one.
 

@@ -17,9 +17,11 @@ from lineas_core.cli.arguments import (
     JsonLines,
     MapsWithStrengths,
     Seed,
+    SteerSteps,
     as_denoising,
     load_map_and_strength,
     numbers,
+    step_range,
 )
 from lineas_core.cli.formats import format_result, json_line
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, load_model
@@ -50,6 +52,7 @@ def generate(
     chat: Annotated[bool, typer.Option("--chat", help="Use the model's chat template.")] = False,
     num_inference_steps: InferenceSteps = None,
     guidance_scale: GuidanceScale = None,
+    steer_steps: SteerSteps = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for pictures.")] = Path(),
     device: Device = None,
     json_lines: JsonLines = False,
@@ -60,6 +63,7 @@ def generate(
         load_model(model or steering.model or "smollm2-135m", device=device),
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
+        steer_at=step_range(steer_steps),
     )
     for maps in steering.maps:
         check_fits(maps, loaded)

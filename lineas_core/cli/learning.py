@@ -10,21 +10,28 @@ from typing import Annotated, Any
 import typer
 
 from lineas_core.cli.arguments import (
+    DenoisingSteps,
     Device,
     GuidanceScale,
     InferenceSteps,
     Seed,
     as_denoising,
     check_choice,
+    whole_numbers,
 )
 from lineas_core.cli.runs import Learner, report
 from lineas_core.errors import UserError
 from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, suited_config
-from lineas_core.learning.plan import describe_learning, measure_pass
+from lineas_core.learning.plan import (
+    describe_learning,
+    describe_painting,
+    measure_painter,
+    measure_pass,
+)
 from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_model
 from lineas_core.models.catalog import MODELS
-from lineas_core.models.outline import outline
+from lineas_core.models.outline import outline, outline_pictures, paints
 from lineas_core.models.reading import MAX_TOKENS, WORDS_PER_TOKEN
 from lineas_core.models.vocabulary import note_unknown
 from lineas_core.prompts.prompt_set import PromptSet
@@ -125,10 +132,7 @@ def learn(
     ] = None,
     num_inference_steps: InferenceSteps = None,
     guidance_scale: GuidanceScale = None,
-    denoising_step: Annotated[
-        int | None,
-        typer.Option(help="Denoising step at which a picture model learns [default: 0]."),
-    ] = None,
+    denoising_step: DenoisingSteps = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -160,9 +164,7 @@ def learn(
     device: Device = None,
     plan: Annotated[
         bool,
-        typer.Option(
-            "--plan", help="Only print what a language model needs: memory of GPUs, and time."
-        ),
+        typer.Option("--plan", help="Only print what a model needs: memory of GPUs, and time."),
     ] = False,
 ) -> None:
     """Learn a map from source and target prompts. Ctrl-C saves the best maps so far."""
@@ -190,7 +192,7 @@ def learn(
             _load_model(model, device, chat=chat),
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
-            learn_at=denoising_step,
+            learn_at=whole_numbers(denoising_step),
         )
         sides = (data.source, data.heldout_source), (data.target, data.heldout_target)
         source, target = (own + heldout for own, heldout in sides)
@@ -262,12 +264,15 @@ def _check(method: str, budget: str, given: dict[str, Any], options: Iterable[st
 
 
 def _plan(model: str, modules: str | None, data: PromptSet, batch_size: int | None) -> str:
+    sides = len(data.source), len(data.target)
+    if paints(model):
+        painter = measure_painter(*outline_pictures(model), modules)
+        return f"{model}, " + describe_painting(painter, sides, batch_size)
     network = outline(model)
     entry = MODELS.get(model)
     names = find_modules(network, modules or (entry.preset if entry else "post-layernorms"))
     longest = max(len(text.split()) for text in (*data.source, *data.target))
     tokens = min(round(longest / WORDS_PER_TOKEN) + 1, MAX_TOKENS)
-    sides = len(data.source), len(data.target)
     one = measure_pass(network, names, tokens)
     return f"{model}, {tokens} tokens a prompt: " + describe_learning(
         network, one, sides, batch_size

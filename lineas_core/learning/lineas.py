@@ -36,7 +36,8 @@ class Iterate:
         loss: Eq. 3.3 on this iteration's prompts. Standardised, it is the mean over coordinates
             in units of spread² (0 means equal, 2 is the distance of two independent draws);
             otherwise it is the paper's sum. In an iteration that trains the inverse or the
-            identity, it is the loss of the last iteration from source to target.
+            identity, or at a later denoising step than the first of several, it is the loss of
+            the last other iteration.
         loss_by_module: module name -> the cost of this iteration in that module.
         heldout: standardised distance on the held-out prompts, mean over coordinates; None
             means that it was not evaluated in this iteration.
@@ -139,10 +140,10 @@ def learn_iter(
     """
     config = config or suited_config(keeps_layout=model.keeps_layout)
     problem = Problem(model, source, target, config, modules)
-    evaluate = heldout_distance(problem.samples, heldout)
+    evaluate = heldout_distance(problem.steps, heldout)
     descent = Descent(problem.zeros(), problem.samples.widths, config)
     start = descent.restore(resume) if resume else 0
-    facts = describe_run(problem.samples, "lineas")
+    facts = describe_run(model, problem.samples, "lineas")
 
     def described(parameters: Tensor, measurements: Measurements) -> SteeringMaps:
         return SteeringMaps(problem.maps(parameters).maps, {**facts, **measurements})
@@ -156,13 +157,13 @@ def learn_iter(
         if not (total <= ceiling and gradient.isfinite().all()):
             descent.fall_back(iteration, problem.worst_module(cost))
             continue
-        forward = problem.is_forward(iteration)
+        measured = problem.is_measured(iteration)
         parameters = descent.parameters.detach().clone()
         due = iteration % config.heldout_every == 0 or iteration == config.iterations
         distance = evaluate(problem.maps(parameters)) if evaluate and due else None
-        loss = descent.note(iteration, total if forward else None, distance)
+        loss = descent.note(iteration, total if measured else None, distance)
         maps = described(parameters, descent.measurements)
-        if best := forward and descent.keep_if_best():
+        if best := measured and descent.keep_if_best():
             best_maps = maps
         yield Iterate(
             iteration=iteration,

@@ -21,6 +21,9 @@ Differs from the paper:
   a coordinate; unit and centre are then taken over all positions of the steered modules, and a
   cost is in units of the spread of the whole output. In units of each channel's own spread, faint
   channels, which hardly change the picture, would count as much as those that make it.
+- A model can learn at several denoising steps. Iterations take turns at them, both sides at the
+  same one, so that on average they minimise the mean over steps of the distance at each. In the
+  map, centre and unit are then means over the steps; a cost is in units of its own step.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,8 +40,9 @@ from torch import Tensor
 from lineas_core.errors import UserError
 from lineas_core.learning.config import LearnConfig, check_settings
 from lineas_core.learning.samples import Samples
-from lineas_core.learning.wasserstein import wasserstein_1d
-from lineas_core.models.base import Inputs, SteerableModel
+from lineas_core.learning.tasks import Task, Tasks
+from lineas_core.models.base import SteerableModel
+from lineas_core.models.denoising import at_each_step
 from lineas_core.prompts.matching import are_matched
 from lineas_core.runtime.processes import Share
 from lineas_core.steering.affine import SteeringMaps
@@ -48,31 +53,15 @@ _Slope = tuple[Tensor, Tensor]  # cost (D,), and the gradient of its sum
 _RUNAWAY = 100  # a loss this many times the one at the start counts as divergence
 
 
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """What one iteration minimises.
-
-    Attributes:
-        inputs: the n encoded prompts that are steered.
-        strength: λ at which the maps are applied to them.
-        cost: their pooled activations (n, D) -> cost of every coordinate (D,).
-    """
-
-    inputs: Inputs
-    strength: float
-    cost: Callable[[Tensor], Tensor]
-
-
 class Problem:
     """The loss of LinEAS as a function of the learnt parameters.
 
     Attributes:
-        samples: the encoded prompts and the passes of the network.
+        steps: the encoded prompts and the passes of the network, for each denoising step at which
+            the model learns; one for texts.
+        samples: those of the first step.
         config: settings of the run, with `matched` resolved (never `auto`).
     """
-
-    distance = staticmethod(wasserstein_1d)
-    """The loss between two sets of samples, (n, D) and (m, D) -> (D,); Eq. 3.4."""
 
     def __init__(
         self,
@@ -91,24 +80,26 @@ class Problem:
         self.config = config
         self._centre: Tensor | float = 0.0
         self._unit: Tensor | float = 1.0
-        self._cost_unit: Tensor | float = 1.0
         if config.matched == "yes" and len(source) != len(target):
             raise UserError(
                 "E_PROMPTS",
                 f"matched sets have the same size, not {len(source)} and {len(target)} prompts",
                 remedy="Give pairs of lines, or set matched to no.",
             )
-        self.samples = Samples(model, source, target, config, modules, config.compare)
+        self.steps = [
+            Samples(each, source, target, config, modules, config.compare)
+            for each in at_each_step(model)
+        ]
+        self.samples = self.steps[0]
+        for later in self.steps:
+            later.memory = self.samples.memory
         start = self.zeros().requires_grad_()
         self.samples.plan_memory(
-            lambda row: self._backward(start, _Task(row, 1.0, torch.square), Share(1))
+            lambda row: self._backward(start, Task(row, 1.0, torch.square), Share(1))
         )
-        if config.standardise and self.samples.compare == "output":
-            self._cost_unit = self.samples.spread.square().mean().sqrt()
-            self._centre, self._unit = self.samples.mean_and_spread(self.samples.target)
-        elif config.standardise:
-            self._unit = self._cost_unit = self.samples.spread
-            self._centre = self.samples.source_rows.mean(dim=0)
+        costs = self._standardise() if config.standardise else [1.0] * len(self.steps)
+        self._cost_unit = costs[0]
+        self._tasks = Tasks(self.steps, config, costs)
 
     def zeros(self) -> Tensor:
         """The parameters of the identity maps, (2, D), float32."""
@@ -129,7 +120,8 @@ class Problem:
 
         Args:
             parameters: (2, D), requires a gradient.
-            iteration: number of the iteration; it selects the mini-batch and the task.
+            iteration: number of the iteration; it selects the mini-batch, the task, and the
+                denoising step.
 
         Returns:
             Eq. 3.4 for every coordinate in units of unit², (D,), and the gradient of their sum
@@ -138,16 +130,16 @@ class Problem:
         Raises:
             UserError: memory runs out.
         """
-        task = self._task_of(iteration)(iteration)
+        task = self._tasks.at(iteration)
         share = Share(len(task.inputs))
         cost, gradient = self.samples.memory.run(
             len(share.rows), lambda: self._in_two_passes(parameters, task, share)
         )
         return cost, share.sum(gradient)
 
-    def is_forward(self, iteration: int) -> bool:
-        """Whether an iteration steers source prompts towards the target (Eq. 3.3)."""
-        return self._task_of(iteration) == self._forward
+    def is_measured(self, iteration: int) -> bool:
+        """Whether the loss of an iteration is that of Eq. 3.3, at the first of the steps."""
+        return self._tasks.is_forward(iteration) and self._tasks.step(iteration) == 0
 
     def total(self, cost: Tensor) -> float:
         """Reduce a cost (D,) to one number: the mean if standardised, else the paper's sum."""
@@ -173,70 +165,22 @@ class Problem:
         blocks = self.samples.split_compared(cost.nan_to_num(math.inf))
         return max(blocks, key=lambda name: blocks[name].sum().item())
 
-    def _task_of(self, iteration: int) -> Callable[[int], _Task]:
-        tasks, inverse = [self._forward], [self._inverse]
-        if self.config.identity_loss:
-            tasks.append(self._identity)
-            inverse.append(self._inverse_identity)
-        if self.config.both_ways:  # λ > 0 is what most steering is for
-            tasks = 2 * tasks + inverse
-        return tasks[iteration % len(tasks)]
+    def _standardise(self) -> list[Any]:
+        """Choose centre and unit of the maps; return the unit of the costs at each step."""
+        if self.samples.compare == "output":
+            self._centre, self._unit = self._mean(
+                lambda s: torch.stack(s.mean_and_spread(s.target))
+            )
+            return [samples.spread.square().mean().sqrt() for samples in self.steps]
+        self._unit = self._mean(lambda s: s.spread)
+        self._centre = self._mean(lambda s: s.source_rows.mean(dim=0))
+        return [samples.spread for samples in self.steps]
 
-    def _forward(self, iteration: int) -> _Task:
-        """Steer source prompts towards the target."""
-        s = self.samples
-        return self._transport(s.source, 1.0, s.target, s.target_rows, iteration)
+    def _mean(self, of: Callable[[Samples], Tensor]) -> Tensor:
+        """The mean over denoising steps."""
+        return torch.stack([of(samples) for samples in self.steps]).mean(dim=0)
 
-    def _inverse(self, iteration: int) -> _Task:
-        """Steer target prompts back towards the source with the inverse maps."""
-        s = self.samples
-        return self._transport(s.target, -1.0, s.source, s.source_rows, iteration)
-
-    def _identity(self, iteration: int) -> _Task:
-        """Keep every steered target prompt where it is without steering."""
-        s = self.samples
-        return self._stay(s.target, 1.0, s.target_rows, iteration)
-
-    def _inverse_identity(self, iteration: int) -> _Task:
-        """Keep every source prompt where it is under the inverse maps."""
-        s = self.samples
-        return self._stay(s.source, -1.0, s.source_rows, iteration)
-
-    def _stay(self, side: Inputs, strength: float, rows: Tensor, iteration: int) -> _Task:
-        inputs, y = self._drawn(side, rows, 2 * self.config.seed + 1, iteration)
-        return _Task(inputs, strength, lambda x: (x - y).square().mean(dim=0) / self._cost_unit**2)
-
-    def _transport(
-        self, steered: Inputs, strength: float, end: Inputs, end_rows: Tensor, iteration: int
-    ) -> _Task:
-        size, seed = self.config.batch_size, self.config.seed
-        inputs = steered.rows(_draw(len(steered), size, 2 * seed, iteration))
-        if self.config.fresh_noise:
-            inputs = self.samples.model.with_noise(inputs, self._noise_seed(iteration))
-        end_seed = 2 * seed + (self.config.matched == "no")
-        _, y = self._drawn(end, end_rows, end_seed, iteration)
-        return _Task(inputs, strength, lambda x: self.distance(x, y) / self._cost_unit**2)
-
-    def _drawn(
-        self, prompts: Inputs, rows: Tensor, seed: int, iteration: int
-    ) -> tuple[Inputs, Tensor]:
-        """This iteration's mini-batch of one side, and its rows in the unsteered network."""
-        places = _draw(len(prompts), self.config.batch_size, seed, iteration)
-        drawn = prompts.rows(places)
-        if self.config.fresh_noise:
-            drawn = self.samples.model.with_noise(drawn, self._noise_seed(iteration))
-            return drawn, self.samples.rows(drawn)
-        if len(places) == len(prompts):
-            return prompts, rows
-        # With the pooling `all` a prompt has many rows, so that its number does not select them.
-        one_row_each = len(rows) == len(prompts)
-        return drawn, rows[places] if one_row_each else self.samples.rows(drawn)
-
-    def _noise_seed(self, iteration: int) -> int:
-        """A seed for the noise of an iteration, the same for both sides."""
-        return self.config.seed * 1_000_003 + iteration
-
-    def _in_two_passes(self, parameters: Tensor, task: _Task, share: Share) -> _Slope:
+    def _in_two_passes(self, parameters: Tensor, task: Task, share: Share) -> _Slope:
         """Cost and gradient, chunk by chunk where the memory plan asks for it.
 
         The cost needs all rows at once, but the backward pass of one row needs only the gradient
@@ -253,11 +197,11 @@ class Problem:
         cost, at_rows = _slope(task, torch.cat(parts), share)
         gradient = torch.zeros_like(parameters)
         for chunk, at_chunk in zip(chunks, at_rows.split([len(p) for p in parts]), strict=True):
-            part = _Task(own.inputs.rows(chunk), task.strength, at_chunk.mul)
+            part = Task(own.inputs.rows(chunk), task.strength, at_chunk.mul)
             gradient += self._backward(parameters, part, Share(1))[1]
         return cost, gradient
 
-    def _backward(self, parameters: Tensor, task: _Task, share: Share) -> _Slope:
+    def _backward(self, parameters: Tensor, task: Task, share: Share) -> _Slope:
         """The cost in one pass, and the gradient of its sum through the rows of this process."""
         maps = self.maps(parameters).at(task.strength)
         with self.samples.recording(task.inputs, maps) as samples:
@@ -267,17 +211,9 @@ class Problem:
         return cost, gradient
 
 
-def _slope(task: _Task, x: Tensor, share: Share) -> _Slope:
+def _slope(task: Task, x: Tensor, share: Share) -> _Slope:
     """The cost, which needs the rows of all processes, and the gradient of its sum at x."""
     rows = share.gather(x.detach()).requires_grad_()
     cost = task.cost(rows)
     (at_rows,) = torch.autograd.grad(cost.sum(), rows)
     return cost.detach(), share.own(at_rows)
-
-
-def _draw(total: int, size: int | None, seed: int, iteration: int) -> Tensor:
-    """Row numbers of a mini-batch, a function of seed and iteration, so it needs no state."""
-    if size is None or size >= total:
-        return torch.arange(total)
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + iteration) % 2**63)
-    return torch.randperm(total, generator=generator)[:size]

@@ -10,6 +10,7 @@ from lineas_core.learning.config import FitConfig, LearnConfig, check_settings
 from lineas_core.learning.facts import describe_run, heldout_distance
 from lineas_core.learning.samples import UNTOUCHED, Samples, not_finite
 from lineas_core.models.base import SteerableModel
+from lineas_core.models.denoising import at_each_step
 from lineas_core.steering.affine import SteeringMaps
 
 __all__ = ["Method", "check_model", "closed_form"]
@@ -101,17 +102,21 @@ def closed_form(
         heldout: tuple[Sequence[str], Sequence[str]] | None = None,
     ) -> SteeringMaps:
         check_settings(config, type(defaults), name)
+        if len(steps := at_each_step(model)) > 1:
+            what = f"{method.label} learns at one denoising step, not at {len(steps)}"
+            raise UserError("E_SETTING", what, remedy="Give one step, or choose LinEAS.")
         samples = Samples(model, source, target, config, modules)
         samples.plan_memory(samples.rows_in_chunks)
         maps = fit(samples)
         _check_finite(maps)
-        facts = describe_run(samples, name, strength, list(maps))
-        if distance := heldout_distance(samples, heldout):
+        facts = describe_run(model, samples, name, strength, list(maps))
+        if distance := heldout_distance([samples], heldout):
             after = distance(maps.at(strength))
             facts |= {"heldout_start": distance(UNTOUCHED), "heldout": after}
         return SteeringMaps(maps.maps, facts)
 
-    return Method(name, title, learn, defaults, strength)
+    method = Method(name, title, learn, defaults, strength)
+    return method
 
 
 def _check_finite(maps: SteeringMaps) -> None:

@@ -105,8 +105,8 @@ def oracle(name: str, title: str, adapter: Adapter, config: OracleConfig) -> Met
         names = modules or find_modules(model.network, adapter.preset)
         samples = Samples(model, source, target, config, names)
         maps, rewards = _train(samples, source, adapter, **options)
-        facts = describe_run(samples, name) | {"rewards": rewards}
-        if evaluate := heldout_distance(samples, heldout):
+        facts = describe_run(model, samples, name) | {"rewards": rewards}
+        if evaluate := heldout_distance([samples], heldout):
             facts |= {"heldout_start": evaluate(UNTOUCHED), "heldout": evaluate(maps)}
         return SteeringMaps(maps.maps, facts)
 

@@ -83,9 +83,10 @@ def learn(
     check_model(METHOD, model)
     samples = Samples(model, source, target, config, modules)
     _check_rank(samples, config.rank)
-    evaluate = heldout_distance(samples, heldout)
+    evaluate = heldout_distance([samples], heldout)
     maps, losses = _descend(samples, _Pairs(model, source, target), config)
-    facts = describe_run(samples, METHOD.name) | {"loss_start": losses[0], "loss": losses[-1]}
+    facts = describe_run(model, samples, METHOD.name)
+    facts |= {"loss_start": losses[0], "loss": losses[-1]}
     if evaluate:
         facts |= {"heldout_start": evaluate(UNTOUCHED), "heldout": evaluate(maps)}
     return SteeringMaps(maps.maps, facts)

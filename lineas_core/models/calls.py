@@ -9,6 +9,7 @@ n prompts; c h w channels, height and width of the latents.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from copy import copy
 from inspect import signature
 from math import nan
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lineas_core.runtime.precision import native_bfloat16
+from lineas_core.steering.folding import unsteered
 from lineas_core.steering.hooks import repeated_rows
 
 __all__ = ["Decoder", "Denoiser", "Reached", "pack", "stand_in", "unpack"]
@@ -45,7 +47,12 @@ class Denoiser:
     dtype = torch.float32
 
     def __init__(
-        self, network: Any, timestep: str, count: int, stop_at: int | None = None
+        self,
+        network: Any,
+        timestep: str,
+        count: int,
+        stop_at: int | None = None,
+        steer_at: tuple[int, int] | None = None,
     ) -> None:
         """Stand for a network.
 
@@ -54,9 +61,10 @@ class Denoiser:
             timestep: name of its argument for the timestep.
             count: number of pictures; for guidance, a batch can have several rows for each.
             stop_at: number of the denoising step at which to raise `Reached`; None runs all.
+            steer_at: first and last step at which maps act; None stands for all.
         """
-        self._network, self._timestep, self._stop_at = network, timestep, stop_at
-        self._count = count
+        self._network, self._timestep, self._count = network, timestep, count
+        self._stop_at, self._steer_at = stop_at, steer_at
         self._step, self._last = -1, nan
 
     def __getattr__(self, name: str) -> Any:
@@ -68,9 +76,12 @@ class Denoiser:
         given = signature(self._network.forward).bind(*args, **kwargs).arguments
         # Vectors are timesteps, whose whole numbers bfloat16 would round.
         given = _converted(given, lambda z: z.to(dtype) if z.dim() > 1 else z)
-        if self._stop_at is not None and self._counted(given[self._timestep]) == self._stop_at:
+        step = self._counted(given[self._timestep])
+        if step == self._stop_at:
             raise Reached(given)
-        with repeated_rows(len(next(iter(given.values()))) // self._count):
+        first, last = self._steer_at or (step, step)
+        steering = nullcontext() if first <= step <= last else unsteered(self._network)
+        with steering, repeated_rows(len(next(iter(given.values()))) // self._count):
             return _converted(self._network(**given), Tensor.float)
 
     def _counted(self, timestep: Any) -> int:

@@ -6,7 +6,7 @@ the rest, so that a saved pipeline needs no catalog entry. Version 0.1 wrote `_o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from inspect import signature
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from lineas_core.errors import UserError
 from lineas_core.models.families import Family
 
-__all__ = ["FACTS", "Denoising", "denoising_of"]
+__all__ = ["FACTS", "Denoising", "at_each_step", "denoising_of"]
 
 FACTS = "_painting"
 """Key of the facts in a scheduler's configuration."""
@@ -33,21 +33,24 @@ class Denoising:
             was distilled with it; None if the model has none.
         timesteps: the timesteps of the steps; None leaves them to the scheduler.
         noise: `per-pixel` or `layout`, see `entries.Painting`.
-        learn_at: number of the step, from 0, at which maps are learnt.
+        learn_at: numbers of the steps, from 0, at which maps are learnt.
+        steer_at: numbers of the first and the last step at which maps act; None stands for all.
     """
 
     num_inference_steps: int
     guidance_scale: float | None
     timesteps: tuple[int, ...] | None = None
     noise: str = "per-pixel"
-    learn_at: int = 0
+    learn_at: tuple[int, ...] = (0,)
+    steer_at: tuple[int, int] | None = None
 
     def changed(
         self,
         name: str,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
-        learn_at: int | None = None,
+        learn_at: int | Sequence[int] | None = None,
+        steer_at: Sequence[int] | None = None,
     ) -> Denoising:
         """Return it with other settings; None keeps one.
 
@@ -67,15 +70,31 @@ class Denoising:
             raise UserError("E_SETTING", what, remedy="Leave out the guidance scale.")
         if scale is not None and not 0 <= scale <= 100:
             raise _setting(name, "guidance_scale", scale, "a number from 0 to 100")
-        place = self.learn_at if learn_at is None else learn_at
-        if not 0 <= place < steps:
-            raise _setting(name, "learn_at", place, f"a step from 0 to {steps - 1}")
-        changes: Any = {"num_inference_steps": steps, "guidance_scale": scale, "learn_at": place}
-        return replace(self, **changes)
+        given = self.learn_at if learn_at is None else learn_at
+        places = (given,) if isinstance(given, int) else tuple(given)
+        if not places or len({*places}) < len(places) or not {*places} <= {*range(steps)}:
+            raise _setting(name, "learn_at", given, f"different steps from 0 to {steps - 1}")
+        at: Any = self.steer_at if steer_at is None else tuple(steer_at)
+        if at is not None and (len(at) != 2 or not 0 <= at[0] <= at[1] < steps):
+            raise _setting(name, "steer_at", at, f"a first and a last step up to {steps - 1}")
+        changes: Any = {"num_inference_steps": steps, "guidance_scale": scale, "learn_at": places}
+        return replace(self, **changes, steer_at=at)
 
     def facts(self) -> dict[str, Any]:
         """Return what is written into the metadata of maps."""
         return asdict(self)
+
+
+def at_each_step(model: Any) -> list[Any]:
+    """Return a model once for each step at which it learns, learning there alone.
+
+    Args:
+        model: a `SteerableModel`; one that writes texts is returned as it is.
+    """
+    denoising = getattr(model, "denoising", None)
+    if not denoising:
+        return [model]
+    return [model.with_denoising(learn_at=step) for step in denoising.learn_at]
 
 
 def denoising_of(pipeline: Any, family: Family, name: str) -> Denoising:

@@ -18,10 +18,20 @@ from torch import Tensor
 
 from lineas_core.errors import UserError
 
-__all__ = ["FAMILIES", "Family", "Guidance", "check_pipeline", "family_of", "size_of"]
+__all__ = [
+    "FAMILIES",
+    "USUAL_SIZE",
+    "Family",
+    "Guidance",
+    "check_pipeline",
+    "checked_side",
+    "family_of",
+    "size_of",
+]
 
 
-_USUAL_SIZE = 1024  # of pipelines that do not name a size
+USUAL_SIZE = 1024
+"""Width and height in pixels of the pictures of pipelines that do not name a size."""
 
 
 class Guidance(NamedTuple):
@@ -236,8 +246,17 @@ def size_of(pipeline: Any, name: str) -> int:
     side = getattr(pipeline, "default_sample_size", None) or (config or {}).get("sample_size")
     side = side or getattr(getattr(pipeline, "unet", None), "config", {}).get("sample_size")
     if side is None:
-        return _USUAL_SIZE
+        return USUAL_SIZE
+    return checked_side(side, name) * pipeline.vae_scale_factor
+
+
+def checked_side(side: Any, name: str) -> int:
+    """Return the side of the latents of a model, from its configuration.
+
+    Raises:
+        UserError: they are not square.
+    """
     if not isinstance(side, int):
         what = f"its pictures are not square, with latents of {side}"
         raise UserError("E_MODEL", what, where=name, remedy="Choose a model of square pictures.")
-    return side * pipeline.vae_scale_factor
+    return side

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,10 +15,18 @@ from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.locations import Location, locate
 from lineas_core.models.pretrained import loading_errors, read_config
+from lineas_core.models.published import PUBLISHED, Published
 from lineas_core.runtime.loading import LOADING
 from lineas_core.runtime.memory import USABLE
 
-__all__ = ["device_for", "outline", "outline_language", "outline_pipeline"]
+__all__ = [
+    "device_for",
+    "outline",
+    "outline_language",
+    "outline_pictures",
+    "outline_pipeline",
+    "paints",
+]
 
 
 def outline(name: str) -> PreTrainedModel:
@@ -33,9 +42,56 @@ def outline(name: str) -> PreTrainedModel:
     if not entry or not entry.painting:
         place = locate(name, whole=False)
     if place is None or place.is_pipeline:
-        what, remedy = f"{name} paints pictures", "It fits on one GPU, see docs/gpu.md."
-        raise UserError("E_MODEL", f"{what}, and the plan is for texts", remedy=remedy)
+        remedy = "Choose a language model."
+        raise UserError("E_MODEL", f"{name} paints pictures", remedy=remedy)
     return outline_language(place)
+
+
+def paints(name: str) -> bool:
+    """Return whether a model paints pictures, by its configuration.
+
+    Args:
+        name: as in `outline`.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    if entry := MODELS.get(name):
+        return entry.kind == "text-to-image"
+    return _published(name) is not None or locate(name, whole=False).is_pipeline
+
+
+def outline_pictures(name: str) -> tuple[dict[str, nn.Module], str]:
+    """Build the networks of a picture model on the meta device, in bfloat16 but for the decoder.
+
+    Args:
+        name: as in `load_model`; the hub is not asked for what `published` knows.
+
+    Returns:
+        Name of the component -> network, and the class of the pipeline.
+
+    Raises:
+        UserError: as in `outline_pipeline`.
+    """
+    if known := _published(name):
+        from lineas_core.models.pipelines import published_networks  # takes seconds to import
+
+        with LOADING, torch.device("meta"):
+            networks, kind = published_networks(known), known.kind
+    else:
+        networks, kind = outline_pipeline(locate(name, whole=False))
+    for part, network in networks.items():
+        # That of diffusers warns of what does not concern networks without weights.
+        nn.Module.to(network, torch.float32 if part == "vae" else torch.bfloat16)
+        network.eval().requires_grad_(False)
+    return networks, kind
+
+
+def _published(name: str) -> Published | None:
+    entry = MODELS.get(name)
+    if not entry and Path(name).is_dir():
+        return None
+    return PUBLISHED.get(str(entry.hub_id) if entry else name)
 
 
 def outline_language(place: Location) -> PreTrainedModel:

@@ -1,8 +1,8 @@
-"""Load diffusers pipelines with SDXL's architecture from a folder or the hub, never their code.
+"""Load diffusers pipelines from a folder or the hub, never their code.
 
-A catalog entry can replace the UNet's weights and the scheduler. Timestep and noise of the single
-step are stored in the scheduler's configuration under `_one_step`, which diffusers saves and
-loads with the rest, so that a saved pipeline needs no catalog entry.
+A catalog entry can replace the UNet's weights and the scheduler. Steps and noise are stored in the
+scheduler's configuration, see `denoising`, which diffusers saves and loads with the rest, so that
+a saved pipeline needs no catalog entry.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from lineas_core.models.denoising import FACTS
 from lineas_core.models.families import FAMILIES
 from lineas_core.models.hub import HUB_ERRORS, INDEX, failure
 from lineas_core.models.pickled import convert_pickle
+from lineas_core.models.published import Published
 from lineas_core.models.weights import REPORT, check_weights
 from lineas_core.runtime.loading import LOADING
 
-__all__ = ["empty_networks", "load_pipeline"]
+__all__ = ["empty_networks", "load_pipeline", "published_networks"]
 
 _TRUSTED = {"diffusers", "transformers", None}  # libraries whose classes may be components
 
@@ -129,6 +130,18 @@ def _loading_errors(source: str | Path) -> Iterator[None]:
             remedy = "Its files are incomplete or damaged: delete them and download them again."
         what = f"the image model {str(source)!r} could not be loaded ({reason})"
         raise UserError("E_MODEL", what, remedy=remedy) from error
+
+
+def published_networks(known: Published) -> dict[str, nn.Module]:
+    """Build the networks of a known pipeline without weights, on torch's default device."""
+    return {name: _built(*origin) for name, origin in known.networks.items()}
+
+
+def _built(kind: str, config: dict[str, Any]) -> nn.Module:
+    if hasattr(diffusers, kind):
+        return getattr(diffusers, kind).from_config(config)
+    network_class = getattr(transformers, kind)
+    return network_class(network_class.config_class(**config))
 
 
 def _index(source: str | Path, **place: Any) -> dict[str, Any]:

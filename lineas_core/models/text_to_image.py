@@ -47,7 +47,7 @@ class TextToImageModel:
         default_modules: the module names of its preset.
         default_pooling: `max`, over space, which objects change more than the mean.
         size: width and height of the pictures, in pixels.
-        denoising: steps, guidance and noise, and the step at which maps are learnt.
+        denoising: steps, guidance and noise, and the steps at which maps are learnt.
         reader: what it reads of a prompt.
     """
 
@@ -101,27 +101,31 @@ class TextToImageModel:
         *,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
-        learn_at: int | None = None,
+        learn_at: int | Sequence[int] | None = None,
+        steer_at: Sequence[int] | None = None,
     ) -> TextToImageModel:
         """Return the model with other settings, on the same networks.
 
         Args:
             num_inference_steps: number of denoising steps; None keeps it.
             guidance_scale: see `Denoising`; None keeps it.
-            learn_at: number of the denoising step, from 0, at which maps are learnt; None keeps
-                it. The steps before it are not steered while learning.
+            learn_at: numbers of the denoising steps, from 0, at which maps are learnt, or one of
+                them; None keeps them. With several, `lineas_core.learn` minimises the mean of
+                their losses. The steps before are not steered while learning.
+            steer_at: numbers of the first and the last denoising step at which maps act; at the
+                others the network runs unsteered. None keeps them, all by default.
 
         Raises:
             UserError: the model does not have a setting, or not this value of it.
         """
         other = copy(self)
         other.denoising = self.denoising.changed(
-            self.name, num_inference_steps, guidance_scale, learn_at
+            self.name, num_inference_steps, guidance_scale, learn_at, steer_at
         )
         return other
 
     def encode(self, prompts: Sequence[str]) -> Inputs:
-        """Compute what the network is called with at the step of learning, with noise for each.
+        """Compute what the network is called with at the first step of learning, with noise.
 
         The text encoders are moved to the CPU afterwards, because learning needs GPU memory.
 
@@ -207,9 +211,9 @@ class TextToImageModel:
         return self._texts.encode(prompts, self.denoising.guidance_scale, self.network.device)
 
     def _inputs(self, embeds: dict[str, Any], seeds: Sequence[int]) -> Inputs:
-        """Call the pipeline up to the step of learning; return what the network would get."""
+        """Call the pipeline up to the first step of learning; return the network's arguments."""
         try:
-            self._call(embeds, seeds, stop_at=self.denoising.learn_at)
+            self._call(embeds, seeds, stop_at=self.denoising.learn_at[0])
         except Reached as reached:
             given, family, count = reached.arguments, self._family, len(seeds)
             # Where a batch also has the rows of empty prompts, those of the prompts are taken.
@@ -227,7 +231,9 @@ class TextToImageModel:
         family, denoising, pipeline = self._family, self.denoising, self.pipeline
         vae = Decoder(pipeline.vae, MAX_PIXELS // self.size**2)
         components: dict[str, Any] = {
-            family.denoiser: Denoiser(self.network, family.timestep, len(seeds), stop_at),
+            family.denoiser: Denoiser(
+                self.network, family.timestep, len(seeds), stop_at, denoising.steer_at
+            ),
             "vae": vae,
             "scheduler": copy(pipeline.scheduler),  # a copy, because it counts its steps
         }

@@ -22,13 +22,15 @@ import torch
 from torch import Tensor, nn
 
 from lineas_core.steering.affine import AffineMap, SteeringMaps, Strength, check_strength
-from lineas_core.steering.hooks import coordinate_axis, path_to, steer
+from lineas_core.steering.hooks import coordinate_axis, path_to, paused, steer
 
-__all__ = ["WITH_BIAS", "fold", "gain_of"]
+__all__ = ["WITH_BIAS", "fold", "gain_of", "unsteered"]
 
 # Cached per module, because probing takes as long as the rest of a slider move.
 _GAINS: WeakKeyDictionary[nn.Module, float | None] = WeakKeyDictionary()
-_Place = tuple[dict[str, Any], str, Any]  # parameters or children of a module, name, old value
+_Place = tuple[dict[str, Any], str, Any]  # parameters or children of a module, name, value
+# What the running blocks of `fold` have replaced in a network, the outer ones first.
+_FOLDED: WeakKeyDictionary[nn.Module, list[list[_Place]]] = WeakKeyDictionary()
 _AGREE = torch.finfo(torch.float32).eps ** 0.5  # of the largest value; rounding adds up to less
 WITH_BIAS = (nn.LayerNorm, nn.GroupNorm, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Modules with output coordinates on the first axis of their weight, and room for a bias."""
@@ -62,7 +64,10 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
             device = next(network.parameters()).device
             steps, strength = maps.to(device).at(checked), 1.0
             before: list[_Place] = []
-            stack.callback(_restore, before)
+            blocks = _FOLDED.setdefault(network, [])
+            blocks.append(before)
+            stack.callback(blocks.pop)
+            stack.callback(_exchanged, before)
             maps = SteeringMaps(
                 {
                     n: step
@@ -72,6 +77,27 @@ def fold(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> It
             )
         stack.enter_context(steer(network, maps, strength))
         yield network
+
+
+@contextmanager
+def unsteered(network: nn.Module) -> Iterator[nn.Module]:
+    """Undo `steer` and `fold` around this block while it runs, bit for bit.
+
+    Args:
+        network: the network that they were called with.
+
+    Yields:
+        The network.
+    """
+    taken: list[list[_Place]] = []
+    try:
+        for before in reversed(_FOLDED.get(network, [])):
+            taken.append(_exchanged(before))
+        with paused():
+            yield network
+    finally:
+        for folded in reversed(taken):
+            _exchanged(folded)
 
 
 def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) -> bool:
@@ -210,6 +236,9 @@ def _exchange(
     places[name] = value
 
 
-def _restore(before: list[_Place]) -> None:
-    for places, name, value in before:
+def _exchanged(values: list[_Place]) -> list[_Place]:
+    """Put values into their places, and return those that were there."""
+    taken = [(places, name, places[name]) for places, name, _ in values]
+    for places, name, value in values:
         places[name] = value
+    return taken

@@ -24,6 +24,7 @@ __all__ = [
     "coordinate_axis",
     "fit_in_passing",
     "path_to",
+    "paused",
     "record",
     "repeated_rows",
     "steer",
@@ -31,6 +32,7 @@ __all__ = [
 
 
 _TIMES: ContextVar[int] = ContextVar("times", default=1)  # see `repeated_rows`
+_PAUSED: ContextVar[bool] = ContextVar("paused", default=False)
 _CHANNELS_FIRST = (nn.GroupNorm, nn.modules.batchnorm._NormBase, nn.modules.conv._ConvNd)
 
 
@@ -144,7 +146,9 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
     device = next(network.parameters(), torch.empty(0)).device
     steps = {} if unsteered else dict(maps.to(device).at(strength))
 
-    def apply(name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
+    def apply(name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
+        if _PAUSED.get():
+            return None
         # Keep the copy: in a network spread over devices, every pass would wait for a transfer.
         step = steps[name] = steps[name].to(output.device)
         return _apply(step, args, output, coordinate_axis(module), name)
@@ -161,6 +165,16 @@ def repeated_rows(times: int) -> Iterator[None]:
         yield
     finally:
         _TIMES.reset(token)
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Run passes to which the hooks of `steer` do nothing; see `folding.unsteered`."""
+    token = _PAUSED.set(True)
+    try:
+        yield
+    finally:
+        _PAUSED.reset(token)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 # ruff: noqa: ARG002 - the fakes take what the real ones take
 
 import math
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from app.jobs.job import Job, JobRequest
 from app.studio.maps import MapEntry
 from app.studio.picture_cache import Painted
 from app.studio.signs import Signs
+from app.studio.steps import Steps
 from app.studio.studio import Studio
 from app.studio.texts import Continuation
 from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError
@@ -179,15 +181,24 @@ class FakePictures:
 
     def __init__(self):
         self.kept, self.batches = set(), []
+        self.steps, self.known = Steps(), {}
+
+    def denoising(self, model):
+        return self.known.get(model)
+
+    def with_steps(self, steps):
+        other = copy(self)
+        other.steps = steps
+        return other
 
     def painted(self, entries, prompt, strengths, *, seed=0):
-        keys = {_key(entries, prompt, row, seed) for row in strengths}
+        keys = {(self.steps, _key(entries, prompt, row, seed)) for row in strengths}
         return self.paint(entries, prompt, strengths, seed=seed) if keys <= self.kept else None
 
     def paint(self, entries, prompt, strengths, *, seed=0):
         self.batches.append([tuple(row) for row in strengths])
-        self.kept |= {_key(entries, prompt, row, seed) for row in strengths}
-        return [_grey(entries, prompt, row, seed) for row in strengths]
+        self.kept |= {(self.steps, _key(entries, prompt, row, seed)) for row in strengths}
+        return [_grey(entries, prompt, row, seed, self.steps) for row in strengths]
 
     def scores(self, entries, prompt, strengths, *, seed=0):
         if not self.painted(entries, prompt, strengths, seed=seed):
@@ -280,8 +291,8 @@ def _key(entries, prompt, row, seed):
     return (*(entry.model for entry in entries[:1]), *applied, prompt, seed)
 
 
-def _grey(entries, prompt, row, seed):
+def _grey(entries, prompt, row, seed, steps):
     maps = [*zip([entry.id for entry in entries], row, strict=True)]
-    recipe = Recipe(prompt, seed, "small", 8, "LCMScheduler", maps)
+    recipe = Recipe(prompt, seed, "small", 8, "LCMScheduler", maps, *steps)
     image = Image.new("L", (8, 8), round(100 + 100 * sum(row)))
     return Painted(image, recipe, truncated=len(prompt) > 40)

@@ -12,7 +12,7 @@ from tests.app.served import Program
 
 GOOD = {
     "list_maps": [],
-    "make_pictures": ["letters", "a b", [0.0], 0, None],
+    "make_pictures": ["letters", "a b", [0.0], 0, None, None, None],
     "continue_text": ["words", "a b", [0.0], 0, 1, 1.0, False],
     "rates": ["words", ["a b"], ["e"], 1],
     "learn": ["Title", ["a", "b"], ["c", "d"], "nope", "quick", 0, "lineas", *[False] * 3],

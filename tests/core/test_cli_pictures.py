@@ -29,11 +29,12 @@ def _run(*arguments):
 def test_a_map_is_learnt_at_a_step_and_painted_in_other_numbers_of_them(folder):
     learnt = _run(
         "learn", folder / "set.json", folder / "map", "--model", folder / "sd",
-        "--iterations", 1, *STEPS, "--denoising-step", 2,
+        "--iterations", 1, *STEPS, "--denoising-step", "2,0",
     )  # fmt: skip
     assert learnt.exit_code == 0
     facts = load_maps(folder / "map").metadata["denoising"]
-    assert (facts["num_inference_steps"], facts["guidance_scale"], facts["learn_at"]) == (3, 2, 2)
+    assert (facts["num_inference_steps"], facts["guidance_scale"]) == (3, 2)
+    assert facts["learn_at"] == [2, 0]
     made = _run(
         "generate", "a b", "--map", folder / "map", "--strengths", "0,1", *STEPS, "--json",
         "--output-dir", folder,
@@ -43,6 +44,26 @@ def test_a_map_is_learnt_at_a_step_and_painted_in_other_numbers_of_them(folder):
     assert (recipe.num_inference_steps, recipe.guidance_scale) == (3, 2)
     assert "Steps: 3" in recipe.parameters
     assert "CFG scale: 2" in recipe.parameters
+
+
+def test_maps_act_at_a_range_of_steps_which_the_recipe_keeps(folder):
+    made = _run(
+        "generate", "a b", "--model", folder / "sd", "--steer-steps", "1-2", *STEPS, "--json",
+        "--output-dir", folder,
+    )  # fmt: skip
+    recipe = read_recipe(Path(json.loads(made.stdout)["file"]))
+    assert recipe.steer_at == [1, 2]
+    assert recipe.parameters.endswith("LinEAS steps: 1-2")
+    refused = _run("generate", "a b", "--model", folder / "sd", "--steer-steps", "1-3", *STEPS)
+    assert "Give a first and a last step up to 2." in str(refused.exception)
+    refused = _run("generate", "a b", "--model", folder / "sd", "--steer-steps", "early")
+    assert "'early' is neither a step nor a range of steps" in refused.stderr
+
+
+def test_a_step_that_is_no_number_is_one_sentence(folder):
+    refused = _run("learn", folder / "set.json", folder / "map", "--denoising-step", "first")
+    assert refused.exit_code == 2
+    assert "'first' is not a list of whole numbers" in refused.stderr
 
 
 def test_a_model_that_writes_texts_takes_no_denoising_steps(folder):

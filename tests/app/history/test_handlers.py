@@ -16,12 +16,13 @@ from app.images.handlers import ImageHandlers
 from app.images.mix_handlers import MixHandlers
 from app.studio.settings import Settings
 from app.text.handlers import TextHandlers
+from lineas_core.models.denoising import Denoising
 from lineas_core.pictures import Recipe, save_png
 from tests.app.fakes import MARKUP, image_studio, is_skip
 
 HOME = "http://localhost:7860/"
-PICTURES = slice(2, 15)  # of what `open` answers
-TEXTS = slice(15, 23)
+PICTURES = slice(2, 17)  # of what `open` answers
+TEXTS = slice(17, 25)
 
 
 @pytest.fixture
@@ -50,16 +51,17 @@ def _recipe(maps, prompt="A valley", seed=7, model="small"):
 
 
 def test_a_link_opens_its_tab_with_all_that_it_names(handlers, user_errors):
-    settings = Settings(["mine", "robot"], [0.35, -1], "A valley", 7)
+    settings = Settings(["mine", "robot"], [0.35, -1], "A valley", 7, steps=4)
     tab, home, *shown = handlers.open(f"{HOME}{settings.query}&__theme=dark#x")
     assert (tab, home) == ("text-to-image", HOME)
     menu, *values = shown[:6]
     assert menu.value == "mine"
     assert values == [0.35, "A valley", 7, ["mine", "A valley"], [("robot", -1)]]
-    rows = shown[6:13]
+    assert shown[6:8] == [4, None]
+    rows = shown[8:15]
     assert [rows[0].visible, rows[1].value, rows[2]] == [True, "robot", -1]
     assert not rows[3].visible
-    assert all(map(is_skip, shown[13:]))  # the other tab stays, and asks no model for work
+    assert all(map(is_skip, shown[15:]))  # the other tab stays, and asks no model for work
     assert user_errors == []
 
 
@@ -148,6 +150,19 @@ def test_a_saved_picture_brings_its_settings_back(handlers, tmp_path):
     assert values == [0.35, "浮世絵", 7, ["mine", "浮世絵"], [("robot", -0.5)]]
 
 
+def test_a_saved_picture_brings_its_steps_and_guidance_back(handlers, studio, tmp_path):
+    file = _png(tmp_path, replace(_recipe([]), num_inference_steps=4, guidance_scale=2.5))
+    assert handlers.from_picture(file, None)[6:8] == (4, 2.5)
+    studio.pictures.known["small"] = Denoising(4, 3.5)
+    assert handlers.from_picture(file, None)[6:8] == (None, 2.5)  # an empty box is the default
+
+
+def test_a_picture_steered_at_some_steps_is_refused(handlers, tmp_path):
+    file = _png(tmp_path, replace(_recipe([]), steer_at=(0, 1)))
+    with pytest.raises(gr.Error, match="act at some of its steps only.*--steer-steps"):
+        handlers.from_picture(file, None)
+
+
 def test_an_original_keeps_the_map_that_is_chosen(handlers, tmp_path):
     file = _png(tmp_path, _recipe([]))
     for chosen, found in (("mine", "mine"), ("gone", "robot"), (None, "robot")):
@@ -181,6 +196,9 @@ def test_a_strip_opens_at_its_last_picture(handlers, tmp_path):
         (_recipe([("Mine", 1)], seed=-1), "seed is -1"),
         (_recipe([("Mine", 1)], seed=10**4000), "seed is 1000"),
         (_recipe([("Mine", 1)], seed=None), "seed is None"),
+        (replace(_recipe([]), num_inference_steps=0), "number of steps is 0"),
+        (replace(_recipe([]), num_inference_steps="x"), "number of steps is"),
+        (replace(_recipe([]), guidance_scale=float("nan")), "guidance is nan"),
     ],
 )
 def test_whatever_a_picture_says_is_checked(handlers, tmp_path, recipe, sentence):

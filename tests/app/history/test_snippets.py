@@ -119,6 +119,16 @@ def test_curl_posts_what_the_endpoint_takes(painted, strengths, further):
     assert posted == {"data": ["letters", AWKWARD, [0.5], 7, further]}
 
 
+def test_steps_and_guidance_are_copied_where_they_are_not_the_default(painted):
+    settings = Settings(["letters"], [0.5], "a b", 7, steps=4, guidance=2.5)
+    copied = snippets(settings, [painted], HOME)
+    assert ".with_denoising(num_inference_steps=4, guidance_scale=2.5)\n" in copied["Python"]
+    assert "--num-inference-steps 4 --guidance-scale 2.5" in copied["Command line"]
+    words = shlex.split(copied["curl"])
+    posted = json.loads(words[words.index("-d") + 1])
+    assert posted == {"data": ["letters", "a b", [0.5], 7, [], 4, 2.5]}
+
+
 def test_nothing_in_an_address_ends_a_quoted_word(written):
     copied = snippets(Settings(["a"], [1], "b"), [written], "http://x/'; rm -r ~ #")
     assert "http://x/'; rm -r ~ #/gradio_api/call/continue_text" in shlex.split(copied["curl"])

@@ -14,8 +14,10 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from app.images.endpoint import PictureEndpoint
 from app.images.handlers import ImageHandlers, warm_up
 from app.studio.settings import SEED, STRIP
+from lineas_core.models.denoising import Denoising
 from tests.app.fakes import MARKUP, ME, image_studio, is_skip
 
 
@@ -24,7 +26,10 @@ def studio():
     return image_studio()
 
 
-ASKED = {"strength": 0.6, "map_id": "robot", "further": [], "prompt": "A valley", "seed": 1}
+ASKED = {
+    **{"strength": 0.6, "map_id": "robot", "further": [], "prompt": "A valley", "seed": 1},
+    **{"steps": None, "guidance": None},
+}
 
 
 def _generate(handlers, shown="", **asked):
@@ -109,6 +114,9 @@ def test_nothing_is_painted_while_a_number_is_typed_or_a_model_is_missing(studio
         ({"strength": MARKUP}, "Give a number from -1 to 1"),
         ({"seed": "x"}, "seed is 'x'"),
         ({"seed": -1}, "seed is -1"),
+        ({"steps": 0}, "number of steps is 0"),
+        ({"steps": 2.5}, "Give a whole number from 1 to 100"),
+        ({"guidance": math.inf}, "guidance is inf"),
         ({"map_id": "gone"}, "no such map"),
     ],
 )
@@ -231,7 +239,7 @@ def test_a_scene_stays_when_the_concept_changes_and_so_does_what_somebody_wrote(
 
 
 def test_what_depends_on_the_map_shows_no_markup(studio):
-    summary, facts, _, examples, words, model, _ = ImageHandlers(studio).choose("robot", "")
+    summary, facts, _, examples, words, model, *_ = ImageHandlers(studio).choose("robot", "")
     assert examples["samples"][1] == ["A church, with a robot"]
     assert model == "small"
     assert "<li>church</li>" in words
@@ -256,15 +264,58 @@ def test_a_click_on_the_strip_is_its_strength(studio):
     assert ImageHandlers(studio).strength_at(SimpleNamespace(index=2)) == -0.5
 
 
+def test_other_steps_and_guidance_are_other_pictures(studio):
+    handlers = ImageHandlers(studio)
+    *_, usual = _generate(handlers)
+    *_, other = _generate(handlers, shown=usual.shown, steps=4, guidance=2.5)
+    assert other.shown != usual.shown
+    recipe = json.loads(other.strip[0][0].info["lineas"])
+    assert (recipe["num_inference_steps"], recipe["guidance_scale"]) == (4, 2.5)
+    assert _measure(handlers, measured="", steps=4, guidance=2.5)
+    assert not _measure(handlers, measured="")  # of other pictures than those that are shown
+
+
+def test_steps_and_guidance_are_offered_where_a_model_takes_others(studio):
+    handlers, known = ImageHandlers(studio), studio.pictures.known
+    assert not any(box["visible"] for box in handlers.offer_steps("small"))  # not known yet
+    known["small"] = Denoising(4, 3.5)
+    steps, guidance = handlers.offer_steps("small")
+    assert (steps["visible"], steps["placeholder"]) == (True, "4")
+    assert (guidance["visible"], guidance["placeholder"]) == (True, "3.5")
+    assert "value" not in steps | guidance
+    known["small"] = Denoising(4, None)
+    assert [box["visible"] for box in handlers.offer_steps("small")] == [True, False]
+    known["small"] = Denoising(1, 0.0, timesteps=(399,))
+    assert not any(box["visible"] for box in handlers.offer_steps("small"))
+
+
+def test_another_model_clears_steps_and_guidance_unless_they_are_restored(studio):
+    choose = ImageHandlers(studio).choose
+    for before, restored, cleared in (
+        ("small", [], False),
+        ("other", [], True),
+        ("other", ["robot", ""], False),
+        ("other", ["mine", ""], True),
+    ):
+        view = choose("robot", "", restored, before)
+        assert [each.get("value", "kept") is None for each in view[-2:]] == [cleared] * 2
+
+
 def test_the_endpoint_answers_files_with_their_recipe(studio):
-    rows = ImageHandlers(studio).make_pictures("robot", "A valley", [0, 1], 3)
+    rows = PictureEndpoint(studio).make_pictures("robot", "A valley", [0, 1], 3)
     assert [row["strength"] for row in rows] == [0, 1]
     with Image.open(BytesIO(base64.b64decode(rows[1]["png"]))) as image:
         assert json.loads(image.text["lineas"])["seed"] == 3
 
 
+def test_the_endpoint_paints_in_a_number_of_steps(studio):
+    (row,) = PictureEndpoint(studio).make_pictures("robot", "A valley", [1], steps=3, guidance=2)
+    with Image.open(BytesIO(base64.b64decode(row["png"]))) as image:
+        assert "Steps: 3" in image.text["parameters"]
+
+
 def test_the_endpoint_tells_what_of_a_prompt_is_not_read_or_not_known(studio):
-    paint = partial(ImageHandlers(studio).make_pictures, "robot", strengths=[0, 1])
+    paint = partial(PictureEndpoint(studio).make_pictures, "robot", strengths=[0, 1])
     assert [row["notes"] for row in paint("A valley")] == [[], []]
     long = "A dodecahedron beside a lighthouse in a valley"
     for row in paint(long):
@@ -286,4 +337,4 @@ def test_the_endpoint_tells_what_of_a_prompt_is_not_read_or_not_known(studio):
 def test_whatever_is_posted_is_checked_on_the_server(studio, change, sentence):
     request = {"map_id": "robot", "prompt": "A valley", "strengths": [0.5]}
     with pytest.raises(gr.Error, match=sentence):
-        ImageHandlers(studio).make_pictures(**{**request, **change})
+        PictureEndpoint(studio).make_pictures(**{**request, **change})

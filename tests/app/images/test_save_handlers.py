@@ -35,6 +35,13 @@ def test_a_picture_is_named_after_its_settings_and_contains_them(handlers, tmp_p
     assert (recipe.prompt, recipe.seed, recipe.maps) == ("A valley", 7, [("mine", 0.75)])
 
 
+def test_a_picture_and_a_strip_are_those_of_their_steps(handlers, tmp_path):
+    asked = ASKED | {"steps": 4, "guidance": 2.5}
+    for file in (handlers.picture(0.75, **asked), handlers.strip(**asked)):
+        recipe = read_recipe(_saved(file, tmp_path))
+        assert (recipe.num_inference_steps, recipe.guidance_scale) == (4, 2.5)
+
+
 def test_every_map_is_in_the_name(handlers):
     file = handlers.picture(-0.5, **ASKED | {"further": [("robot", 0.25)]})
     assert file.name.startswith("mine-0.5_img-src")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from app.images.blind_handlers import BlindHandlers
+from app.images.endpoint import PictureEndpoint
 from app.images.handlers import ImageHandlers
 from app.images.methods_handlers import MethodsHandlers
 from app.images.overview_handlers import OverviewHandlers
@@ -127,13 +128,14 @@ def absurd(assets, tmp_path):
 
 
 PICTURE, TEXT = "absurd-letters", "absurd-words"
+ASKED = ("a b", 0, None, None, ME)
 STEERED_BY = {
-    "pictures": lambda s: ImageHandlers(s).make_pictures(PICTURE, "a b", [1.0]),
-    "a further map": lambda s: ImageHandlers(s).make_pictures(
+    "pictures": lambda s: PictureEndpoint(s).make_pictures(PICTURE, "a b", [1.0]),
+    "a further map": lambda s: PictureEndpoint(s).make_pictures(
         "letters", "a b", [1.0], 0, [[PICTURE, 1.0]]
     ),
-    "the slider": lambda s: [*ImageHandlers(s).generate("", 1.0, PICTURE, [], "a b", 0, ME)],
-    "figures": lambda s: [*ImageHandlers(s).measure("", 1.0, PICTURE, [], "a b", 0, ME)],
+    "the slider": lambda s: [*ImageHandlers(s).generate("", 1.0, PICTURE, [], *ASKED)],
+    "figures": lambda s: [*ImageHandlers(s).measure("", 1.0, PICTURE, [], *ASKED)],
     "a blind pair": lambda s: BlindHandlers(s).draw(PICTURE, []),
     "a file for other tools": lambda s: [*LibraryHandlers(s).norms(PICTURE)],
     "any painting": lambda s: s.pictures.paint([s.entry(PICTURE)], "a b", [[1.0]]),

@@ -1,12 +1,15 @@
 """What a result depends on, and the link that leads back to it."""
 
 import math
+import re
+from dataclasses import fields
 from urllib.parse import quote
 
 import pytest
 
 from app.studio.settings import Settings
 from lineas_core import UserError
+from lineas_core.paths import ASSETS
 
 MARKUP = "<img src=x onerror=alert(1)>"
 SETTINGS = [
@@ -14,6 +17,7 @@ SETTINGS = [
     Settings(["robot", "mine"], [-1, 0.05], "浮世絵 & 100 % of #1?\nnext line", 2**53),
     Settings(["a"], [1e-9], MARKUP, 0, length=12, temperature=0.7, chat=True),
     Settings(["a"], [0.1 + 0.2]),
+    Settings(["a"], [1], "A valley", 7, steps=4, guidance=2.5),
 ]
 
 
@@ -21,8 +25,16 @@ SETTINGS = [
 def test_a_link_leads_back_to_the_same_settings(settings):
     back = Settings.from_link(settings.query[1:])
     assert back.strengths == pytest.approx(settings.strengths)
-    for name in ("maps", "prompt", "seed", "length", "temperature", "chat"):
+    for name in ("maps", "prompt", "seed", "steps", "guidance", "length", "temperature", "chat"):
         assert getattr(back, name) == getattr(settings, name)
+
+
+def test_the_address_of_the_page_has_every_setting_once():
+    script = (ASSETS / "scripts" / "show_address.js").read_text(encoding="utf-8")
+    listed = re.search(r"ours = \[(.*?)\];", script, re.DOTALL)[1]
+    replaced = re.findall(r'"(\w+)"', listed)
+    names = [field.name.removesuffix("s") for field in fields(Settings)]
+    assert sorted(name.removesuffix("s") for name in replaced) == sorted(names)
 
 
 def test_a_link_says_no_more_than_it_must():
@@ -55,6 +67,9 @@ def test_an_address_that_asks_for_nothing_is_none(query):
         ("map=a&strength=1&seed=-1", "seed is -1"),
         ("map=a&strength=1&seed=" + "9" * 9999, "seed is '999"),
         ("map=a&strength=1&seed=1e300", "seed is 1000"),
+        ("map=a&strength=1&steps=0", "number of steps is 0"),
+        ("map=a&strength=1&steps=1.5", "steps is '1.5'"),
+        ("map=a&strength=1&guidance=nan", "guidance is nan"),
         ("map=a&strength=1&length=0", "length is 0"),
         ("map=a&strength=1&temperature=nan", "temperature is nan"),
         ("map=a&strength=1&chat=yes", "chat is 'yes'"),

@@ -5,7 +5,7 @@ from itertools import groupby, zip_longest
 import gradio as gr
 import pytest
 
-from app.images.handlers import ImageHandlers
+from app.images.endpoint import PictureEndpoint
 from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
 from app.studio.texts import Texts
@@ -267,7 +267,7 @@ def test_a_map_of_the_other_kind_is_refused(gallery, studio):
     with pytest.raises(UserError, match="no such map for pictures"):
         studio.mix("letters")
     with pytest.raises(gr.Error, match="no such map for pictures"):
-        ImageHandlers(studio).make_pictures("letters", "hello", [1.0])
+        PictureEndpoint(studio).make_pictures("letters", "hello", [1.0])
 
 
 def test_missing_weights_of_a_shipped_model_are_told(gallery, monkeypatch):

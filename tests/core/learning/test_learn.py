@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lineas_core import FitConfig, LearnConfig, UserError, learn, learn_iter
+from lineas_core.learning import tasks
 from lineas_core.learning.facts import heldout_distance
 from lineas_core.learning.problem import Problem
 from lineas_core.learning.wasserstein import wasserstein_1d
@@ -169,7 +170,7 @@ def test_both_ways_bring_the_target_closer_to_the_source_by_the_inverse(model):
         own = replace(config, both_ways=both_ways, micro_batch_size=micro_batch_size)
         maps = learn(model, SOURCE, TARGET, config=own).at(-1.0)
         problem = Problem(model, TARGET, SOURCE, config, None)
-        return heldout_distance(problem.samples, (TARGET, SOURCE))(maps)
+        return heldout_distance(problem.steps, (TARGET, SOURCE))(maps)
 
     one_way, both = distance_back(False), distance_back(True)
     assert both < 0.8 * one_way
@@ -248,7 +249,7 @@ def test_a_step_that_explodes_goes_back_and_halves_the_rate(model, monkeypatch, 
         calls.append(len(calls))
         return wasserstein_1d(x, y) * (factor if len(calls) in (4, 5) else 1)
 
-    monkeypatch.setattr(Problem, "distance", staticmethod(poisoned))
+    monkeypatch.setattr(tasks, "wasserstein_1d", poisoned)
     iterates = list(learn_iter(model, SOURCE, TARGET, config=EXACT))
     assert all(math.isfinite(i.loss) for i in iterates)
     assert [i.iteration for i in iterates] == [0, 1, 2, *range(5, 13)]
@@ -356,7 +357,7 @@ def test_a_mini_batch_has_as_many_rows_of_either_side():
         return wasserstein_1d(x, y)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Problem, "distance", staticmethod(rows_of))
+        patch.setattr(tasks, "wasserstein_1d", rows_of)
         learn(model, SOURCE, TARGET[:3], config=replace(EXACT, iterations=1, batch_size=4))
     assert drawn == [(4, 3), (4, 3)]
 
@@ -383,7 +384,7 @@ def test_short_memory_is_no_divergence(model, monkeypatch):
             raise MemoryError
         return wasserstein_1d(x, y)
 
-    monkeypatch.setattr(Problem, "distance", staticmethod(short))
+    monkeypatch.setattr(tasks, "wasserstein_1d", short)
     with pytest.raises(UserError, match="memory does not suffice"):
         learn(model, SOURCE, TARGET, config=EXACT)
 

@@ -1,3 +1,5 @@
+import re
+
 import diffusers
 import numpy as np
 import pytest
@@ -62,11 +64,13 @@ def test_pictures_that_are_not_square_are_refused():
         ({"num_inference_steps": 0}, "num_inference_steps is 0 for tiny image. Give 1, which"),
         ({"num_inference_steps": 4}, "num_inference_steps is 4 for tiny image. Give 1, which"),
         ({"guidance_scale": -1}, "guidance_scale is -1"),
-        ({"learn_at": 1}, "learn_at is 1"),
+        ({"learn_at": 1}, "learn_at is 1 for tiny image. Give different steps from 0 to 0."),
+        ({"learn_at": ()}, "learn_at is ()"),
+        ({"learn_at": (0, 0)}, "learn_at is (0, 0)"),
     ],
 )
 def test_a_setting_that_a_model_does_not_have_is_refused(settings, reason):
-    with pytest.raises(UserError, match=reason):
+    with pytest.raises(UserError, match=re.escape(reason)):
         tiny_image_model().with_denoising(**settings)
 
 
