@@ -44,28 +44,11 @@ from lineas_core import LearnConfig
 from lineas_core.learning.descent import Descent
 from lineas_core.learning.problem import Problem
 from lineas_core.models import LanguageModel, TextToImageModel
+from lineas_core.models.published import PUBLISHED
 from lineas_core.steering.folding import fold
 
-# The values of each model's config.json that differ from the defaults of the libraries.
-UNET = {
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "attention_head_dim": [5, 10, 20],
-    "block_out_channels": [320, 640, 1280],
-    "cross_attention_dim": 2048,
-    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
-    "projection_class_embeddings_input_dim": 2816,
-    "transformer_layers_per_block": [1, 2, 10],
-    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
-    "use_linear_projection": True,
-}
-_DECODER: dict[str, Any] = {
-    "block_out_channels": [128, 256, 512, 512],
-    "down_block_types": ["DownEncoderBlock2D"] * 4,
-    "up_block_types": ["UpDecoderBlock2D"] * 4,
-    "layers_per_block": 2,
-    "latent_channels": 4,
-}
+_SDXL = PUBLISHED["stabilityai/stable-diffusion-xl-base-1.0"].networks
+# The values of each model's config.json that differ from the defaults of the library.
 LANGUAGE: dict[str, Any] = {
     "gemma-2-2b": Gemma2Config(),
     "qwen2.5-7b": Qwen2Config(
@@ -88,7 +71,9 @@ def random_sdxl(side: int, device: str) -> TextToImageModel:
         device: such as `cuda` or `cpu`.
     """
     with torch.device("meta"):
-        unet: Any = UNet2DConditionModel.from_config({**UNET, "sample_size": side // 8})
+        unet: Any = UNet2DConditionModel.from_config(
+            {**_SDXL["unet"][1], "sample_size": side // 8}
+        )
     nn.Module.to(unet, dtype=torch.bfloat16).to_empty(device=device)
     for module in unet.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -112,7 +97,7 @@ def random_sdxl(side: int, device: str) -> TextToImageModel:
         )
     )
     pipeline: Any = StableDiffusionXLPipeline(
-        vae=AutoencoderKL(**_DECODER),
+        vae=AutoencoderKL(**_SDXL["vae"][1]),
         text_encoder=None,
         text_encoder_2=text_encoder.to(dtype=torch.bfloat16),
         tokenizer=None,
