@@ -1,7 +1,8 @@
 """The networks of pipelines that people use, at full size, to plan without the hub.
 
 The values of each repository's configurations that differ from the defaults of diffusers and
-transformers. Sums of parameters agree with the model cards, see tests/core/learning/test_picture_plan.py.
+transformers. Sums of parameters agree with the model cards, see
+tests/core/learning/test_picture_plan.py.
 """
 
 from __future__ import annotations
