@@ -603,6 +603,16 @@ _MODULATED = (
     "get the same scale. A hook costs little there: by calculation, those of FLUX.1 move 3.2 GB a",
     "step, 1 ms of 190 ms on an H100.",
 )
+_LORA = (
+    "LoRA files, such as those for few steps of Qwen-Image, are merged first, by diffusers with",
+    "peft installed. The folder is then a model like any other:",
+    "",
+    "    pipeline = DiffusionPipeline.from_pretrained(MODEL, torch_dtype=torch.bfloat16)",
+    "    pipeline.load_lora_weights(LORA)",
+    "    pipeline.fuse_lora()",
+    "    pipeline.unload_lora_weights()",
+    "    pipeline.save_pretrained(FOLDER)",
+)
 
 
 def table(rows):
@@ -621,6 +631,8 @@ def table(rows):
         *map(_line, rows),
         "",
         *_MODULATED,
+        "",
+        *_LORA,
         "",
     ]
     return "\n".join(lines)
