@@ -188,7 +188,8 @@ def _settings() -> _Settings:
 def _sweep(handlers: TextHandlers, settings: Sequence[Component], strength: gr.Slider) -> gr.HTML:
     """Declare and wire the table of nine strengths; a click on a row sets the strength."""
     with gr.Tab("Sweep over λ"):
-        button = gr.Button("Compare nine strengths")
+        with gr.Row():
+            button = gr.Button("Compare nine strengths", size="sm", scale=0, min_width=200)
         table = gr.HTML(apply_default_css=False, js_on_load=script("row_strength"))
     button.click(handlers.sweep, settings, [table], show_progress="hidden", **MODEL)
     table.click(handlers.strength_at, None, [strength], **QUIET)
