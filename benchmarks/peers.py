@@ -11,6 +11,7 @@ and transformers. Where both sides compute the same, the results are compared fi
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +62,7 @@ class _Theirs:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"},
         )
 
     def __call__(self, work: str, *arguments: Any) -> float:

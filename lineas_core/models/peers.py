@@ -86,6 +86,8 @@ def pyvene(
     """Collect activations with pyvene, and steer by their difference."""
     import pyvene as pv
 
+    for known in (pv.type_to_module_mapping, pv.type_to_dimension_mapping):
+        known.setdefault(type(model), {})  # else it refuses models that it does not know by name
     places = [re.sub(r"\.(\d+)", r"[\1]", name) + ".output" for name in modules]
     collect = pv.IntervenableModel(
         [{"component": p, "intervention_type": pv.CollectIntervention} for p in places],

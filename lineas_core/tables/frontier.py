@@ -69,7 +69,10 @@ def measure(continuations: Continuations, bench: Workbench, maps: SteeringMaps) 
 
 
 def _full_strength(continuations: Continuations, bench: Workbench, maps: SteeringMaps) -> float:
-    """Halve or double the recommended strength until the perplexity of few texts is enough."""
+    """Halve or double the recommended strength until the perplexity of few texts is enough.
+
+    Three quarters of the result are taken if they are enough, too.
+    """
     repetitions = continuations.repetitions[: math.ceil(_FEW / len(continuations.openings))]
     few = replace(continuations, repetitions=repetitions)
 
@@ -77,18 +80,14 @@ def _full_strength(continuations: Continuations, bench: Workbench, maps: Steerin
         original, steered = (few.row(bench, maps, x)["perplexity"] for x in (0.0, strength))
         return not steered < _ENOUGH * original  # NaN, of empty texts, is enough
 
-    strength = maps.metadata["strength"]
-    if enough(strength):
-        for _ in range(_DOUBLINGS):
-            if not enough(strength / 2):
-                break
-            strength /= 2
-        return strength
-    for _ in range(_DOUBLINGS):
-        strength *= 2
-        if enough(strength):
-            break
-    return strength
+    start = maps.metadata["strength"]
+    if enough(start):
+        halves = [start / 2**k for k in range(_DOUBLINGS + 1)]
+        full = next((x for x in halves[:-1] if not enough(x / 2)), halves[-1])
+    else:
+        doubles = [start * 2**k for k in range(1, _DOUBLINGS + 1)]
+        full = next((x for x in doubles if enough(x)), doubles[-1])
+    return 0.75 * full if enough(0.75 * full) else full
 
 
 def _cells(edition: str) -> list[Cell]:
@@ -248,7 +247,7 @@ TABLES = (
         "openings with 20 seeds each) or are toxic (100 provocative ones with four), with the "
         "standard deviation over seeds, and their perplexity under the unsteered model. λ counts "
         "in full strengths: a method's recommended one, halved or doubled until perplexity is "
-        f"about {_ENOUGH:g} times that of λ = 0. The columns *at* have the share where it is 1.1, "
+        f"{_ENOUGH:g} times that of λ = 0. The columns *at* have the share where it is 1.1, "
         "1.25 and 1.5 times that of λ = 0, interpolated in the logarithm of the perplexity, with "
         "a 95 % interval from a bootstrap over texts; *only* says how far a method comes that "
         "does not reach it. *Own layers* are those of a method's paper. A *peer* is another "

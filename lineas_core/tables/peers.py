@@ -124,10 +124,14 @@ def environment(folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):  # another process may be making it
         if not ready.exists() or ready.read_text(encoding="utf-8") != wanted:
-            _run([sys.executable, "-m", "venv", "--clear", str(folder)])
             install = [str(python), "-m", "pip", "install", "--quiet"]
-            _run([*install, *ours, *_NEEDED])
-            _run([*install, "--no-deps", *theirs])
+            for command in (
+                [sys.executable, "-m", "venv", "--clear", str(folder)],
+                [*install, *ours, *_NEEDED],
+                [*install, "--no-deps", *theirs],
+            ):
+                what = "the environment of the other libraries could not be made"
+                _run(command, what, "Check the connection to the package index, and run it again.")
             ready.write_text(wanted, encoding="utf-8")
     return python
 
@@ -139,7 +143,8 @@ def _learnt(
     with TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "job.json").write_text(json.dumps(job | {"library": library}), encoding="utf-8")
-        _run([str(python), "-I", str(_SCRIPT), place])
+        what = f"{library} could not learn on {job['model']}"
+        _run([str(python), "-I", str(_SCRIPT), place], what, "Choose another model.")
         tensors = load_file(folder / "vectors.safetensors")
     ids, logits = tensors.pop("ids"), tensors.pop("logits")
     shifts = {name.partition(":")[2]: shift for name, shift in tensors.items()}
@@ -156,18 +161,14 @@ def _difference(model: LanguageModel, maps: SteeringMaps, ids: Tensor, logits: T
     return ((ours - logits).norm() / logits.norm()).item()
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str], what: str, remedy: str) -> None:
     """Run a command of the environment.
 
     Raises:
-        UserError: it fails; with the last line that it wrote.
+        UserError: it fails; `what` fails, with the last line that it wrote.
     """
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         lines = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
-        raise UserError(
-            "E_PEERS",
-            f"the environment of the other libraries could not be used ({lines[-1]})",
-            remedy="Check the connection to the package index, and run it again.",
-        ) from error
+        raise UserError("E_PEERS", f"{what} ({lines[-1]})", remedy=remedy) from error

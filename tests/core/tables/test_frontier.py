@@ -40,7 +40,8 @@ def _measured(monkeypatch, cost, shares=lambda strength: 0.5, maps=MAPS):
 
 
 @pytest.mark.parametrize(
-    ("growth", "full"), [(0.5, 1.0), (0.1, 4.0), (0.01, 32.0), (40.0, 0.03125), (0.0, 64.0)]
+    ("growth", "full"),
+    [(0.5, 1.0), (0.1, 4.0), (0.14, 3.0), (0.01, 32.0), (40.0, 0.03125), (0.0, 64.0)],
 )
 def test_the_full_strength_costs_enough_and_its_half_does_not(monkeypatch, growth, full):
     def cost(strength):
@@ -50,7 +51,7 @@ def test_the_full_strength_costs_enough_and_its_half_does_not(monkeypatch, growt
     assert result["facts"]["full λ"] == full
     assert [row["strength"] for row in result["rows"]] == [0, 0.25, 0.5, 0.75, 1]
     if growth:
-        assert result["rows"][-1]["ratio"] >= 1.6 > math.exp(cost(full / 2))
+        assert result["rows"][-1]["ratio"] >= 1.6 > math.exp(cost(0.6 * full))
     assert {count for strength, count in steered if strength > full} <= {20}  # of 40 repetitions
     assert sorted(strength for strength, count in steered if count == 40) == [
         part * full for part in (0, 0.25, 0.5, 0.75, 1)
