@@ -195,7 +195,7 @@ def _with_interval(mean: float, error: float) -> str:
 
 
 def _figure(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
-    """Draw a panel for each model and concept, with a line for each method."""
+    """Draw a panel for each model and concept, with a line for each method, but few variants."""
     lines = [
         {
             "key": {"method": name},
@@ -207,6 +207,7 @@ def _figure(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
             ],
         }
         for name in dict.fromkeys(cell["key"]["method"] for cell in done)
+        if name in CORE or "," not in name
     ]
     across = ("perplexity, in times that of λ = 0", lambda row: row["ratio"])
     return draw(panels, lines, across)
@@ -250,7 +251,8 @@ TABLES = (
         f"{_ENOUGH:g} times that of λ = 0. The columns *at* have the share where it is 1.1, "
         "1.25 and 1.5 times that of λ = 0, interpolated in the logarithm of the perplexity, with "
         "a 95 % interval from a bootstrap over texts; *only* says how far a method comes that "
-        "does not reach it. *Own layers* are those of a method's paper. A *peer* is another "
+        "does not reach it. *Own layers* are those of a method's paper, *late layers* the last "
+        "third of the model's default modules. A *peer* is another "
         "library: its vectors, learnt by its own interface from the same prompts, at its default "
         "layers or at ours",
         _cells,

@@ -3,11 +3,14 @@
 Every method without iterations is measured at the layers that all of them have in the other tables
 and at those of its paper: CAA at the residual stream, from the last token; ITI-C and AcT at the
 outputs of the attention, where LinEAS, section 4.1, has them; AURA at the last layers of the MLPs,
-from the maximum over tokens. Where both are the same modules, the lines are the same, too.
+from the maximum over tokens. Where both are the same modules, the lines are the same, too. The
+late layers, the last third of a model's default modules, are given to LinEAS and its closest
+rivals alike.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,12 +34,14 @@ class Line:
         method: a key of `METHODS`, or of `LIBRARIES` for another library.
         budget: a key of `BUDGETS`; None is that of the edition.
         preset: layer preset or pattern; None is the model's default preset.
+        late: whether only the last third of the model's default modules is steered.
         changes: settings that differ from the budget.
     """
 
     method: str
     budget: str | None = None
     preset: str | None = None
+    late: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -57,19 +62,26 @@ class Line:
             method = METHODS[self.method]
             budget = self.budget or LANGUAGE_BUDGET[edition]
             config = settings_of(self.method, budget, **self.changes)
-        return bench.maps(
-            bench.model(model), prompts, config=config, method=method, preset=self.preset
-        )
+        loaded, preset = bench.model(model), self.preset
+        if self.late:
+            names = loaded.default_modules
+            preset = "|".join(map(re.escape, names[2 * len(names) // 3 :]))
+        return bench.maps(loaded, prompts, config=config, method=method, preset=preset)
 
 
-CORE: Mapping[str, Line] = {name: Line(name) for name in (LINEAS, "caa", "lin-act", "mean-act")}
+CORE: Mapping[str, Line] = {
+    **{name: Line(name) for name in (LINEAS, "caa")},
+    **{f"{name}, late layers": Line(name, late=True) for name in (LINEAS, "caa")},
+    **{name: Line(name) for name in ("lin-act", "mean-act")},
+}
 """Name on the page -> how maps are learnt, of the methods that tell most."""
 OTHERS: Mapping[str, Line] = {
+    "lineas, late layers, shifts only": Line(LINEAS, late=True, changes={"shift_only": True}),
+    "lineas, late layers, all tokens": Line(LINEAS, late=True, changes={"pooling": "all"}),
     "lineas, normal": Line(LINEAS, budget="normal"),
     "lineas, identity loss": Line(LINEAS, changes={"identity_loss": True}),
-    "lineas, shifts only": Line(LINEAS, changes={"shift_only": True}),
-    "lineas, all tokens": Line(LINEAS, changes={"pooling": "all"}),
     "lineas, blocks": Line(LINEAS, preset=_BLOCKS),
+    **{f"{name}, late layers": Line(name, late=True) for name in ("lin-act", "mean-act")},
     **{name: Line(name) for name in ("iti-c", "caa-mid", "aura")},
     **{
         f"{name}, own layers": Line(name, preset=_BLOCKS, changes={"pooling": "last"})

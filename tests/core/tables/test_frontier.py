@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lineas_core import FitConfig, SteeringMaps, UserError, steer
+from lineas_core import FitConfig, SteeringMaps, UserError, find_modules, steer
 from lineas_core.evaluation.counts import Written
 from lineas_core.methods import METHODS
 from lineas_core.tables import TABLES, cells_done, frontier, make, peers, workbench
@@ -97,7 +97,7 @@ def _topics(method, share):
 def test_the_summary_compares_lineas_with_the_best_closed_form_over_all_topics():
     done = [
         *_topics("lineas", 0.3),
-        *_topics("lineas, all tokens", 0.48),
+        *_topics("lineas, late layers", 0.48),
         *_topics("caa", 0.38),
         *_topics("mean-act", 0.2),
         *_topics("peer: repeng", 0.7),
@@ -109,7 +109,7 @@ def test_the_summary_compares_lineas_with_the_best_closed_form_over_all_topics()
     assert summary.startswith("*m*: mean share over the five topics at 1.25: peer: repeng 72.0% (")
     assert "lineas 32.0% (30.2% to 33.8%)" in summary
     assert "lineas ÷ caa, the best of the methods without iterations: 0.80 (0." in summary
-    assert "lineas, all tokens ÷ caa, the best of the methods without iterations: 1.25" in summary
+    assert "lineas, late layers ÷ caa, the best of the methods without iterations: 1.25" in summary
     assert "lin-act" not in summary
     assert FRONTIER.summarise(done[:3]) == ""
 
@@ -127,9 +127,9 @@ def test_the_figure_has_a_panel_for_each_model_and_concept_and_a_line_for_each_m
 
 def test_the_most_telling_cells_come_first_and_all_concepts_are_there():
     cells = [dict(cell.key) for cell in FRONTIER.cells("small")]
-    first = [(cell["concept"], cell["method"]) for cell in cells[:5]]
-    assert first[:4] == [("football", name) for name in ("lineas", "caa", "lin-act", "mean-act")]
-    assert first[4] == ("night", "lineas")
+    first = [(cell["concept"], cell["method"]) for cell in cells[: len(CORE) + 1]]
+    assert first == [*(("football", name) for name in CORE), ("night", "lineas")]
+    assert {"lineas", "caa", "lin-act", "mean-act"} <= set(CORE)
     assert len(cells) == 2 * 6 * len({**CORE, **OTHERS})
 
 
@@ -138,6 +138,18 @@ def test_every_line_names_a_method_and_settings_that_there_are():
         assert line.method in METHODS or line.method in peers.LIBRARIES, name
         if line.method in METHODS:
             workbench.settings_of(line.method, line.budget or "quick", **line.changes)
+
+
+def test_late_layers_are_the_last_third_of_the_default_modules(monkeypatch):
+    model, found = tiny_language_model(), []
+    model.default_modules = [
+        f"model.layers.{k}.mlp.{n}_proj" for k in (0, 1) for n in ("up", "gate", "down")
+    ]
+    bench = workbench.Workbench(None, lambda line: None)
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: model)
+    monkeypatch.setattr(bench, "maps", lambda *_, preset, **__: found.append(preset))
+    CORE["caa, late layers"].maps(bench, "small", "m", None)
+    assert find_modules(model.network, found[0]) == model.default_modules[4:]
 
 
 def _library(monkeypatch, python, wrong=0.0):
