@@ -45,6 +45,7 @@ _PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ENOUGH = 1.6  # ratio to aim at with the full strength: a bit above the highest of `RATIOS`
 _DOUBLINGS = 6  # at most
 _FEW = 40  # texts that suffice for choosing the full strength
+_MOST = 5  # methods that the verdict names
 _SHOWN = 3.0  # highest ratio in the figure
 _LINES: Mapping[str, Line] = {**CORE, **OTHERS}
 
@@ -139,7 +140,7 @@ def _format_at(found: dict[str, Any]) -> str:
     return text if found["reached"] else f"{text}, only {found['ratio']:.2f}"
 
 
-def _summary(done: Sequence[Mapping[str, Any]]) -> str:
+def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
     """Compare the methods that have all topics of a model at the main ratio."""
     models = dict.fromkeys(cell["key"]["model"] for cell in done)
     sentences = [_of_model(model, done) for model in models]
@@ -162,8 +163,10 @@ def _of_model(model: str, done: Sequence[Mapping[str, Any]]) -> str:
     if not means:
         return ""
     ranked = sorted(means.items(), key=lambda item: -item[1][0])
-    shares = ", ".join(f"{name} {_with_interval(mean, error)}" for name, (mean, error) in ranked)
-    text = f"*{model}*: mean share over the five topics at {_MAIN:g}: {shares}."
+    shares = ", ".join(
+        f"{name} {_with_interval(mean, error)}" for name, (mean, error) in ranked[:_MOST]
+    )
+    text = f"*{model}*: mean share over the five topics at perplexity {_MAIN:g}: {shares}."
     closed = [name for name, _ in ranked if _LINES[name].closed_form]
     learnt = [name for name, _ in ranked if _LINES[name].method == LINEAS]
     if closed and learnt:
@@ -258,8 +261,8 @@ TABLES = (
         _cells,
         format_share,
         _PANELS,
-        _summary,
-        _needs,
-        _figure,
+        _verdict,
+        needs=_needs,
+        figure=_figure,
     ),
 )

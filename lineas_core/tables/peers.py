@@ -98,8 +98,8 @@ class Peer:
             remedy = f"Install version {LIBRARIES[self.library]} of it."
             raise UserError("E_PEERS", what, remedy=remedy)
         samples = Samples(model, source, target, config, list(maps))
-        facts = describe_run(samples, self.method.name) | {"peer_difference": difference}
-        if distance := heldout_distance(samples, heldout):
+        facts = describe_run(model, samples, self.method.name) | {"peer_difference": difference}
+        if distance := heldout_distance([samples], heldout):
             facts |= {"heldout_start": distance(UNTOUCHED), "heldout": distance(maps)}
         return SteeringMaps(maps.maps, facts)
 
@@ -108,7 +108,7 @@ def environment(folder: Path) -> Path:
     """Make a Python environment with the libraries, unless it is there.
 
     Args:
-        folder: of the environment, about 1 GB.
+        folder: of the environment, about 2 GB.
 
     Returns:
         Its Python.

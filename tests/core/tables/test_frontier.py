@@ -94,7 +94,7 @@ def _topics(method, share):
     ]
 
 
-def test_the_summary_compares_lineas_with_the_best_closed_form_over_all_topics():
+def test_the_verdict_compares_lineas_with_the_best_closed_form_over_all_topics():
     done = [
         *_topics("lineas", 0.3),
         *_topics("lineas, late layers", 0.48),
@@ -105,13 +105,15 @@ def test_the_summary_compares_lineas_with_the_best_closed_form_over_all_topics()
         _cell("lineas", 0.0, "toxicity"),
         {"key": _cell("peer: pyvene", 0)["key"], "facts": {"left out": "why"}, "rows": []},
     ]
-    summary = FRONTIER.summarise(done)
-    assert summary.startswith("*m*: mean share over the five topics at 1.25: peer: repeng 72.0% (")
-    assert "lineas 32.0% (30.2% to 33.8%)" in summary
-    assert "lineas ÷ caa, the best of the methods without iterations: 0.80 (0." in summary
-    assert "lineas, late layers ÷ caa, the best of the methods without iterations: 1.25" in summary
-    assert "lin-act" not in summary
-    assert FRONTIER.summarise(done[:3]) == ""
+    verdict = FRONTIER.verdict(done)
+    assert verdict.startswith(
+        "*m*: mean share over the five topics at perplexity 1.25: peer: repeng 72.0% ("
+    )
+    assert "lineas 32.0% (30.2% to 33.8%)" in verdict
+    assert "lineas ÷ caa, the best of the methods without iterations: 0.80 (0." in verdict
+    assert "lineas, late layers ÷ caa, the best of the methods without iterations: 1.25" in verdict
+    assert "lin-act" not in verdict
+    assert FRONTIER.verdict(done[:3]) == ""
 
 
 def test_the_figure_has_a_panel_for_each_model_and_concept_and_a_line_for_each_method():
