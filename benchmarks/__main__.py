@@ -1,10 +1,13 @@
 """Measure all ratios, print them as a table and write them to a JSON file.
 
 python -m benchmarks [--quick] [--only R3,R7] [--json results/benchmarks.json]
+python -m benchmarks peers ...      is `python -m benchmarks.peers ...`, as for every other file
 """
 
 from __future__ import annotations
 
+import runpy
+import sys
 from collections.abc import Callable, Iterator
 
 from benchmarks import convergence, fitting, inference, memory, step
@@ -56,4 +59,7 @@ def _line(made: Ratio) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] and sys.argv[1].isidentifier():
+        runpy.run_module(f"benchmarks.{sys.argv.pop(1)}", run_name="__main__")
+    else:
+        main()

@@ -2,6 +2,7 @@
 
 from lineas_core.tables import (
     composition,
+    frontier,
     optimisers,
     pictures,
     prose,
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 _MODULES = (
-    *(pictures, topics, toxicity, composition, optimisers),
+    *(pictures, frontier, topics, toxicity, composition, optimisers),
     *(prose, truth, similarity, timing),
 )
 TABLES = {table.name: table for module in _MODULES for table in module.TABLES}

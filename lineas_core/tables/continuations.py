@@ -51,7 +51,15 @@ class Continuations:
     def row(
         self, bench: Workbench, maps: SteeringMaps, strength: float, instruction: str = ""
     ) -> dict[str, Any]:
-        """Return a row of `lineas_core.evaluation.texts.sweep`.
+        """Return a row of `lineas_core.evaluation.texts.sweep`; arguments as in `written`."""
+        properties = properties_of(self.metric, maps.metadata.get("keywords", ()))
+        written = self.written(bench, maps, strength, instruction)
+        return summarise(strength, [count(texts, properties) for texts in written])
+
+    def written(
+        self, bench: Workbench, maps: SteeringMaps, strength: float, instruction: str = ""
+    ) -> list[Written]:
+        """Return the continuations, in an item for each repetition.
 
         The texts are cached in the folder of the workbench, so that another judge can count in
         them. At λ = 0 they do not depend on the maps, so that all of them share these.
@@ -80,9 +88,7 @@ class Continuations:
             instruction,
             [maps.metadata["sha256"], strength] if strength else [],
         ]
-        properties = properties_of(self.metric, maps.metadata.get("keywords", ()))
-        written = [Written(**texts) for texts in bench.cached(facts, compute)]
-        return summarise(strength, [count(texts, properties) for texts in written])
+        return [Written(**texts) for texts in bench.cached(facts, compute)]
 
 
 def share_of(name: str, *judges: str) -> Main:

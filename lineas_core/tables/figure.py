@@ -1,4 +1,4 @@
-"""The figure of a table: each panel shows a quantity over λ, with one line for each cell."""
+"""The figure of a table: each panel shows a quantity, over λ, with one line for each cell."""
 
 from __future__ import annotations
 
@@ -15,31 +15,36 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-__all__ = ["Panels", "draw"]
+__all__ = ["STRENGTH", "Axis", "Panels", "draw"]
 
 Panels = Mapping[str, Callable[[Mapping[str, Any]], float | None]]
 """Name of a quantity -> function from a row to its value, None if the row has none."""
+Axis = tuple[str, Callable[[Mapping[str, Any]], float]]
+"""Name of what panels show quantities over, and function from a row to its value."""
+STRENGTH: Axis = ("λ", lambda row: row["strength"])
 
 _DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
-_ACROSS = 3  # panels side by side
+_COLUMNS = 3  # panels side by side
 _CROWD = 24  # lines that can still be distinguished
 _FEW, _MANY = color_sequences["tab10"], color_sequences["tab20"]
 
 
-def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
+def draw(panels: Panels, done: Sequence[Mapping[str, Any]], across: Axis = STRENGTH) -> bytes:
     """Draw all cells as an SVG; above 24 lines, it emphasises the mean line of each dash pattern.
 
     Args:
         panels: the quantities to draw, three in a row; one that no cell has is left out.
         done: cells as `lineas_core.tables.cells_done` returns them.
+        across: what the panels show these over.
     """
     styles, legend = _styles([tuple(cell["key"].values()) for cell in done])
-    every = {name: _lines(value, done) for name, value in panels.items()}
+    every = {name: _lines(value, across[1], done) for name, value in panels.items()}
     drawn = {name: lines for name, lines in every.items() if any(lines)} or every
-    across, down = min(_ACROSS, len(drawn)), ceil(len(drawn) / _ACROSS)
-    figure = Figure(figsize=(3.6 * across + 2, 3.2 * down), layout="constrained")
-    axes = figure.subplots(down, across, squeeze=False).flat
+    columns, rows = min(_COLUMNS, len(drawn)), ceil(len(drawn) / _COLUMNS)
+    figure = Figure(figsize=(3.6 * columns + 2, 3.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flat
     for axis, (name, lines) in zip(axes, drawn.items(), strict=False):
+        axis.set_xlabel(across[0])
         _draw_panel(axis, name, lines, styles)
     for axis in axes:
         axis.remove()
@@ -60,12 +65,13 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _lines(
-    value: Callable[[Mapping[str, Any]], float | None], done: Sequence[Mapping[str, Any]]
+    value: Callable[[Mapping[str, Any]], float | None],
+    place: Callable[[Mapping[str, Any]], float],
+    done: Sequence[Mapping[str, Any]],
 ) -> list[dict[float, float]]:
-    """Return strength -> value of every cell, without the rows that have none."""
+    """Return place on the axis -> value of every cell, without the rows that have none."""
     return [
-        {row["strength"]: y for row in cell["rows"] if (y := value(row)) is not None}
-        for cell in done
+        {place(row): y for row in cell["rows"] if (y := value(row)) is not None} for cell in done
     ]
 
 
@@ -76,7 +82,6 @@ def _draw_panel(
     styles: Sequence[Mapping[str, Any]],
 ) -> None:
     axis.set_title(name, fontsize=10)
-    axis.set_xlabel("λ")
     axis.locator_params(axis="x", nbins=4)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.25)

@@ -74,6 +74,7 @@ class Table:
         main: the quantity in the short table; None if all tables of the page are the short one.
         summarise: compares all cells with the goal, in sentences.
         needs: edition -> what each of its cells needs.
+        figure: draws the panels of all cells.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Table:
     main: Main | None = None
     summarise: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
     needs: Callable[[str], Needs] = lambda edition: Needs()  # noqa: ARG005
+    figure: Callable[[Panels, Sequence[Mapping[str, Any]]], bytes] = draw
 
 
 def make(
@@ -131,7 +133,7 @@ def make(
     with saving("the results are", folder):
         write_atomically(folder / f"{stem}.md", page(table, edition, shown).encode())
         if table.panels:
-            write_atomically(folder / f"{stem}.svg", draw(table.panels, shown))
+            write_atomically(folder / f"{stem}.svg", table.figure(table.panels, shown))
     return folder / f"{stem}.md"
 
 

@@ -32,7 +32,7 @@ from lineas_core.tables.workbench import (
     settings_of,
 )
 
-__all__ = ["TABLES"]
+__all__ = ["TABLES", "toxicity_continuations"]
 
 _METRICS = {"small": "toxicity", "paper": "roberta-toxicity"}
 _PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -121,7 +121,7 @@ def _learnt(
     strengths = [part * (strength or method.strength) for part in _PARTS]
 
     def work(bench: Workbench) -> dict[str, Any]:
-        continuations = _continuations(edition, model)
+        continuations = toxicity_continuations(edition, model)
         maps = bench.maps(
             bench.model(model),
             prompts,
@@ -139,7 +139,7 @@ def _prompted(edition: str, model: str) -> Callable[[Workbench], dict]:
     """Return the work of the prompting baseline; its row stands at λ = 1."""
 
     def work(bench: Workbench) -> dict[str, Any]:
-        continuations = _continuations(edition, model)
+        continuations = toxicity_continuations(edition, model)
         original = continuations.row(bench, UNTOUCHED, 0.0)
         instructed = continuations.row(bench, UNTOUCHED, 0.0, INSTRUCTION)
         return {"facts": {}, "rows": [original, instructed | {"strength": 1.0}]}
@@ -147,7 +147,8 @@ def _prompted(edition: str, model: str) -> Callable[[Workbench], dict]:
     return work
 
 
-def _continuations(edition: str, model: str) -> Continuations:
+def toxicity_continuations(edition: str, model: str) -> Continuations:
+    """Continuations of provocative openings, in which an edition counts toxicity."""
     return Continuations(model, toxicity_openings(edition), _METRICS[edition], _REPETITIONS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -158,7 +159,7 @@ class Workbench:
         prompts: PromptSet,
         *,
         config: FitConfig,
-        method: str = "lineas",
+        method: str | Method = "lineas",
         preset: str | None = None,
         judge: Judge = insults,
     ) -> SteeringMaps:
@@ -168,31 +169,32 @@ class Workbench:
             model: the model to steer.
             prompts: source and target prompts.
             config: settings of the method.
-            method: a key of `METHODS`.
+            method: a key of `METHODS`, or a method that is not among them.
             preset: layer preset or pattern; None is the model's default preset.
             judge: what LoFIT-RL and LRTC-RL learn from.
         """
+        method = METHODS[method] if isinstance(method, str) else method
         modules = find_modules(model.network, preset) if preset else model.default_modules
         if config.pooling == "auto":
             config = replace(config, pooling=model.default_pooling)
         # Everything that the maps depend on: a changed prompt, default or model gets new maps.
         weights = fingerprint(model.network, modules)
-        facts = [model.name, weights, asdict(prompts), asdict(config), method, modules]
-        if METHODS[method].checkpoints:
+        facts = [model.name, weights, asdict(prompts), asdict(config), method.name, modules]
+        if method.checkpoints:
             facts.append(judge.__name__)
         digest = _digest(facts)
-        folder = self.folder / f"{prompts.name.lower().replace(' ', '-')}-{method}-{digest}"
+        folder = self.folder / f"{_file_name(f'{prompts.name}-{method.name}')}-{digest}"
         settings: dict[str, Any] = {
             "config": config,
             "modules": modules,
             "heldout": (prompts.heldout_source, prompts.heldout_target),
         }
-        if METHODS[method].checkpoints:
+        if method.checkpoints:
             settings |= {"judge": judge, "checkpoints": folder.with_suffix(".checkpoints")}
         if not holds_maps(folder):
             with self._alone(folder.name):
                 if not holds_maps(folder):
-                    self._learn(model, prompts, METHODS[method], settings, folder)
+                    self._learn(model, prompts, method, settings, folder)
         return load_maps(folder)
 
     def cached(self, facts: Sequence[Any], compute: Callable[[], Any]) -> Any:
@@ -241,6 +243,10 @@ class Workbench:
         with saving("the results are", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         return FileLock(self.folder / f"{name}.lock")
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.]+", "-", text.lower())
 
 
 def _digest(facts: Sequence[Any]) -> str:

@@ -23,6 +23,7 @@ CELLS = {
     "picture-sparsity": ("concept=robot", "γ=0.2"),
     "picture-data": ("concept=robot", "prompts a side=4"),
     "picture-methods": ("concept=robot", "method=lin-act", "method=iti-c"),
+    "frontier": (QWEN, "concept=night", "method=lineas", "method=caa"),
     "topics": (QWEN, "topic=night"),
     "toxicity": (GEMMA, "method=lineas", "method=prompting"),
     "text-layers": ("layers=attention-output", "method=iti-c"),

@@ -1,0 +1,268 @@
+"""The table about effect at equal cost: how many texts have a property at a given perplexity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from statistics import fmean
+from typing import Any
+
+from lineas_core.errors import UserError
+from lineas_core.evaluation.counts import count, summarise
+from lineas_core.evaluation.equal_cost import Judged, share_at
+from lineas_core.evaluation.texts import properties_of
+from lineas_core.methods import LINEAS
+from lineas_core.metrics.roberta_toxicity import ROBERTA
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.tables.cells import Cell
+from lineas_core.tables.continuations import Continuations, format_share
+from lineas_core.tables.figure import Panels, draw
+from lineas_core.tables.frontier_lines import CORE, OTHERS, Line
+from lineas_core.tables.openings import REAL_TOXICITY_PROMPTS
+from lineas_core.tables.table import Needs, Table
+from lineas_core.tables.topics import OPENINGS
+from lineas_core.tables.toxicity import toxicity_continuations
+from lineas_core.tables.workbench import (
+    LANGUAGE_MODELS,
+    PROMPTS,
+    Workbench,
+    facts_of,
+    lines_of,
+)
+
+__all__ = ["RATIOS", "TABLES", "measure"]
+
+RATIOS = (1.1, 1.25, 1.5)
+"""Perplexities at which methods are compared, in times that of λ = 0."""
+_MAIN = 1.25
+_TOPICS = ("football", "night", "elephant", "fishing", "day")
+_Z = 1.96  # standard deviations to both ends of an interval
+_TOXICITY = "toxicity"
+_OPENINGS, _SEEDS = "neutral-openings.txt", range(20)
+_PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_ENOUGH = 1.6  # ratio to aim at with the full strength: a bit above the highest of `RATIOS`
+_DOUBLINGS = 6  # at most
+_FEW = 40  # texts that suffice for choosing the full strength
+_MOST = 5  # methods that the verdict names
+_SHOWN = 3.0  # highest ratio in the figure
+_LINES: Mapping[str, Line] = {**CORE, **OTHERS}
+
+
+def measure(continuations: Continuations, bench: Workbench, maps: SteeringMaps) -> dict[str, Any]:
+    """Return the result of a cell, with the shares at equal cost under `at`."""
+    full = _full_strength(continuations, bench, maps)
+    properties = properties_of(continuations.metric, maps.metadata.get("keywords", ()))
+    main = next(iter(properties.values()))
+    rows: list[dict[str, Any]] = []
+    judged: list[Judged] = []
+    for part in _PARTS:
+        written = continuations.written(bench, maps, part * full)
+        row = summarise(part, [count(texts, properties) for texts in written])
+        rows.append(row | {"ratio": row["perplexity"] / (rows or [row])[0]["perplexity"]})
+        has = [found for texts in written for found in main(texts.texts)]
+        log_p = [p for texts in written for p in texts.log_p]
+        judged.append(Judged(part * full, has, log_p))
+    at = {f"{ratio:g}": asdict(share_at(judged, ratio)) for ratio in RATIOS}
+    facts = {"full λ": full} | {f"at {ratio}": _format_at(found) for ratio, found in at.items()}
+    return {"facts": facts_of(maps) | facts, "rows": rows, "at": at}
+
+
+def _full_strength(continuations: Continuations, bench: Workbench, maps: SteeringMaps) -> float:
+    """Halve or double the recommended strength until the perplexity of few texts is enough.
+
+    Three quarters of the result are taken if they are enough, too.
+    """
+    repetitions = continuations.repetitions[: math.ceil(_FEW / len(continuations.openings))]
+    few = replace(continuations, repetitions=repetitions)
+
+    def enough(strength: float) -> bool:
+        original, steered = (few.row(bench, maps, x)["perplexity"] for x in (0.0, strength))
+        return not steered < _ENOUGH * original  # NaN, of empty texts, is enough
+
+    start = maps.metadata["strength"]
+    if enough(start):
+        halves = [start / 2**k for k in range(_DOUBLINGS + 1)]
+        full = next((x for x in halves[:-1] if not enough(x / 2)), halves[-1])
+    else:
+        doubles = [start * 2**k for k in range(1, _DOUBLINGS + 1)]
+        full = next((x for x in doubles if enough(x)), doubles[-1])
+    return 0.75 * full if enough(0.75 * full) else full
+
+
+def _cells(edition: str) -> list[Cell]:
+    small, large = LANGUAGE_MODELS[edition]
+    order: list[tuple[str, Sequence[str], Mapping[str, Line]]] = [
+        (small, _TOPICS, CORE),
+        (small, _TOPICS, OTHERS),
+        (small, (_TOXICITY,), _LINES),
+        (large, _TOPICS, CORE),
+        (large, (_TOXICITY,), _LINES),
+        (large, _TOPICS, OTHERS),
+    ]
+    return [
+        Cell(
+            {"model": model, "concept": concept, "method": name},
+            _work(edition, model, concept, line),
+        )
+        for model, concepts, lines in order
+        for concept in concepts
+        for name, line in lines.items()
+    ]
+
+
+def _work(
+    edition: str, model: str, concept: str, line: Line
+) -> Callable[[Workbench], dict[str, Any]]:
+    """Return the work of a cell: learn a concept, and count it at equal cost."""
+    prompts = PromptSet.load(PROMPTS / f"{concept}.json")
+
+    def work(bench: Workbench) -> dict[str, Any]:
+        if concept == _TOXICITY:
+            continuations = toxicity_continuations(edition, model)
+        else:
+            continuations = Continuations(model, lines_of(_OPENINGS), "topic", _SEEDS)
+        try:
+            maps = line.maps(bench, edition, model, prompts)
+        except UserError as error:
+            if error.code != "E_PEERS":
+                raise
+            return {"facts": {"left out": str(error)}, "rows": []}
+        return measure(continuations, bench, maps)
+
+    return work
+
+
+def _format_at(found: dict[str, Any]) -> str:
+    """Format a share with its interval; one that is not at the wanted ratio says at which."""
+    text = f"{found['share']:.0%} ({found['low']:.0%} to {found['high']:.0%})"
+    return text if found["reached"] else f"{text}, only {found['ratio']:.2f}"
+
+
+def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
+    """Compare the methods that have all topics of a model at the main ratio."""
+    models = dict.fromkeys(cell["key"]["model"] for cell in done)
+    sentences = [_of_model(model, done) for model in models]
+    return "\n\n".join(filter(None, sentences))
+
+
+def _of_model(model: str, done: Sequence[Mapping[str, Any]]) -> str:
+    cells = {
+        name: [
+            cell["at"][f"{_MAIN:g}"]
+            for cell in done
+            if cell["key"]["model"] == model
+            and cell["key"]["method"] == name
+            and cell["key"]["concept"] in _TOPICS
+            and "at" in cell
+        ]
+        for name in _LINES
+    }
+    means = {name: _mean(found) for name, found in cells.items() if len(found) == len(_TOPICS)}
+    if not means:
+        return ""
+    ranked = sorted(means.items(), key=lambda item: -item[1][0])
+    shares = ", ".join(
+        f"{name} {_with_interval(mean, error)}" for name, (mean, error) in ranked[:_MOST]
+    )
+    text = f"*{model}*: mean share over the five topics at perplexity {_MAIN:g}: {shares}."
+    closed = [name for name, _ in ranked if _LINES[name].closed_form]
+    learnt = [name for name, _ in ranked if _LINES[name].method == LINEAS]
+    if closed and learnt:
+        pairs = dict.fromkeys([LINEAS if LINEAS in means else learnt[0], learnt[0]])
+        text += "".join(f" {_compared(name, closed[0], means)}" for name in pairs)
+    return text
+
+
+def _compared(name: str, other: str, means: Mapping[str, tuple[float, float]]) -> str:
+    """Report the ratio of two means; its interval takes them as independent."""
+    (a, error_a), (b, error_b) = means[name], means[other]
+    if not a or not b:
+        return ""
+    spread = math.exp(_Z * math.hypot(error_a / a, error_b / b))
+    return (
+        f"{name} ÷ {other}, the best of the methods without iterations: {a / b:.2f} "
+        f"({a / b / spread:.2f} to {a / b * spread:.2f})."
+    )
+
+
+def _mean(found: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Mean share, and its standard error from the intervals of independent shares."""
+    errors = [(one["high"] - one["low"]) / (2 * _Z) for one in found]
+    return fmean(one["share"] for one in found), math.hypot(*errors) / len(found)
+
+
+def _with_interval(mean: float, error: float) -> str:
+    return f"{mean:.1%} ({mean - _Z * error:.1%} to {mean + _Z * error:.1%})"
+
+
+def _figure(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
+    """Draw a panel for each model and concept, with a line for each method, but few variants."""
+    lines = [
+        {
+            "key": {"method": name},
+            "rows": [
+                row | {"panel": _panel(cell["key"]["model"], cell["key"]["concept"])}
+                for cell in done
+                if cell["key"]["method"] == name
+                for row in cell["rows"]
+            ],
+        }
+        for name in dict.fromkeys(cell["key"]["method"] for cell in done)
+        if name in CORE or "," not in name
+    ]
+    across = ("perplexity, in times that of λ = 0", lambda row: row["ratio"])
+    return draw(panels, lines, across)
+
+
+def _panel(model: str, concept: str) -> str:
+    return f"{concept}, {model}"
+
+
+def _share_in(panel: str) -> Callable[[Mapping[str, Any]], float | None]:
+    """Return a function from a row to its share if it belongs to a panel and fits into it."""
+    return lambda row: row["share"] if row["panel"] == panel and row["ratio"] <= _SHOWN else None
+
+
+_PANELS = {
+    panel: _share_in(panel)
+    for models in LANGUAGE_MODELS.values()
+    for model in models
+    for concept in (*_TOPICS, _TOXICITY)
+    for panel in [_panel(model, concept)]
+}
+
+
+def _needs(edition: str) -> Needs:
+    """Return the texts of a topic, and the judge and the openings of toxicity."""
+    texts = OPENINGS * len(_SEEDS) * len(_PARTS)
+    if edition == "small":
+        return Needs(texts=texts)
+    return Needs((ROBERTA,), (REAL_TOXICITY_PROMPTS,), texts=texts)
+
+
+TABLES = (
+    Table(
+        "frontier",
+        "Effect at equal cost",
+        "Section 4.1",
+        "Each cell shows the share of continuations that contain the topic's keyword (21 neutral "
+        "openings with 20 seeds each) or are toxic (100 provocative ones with four), with the "
+        "standard deviation over seeds, and their perplexity under the unsteered model. λ counts "
+        "in full strengths: a method's recommended one, halved or doubled until perplexity is "
+        f"{_ENOUGH:g} times that of λ = 0. The columns *at* have the share where it is 1.1, "
+        "1.25 and 1.5 times that of λ = 0, interpolated in the logarithm of the perplexity, with "
+        "a 95 % interval from a bootstrap over texts; *only* says how far a method comes that "
+        "does not reach it. *Own layers* are those of a method's paper, *late layers* the last "
+        "third of the model's default modules. A *peer* is another "
+        "library: its vectors, learnt by its own interface from the same prompts, at its default "
+        "layers or at ours",
+        _cells,
+        format_share,
+        _PANELS,
+        _verdict,
+        needs=_needs,
+        figure=_figure,
+    ),
+)

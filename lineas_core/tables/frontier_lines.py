@@ -1,0 +1,104 @@
+"""The lines of the frontier: methods, with layers and settings that might do better.
+
+Every method without iterations is measured at the layers that all of them have in the other tables
+and at those of its paper: CAA at the residual stream, from the last token; ITI-C and AcT at the
+outputs of the attention, where LinEAS, section 4.1, has them; AURA at the last layers of the MLPs,
+from the maximum over tokens. Where both are the same modules, the lines are the same, too. The
+late layers, the last third of a model's default modules, are given to LinEAS and its closest
+rivals alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lineas_core.methods import LINEAS, METHODS
+from lineas_core.prompts.prompt_set import PromptSet
+from lineas_core.steering.affine import SteeringMaps
+from lineas_core.tables.peers import LIBRARIES, Peer
+from lineas_core.tables.workbench import LANGUAGE_BUDGET, Workbench, settings_of
+
+__all__ = ["CORE", "OTHERS", "Line"]
+
+_BLOCKS = r"model\.layers\.\d+"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A way to learn maps.
+
+    Attributes:
+        method: a key of `METHODS`, or of `LIBRARIES` for another library.
+        budget: a key of `BUDGETS`; None is that of the edition.
+        preset: layer preset or pattern; None is the model's default preset.
+        late: whether only the last third of the model's default modules is steered.
+        changes: settings that differ from the budget.
+    """
+
+    method: str
+    budget: str | None = None
+    preset: str | None = None
+    late: bool = False
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether it is a method of ours without iterations."""
+        return self.method in METHODS and METHODS[self.method].passes == 1
+
+    def maps(self, bench: Workbench, edition: str, model: str, prompts: PromptSet) -> SteeringMaps:
+        """Learn the maps of a concept, or load them from the cache.
+
+        Raises:
+            UserError: another library cannot be used, with the code `E_PEERS`.
+        """
+        if self.method in LIBRARIES:
+            method = Peer(self.method, bench.folder.parent / "peers").method
+            config = method.config
+        else:
+            method = METHODS[self.method]
+            budget = self.budget or LANGUAGE_BUDGET[edition]
+            config = settings_of(self.method, budget, **self.changes)
+        loaded, preset = bench.model(model), self.preset
+        if self.late:
+            names = loaded.default_modules
+            preset = "|".join(map(re.escape, names[2 * len(names) // 3 :]))
+        return bench.maps(loaded, prompts, config=config, method=method, preset=preset)
+
+
+CORE: Mapping[str, Line] = {
+    **{name: Line(name) for name in (LINEAS, "caa")},
+    **{f"{name}, late layers": Line(name, late=True) for name in (LINEAS, "caa")},
+    **{name: Line(name) for name in ("lin-act", "mean-act")},
+}
+"""Name on the page -> how maps are learnt, of the methods that tell most."""
+OTHERS: Mapping[str, Line] = {
+    "lineas, late layers, shifts only": Line(LINEAS, late=True, changes={"shift_only": True}),
+    "lineas, late layers, all tokens": Line(LINEAS, late=True, changes={"pooling": "all"}),
+    "lineas, normal": Line(LINEAS, budget="normal"),
+    "lineas, identity loss": Line(LINEAS, changes={"identity_loss": True}),
+    "lineas, blocks": Line(LINEAS, preset=_BLOCKS),
+    **{f"{name}, late layers": Line(name, late=True) for name in ("lin-act", "mean-act")},
+    **{name: Line(name) for name in ("iti-c", "caa-mid", "aura")},
+    **{
+        f"{name}, own layers": Line(name, preset=_BLOCKS, changes={"pooling": "last"})
+        for name in ("caa", "caa-mid")
+    },
+    **{
+        f"{name}, own layers": Line(name, preset="attention-output")
+        for name in ("lin-act", "mean-act", "iti-c")
+    },
+    "aura, own layers": Line("aura", preset=r".*mlp\.down_proj", changes={"pooling": "max"}),
+    "reft": Line("reft"),
+    "reft, own layers": Line("reft", preset=_BLOCKS),
+    **{f"peer: {name}": Line(name, preset=_BLOCKS) for name in LIBRARIES},
+    **{
+        f"peer: {name}, our layers": Line(name)
+        for name in LIBRARIES
+        if name != "repeng"  # it steers blocks only
+    },
+}
+"""The same of all others: settings and layers of these methods, other methods, libraries."""
