@@ -84,7 +84,7 @@ class Table:
     cells: Callable[[str], Sequence[Cell]]
     format_row: Callable[[Mapping[str, Any]], str]
     panels: Panels
-    verdict: Callable[[Sequence[Mapping[str, Any]]], str]
+    verdict: Callable[[Sequence[Mapping[str, Any]]], str] = lambda done: ""  # noqa: ARG005
     main: Main | None = None
     summarise: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
     needs: Callable[[str], Needs] = lambda edition: Needs()  # noqa: ARG005

@@ -114,7 +114,9 @@ def test_the_command_takes_a_place(tmp_path, monkeypatch):
     results = tmp_path / "results"
     results.mkdir()
     done = [dict(c.key) for c in TABLES["topics"].cells("small") if c.key["topic"] == "football"]
-    cells = [{"key": key, "date": "2026-01-01", "facts": {}, "rows": []} for key in done]
+    found = {"share": 0.1, "spread": 0.0}
+    row = {"strength": 0.0, "share": 0.1, "by": {"topic": found}, "perplexity": 9.0}
+    cells = [{"key": key, "date": "2026-01-01", "facts": {}, "rows": [row]} for key in done]
     (results / "topics.json").write_text(json.dumps(cells))
     only = ["--only", "topic=football", "--output-dir", str(results)]
     found = CliRunner().invoke(cli.app, ["evaluate", "topics", "--on", "local:2", *only])
