@@ -57,4 +57,6 @@ def _scores(answer: Answer) -> str:
 def _left_out(answer: Answer) -> str:
     if not answer.left_out:
         return ""
+    if answer.left_out == 1:
+        return hint("The oldest message no longer fits and was left out.")
     return hint(f"The {answer.left_out} oldest messages no longer fit and were left out.")

@@ -27,8 +27,8 @@ _EXAMPLES = (
     "What should I do on a free afternoon?",
 )
 _COLUMNS = (
-    "Every column is a conversation of its own: a model reads your messages and its own earlier "
-    "answers. λ can be moved between two messages."
+    "Each column is a separate conversation: a model reads your messages and its own earlier "
+    "answers. You can change λ between two messages."
 )
 
 
@@ -188,7 +188,7 @@ def _ask() -> _Ask:
         with gr.Column(scale=3, min_width=300):
             system = gr.Textbox(
                 label="System prompt",
-                placeholder="Leave empty to use the one of the model",
+                placeholder="Leave empty to use the model's own",
                 max_length=2000,
                 lines=1,
                 max_lines=5,

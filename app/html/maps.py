@@ -9,6 +9,7 @@ from lineas_core import SteeringMaps
 from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.locations import title_of
+from lineas_core.prompts.errors import plural
 
 from ..studio.maps import MapEntry
 from .basics import hint, link, safe, warning
@@ -42,7 +43,9 @@ def about(entry: MapEntry, maps: SteeringMaps) -> str:
         "Learnt from": safe(_learnt_from(entry.metadata)),
         "Distance to the target on unseen prompts": _heldout(entry) or "not measured",
         "Steers": safe(f"{len(maps)} modules, {maps.support:.0%} of their coordinates"),
-        "Inverse (λ < 0)": safe(f"{fixed} coordinates have no inverse and do not change")
+        "Inverse (λ < 0)": safe(
+            f"{plural(fixed, 'coordinate')} without an inverse, which do not change"
+        )
         if fixed
         else "every coordinate has an inverse",
     }

@@ -16,8 +16,8 @@ __all__ = ["CONTENT", "HARMFUL", "SCORES", "body", "footer", "rounded", "scores"
 
 HARMFUL = "This λ makes texts more offensive: for research and testing only."
 CONTENT = (
-    "Texts by this map can be offensive. Texts that probably insult somebody are blurred until "
-    "you click them or press Enter on them; the score misses some."
+    "Texts made with this map can be offensive. Texts that probably insult somebody are blurred "
+    "until you click them or press Enter. Some are missed."
 )
 SCORES = {
     "toxicity": "Probability that the text demeans or threatens somebody, openly or not",

@@ -33,8 +33,8 @@ def votes_table(found: Sequence[Preference], labels: Mapping[str, str], heading:
         f'<table class="sweep preferences"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     ) + hint(
-        f"From {_FEW} decided votes on, their share with its 95 % Wilson interval; the line in "
-        "the bar is chance. Undecided votes do not count."
+        f"With {_FEW} or more decided votes, the share of each option with its 95 % Wilson "
+        "interval. The line in each bar is chance. Undecided votes are not counted."
     )
 
 

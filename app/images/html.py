@@ -35,7 +35,7 @@ _PROBABILITY = (
     "ConceptScore: probability that this picture shows the concept, according to a separate "
     "classifier that is not steered. 0 to 1. It can miss an object that is plainly visible."
 )
-_MEASURED = "Measured against an unsteered picture of the scene and seed {} the concept: the goal."
+_MEASURED = "Compared with an unsteered picture of the same scene and seed {} the concept."
 
 
 NO_GOAL = hint("This map and prompt have no unsteered picture to compare with.")
@@ -52,7 +52,7 @@ def figures(sentence: str, scores: Mapping[str, float]) -> str:
     concepts = [title for title in scores if title != IMG_SCORE]
     items = "".join(
         f'<span title="{_PROBABILITY}">ConceptScore{f" of {safe(title)}" if concepts[1:] else ""} '
-        f"<b>{scores[title]:.2f}</b> (of a classifier)</span>"
+        f"<b>{scores[title]:.2f}</b> (by a classifier)</span>"
         for title in concepts
     )
     if IMG_SCORE in scores:
@@ -81,7 +81,11 @@ def effect(entry: MapEntry, prompt: str, goal: Goal | None, found: Effect) -> st
         what = f"{_percent(1 - found.way)} of the {safe(concept.noun)} is left"
     else:
         what = f"{safe(entry.title)}: {_percent(found.way)} of the way to the picture {end} it"
-    rest = f", the rest changed by {_share(found.rest)}" if found.rest is not None else ""
+    rest = (
+        f". The rest of the picture changed by {_share(found.rest)}"
+        if found.rest is not None
+        else ""
+    )
     return f'<p title="{_MEASURED.format(end)}">{what}{rest}.</p>'
 
 
@@ -163,7 +167,8 @@ def unknown(words: Mapping[str, str]) -> str:
         return ""
     chips = "".join(
         f'<button type="button" data-word="{safe(word)}" data-known="{safe(known)}" '
-        f'title="Replace {safe(word)} by {safe(known)}"><s>{safe(word)}</s> {safe(known)}</button>'
+        f'title="Replace {safe(word)} with {safe(known)}">'
+        f"<s>{safe(word)}</s> {safe(known)}</button>"
         if known
         else f"<s>{safe(word)}</s>"
         for word, known in words.items()

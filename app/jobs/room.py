@@ -11,7 +11,7 @@ from .job import Job
 __all__ = ["MOST_OF_A_VISITOR", "MOST_WAITING", "Room"]
 
 MOST_WAITING, MOST_OF_A_VISITOR = 50, 20
-_REMEDY = "Wait until some of them are over, or stop them."
+_REMEDY = "Wait until some have finished, or stop them."
 
 
 class Room:
@@ -34,7 +34,7 @@ class Room:
         self._visitors = {job_id: each for job_id, each in whose.items() if each}
         own = [*self._visitors.values()].count(visitor)
         if own >= MOST_OF_A_VISITOR:
-            raise UserError("E_JOBS", f"{own} jobs of yours are waiting already", remedy=_REMEDY)
+            raise UserError("E_JOBS", f"{own} of your jobs are waiting already", remedy=_REMEDY)
         if len(waiting) >= MOST_WAITING:
             what = f"{len(waiting)} jobs are waiting already"
             raise UserError("E_JOBS", what, remedy=_REMEDY)

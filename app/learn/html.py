@@ -8,6 +8,7 @@ from typing import Any
 
 from lineas_core.methods import METHODS
 from lineas_core.pictures import label_of
+from lineas_core.prompts.errors import plural
 from lineas_core.prompts.tables import Table
 
 from ..html.basics import clock, hint, safe
@@ -66,7 +67,7 @@ def job_state(job: Job) -> str:
     progress = f"iteration {job.iteration} of {job.iterations}"
     if not job.request.iterations:
         epochs = getattr(job.request.config, "epochs", None)
-        effort = f"{epochs} epochs" if epochs else "in one pass"
+        effort = plural(epochs, "epoch") if epochs else "in one pass"
         progress = f"{METHODS[job.request.method].label}, {effort}"
     facts = [progress, f"{clock(job.elapsed)} spent"]
     if job.eta is not None:
@@ -111,7 +112,7 @@ def stage(record: Mapping[str, Any]) -> str:
     """Return when a record was made; without iterations its loss is None."""
     if record.get("loss", 0) is None:
         return "after the pass"
-    return f"after {record['iteration']} iterations"
+    return f"after {plural(record['iteration'], 'iteration')}"
 
 
 def counter(found: int, problems: Sequence[str], enough: int) -> str:

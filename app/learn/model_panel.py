@@ -22,12 +22,12 @@ def model_panel(handlers: ModelHandlers, install: InstallHandlers, model: gr.Dro
     """
     with gr.Row(elem_classes="load"):
         other = gr.Textbox(
-            label="Or any other model",
+            label="Or another model",
             placeholder="owner/name on the hub, or a folder",
             max_length=500,
             min_width=220,
         )
-        look = gr.Button("Look at it", size="sm", min_width=140)
+        look = gr.Button("Check this model", size="sm", min_width=140)
     found = gr.HTML(apply_default_css=False)
     install_panel(install, model)
     looked = {**QUIET, "show_progress": "minimal"}

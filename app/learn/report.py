@@ -7,6 +7,7 @@ from math import inf
 from typing import Any
 
 from lineas_core import SteeringMaps
+from lineas_core.prompts.errors import plural
 from lineas_core.steering.plausible import recommended_strength
 
 __all__ = ["report"]
@@ -34,7 +35,7 @@ def report(records: Sequence[Mapping[str, Any]], maps: SteeringMaps) -> list[str
         sentences.append("Hold some prompts out to see whether the map works on unseen prompts.")
     sentences.append(f"{maps.support:.0%} of the coordinates are moved.")
     if count := maps.not_invertible:
-        sentences.append(f"{count} coordinates cannot be inverted and do not change for λ < 0.")
+        sentences.append(f"{plural(count, 'coordinate')} without an inverse: no change for λ < 0.")
     return sentences
 
 

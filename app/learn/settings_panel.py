@@ -76,15 +76,15 @@ def _steps(config: LearnConfig) -> dict[str, Component]:
 
 def _sampling(config: LearnConfig) -> dict[str, Component]:
     return {
-        "optimizer": gr.Dropdown(OPTIMIZERS, value=config.optimizer, label="Optimizer"),
+        "optimizer": gr.Dropdown(OPTIMIZERS, value=config.optimizer, label="Optimiser"),
         "batch_size": gr.Number(
-            config.batch_size or 0, label="Batch", info="0: all prompts.", precision=0
+            config.batch_size or 0, label="Batch size", info="0: all prompts.", precision=0
         ),
         "seed": gr.Number(config.seed, label="Seed", precision=0),
         "heldout_every": gr.Number(
             config.heldout_every,
             label="Held-out check",
-            info="Evaluate held-out prompts every … iterations.",
+            info="Iterations between two evaluations on held-out prompts.",
             precision=0,
         ),
     }
@@ -122,7 +122,7 @@ def _of_pictures(config: LearnConfig) -> dict[str, Component]:
             list(COMPARISONS),
             value=config.compare,
             label="Compare",
-            info="Pictures: the output removes an object without a ghost.",
+            info="Pictures: “output” removes an object without a trace.",
         ),
         "fresh_noise": gr.Checkbox(
             config.fresh_noise,

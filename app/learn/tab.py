@@ -134,7 +134,7 @@ class _Sets(NamedTuple):
 
 def _sets(handlers: FormHandlers, initial: str) -> _Sets:
     with gr.Row(elem_classes="load"):
-        shipped = gr.Dropdown(handlers.sets(initial), value=None, label="Load a shipped set")
+        shipped = gr.Dropdown(handlers.sets(initial), value=None, label="Load a ready-made set")
         upload = gr.UploadButton(
             "Upload a set", file_types=[*PROMPT_TYPES], size="sm", min_width=140
         )
@@ -169,7 +169,8 @@ def _run_settings(initial: str) -> tuple[gr.Number, gr.Dropdown, gr.Textbox]:
     heldout = gr.Number(
         0,
         label="Held-out prompts",
-        info="The last ones of each side, to measure on; they are not learnt from.",
+        info="So many at the end of each side are kept for measuring; the map does not learn from "
+        "them.",
         precision=0,
         minimum=0,
     )

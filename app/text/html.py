@@ -116,8 +116,8 @@ def _aim(entry: MapEntry) -> str:
 
 
 _JUDGES_HINT = (
-    "Toxicity, insults and profanity are found by independent judges of English: what only one of "
-    "them finds may be its own fault. "
+    "Independent judges of English texts find toxicity, insults and profanity. What only one of "
+    "them finds may be an error of that judge. "
 )
 _RATES_HINT = (
     "Mean ± standard deviation over seeds; shares of few texts "

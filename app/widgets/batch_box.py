@@ -16,11 +16,11 @@ __all__ = ["batch_box"]
 
 _SEEDS = {
     "The same seed for every prompt": SAME,
-    "Count the seed up by one from prompt to prompt": COUNTING,
+    "Add 1 to the seed for each prompt": COUNTING,
 }
 _HINT = (
-    "Every prompt is made twice, without steering and at the λ of the slider. It goes on as long "
-    "as this page is open."
+    "Each prompt gives two results: one without steering, one at the λ of the slider. The batch "
+    "goes on as long as this page is open."
 )
 
 

@@ -136,7 +136,7 @@ class Samples:
             one_pass: the kind of pass to plan for, applied to a single encoded prompt.
 
         Raises:
-            UserError: the memory does not suffice for one prompt.
+            UserError: there is not enough memory for one prompt.
         """
         devices = {parameter.device for parameter in self.model.network.parameters()}
         self.memory.measure(devices, len(self.source), partial(one_pass, self._one_row()))

@@ -55,7 +55,7 @@ class Content(NamedTuple):
 
     Attributes:
         rows: its texts.
-        notes: one sentence on each kind of thing that was passed over or read in another way.
+        notes: one sentence on each kind of thing that was skipped or read in another way.
     """
 
     rows: list[Row]

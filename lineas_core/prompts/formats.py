@@ -32,7 +32,7 @@ def parse(text: str, suffix: str, notes: list[str]) -> Iterable[Row] | Table:
     Args:
         text: content of the file.
         suffix: `.txt`, `.csv`, `.tsv`, `.json`, `.jsonl` or `.ndjson`.
-        notes: gets a sentence on each kind of thing that is passed over.
+        notes: gets a sentence on each kind of thing that is skipped.
 
     Returns:
         A table, or the rows of a format without columns.
@@ -67,7 +67,7 @@ def _read_txt(text: str, notes: list[str]) -> Iterator[Row]:
         else:
             yield Row("", prompt, line)
     if comments:
-        notes.append(f"{plural(comments, 'comment line')} passed over")
+        notes.append(f"{plural(comments, 'comment line')} skipped")
 
 
 def _read_tsv(text: str, notes: list[str]) -> Table:
@@ -108,7 +108,7 @@ def _read_csv(
         raise prompt_error("E_CSV", f"not valid CSV ({error})", line) from error
     if len(named) < len(names):
         places = [str(k) for k in range(1, len(names) + 1) if k - 1 not in {*named}]
-        notes.append(f"column {listed(places)} has no name and is passed over")
+        notes.append(f"column {listed(places)} has no name and is skipped")
     return Table(tuple(names[k] for k in named), tuple(records), above + 1, "E_CSV")
 
 

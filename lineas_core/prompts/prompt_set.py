@@ -51,7 +51,7 @@ class PromptSet:
             `manner` (the tone of a text); empty for a topic or if unknown.
         keywords: words or stems; a text is on topic if a word in it starts with one of them.
         dropped: one sentence for each kind of prompt that was dropped while reading, and for
-            everything else in the file that was passed over or read in another way.
+            everything else in the file that was skipped or read in another way.
     """
 
     source: tuple[str, ...]
@@ -177,7 +177,7 @@ class PromptSet:
         """Parse a file with one side.
 
         Returns:
-            Its prompts, and one sentence for each kind of thing that was dropped or passed over.
+            Its prompts, and one sentence for each kind of thing that was dropped or skipped.
 
         Raises:
             UserError: the content is invalid.

@@ -152,7 +152,7 @@ def rows_of(table: Table, chosen: Columns, side: str, notes: list[str]) -> Itera
         table: the table.
         chosen: the columns that the user has named.
         side: the side that the file holds; empty for a file with both.
-        notes: gets a sentence on columns with other names than usual, and on what is passed over.
+        notes: gets a sentence on columns with other names than usual, and on what is skipped.
 
     Yields:
         Rows whose field is `source` or `target`, or empty for a file with one side.
@@ -260,7 +260,7 @@ def _note_columns(table: Table, columns: Columns, notes: list[str]) -> None:
         note += (
             f"; {columns.label} {columns.source_label} is the source, {listed(target)} the target"
         )
-    notes.append(note + f"; {listed(others)} passed over" * bool(others))
+    notes.append(note + f"; {listed(others)} skipped" * bool(others))
 
 
 def _pairs(table: Table, columns: Columns) -> Iterator[Row]:
@@ -288,7 +288,7 @@ def _labelled(table: Table, columns: Columns, notes: list[str]) -> Iterator[Row]
             side = "source" if label == columns.source_label else "target"
             yield Row(side, _text(table, record, columns.text), record.line)
     if missing:
-        notes.append(f"{plural(missing, 'record')} without a label passed over")
+        notes.append(f"{plural(missing, 'record')} without a label skipped")
 
 
 def _text(table: Table, record: Record, column: str) -> Any:

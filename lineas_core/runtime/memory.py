@@ -72,7 +72,7 @@ class MemoryPlan:
             one_row: runs a single prompt, with its gradient where one is needed.
 
         Raises:
-            UserError: the memory does not suffice for one prompt.
+            UserError: there is not enough memory for one prompt.
         """
         gpus = [device for device in devices if device.type == "cuda"]
         if self.micro_batch or not gpus:
@@ -212,7 +212,7 @@ def release_memory() -> None:
 def _not_enough() -> UserError:
     return UserError(
         "E_MEMORY",
-        "the memory does not suffice for this with this model",
+        "there is not enough memory for this with this model",
         remedy="Close other programs; learn with fewer modules (another preset) or a smaller "
         "micro_batch_size, ask for fewer pictures at a time, or choose a smaller model.",
     )

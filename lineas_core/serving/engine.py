@@ -158,7 +158,7 @@ class Engine:
         """Return the k continuations, once all have ended.
 
         Raises:
-            UserError: as in `submit`, or the memory does not suffice.
+            UserError: as in `submit`, or there is not enough memory.
         """
         pieces: SimpleQueue[tuple[int, Piece]] = SimpleQueue()
         rows = self.submit(requests, lambda place, piece: pieces.put((place, piece)))
@@ -238,7 +238,7 @@ class Engine:
                 self._active.join(self._reading)
             else:
                 self._active = self._reading
-            self._reading = None  # not before: if the memory does not suffice, its rows fail, too
+            self._reading = None  # not before: if there is not enough memory, its rows fail, too
         self._active = self._advanced(self._active)
 
     def _take(self) -> None:

@@ -63,8 +63,8 @@ def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
         sorted(row["share"] for row in map(row_of, done)) for row_of in (at_full, at_zero)
     )
     return (
-        f"At λ = 1, {full[0]:.0%} to {full[-1]:.0%} of the texts have the keyword of the topic, "
-        f"without steering {before[0]:.0%} to {before[-1]:.0%}."
+        f"At λ = 1, {full[0]:.0%} to {full[-1]:.0%} of the texts contain the topic's keyword; "
+        f"without steering, {before[0]:.0%} to {before[-1]:.0%}."
     ).replace("%", " %")
 
 

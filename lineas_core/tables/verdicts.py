@@ -67,7 +67,7 @@ def compared(
     def verdict(done: _Cells) -> str:
         known = [cell for cell in done if main.value(at_full(cell)) is not None]
         if not known:
-            return f"{name}: no line has this figure yet."
+            return f"{name}: to be measured again, by the present judge."
         groups = dict.fromkeys(cell["key"][within] if within else "" for cell in known)
         sentences = []
         for group in groups:
@@ -84,7 +84,7 @@ def compared(
             order = sorted(means, key=means.__getitem__)[:_MOST] if ranked else [*means]
             named = ", ".join(f"{main.shown(means[label])} ({label})" for label in order)
             before = main.shown(mean(main.value(at_zero(cell)) for cell in cells))
-            where = f" of {group}" if group else ""
+            where = f", on {group}" if group else ""
             sentences.append(
                 f"{name} at full strength, by {part}{where}: {named}; {before} without steering."
             )

@@ -43,8 +43,8 @@ def page(place):
 
 
 def _look(page, name):
-    page.get_by_label("Or any other model").fill(name)
-    page.get_by_role("button", name="Look at it").click()
+    page.get_by_label("Or another model").fill(name)
+    page.get_by_role("button", name="Check this model").click()
 
 
 def _learn(page, title):

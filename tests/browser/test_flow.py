@@ -61,6 +61,7 @@ def test_the_slider_bends_a_text_on_the_first_visit(page):
     assert steered != original
 
 
+@pytest.mark.slow
 def test_a_style_is_learnt_across_a_reload_and_then_steers(page):
     page.get_by_role("tab", name="Learn").click()
     page.get_by_label("Model", exact=True).click()
@@ -69,7 +70,7 @@ def test_a_style_is_learnt_across_a_reload_and_then_steers(page):
     page.wait_for_function(
         "[...document.querySelectorAll('input')].some(i => i.value === 'write about it')"
     )
-    page.get_by_label("Load a shipped set").click()
+    page.get_by_label("Load a ready-made set").click()
     page.get_by_role("option", name="Football").click()
     page.get_by_text("50 prompts").first.wait_for()
     # A few of them: a pass through all takes most of a minute beside another busy process.

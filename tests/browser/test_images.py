@@ -299,6 +299,7 @@ def test_on_a_phone_the_pictures_and_the_slider_come_first(page, tiny, mode):
     assert slider["y"] < page.get_by_label("What to paint").bounding_box()["y"]
 
 
+@pytest.mark.slow
 def test_all_methods_learn_in_the_page_and_are_painted_side_by_side(letters, tmp_path):
     of_pictures = {m.label for m in METHODS.values() if "text-to-image" in m.kinds}
     with served(Studio(tmp_path, assets=letters)) as url, visited(url) as page:

@@ -9,6 +9,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
 TABS = 8
 
 
+@pytest.mark.slow
 def test_eight_open_tabs_all_paint(letters, tmp_path):
     with served(Studio(tmp_path, assets=letters)) as url, visited(url) as first:
         pages = [first, *(first.context.new_page() for _ in range(TABS - 1))]

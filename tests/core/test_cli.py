@@ -554,7 +554,7 @@ def test_two_files_with_one_side_each_are_learnt_from(workplace, tmp_path):
         "--model", workplace / "model", "--iterations", 1,
     )  # fmt: skip
     assert result.exit_code == 0
-    assert "note: pos.txt: 1 comment line passed over" in result.stderr
+    assert "note: pos.txt: 1 comment line skipped" in result.stderr
     data = PromptSet.load(tmp_path / "map" / "prompts.json")
     assert (data.source, data.target) == (("a b c", "b c d"), ("h g f", "g f e"))
     assert _run("learn", *[tmp_path / "pos.txt"] * 3, tmp_path / "map").exit_code == 2

@@ -253,7 +253,7 @@ def _peak_of(work):
 
 def test_memory_that_does_not_suffice_is_one_sentence():
     with (
-        pytest.raises(UserError, match="memory does not suffice") as caught,
+        pytest.raises(UserError, match="not enough memory") as caught,
         out_of_memory_as_user_error(),
     ):
         torch.empty(1 << 50, dtype=torch.uint8, device="cuda")

@@ -191,7 +191,7 @@ def test_the_first_figure_is_what_is_left_and_the_right_answer_is_shown(studio):
     list(_generate(handlers, prompt=prompt))
     figures, curve = _measure(handlers, prompt=prompt)
     text = re.sub("<[^>]*>", "", figures.figures)
-    assert text.startswith("40% of the robot is left, the rest changed by 3%.")
+    assert text.startswith("40% of the robot is left. The rest of the picture changed by 3%.")
     assert "The same scene without the robot" in figures.goal
     assert "“A valley”" in figures.goal
     assert "<img src=x" not in figures.figures + figures.goal + curve.curve

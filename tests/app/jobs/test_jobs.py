@@ -479,6 +479,7 @@ def test_the_workers_of_two_servers_take_turns(request_, tmp_path):
     wait_until(lambda: not workers(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_hung_worker_does_not_hold_up_one_that_waits_for_its_lock(request_, tmp_path):
     first, second = Jobs(tmp_path, patience=2), Jobs(tmp_path, patience=2)
     hangs = first.submit(replace(request_, config=replace(LONG, iterations=100_000)))

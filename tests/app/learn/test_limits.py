@@ -48,8 +48,8 @@ def test_nobody_fills_the_queue_alone(address, jobs):
     kind, value = _learn(address, "127.0.0.1")
     assert (kind, value["error"]) == (
         "error",
-        f"{MOST_OF_A_VISITOR} jobs of yours are waiting already. Wait until some of them are "
-        "over, or stop them.",
+        f"{MOST_OF_A_VISITOR} of your jobs are waiting already. Wait until some have finished, "
+        "or stop them.",
     )
     assert _learn(address, "127.0.0.2")[0] == "complete"
     for _ in range(MOST_WAITING - MOST_OF_A_VISITOR - 1):
@@ -62,4 +62,4 @@ def test_a_job_that_is_stopped_makes_room(address, jobs):
     program = Program(address)
     assert program.call("stop_job", ids[0])[0] == "complete"
     assert _learn(address, "127.0.0.1")[0] == "complete"
-    assert program.call("resume_job", ids[0])[1]["error"].startswith("20 jobs of yours are")
+    assert program.call("resume_job", ids[0])[1]["error"].startswith("20 of your jobs are")

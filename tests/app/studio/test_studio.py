@@ -152,7 +152,7 @@ def test_a_fault_of_ours_shows_a_number_and_no_trace(studio, monkeypatch):
 
 def test_a_request_without_memory_is_told_what_to_change(studio, monkeypatch):
     monkeypatch.setattr(studio, "maps", ask_for_a_petabyte)
-    with pytest.raises(gr.Error, match="memory does not suffice"):
+    with pytest.raises(gr.Error, match="not enough memory"):
         LibraryHandlers(studio).list_maps()
 
 

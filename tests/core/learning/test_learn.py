@@ -385,7 +385,7 @@ def test_short_memory_is_no_divergence(model, monkeypatch):
         return wasserstein_1d(x, y)
 
     monkeypatch.setattr(tasks, "wasserstein_1d", short)
-    with pytest.raises(UserError, match="memory does not suffice"):
+    with pytest.raises(UserError, match="not enough memory"):
         learn(model, SOURCE, TARGET, config=EXACT)
 
 

@@ -87,6 +87,7 @@ def _torchrun(folder, *options):
     )
 
 
+@pytest.mark.slow
 def test_by_torchrun_the_command_goes_on_after_a_process_died(workplace):
     run = _torchrun(workplace, "--iterations", "100000")
     lines = []

@@ -34,7 +34,7 @@ def test_a_file_of_wildcards_is_taken_with_a_note():
     prompts, notes = PromptSet.parse_side(content.encode(), "wildcards.txt")
     assert prompts == ("fox", "wolf   # grey", "#sunset", "{red|blue} fish")
     assert notes == (
-        "wildcards.txt: 3 comment lines passed over",
+        "wildcards.txt: 3 comment lines skipped",
         "2 prompts with syntax that the model reads as plain words: # grey, {red|blue}",
     )
 

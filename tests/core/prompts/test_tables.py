@@ -53,13 +53,13 @@ def test_a_common_shape_is_read_without_a_question(filename):
     ("filename", "note"),
     [
         ("detox.tsv", "source is en_toxic_comment, target is en_neutral_comment"),
-        ("index.csv", "column 1 has no name and is passed over"),
-        ("id.csv", "source is source, target is target; id passed over"),
+        ("index.csv", "column 1 has no name and is skipped"),
+        ("id.csv", "source is source, target is target; id skipped"),
         ("toxic.csv", "the prompts are in text; label toxic is the source, neutral the target"),
         (
             "wide.json",
             "the prompts are in comment_text; toxic 1 is the source, 0 the target; "
-            "severe_toxic, id passed over",
+            "severe_toxic, id skipped",
         ),
     ],
 )
@@ -70,7 +70,7 @@ def test_what_was_found_in_other_columns_than_usual_is_noted(filename, note):
 
 def test_a_record_without_a_label_is_passed_over_with_a_note():
     data = PromptSet.parse(READ["null label.json"].encode(), "x.json")
-    assert data.notes[-1] == "x.json: 1 record without a label passed over"
+    assert data.notes[-1] == "x.json: 1 record without a label skipped"
 
 
 def test_quoted_newlines_of_a_comment_are_kept():

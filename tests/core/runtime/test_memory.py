@@ -180,7 +180,7 @@ def test_a_gpu_takes_as_many_rows_as_it_has_memory_for(peaks, free, expected, mo
 
 def test_a_gpu_that_is_too_small_is_refused(monkeypatch):
     _gpu(monkeypatch, [None, 99], 100)
-    with pytest.raises(UserError, match="memory does not suffice"):
+    with pytest.raises(UserError, match="not enough memory"):
         MemoryPlan().measure([torch.device("cuda")], 32, lambda: None)
 
 
@@ -214,7 +214,7 @@ def test_pooling_all_positions_of_modules_of_different_size_is_refused(image):
 
 
 def test_memory_that_runs_out_anywhere_is_one_sentence():
-    with pytest.raises(UserError, match="memory does not suffice"), out_of_memory_as_user_error():
+    with pytest.raises(UserError, match="not enough memory"), out_of_memory_as_user_error():
         ask_for_a_petabyte()
     with pytest.raises(RuntimeError, match="another"), out_of_memory_as_user_error():
         raise RuntimeError("another")

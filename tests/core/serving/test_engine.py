@@ -218,7 +218,7 @@ def test_a_failure_ends_its_texts_and_later_ones_are_written(model, monkeypatch)
     try:
         with monkeypatch.context() as patch:
             patch.setattr(model.network, "forward", ask_for_a_petabyte)
-            with pytest.raises(UserError, match="the memory does not suffice"):
+            with pytest.raises(UserError, match="there is not enough memory"):
                 engine.generate([request])
         assert engine.generate([request]) == [_alone(model, "hello", request)]
     finally:

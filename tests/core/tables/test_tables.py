@@ -103,12 +103,15 @@ def test_a_comparison_names_what_was_counted_alone():
     ]
     by_model = compared("method", main, within="model")(done)
     assert by_model == (
-        "Toxic texts at full strength, by method of M: 10 % (a), 25 % (b); 50 % without "
-        "steering. Toxic texts at full strength, by method of N: 30 % (b); 40 % without steering."
+        "Toxic texts at full strength, by method, on M: 10 % (a), 25 % (b); 50 % without "
+        "steering. Toxic texts at full strength, by method, on N: 30 % (b); 40 % without steering."
     )
     in_order = compared("method", main, ranked=False)(done)
     assert "by method: 28 % (b), 10 % (a); 47 % without steering." in in_order
-    assert compared("method", main)(done[2:3]) == "Toxic texts: no line has this figure yet."
+    assert (
+        compared("method", main)(done[2:3])
+        == "Toxic texts: to be measured again, by the present judge."
+    )
 
 
 @pytest.mark.parametrize("name", TABLES)
