@@ -17,7 +17,7 @@ def strength_slider() -> gr.Slider:
             1,
             value=1,
             step=0.05,
-            label="Strength λ: less ← original → more",
+            label="λ: less ← original → more",
             buttons=["reset"],
             elem_classes="strength",
         )
@@ -26,4 +26,4 @@ def strength_slider() -> gr.Slider:
 def strength_label(entry: MapEntry) -> str:
     """Return a label that names what both ends of the slider do with this map."""
     less, more = entry.ends
-    return f"Strength λ: {less} ← original → {more}"
+    return f"λ: {less} ← original → {more}"
