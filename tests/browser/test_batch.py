@@ -108,7 +108,7 @@ def test_a_file_of_prompts_becomes_pairs_of_pictures_and_a_zip(page, tmp_path):
     _upload(page, _file(tmp_path, "prompts.csv", f'text\na b\nb c\nb c\n"{quoted}"\n'))
     page.get_by_text("1 duplicate dropped (line 4)").wait_for()
     page.wait_for_function("box => box.value.startsWith('a b')", arg=box.element_handle())
-    visible(page, "Count the seed up").check()
+    visible(page, "Add 1 to the seed").check()
     page.get_by_role("button", name="Start the batch").click()
     page.get_by_text("3 of 3 prompts are done").wait_for()
     assert page.locator(".batch figure").count() == 3
