@@ -16,6 +16,7 @@ from ..events import LatestRequest, user_errors
 from ..html import basics, charts
 from ..studio.checks import prompt_text, whole
 from ..studio.studio import Studio
+from ..widgets.stop_button import stop_shown, stopping
 from . import html as text_html
 
 __all__ = ["MOST_SEEDS", "RatesHandlers"]
@@ -24,7 +25,6 @@ MOST_SEEDS = 8
 _MOST_OPENINGS = 200
 _SHIPPED = 24  # initial openings: enough to see a difference within minutes
 _MOST_WORDS = 100
-_STOPPING = "Stopping after these texts …"
 _STOPPED = "Stopped. The rates are those of the texts written so far."
 
 
@@ -69,10 +69,10 @@ class RatesHandlers:
         """Number a new request of this session; older measurements stop."""
         return self._requests.new(request)
 
-    def stop(self, request: gr.Request) -> str:
+    def stop(self, request: gr.Request) -> gr.Button:
         """Stop after the current batch."""
         self._requests.new(request)
-        return basics.hint(_STOPPING)
+        return stopping()
 
     @user_errors
     def measure(
@@ -170,4 +170,4 @@ def _measurement(
     progress: object = gr.skip(), result: object = gr.skip(), *, busy: bool
 ) -> Measurement:
     """Return updates that show the stop button while busy, else the start button."""
-    return Measurement(progress, result, gr.Button(visible=not busy), gr.Button(visible=busy))
+    return Measurement(progress, result, gr.Button(visible=not busy), stop_shown(busy=busy))

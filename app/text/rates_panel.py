@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gradio as gr
 
 from ..events import MODEL, QUIET
 from ..html import basics
 from ..widgets.prompts_box import prompts_box
+from ..widgets.stop_button import stop_button
 from .rates_handlers import MOST_SEEDS, RatesHandlers
 
 __all__ = ["rates_panel"]
@@ -30,17 +31,16 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
         basics.hint("Texts of 40 tokens at five strengths and temperature 1. It takes minutes."),
         apply_default_css=False,
     )
-    small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 160}
     with gr.Row():
-        start = gr.Button("Measure", **small)
-        stop = gr.Button("Stop", variant="stop", visible=False, **small)
+        start = gr.Button("Measure", size="sm", scale=0, min_width=160)
+        stop = stop_button()
     progress, result = (gr.HTML(apply_default_css=False) for _ in range(2))
 
     concept.change(
         handlers.choose, [concept, openings], [openings, words, progress, result], **QUIET
     )
     start.click(handlers.new_request, None, [run], **QUIET)
-    stop.click(handlers.stop, None, [progress], **QUIET)
+    stop.click(handlers.stop, None, [stop], **QUIET)
     run.change(
         handlers.measure,
         [run, concept, openings, words, seeds],

@@ -11,6 +11,7 @@ from ..events import MODEL, QUIET
 from ..html import basics
 from .batch_handlers import COUNTING, SAME, BatchHandlers
 from .prompts_box import prompts_box
+from .stop_button import stop_button
 
 __all__ = ["batch_box"]
 
@@ -47,7 +48,7 @@ def batch_box(
     gr.HTML(basics.hint(_HINT), apply_default_css=False)
     with gr.Row(elem_classes="ask-for"):
         start = gr.Button("Start the batch", size="sm", scale=0, min_width=160)
-        stop = gr.Button("Stop", variant="stop", size="sm", scale=0, min_width=160, visible=False)
+        stop = stop_button()
         save = gr.DownloadButton(download, size="sm", scale=0, min_width=160, visible=False)
     progress = gr.HTML(apply_default_css=False)
     result = gr.HTML(apply_default_css=False, elem_classes="batch")
@@ -59,4 +60,4 @@ def batch_box(
         show_progress="hidden",
         **MODEL,
     )
-    stop.click(handlers.stop, None, [progress], **QUIET)
+    stop.click(handlers.stop, None, [stop], **QUIET)

@@ -15,12 +15,12 @@ from ..events import LatestRequest, user_errors
 from ..html import basics
 from ..studio.maps import MapEntry
 from ..studio.studio import Studio
+from .stop_button import stop_shown, stopping
 
 __all__ = ["COUNTING", "SAME", "BatchHandlers", "BatchView", "Step"]
 
 SAME, COUNTING = "same", "counting"
 """How the prompts of a batch get their seeds."""
-_STOPPING = "Stopping after this prompt …"
 
 Step = tuple[int, str]
 """Number of prompts that are done, and their results as HTML."""
@@ -49,10 +49,10 @@ class BatchHandlers:
             return gr.skip()
         return "\n".join(self._examples(self._studio.entry(map_id)))
 
-    def stop(self, request: gr.Request) -> str:
+    def stop(self, request: gr.Request) -> gr.Button:
         """Stop after the current prompt; what is done can be downloaded."""
         self._requests.new(request)
-        return basics.hint(_STOPPING)
+        return stopping()
 
     def _examples(self, entry: MapEntry) -> list[str]:
         raise NotImplementedError
@@ -106,4 +106,4 @@ def _over(step: Step, total: int, notes: str, file: Path) -> BatchView:
 def _buttons(file: Path | None = None, *, busy: bool = False) -> tuple[Any, ...]:
     """Return updates of the buttons: either the one that stops, or those that start and save."""
     download = gr.DownloadButton(value=str(file) if file else None, visible=bool(file))
-    return gr.Button(visible=not busy), gr.Button(visible=busy), download
+    return gr.Button(visible=not busy), stop_shown(busy=busy), download

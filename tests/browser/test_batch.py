@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from functools import wraps
 from threading import Event
 from zipfile import ZipFile
@@ -46,19 +47,25 @@ def address(studio):
 
 
 def _hold_until_stopped(patch):
-    stopped, stop, write = Event(), BatchHandlers.stop, Texts.pairs
+    stopped, over, stop, write = Event(), Event(), BatchHandlers.stop, Texts.pairs
 
     @wraps(stop)
     def stopping(self, request):
         told = stop(self, request)
         stopped.set()
+        over.wait()
+        time.sleep(1)  # the answer to the click comes after the last one of the batch
         return told
 
     def held(self, entry, prompts, *args, **kwargs):
-        for pairs in write(self, entry, prompts, *args, **kwargs):
-            yield pairs
-            if len(prompts) == MANY and pairs:
-                stopped.wait()
+        try:
+            for pairs in write(self, entry, prompts, *args, **kwargs):
+                yield pairs
+                if len(prompts) == MANY and pairs:
+                    stopped.wait()
+        finally:
+            if len(prompts) == MANY:
+                over.set()
 
     patch.setattr(BatchHandlers, "stop", stopping)
     patch.setattr(Texts, "pairs", held)

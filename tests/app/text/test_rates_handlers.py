@@ -74,7 +74,8 @@ def test_stopping_keeps_the_figures_there_are(studio):
     next(stream)
     handlers.stop(SimpleNamespace(session_hash="somebody else"))
     next(stream)
-    assert "Stopping" in handlers.stop(ME)
+    told = handlers.stop(ME)
+    assert told.value == "Stopping …"
     ((progress, result, start, stop),) = stream
     assert "Stopped" in progress
     assert result.count("<tr") == 3
