@@ -22,6 +22,7 @@ from gradio.context import LocalContext
 from lineas_core import UserError
 from lineas_core.runtime.memory import out_of_memory_as_user_error
 
+from .html.basics import sentence_of
 from .security import network_of
 
 __all__ = [
@@ -87,7 +88,8 @@ def errors_for_users() -> Iterator[None]:
         error.print_exception = False  # its message can contain what the request contained
         raise
     except UserError as error:
-        sentence = html.escape(str(error), quote=False)  # Gradio renders error messages as HTML
+        # Gradio renders error messages as HTML.
+        sentence = html.escape(sentence_of(str(error)), quote=False)
         raise gr.Error(sentence, print_exception=False) from error
     except Exception as error:
         code = secrets.token_hex(4)
@@ -99,7 +101,7 @@ def errors_for_users() -> Iterator[None]:
 def inform(notes: Iterable[str]) -> None:
     """Show notes on what a file held."""
     for note in notes:
-        gr.Info(html.escape(f"{note}."))
+        gr.Info(html.escape(f"{sentence_of(note)}."))
 
 
 def visitor() -> str:

@@ -17,7 +17,7 @@ from lineas_core.models.catalog import Kind
 from lineas_core.pictures import read_recipe
 
 from ..events import user_errors
-from ..html.basics import safe
+from ..html.basics import safe, sentence_of
 from ..html.thumbnails import small_jpeg
 from ..studio.checks import prompt_text
 from ..studio.maps import MapEntry
@@ -175,7 +175,7 @@ class HistoryHandlers:
             if settings:
                 self._entries(settings)
         except UserError as error:
-            gr.Warning(safe(error), title="The link was not restored")
+            gr.Warning(safe(sentence_of(str(error))), title="The link was not restored")
             return None
         return settings
 

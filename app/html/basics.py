@@ -7,11 +7,13 @@ be worse, because its content is run as JavaScript.)
 from __future__ import annotations
 
 import html
+import re
 
-__all__ = ["TITLES", "clock", "hint", "link", "progress", "safe", "warning"]
+__all__ = ["TITLES", "clock", "hint", "link", "progress", "safe", "sentence_of", "warning"]
 
 
 TITLES = ("Original", "Steered")
+_PLAIN_WORD = re.compile(r"[a-z]+[ ,]")
 
 
 def safe(value: object) -> str:
@@ -24,6 +26,11 @@ def link(address: str, text: str) -> str:
     return f'<a href="{safe(address)}" target="_blank" rel="noopener">{safe(text)}</a>'
 
 
+def sentence_of(text: str) -> str:
+    """Let a text begin with a capital, unless it begins with a name, such as that of a file."""
+    return text[:1].upper() + text[1:] if _PLAIN_WORD.match(text) else text
+
+
 def hint(text: str) -> str:
     """Format a hint in a subdued colour."""
     return f'<p class="hint">{safe(text)}</p>'
@@ -31,7 +38,7 @@ def hint(text: str) -> str:
 
 def warning(text: str) -> str:
     """Format a warning; return an empty text if there is none."""
-    return f'<p class="note">{safe(text)}</p>' if text else ""
+    return f'<p class="note">{safe(sentence_of(text))}</p>' if text else ""
 
 
 def clock(seconds: float) -> str:

@@ -234,7 +234,7 @@ class FormHandlers:
         )
         job_id = self._submit(request)
         for note in prompts.notes:
-            gr.Warning(basics.safe(f"{note[0].upper()}{note[1:]}."))
+            gr.Warning(basics.safe(f"{basics.sentence_of(note)}."))
         return job_menu(self._studio.jobs.list(), job_id)
 
     @changes

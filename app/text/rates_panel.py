@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -31,9 +31,10 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
         basics.hint("Texts of 40 tokens at five strengths and temperature 1. It takes minutes."),
         apply_default_css=False,
     )
+    small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 160}
     with gr.Row():
-        start = gr.Button("Measure", size="sm", scale=0, min_width=160)
-        stop = stop_button()
+        start = gr.Button("Measure", **small)
+        stop = stop_button(variant="stop", **small)
     progress, result = (gr.HTML(apply_default_css=False) for _ in range(2))
 
     concept.change(

@@ -48,7 +48,7 @@ def batch_box(
     gr.HTML(basics.hint(_HINT), apply_default_css=False)
     with gr.Row(elem_classes="ask-for"):
         start = gr.Button("Start the batch", size="sm", scale=0, min_width=160)
-        stop = stop_button()
+        stop = stop_button(variant="stop", size="sm", scale=0, min_width=160)
         save = gr.DownloadButton(download, size="sm", scale=0, min_width=160, visible=False)
     progress = gr.HTML(apply_default_css=False)
     result = gr.HTML(apply_default_css=False, elem_classes="batch")

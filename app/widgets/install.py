@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ..events import QUIET
-from .install_handlers import InstallHandlers
+from .install_handlers import CANCEL, InstallHandlers
+from .stop_button import stop_button
 
 __all__ = ["InstallPanel", "install_panel"]
 
@@ -33,7 +34,7 @@ def install_panel(handlers: InstallHandlers, model: gr.State | gr.Dropdown) -> I
         sentence = gr.HTML()
         button = gr.Button("Install", variant="primary")
         progress = gr.HTML()
-        cancel = gr.Button("Cancel the download", visible=False)
+        cancel = stop_button(CANCEL)
     panel = [column, sentence, button, cancel, progress]
     gr.on(None, handlers.offer, [model], panel, **QUIET)  # when the page loads and at every change
     done = button.click(
@@ -45,5 +46,5 @@ def install_panel(handlers: InstallHandlers, model: gr.State | gr.Dropdown) -> I
         concurrency_limit=2,
         api_visibility="private",
     ).then(handlers.offer, [model], panel, **QUIET)
-    cancel.click(handlers.cancel, [model], [progress], **QUIET)
+    cancel.click(handlers.cancel, [model], [cancel], **QUIET)
     return InstallPanel(column, button, done)

@@ -15,9 +15,11 @@ from ..events import changes, user_errors
 from ..html import basics
 from ..html.models import megabytes
 from ..studio.studio import Studio
+from .stop_button import stop_shown, stopping
 
-__all__ = ["InstallHandlers"]
+__all__ = ["CANCEL", "InstallHandlers"]
 
+CANCEL = "Cancel the download"
 _ONCE = "This model is not on this machine yet. It is downloaded once."
 
 
@@ -56,20 +58,22 @@ class InstallHandlers:
             The progress, and both buttons.
         """
         try:
+            cancel: object = stop_shown(busy=True, label=CANCEL)
             for sentence in self._studio.models.install(model):
-                yield basics.hint(sentence), gr.Button(visible=False), gr.Button(visible=True)
+                yield basics.hint(sentence), gr.Button(visible=False), cancel
+                cancel = gr.skip()
         except UserError as error:
             if error.code != "E_CANCELLED":
                 raise
-            buttons = gr.Button(visible=True), gr.Button(visible=False)
+            buttons = gr.Button(visible=True), stop_shown(busy=False)
             yield basics.hint(f"The download was cancelled. {error.remedy}"), *buttons
 
     @changes
     @user_errors
-    def cancel(self, model: str) -> str:
-        """End the download of a model; returns what is shown until it has ended."""
+    def cancel(self, model: str) -> gr.Button:
+        """End the download of a model; returns what the button says until it has ended."""
         self._studio.models.cancel(model)
-        return basics.hint("Cancelling …")
+        return stopping("Cancelling …")
 
     def _offer(self, model: str) -> tuple[str, str]:
         """Return a sentence about a missing model, and what its button says; empty for none."""

@@ -6,23 +6,25 @@ property: the work shows and hides the button, and only a start takes back what 
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
-__all__ = ["stop_button", "stop_shown", "stopping"]
+__all__ = ["STOP", "stop_button", "stop_shown", "stopping"]
 
-_STOP = "Stop"
-
-
-def stop_button() -> gr.Button:
-    """Declare the button, which is hidden until there is work."""
-    return gr.Button(_STOP, variant="stop", size="sm", scale=0, min_width=160, visible=False)
+STOP = "Stop"
 
 
-def stop_shown(*, busy: bool) -> gr.Button:
+def stop_button(label: str = STOP, **look: Any) -> gr.Button:
+    """Declare the button, which is hidden until there is work; `look` as of `gr.Button`."""
+    return gr.Button(label, visible=False, **look)
+
+
+def stop_shown(*, busy: bool, label: str = STOP) -> gr.Button:
     """Return the update at the start of the work, and at its end."""
-    return gr.Button(_STOP, interactive=True, visible=True) if busy else gr.Button(visible=False)
+    return gr.Button(label, interactive=True, visible=True) if busy else gr.Button(visible=False)
 
 
-def stopping() -> gr.Button:
+def stopping(label: str = "Stopping …") -> gr.Button:
     """Return the update after a click: the work ends when its present step is done."""
-    return gr.Button("Stopping …", interactive=False)
+    return gr.Button(label, interactive=False)
