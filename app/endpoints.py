@@ -108,4 +108,4 @@ def _misfit(name: str, value: object, kind: Any) -> UserError:
     inner = get_args(kind)
     many = _MANY[get_origin(inner[0]) or inner[0]] if inner else "values"
     wanted = _NAMES.get(kind) or f"a list of {many}"
-    return UserError("E_TYPE", f"{name} is {_short.repr(value)}", remedy=f"Give {wanted}.")
+    return UserError("E_TYPE", f"`{name}` is {_short.repr(value)}", remedy=f"Give {wanted}.")

@@ -101,6 +101,7 @@ class _Frames(NamedTuple):
     images: gr.Tab
     text: gr.Tab
     chat: gr.Tab
+    learn: gr.Tab
     library: gr.Tab
     explain: gr.Tab
 
@@ -149,6 +150,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
         _update_menu(page.frames.chat, handlers.chat, page.chat.concept, home, opened)
         _open_maps(handlers.library, page)
         page.frames.library.select(**page.library.refresh)
+        if not studio.read_only:
+            page.frames.learn.select(handlers.jobs.prepare, None, None, **QUIET)
         menu = [page.explained]
         page.frames.explain.select(handlers.explain.library, menu, menu, **QUIET)
         _endpoints(handlers, read_only=studio.read_only)
@@ -174,7 +177,9 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
             )
         with gr.Tab("Chat", id="chat", elem_id="tab-chat") as chat_frame:
             chat = chat_tab(handlers.chat, handlers.install)
-        with gr.Tab("Learn", id="learn", elem_id="tab-learn", visible=not studio.read_only):
+        with gr.Tab(
+            "Learn", id="learn", elem_id="tab-learn", visible=not studio.read_only
+        ) as learn_frame:
             learn = learn_tab(
                 LearnHandlers(
                     *(handlers.form, handlers.models, handlers.uploads),
@@ -188,7 +193,9 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
             explained = explain_tab(handlers.explain)
         with gr.Tab("Results", id="results", elem_id="tab-results"):
             results_tab(studio.tables)
-    frames = _Frames(images_frame, text_frame, chat_frame, library_frame, explain_frame)
+    frames = _Frames(
+        images_frame, text_frame, chat_frame, learn_frame, library_frame, explain_frame
+    )
     return _Page(tabs, frames, images, text, chat, learn, library, explained)
 
 

@@ -403,11 +403,13 @@ PROMISES = {
         lacks="The page has one login and one library, which all its visitors share.",
     ),
     "S6": Promise(
-        "An answer never replaces that to a newer request.",
+        "An answer never replaces that to a newer request, and a click on Stop not the last one.",
         (
             "app/images/test_handlers.py::test_a_newer_wish_saves_the_strip_of_the_older",
             "::test_figures_of_a_picture_that_is_no_longer_wanted_are_not_shown",
             "app/text/test_handlers.py::test_a_newer_wish_ends_the_older_writing",
+            "app/widgets/test_stop_button.py::test_the_order_of_the_answers_does_not_matter",
+            "browser/test_batch.py::test_a_batch_is_stopped_and_what_is_done_is_kept",
         ),
     ),
     "X1": Promise(

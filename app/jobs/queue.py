@@ -72,6 +72,10 @@ class Jobs:
         """From now on, also start workers for the waiting jobs of a server that has ended."""
         self._workers.serve()
 
+    def prepare(self) -> None:
+        """Make the next job start sooner, for about ten minutes."""
+        self._workers.prepare()
+
     def sweep(self) -> None:
         """Remove files that killed processes left unfinished, unless a worker is running."""
         if not self.lock.held:

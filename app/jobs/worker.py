@@ -2,9 +2,9 @@
 
     python -m app.jobs.worker FOLDER
 
-FOLDER is the folder of the jobs. The worker ends when no job is waiting, or when its standard
-input is closed: the server holds the other end of that pipe, so that the worker does not outlive
-it.
+FOLDER is the folder of the jobs. The worker begins when it reads a line, and ends when no job is
+waiting, or when its standard input is closed: the server holds the other end of that pipe, so that
+the worker does not outlive it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .job import Job, JobRequest
 from .peers import MEETING, arguments, end_with_parent, estimate, leave, peers
 from .previews import preview
 from .queue import Jobs
-from .workers import NO_SPACE
+from .workers import GO, NO_SPACE
 
 __all__ = ["work"]
 
@@ -240,6 +240,8 @@ def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, float, str]:
 if __name__ == "__main__":
     if sys.platform != "win32":  # on Windows the server sets a low priority
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)  # the page has precedence
+    if os.read(sys.stdin.fileno(), len(GO)) != GO:
+        raise SystemExit  # it is not needed, or its server has ended
     end_with_parent()
     try:
         work(Jobs(sys.argv[1]))

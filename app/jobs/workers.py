@@ -15,8 +15,10 @@ from typing import Any
 
 from .lock import Lock
 
-__all__ = ["NO_SPACE", "Workers"]
+__all__ = ["GO", "NO_SPACE", "Workers"]
 
+GO = b"\n"
+"""What a worker reads from its standard input before it begins."""
 NO_SPACE = 28
 """Exit status of a worker that cannot save the state of a job, because the disk is full."""
 _FULL = "The disk is full. The jobs start once there is space."
@@ -24,6 +26,7 @@ _FAILED = "The worker ended at once; the log of the server says why."
 _LOOK_SECONDS = 2
 _GRACE_SECONDS = 20  # another server has started a worker that does not hold the lock yet
 _RETRY_SECONDS = 60
+_READY_SECONDS = 600  # after which a prepared worker that got no job gives its memory back
 # A clone can only be imported from its root, an installed package from any folder.
 _ROOT = None if __name__.startswith("lineas_studio.") else Path(__file__).parents[2]
 _DETACHED: dict[str, Any] = {"start_new_session": True}  # Ctrl-C must not reach the worker
@@ -52,6 +55,7 @@ class Workers:
         self._lock, self._python, self._waiting = lock, python, waiting
         self._starting = threading.Lock()
         self._next_try = 0.0
+        self._ready: subprocess.Popen | None = None  # guarded by `_starting`
         self.running, self.failure = False, ""  # guarded by `_starting`
 
     def start(self) -> None:
@@ -60,6 +64,16 @@ class Workers:
             if not self.running:
                 self.running, self.failure = True, ""
                 threading.Thread(target=self._run_all, daemon=True).start()
+
+    def prepare(self) -> None:
+        """Start a worker that waits for the next job, which then does not wait for its imports."""
+        with self._starting, suppress(OSError):  # without it the job takes seconds longer
+            if self.running or (self._ready and self._ready.poll() is None):
+                return
+            self._ready = self._new()
+            timer = threading.Timer(_READY_SECONDS, self._dismiss, [self._ready])
+            timer.daemon = True
+            timer.start()
 
     def serve(self) -> None:
         """Start a worker whenever jobs have none, such as those of a server that has ended."""
@@ -96,12 +110,30 @@ class Workers:
 
     def _run_one(self) -> int:
         """Run a worker to its end and return its exit status; 1 if it cannot be started."""
-        command = [self._python, "-m", f"{__package__}.worker", str(self._lock.folder)]
-        # The worker ends when its standard input does, that is, when this process ends.
-        options = {"cwd": _ROOT, "stdin": subprocess.PIPE, **_DETACHED}
+        with self._starting:
+            ready, self._ready = self._ready, None
         try:
-            with subprocess.Popen(command, **options) as worker:
+            with ready if ready and ready.poll() is None else self._new() as worker:
+                begin: Any = worker.stdin
+                with suppress(BrokenPipeError):  # it has ended at once
+                    begin.write(GO)
                 return worker.wait()
         except OSError:  # such as no memory for another process
             _log.exception("The worker cannot be started.")
             return 1
+
+    def _new(self) -> subprocess.Popen:
+        """Start a worker, which begins when it is told to.
+
+        It ends when its standard input does, that is, when this process ends.
+        """
+        command = [self._python, "-m", f"{__package__}.worker", str(self._lock.folder)]
+        return subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, bufsize=0, **_DETACHED)
+
+    def _dismiss(self, worker: subprocess.Popen) -> None:
+        """End a prepared worker, unless it has got a job."""
+        with self._starting:
+            if self._ready is not worker:
+                return
+            self._ready = None
+        worker.communicate()

@@ -59,6 +59,11 @@ class JobHandlers:
         self._studio = studio
 
     @changes
+    def prepare(self) -> None:
+        """Make the next job start sooner: somebody has opened the tab."""
+        self._studio.jobs.prepare()
+
+    @changes
     @user_errors
     def stop(self, job_id: str | None) -> None:
         """Stop a job after the current iteration and keep its best map.

@@ -133,7 +133,7 @@ def _columns(choice: _Choice) -> Columns:
             )
             raise UserError("E_COLUMN", what, remedy="Choose one in the panel.")
     if len({*chosen.values()}) < len(chosen) and choice.layout == PAIRS:
-        what = f"{chosen['source']} is chosen for both sides"
+        what = f"“{chosen['source']}” is chosen for both sides"
         raise UserError("E_COLUMN", what, remedy="Choose another column for one of them.")
     return Columns(**chosen)
 

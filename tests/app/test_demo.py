@@ -65,7 +65,7 @@ def test_whatever_changes_something_is_refused_and_nothing_changes(demo, studio)
             values = ["mine"] * len(function.inputs)
             answer = Program(address).join(f"s{number}", number, values)
             assert not answer["success"]
-            assert "this public demo is for looking" in answer["output"]["error"]
+            assert "This public demo is for looking" in answer["output"]["error"]
     assert refused == REFUSED
     assert _files(folder) == before
 

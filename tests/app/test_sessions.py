@@ -16,7 +16,7 @@ def test_a_page_that_an_earlier_server_opened_goes_on(page):
     answer = program.join("opened-before", number, ["words", "typed by me", []])
     assert answer["success"], answer
     refused = program.join("opened-before", number, ["../words", "typed by me", []])
-    assert "there is no such map" in refused["output"]["error"]
+    assert "There is no such map" in refused["output"]["error"]
 
 
 def test_requests_without_a_session_leave_none_behind(page):

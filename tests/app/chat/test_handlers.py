@@ -166,13 +166,13 @@ def test_after_an_error_the_message_is_back_and_the_chat_as_before(handlers, stu
     turns, current = _sent(handlers, "one")
     studio.chats.error = UserError("E_PROMPT", "it is too long", remedy="Shorten it.")
     stream, views = _send(handlers, "two", turns), []
-    with pytest.raises(gr.Error, match="it is too long"):
+    with pytest.raises(gr.Error, match="It is too long"):
         views.extend(stream)
     assert views[-1].message.value == "two"
     assert views[-1].turns == turns
     assert views[-1].current == current
     stream, views = handlers.regenerate(turns, *_settings(), ME), []
-    with pytest.raises(gr.Error, match="it is too long"):
+    with pytest.raises(gr.Error, match="It is too long"):
         views.extend(stream)
     assert (views[-1].turns, views[-1].current) == (turns, current)
 
@@ -186,14 +186,14 @@ def test_a_model_that_is_missing_names_the_next_step(handlers, studio):
 @pytest.mark.parametrize(
     ("message", "settings", "sentence"),
     [
-        (" ", {}, "the prompt is empty"),
+        (" ", {}, "The prompt is empty"),
         ("x" * 2001, {}, "2,001 characters"),
         ("Hello", {"strength": None}, "from -1 to 1"),
         ("Hello", {"strength": float("nan")}, "from -1 to 1"),
         ("Hello", {"map_id": None}, "no such map"),
         ("Hello", {"system": "x" * 2001}, "2,001 characters"),
-        ("Hello", {"seed": -1}, "seed is -1"),
-        ("Hello", {"prompted": True, "instruction": " "}, "the instruction is empty"),
+        ("Hello", {"seed": -1}, "Seed is -1"),
+        ("Hello", {"prompted": True, "instruction": " "}, "The instruction is empty"),
         ("Hello", {"turns": "[3]"}, "Start a new chat"),
     ],
 )

@@ -74,7 +74,7 @@ def test_what_fails_on_the_way_keeps_what_is_done(tmp_path, monkeypatch):
 
     monkeypatch.setattr(studio.pictures, "paint", fail)
     assert len(_archive(next(steps), tmp_path)) == 2
-    with pytest.raises(gr.Error, match="memory ran out"):
+    with pytest.raises(gr.Error, match="Memory ran out"):
         next(steps)
 
 
@@ -84,8 +84,8 @@ def test_what_fails_on_the_way_keeps_what_is_done(tmp_path, monkeypatch):
         ("", 1, "0 prompts were given"),
         ("\n".join(map(str, range(201))), 1, "201 prompts were given"),
         ("a\n" + "b" * 2001, 1, "prompts.txt, line 2"),
-        ("a\nb", 2**53, "seed is"),
-        ("a", None, "seed is"),
+        ("a\nb", 2**53, "Seed is"),
+        ("a", None, "Seed is"),
     ],
 )
 def test_bad_input_is_one_sentence(prompts, seed, reason):

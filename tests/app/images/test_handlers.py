@@ -108,15 +108,15 @@ def test_nothing_is_painted_while_a_number_is_typed_or_a_model_is_missing(studio
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"prompt": "  "}, "the prompt is empty"),
+        ({"prompt": "  "}, "The prompt is empty"),
         ({"prompt": "x" * 2001}, "2,001 characters"),
         ({"strength": math.nan}, "λ is nan"),
         ({"strength": MARKUP}, "Give a number from -1 to 1"),
-        ({"seed": "x"}, "seed is 'x'"),
-        ({"seed": -1}, "seed is -1"),
-        ({"steps": 0}, "number of steps is 0"),
+        ({"seed": "x"}, "Seed is 'x'"),
+        ({"seed": -1}, "Seed is -1"),
+        ({"steps": 0}, "Number of steps is 0"),
         ({"steps": 2.5}, "Give a whole number from 1 to 100"),
-        ({"guidance": math.inf}, "guidance is inf"),
+        ({"guidance": math.inf}, "Guidance is inf"),
         ({"map_id": "gone"}, "no such map"),
     ],
 )
@@ -330,7 +330,7 @@ def test_the_endpoint_tells_what_of_a_prompt_is_not_read_or_not_known(studio):
         ({"strengths": []}, "0 strengths were given"),
         ({"strengths": [0.0] * 10}, "Give 1 to 9"),
         ({"strengths": [math.inf]}, "λ is inf"),
-        ({"prompt": None}, "the prompt is empty"),
+        ({"prompt": None}, "The prompt is empty"),
         ({"map_id": "topic"}, "no such map"),
     ],
 )

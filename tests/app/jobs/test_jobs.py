@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 import app.jobs.worker
+import app.jobs.workers
 from app.jobs.job import STARTED, Job, JobRequest
 from app.jobs.queue import Jobs
 from app.jobs.worker import work
@@ -266,6 +267,7 @@ def test_the_worker_ends_when_its_server_is_gone(request_, tmp_path):
     (tmp_path / "request.json").write_text(json.dumps(asdict(endless)))
     script = (
         "import json; from app.jobs.job import JobRequest; from app.jobs.queue import Jobs\n"
+        "Jobs('ready').prepare()\n"
         "Jobs('jobs').submit(JobRequest.from_json(json.load(open('request.json'))))\n"
         "input()"
     )
@@ -282,6 +284,37 @@ def test_the_worker_ends_when_its_server_is_gone(request_, tmp_path):
         server.kill()
     wait_until(lambda: [job.state for job in jobs.list()] == ["interrupted"], seconds=10)
     assert not workers(jobs.folder)
+    wait_until(lambda: not workers(tmp_path / "ready"), seconds=10)
+
+
+def test_a_prepared_worker_runs_the_next_job(request_, tmp_path):
+    jobs = Jobs(tmp_path)
+    jobs.prepare()
+    (prepared,) = workers(tmp_path)
+    jobs.prepare()  # another visitor
+    assert workers(tmp_path) == [prepared]
+    job_id = jobs.submit(replace(request_, config=SHORT))
+    wait_until(lambda: jobs.get(job_id).state == "running")
+    assert workers(tmp_path) == [prepared]
+    jobs.prepare()  # the running worker takes the next job, too
+    assert workers(tmp_path) == [prepared]
+    wait_until(lambda: jobs.get(job_id).state == "done")
+
+
+def test_a_prepared_worker_that_was_killed_is_replaced(request_, tmp_path):
+    jobs = Jobs(tmp_path)
+    jobs.prepare()
+    (prepared,) = workers(tmp_path)
+    os.kill(prepared, signal.SIGKILL)
+    job_id = jobs.submit(replace(request_, config=SHORT))
+    wait_until(lambda: jobs.get(job_id).state == "done")
+
+
+def test_a_prepared_worker_without_a_job_ends(monkeypatch, tmp_path):
+    monkeypatch.setattr(app.jobs.workers, "_READY_SECONDS", 0.5)
+    Jobs(tmp_path).prepare()
+    assert workers(tmp_path)
+    wait_until(lambda: not workers(tmp_path))
 
 
 @pytest.fixture

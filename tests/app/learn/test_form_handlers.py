@@ -63,7 +63,7 @@ def test_settings_follow_the_kind_of_the_model_and_of_the_set(studio):
 
 
 def test_an_aim_of_another_kind_of_model_is_refused(studio):
-    with pytest.raises(gr.Error, match="aim is 'take a thing out'"):
+    with pytest.raises(gr.Error, match="Aim is 'take a thing out'"):
         FormHandlers(studio).write_set("smollm2-135m", "quick", "owl", "take a thing out")
 
 
@@ -171,11 +171,11 @@ def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
         ({"source": "only one"}, "source"),
         ({"heldout": 3}, "0 to 2 possible"),
         ({"model": "gemma-3-270m"}, "Click Install"),
-        ({"model": "owner/any"}, "there is no model"),
+        ({"model": "owner/any"}, "There is no model"),
         ({"source": ""}, "0 prompts found"),
         ({"target": "\udcff\nb"}, "target.txt, line 1"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),
-        ({"sparsity": math.inf}, "sparsity is inf"),
+        ({"sparsity": math.inf}, "Sparsity is inf"),
         ({"iterations": 10**9}, "from 1 to 100000"),
         ({"batch_size": -1}, "batch_size is -1"),
     ],
@@ -210,7 +210,7 @@ def test_the_endpoint_refuses_an_unknown_budget(studio):
 
 
 def test_a_model_that_does_not_exist_is_refused_before_its_job_is_queued(studio):
-    with pytest.raises(gr.Error, match="there is no model 'owner/any'"):
+    with pytest.raises(gr.Error, match="There is no model 'owner/any'"):
         FormHandlers(studio).learn("t", ["a", "b"], ["c", "d"], model="owner/any")
     assert studio.jobs.submitted == []
 

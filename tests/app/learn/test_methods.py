@@ -89,7 +89,7 @@ def test_the_endpoint_learns_with_every_method(studio):
     ("changes", "sentence"),
     [
         ({"method": "huge"}, "Give one of lineas, lin-act"),
-        ({"method": MARKUP}, "method is"),
+        ({"method": MARKUP}, "Method is"),
         ({"method": "caa", "budget": "normal"}, "CAA has no iterations"),
         ({"method": "caa", "both_ways": True}, "no both_ways"),
         ({"method": "caa", "shift_only": True}, "no shift_only"),

@@ -86,8 +86,8 @@ def test_a_layout_shows_its_own_menus(handlers):
 @pytest.mark.parametrize(
     ("choice", "sentence"),
     [
-        ((PAIRS, "before", None, None, None, None), "nothing is chosen for the target"),
-        ((PAIRS, "after", "after", None, None, None), "after is chosen for both sides"),
+        ((PAIRS, "before", None, None, None, None), "Nothing is chosen for the target"),
+        ((PAIRS, "after", "after", None, None, None), "“after” is chosen for both sides"),
         ((LABELLED, None, None, "before", "note", None), "chosen for the label of the source"),
         ((LABELLED, None, None, "before", "nowhere", "x"), "there is no column 'nowhere'"),
         ((LABELLED, None, None, "before", "note", "x"), "1 prompt found"),

@@ -125,10 +125,10 @@ def test_an_unknown_map_is_one_sentence(studio):
         ({"strengths": [float("nan")]}, "λ is nan"),
         ({"strengths": [2]}, "λ is 2"),
         ({"strengths": ["1"]}, "λ is '1'"),
-        ({"prompt": "  "}, "the prompt is empty"),
+        ({"prompt": "  "}, "The prompt is empty"),
         ({"prompt": "x" * 2001}, "2,001 characters"),
-        ({"max_new_tokens": 10**9}, "length is"),
-        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"max_new_tokens": 10**9}, "Length is"),
+        ({"temperature": float("inf")}, "Temperature is inf"),
         ({"map_id": "nothing"}, "no such map"),
     ],
 )

@@ -55,7 +55,7 @@ def test_what_goes_wrong_on_the_way_leaves_a_page_to_try_again_on(studio, monkey
 
     monkeypatch.setattr(studio.texts, "rates", fail)
     stream, steps = _measure(RatesHandlers(studio)), []
-    with pytest.raises(gr.Error, match="it does not fit"):
+    with pytest.raises(gr.Error, match="It does not fit"):
         steps.extend(stream)
     progress, result, start, stop = [*steps][-1]
     assert (progress, result) == ("", gr.skip())
@@ -103,8 +103,8 @@ def test_another_map_stops_the_counting_and_brings_its_openings_and_words(studio
         ({"openings": "\n".join(map(str, range(201)))}, "201 openings were given"),
         ({"openings": "x" * 2001}, "openings.txt, line 1: 2,001 characters"),
         ({"words": ",".join("a" * 101)}, "101 words were given"),
-        ({"seeds": math.nan}, "the number of seeds is nan"),
-        ({"seeds": None}, "the number of seeds is None"),
+        ({"seeds": math.nan}, "The number of seeds is nan"),
+        ({"seeds": None}, "The number of seeds is None"),
         ({"seeds": 9}, "from 1 to 8"),
         ({"map_id": None}, "no such map"),
     ],
@@ -125,7 +125,7 @@ def test_the_endpoint_answers_the_last_figures(studio):
     *_, rows = RatesHandlers(studio).rates("topic", ["Once "], ["goal"], seeds=2)
     assert studio.texts.asked == ("topic", ["Once"], ["goal"], 2)
     assert [row["strength"] for row in rows] == [0, 1]
-    with pytest.raises(gr.Error, match="the prompt is empty"):
+    with pytest.raises(gr.Error, match="The prompt is empty"):
         next(RatesHandlers(studio).rates("topic", ["Once", " "]))
 
 
