@@ -63,6 +63,8 @@ _THEME = gr.themes.Base(
 ).set(
     body_text_color_subdued="*neutral_600",
     body_text_color_subdued_dark="*neutral_300",
+    checkbox_border_color="*neutral_500",
+    checkbox_border_color_dark="*neutral_400",
     input_placeholder_color="*neutral_500",
     input_placeholder_color_dark="*neutral_300",
     button_primary_background_fill="*primary_700",

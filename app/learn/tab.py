@@ -64,7 +64,7 @@ def learn_tab(handlers: LearnHandlers, *, read_only: bool) -> LearnTab:
     job = gr.Dropdown([], label="Job", render=False)
     with gr.Row(elem_classes="learn"):
         if not read_only:
-            with gr.Column(min_width=320):
+            with gr.Column(min_width=480):  # the form would be crowded beside the job
                 _form(handlers, job)
         with gr.Column(min_width=320, elem_classes="watch"):
             try_it = _watch(handlers.watching, job)

@@ -11,7 +11,7 @@ from lineas_core.models.catalog import Kind
 
 __all__ = ["PromptLibrary"]
 
-_CLEAR = 3  # index of a scene whose subject the built-in model paints clearly, also in a style
+_CLEAR = (22, 1, 4, 2, 26)  # scenes that the built-in model paints clearly, also in a style
 
 
 class PromptLibrary:
@@ -68,7 +68,8 @@ class PromptLibrary:
     def scenes(self) -> list[str]:
         """Return descriptions of pictures, to try a map on; the page opens on the first one."""
         lines = self._lines("neutral-images.txt")
-        return [*lines[_CLEAR:], *lines[:_CLEAR]]
+        clear = [lines[place] for place in _CLEAR if place < len(lines)]
+        return [*clear, *(line for line in lines if line not in clear)]
 
     def _lines(self, name: str) -> list[str]:
         return (self._folder / name).read_text(encoding="utf-8").splitlines()
