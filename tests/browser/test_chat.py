@@ -156,10 +156,9 @@ def test_a_stop_keeps_the_beginning_of_the_answer(page):
     assert texts.first.inner_text().startswith(stopped)
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-def test_a_narrow_page_scrolls_in_one_direction_only(page, address, mode):
+def test_a_narrow_page_scrolls_in_one_direction_only(page, address):
     page.set_viewport_size({"width": 375, "height": 812})
-    page.goto(f"{address}?__theme={mode}")
+    page.goto(address)
     _open(page)
     _send(page, "hello", 1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
