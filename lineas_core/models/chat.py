@@ -10,11 +10,14 @@ import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
-from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lineas_core.errors import UserError, first_line
+
+if TYPE_CHECKING:  # its classes take seconds to import
+    from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 __all__ = [
     "Conversation",

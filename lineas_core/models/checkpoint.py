@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from lineas_core.errors import is_disk_full
 from lineas_core.models.language import LanguageModel
@@ -147,7 +147,7 @@ def _empty(network: Any, state: Mapping[str, Tensor]) -> Any:
         config = _with_biases(config, _family(network), state)
     if config.model_type == network.config.model_type:
         return type(network)(config)
-    return AutoModelForCausalLM.from_config(config)
+    return transformers.AutoModelForCausalLM.from_config(config)
 
 
 def _with_biases(config: Any, family: _Family, state: Mapping[str, Tensor]) -> Any:
@@ -157,9 +157,10 @@ def _with_biases(config: Any, family: _Family, state: Mapping[str, Tensor]) -> A
         if window and window < config.max_position_embeddings:
             what = f"attention of {config.model_type} with a window of {window} tokens"
             raise not_baked(f"{what} has no class with biases")
-        known = AutoConfig.for_model(family.written_as).to_dict().keys() - {"model_type"}
+        written = transformers.AutoConfig.for_model(family.written_as)
+        known = written.to_dict().keys() - {"model_type"}
         facts = {name: value for name, value in config.to_dict().items() if name in known}
-        config = AutoConfig.for_model(family.written_as, **facts)
+        config = transformers.AutoConfig.for_model(family.written_as, **facts)
     biases = [name for name in state if name.endswith(".bias")]
     for setting, part in family.biases.items():
         setattr(config, setting, any(part in name for name in biases))

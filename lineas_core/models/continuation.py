@@ -13,15 +13,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
+import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.modeling_utils import PreTrainedModel
 
 from lineas_core.errors import UserError, first_line
+
+if TYPE_CHECKING:  # its classes take seconds to import
+    from transformers.modeling_utils import PreTrainedModel
 
 __all__ = ["Continuation", "examine", "is_padded_harmlessly", "last_positions"]
 
@@ -176,7 +178,7 @@ def _starts(network: PreTrainedModel) -> Iterator[Callable[[], _State]]:
     """Yield the ways to begin with what networks remember."""
     named = signature(network.forward).parameters
     if "past_key_values" in named:
-        yield lambda: {"past_key_values": DynamicCache(config=network.config)}
+        yield lambda: {"past_key_values": transformers.DynamicCache(config=network.config)}
     for name in ("past_key_values", "cache_params", "state"):
         if name in named:
             yield partial(dict, {name: None, "use_cache": True})

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
-from transformers.modeling_utils import PreTrainedModel
 
 from lineas_core.errors import UserError
 from lineas_core.models.continuation import is_padded_harmlessly, last_positions
+
+if TYPE_CHECKING:  # its classes take seconds to import
+    from transformers.modeling_utils import PreTrainedModel
 
 __all__ = ["DecodingBatch", "check_decodable", "check_length", "context_length", "position_limit"]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.quantizers import AutoHfQuantizer
 
 from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS, Kind, ModelEntry
@@ -139,6 +138,8 @@ def _networks(place: Location) -> tuple[dict[str, nn.Module], str]:
     network = outline_language(place)
     if settings := _quantised(network):
         with loading_errors(place.source):
+            from transformers.quantizers import AutoHfQuantizer  # takes seconds to import
+
             quantizer: Any = AutoHfQuantizer.from_config(settings, pre_quantized=True)
             quantizer.validate_environment(dtype=network.dtype, device_map=None)
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -23,11 +23,11 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import torch
+import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 from filelock import FileLock
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import save_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from lineas_core.errors import UserError, first_line, is_disk_full
 from lineas_core.models.catalog import MODELS, EmbeddedFile, ModelEntry
@@ -187,12 +187,12 @@ def _failed(what: str, why: str) -> UserError:
 def _convert(gguf: Path, folder: Path, unmarked: Sequence[str]) -> None:
     folder.mkdir()
     place: dict[str, Any] = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
-    tokenizer = AutoTokenizer.from_pretrained(**place)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(**place)
     tokenizer.add_special_tokens({"extra_special_tokens": list(unmarked)})
     tokenizer.save_pretrained(folder)
-    dense = GgufConfig(dequantize=True)
+    dense = transformers.GgufConfig(dequantize=True)
     with LOADING:
-        network = AutoModelForCausalLM.from_pretrained(
+        network = transformers.AutoModelForCausalLM.from_pretrained(
             **place, quantization_config=dense, dtype=torch.float16
         )
     save_model(network, str(folder / "model.safetensors"), metadata={"format": "pt"})

@@ -6,13 +6,16 @@ n texts, t tokens, v words of the vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers.modeling_utils import PreTrainedModel
 
 from lineas_core.models.continuation import is_padded_harmlessly, last_positions
+
+if TYPE_CHECKING:  # its classes take seconds to import
+    from transformers.modeling_utils import PreTrainedModel
 
 __all__ = ["MAX_LOGITS", "sum_log_probabilities"]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 from torch import nn
-from transformers import AutoModelForCausalLM
-from transformers.modeling_utils import PreTrainedModel
 
 from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS
@@ -18,6 +17,9 @@ from lineas_core.models.pretrained import loading_errors, read_config
 from lineas_core.models.published import PUBLISHED, Published
 from lineas_core.runtime.loading import LOADING
 from lineas_core.runtime.memory import USABLE
+
+if TYPE_CHECKING:  # its classes take seconds to import
+    from transformers.modeling_utils import PreTrainedModel
 
 __all__ = [
     "device_for",
@@ -103,7 +105,7 @@ def outline_language(place: Location) -> PreTrainedModel:
     with loading_errors(place.source):
         config = read_config(place.source, **place.options)
         with LOADING, torch.device("meta"):
-            network = AutoModelForCausalLM.from_config(
+            network = transformers.AutoModelForCausalLM.from_config(
                 config, dtype=torch.bfloat16, trust_remote_code=False
             )
     return network.eval().requires_grad_(False)

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-from transformers.modeling_utils import PreTrainedModel
-from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.hub import HUB_ERRORS, failure
@@ -20,6 +18,10 @@ from lineas_core.models.sampling import end_tokens
 from lineas_core.models.sources import BIN, check_writes
 from lineas_core.models.weights import REPORT, check_weights
 from lineas_core.runtime.loading import LOADING
+
+if TYPE_CHECKING:  # its classes take seconds to import
+    from transformers.modeling_utils import PreTrainedModel
+    from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 __all__ = [
     "check_gradients",
@@ -47,9 +49,11 @@ def load_checkpoint(
     files = {k: options[k] for k in ("local_files_only", "revision") if k in options}
     with loading_errors(source):
         read_config(source, **files)
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **files)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            source, trust_remote_code=False, **files
+        )
         with LOADING:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 source, use_safetensors=True, trust_remote_code=False, **REPORT, **options
             )
     network, report = loaded
@@ -72,7 +76,7 @@ def read_config(source: str | Path, **files: Any) -> Any:
         UserError: it is an encoder, has a decoder besides, or is made for something else.
     """
     # Explicit, because transformers otherwise prompts on stdin for custom code.
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False, **files)
+    config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False, **files)
     check_writes(config, source)
     return config
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer
+import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 
 from lineas_core.models.decoding import position_limit
 from lineas_core.models.hub import INDEX
@@ -94,7 +94,7 @@ def load_reader(folder: Path) -> Reader | None:
     """
     try:
         if not (folder / INDEX).is_file():
-            config = AutoConfig.from_pretrained(
+            config = transformers.AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
             return Reader([(_tokenizer(folder), min(MAX_TOKENS, position_limit(config)))])
@@ -114,7 +114,9 @@ def load_reader(folder: Path) -> Reader | None:
 def _tokenizer(folder: Path) -> Any:
     if not folder.is_dir():  # transformers would take the path for a hub id
         raise FileNotFoundError(folder)
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return transformers.AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
 
 
 @contextmanager

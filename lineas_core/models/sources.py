@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 
 from lineas_core.errors import UserError
 from lineas_core.models.integrity import CONFIG, damage
@@ -73,8 +73,8 @@ def check_writes(config: Any, source: str | Path) -> None:
         what = f"{str(source)!r} is a {kind}, an encoder with a decoder, which is not supported"
         raise UserError("E_MODEL", what, remedy=_WRITERS)
     # Some encoders have a class that writes texts, for decoders made from them.
-    encoder = type(config) in MODEL_FOR_MASKED_LM_MAPPING
+    encoder = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
     encoder &= not getattr(config, "is_decoder", False)
-    if encoder or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    if encoder or type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
         what = f"{str(source)!r} is a {kind}, which writes no texts"
         raise UserError("E_MODEL", what, remedy=_WRITERS)

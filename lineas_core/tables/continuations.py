@@ -12,7 +12,7 @@ from lineas_core.evaluation.texts import properties_of
 from lineas_core.methods import InstructedModel
 from lineas_core.models.base import fingerprint
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.tables.figure import Panels
+from lineas_core.tables.panels import Panels
 from lineas_core.tables.verdicts import Main
 from lineas_core.tables.workbench import Workbench, facts_of
 

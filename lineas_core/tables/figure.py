@@ -15,13 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-__all__ = ["STRENGTH", "Axis", "Panels", "draw"]
+from lineas_core.tables.panels import STRENGTH, Axis, Panels
 
-Panels = Mapping[str, Callable[[Mapping[str, Any]], float | None]]
-"""Name of a quantity -> function from a row to its value, None if the row has none."""
-Axis = tuple[str, Callable[[Mapping[str, Any]], float]]
-"""Name of what panels show quantities over, and function from a row to its value."""
-STRENGTH: Axis = ("λ", lambda row: row["strength"])
+__all__ = ["draw"]
 
 _DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 _COLUMNS = 3  # panels side by side

@@ -18,9 +18,9 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.tables.cells import Cell
 from lineas_core.tables.continuations import Continuations, format_share
-from lineas_core.tables.figure import Panels, draw
 from lineas_core.tables.frontier_lines import CORE, OTHERS, Line
 from lineas_core.tables.openings import REAL_TOXICITY_PROMPTS
+from lineas_core.tables.panels import Panels
 from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.topics import OPENINGS
 from lineas_core.tables.toxicity import toxicity_continuations
@@ -212,6 +212,8 @@ def _figure(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
         for name in dict.fromkeys(cell["key"]["method"] for cell in done)
         if name in CORE or "," not in name
     ]
+    from lineas_core.tables.figure import draw  # takes a second to import
+
     across = ("perplexity, in times that of λ = 0", lambda row: row["ratio"])
     return draw(panels, lines, across)
 

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from lineas_core.metrics.left_in_place import VISIBLE
-from lineas_core.tables.figure import Panels
+from lineas_core.tables.panels import Panels
 from lineas_core.tables.verdicts import Main, at_full, mean
 from lineas_core.tables.workbench import rank_correlation
 

@@ -17,7 +17,7 @@ from lineas_core.tables.cells import (
     compute_free,
     merge,
 )
-from lineas_core.tables.figure import Panels, draw
+from lineas_core.tables.panels import Panels
 from lineas_core.tables.verdicts import Main
 from lineas_core.tables.workbench import Workbench
 
@@ -58,6 +58,12 @@ class Needs:
     answers: int = 0
 
 
+def _drawn(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
+    from lineas_core.tables.figure import draw  # takes a second to import
+
+    return draw(panels, done)
+
+
 @dataclass(frozen=True)
 class Table:
     """A table or figure of the paper.
@@ -88,7 +94,7 @@ class Table:
     main: Main | None = None
     summarise: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
     needs: Callable[[str], Needs] = lambda edition: Needs()  # noqa: ARG005
-    figure: Callable[[Panels, Sequence[Mapping[str, Any]]], bytes] = draw
+    figure: Callable[[Panels, Sequence[Mapping[str, Any]]], bytes] = _drawn
 
 
 def make(

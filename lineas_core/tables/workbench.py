@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from scipy.stats import spearmanr
 
 from lineas_core.learning.checkpoints import Checkpoint
 from lineas_core.learning.config import BUDGETS, FitConfig
@@ -119,6 +118,8 @@ def end_of(*learnt: SteeringMaps) -> dict[str, str]:
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
     """Compute Spearman's rank correlation, -1 to 1; it is 0 if x or y is constant."""
+    from scipy.stats import spearmanr  # takes a second to import
+
     vary = len(set(x)) > 1 and len(set(y)) > 1
     return float(spearmanr(x, y).statistic) if vary else 0.0
 
