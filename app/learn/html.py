@@ -15,7 +15,17 @@ from ..html.basics import clock, hint, safe
 from ..html.thumbnails import thumbnail
 from ..jobs.job import Job
 
-__all__ = ["columns", "counter", "job_state", "previews", "report", "stage", "strips"]
+__all__ = [
+    "columns",
+    "counter",
+    "estimate",
+    "job_choice",
+    "job_state",
+    "previews",
+    "report",
+    "stage",
+    "strips",
+]
 
 
 def strips(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
@@ -79,6 +89,11 @@ def job_state(job: Job) -> str:
         f'<progress max="{job.iterations}" value="{job.iteration}" '
         f'aria-label="Iterations"></progress>{message}</section>'
     )
+
+
+def job_choice(job: Job) -> str:
+    """Return the title of a job with its state in a few words, for a menu."""
+    return f"{job.request.title} · {_STATES[job.state].partition('.')[0].lower()}"
 
 
 def estimate(seconds: float, prompts: int, heldout: int, *, in_one_pass: bool) -> str:

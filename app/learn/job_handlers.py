@@ -198,4 +198,4 @@ def _buttons(job: Job | None) -> Buttons:
 
 def job_menu(jobs: Sequence[Job], job_id: str) -> Any:
     """Return the menu of jobs, with one of them chosen."""
-    return gr.Dropdown([(f"{j.request.title} · {j.state}", j.id) for j in jobs], value=job_id)
+    return gr.Dropdown([(learn_html.job_choice(j), j.id) for j in jobs], value=job_id)

@@ -2,7 +2,9 @@
 
 from PIL import Image
 
+from app.jobs.job import Job, JobRequest
 from app.learn import html as learn_html
+from lineas_core import LearnConfig, PromptSet
 from tests.app.fakes import MARKUP
 
 
@@ -15,3 +17,11 @@ def test_a_strip_is_shown_for_every_quarter(tmp_path):
     assert drawing.index("after 4 iterations") < drawing.index("after 0 iterations")
     assert "original" in drawing
     assert "<img src=x" not in drawing
+
+
+def test_the_menu_names_a_state_as_the_heading_does():
+    request = JobRequest("Places", "m", PromptSet(("a", "b"), ("c", "d")), LearnConfig())
+    for state, words in (("running", "learning"), ("hung", "the worker does not respond")):
+        job = Job("20260101-000000-00000000", request, state, created=0.0)
+        assert learn_html.job_choice(job) == f"Places · {words}"
+        assert words in learn_html.job_state(job).lower()
