@@ -105,9 +105,11 @@ def read_map(file: str) -> dict[str, tuple[Tensor, Tensor]]:
         config = json.loads(text)
         if config.get("low_rank"):
             raise ValueError(f"{file} is a map of low rank, which this node cannot apply.")
+        shifts = {name: opened.get_tensor(f"{name}.shift") for name in config["modules"]}
+        ones = config.get("shifts", ())  # modules whose scales are 1 and are not stored
         steps = {
-            name: (opened.get_tensor(f"{name}.scale"), opened.get_tensor(f"{name}.shift"))
-            for name in config["modules"]
+            name: (torch.ones_like(b) if name in ones else opened.get_tensor(f"{name}.scale"), b)
+            for name, b in shifts.items()
         }
     for values in (value for step in steps.values() for value in step):
         if not bool((values.abs() <= LARGEST).all()):  # False for NaN

@@ -36,8 +36,9 @@ __all__ = [
     "usable",
 ]
 
-FORMAT_VERSION = 2
-"""Version 2 has low-rank maps. A file without any is of version 1, which every release reads."""
+FORMAT_VERSION = 3
+"""Version 2 has low-rank maps, version 3 maps that only shift. Without any of them a file is of
+version 1, which every release reads."""
 WEIGHTS = "lineas.safetensors"
 """Name of the file in the folder of a map."""
 MAX_VALUE = 1e4

@@ -236,7 +236,7 @@ def _config(
         **about,
         **maps.metadata,
         **sizes,
-        "format_version": FORMAT_VERSION if sizes["low_rank"] else 1,
+        "format_version": FORMAT_VERSION if sizes["shifts"] else 2 if sizes["low_rank"] else 1,
         "sha256": checksum(tensors),
         _PROMPTS_SHA256: None if kept is None else hashlib.sha256(kept).hexdigest(),
     }

@@ -1,6 +1,6 @@
 """Maps as named tensors: what their file holds, and of which shapes.
 
-affine      <module>.scale and <module>.shift, (d,) each
+affine      <module>.scale and <module>.shift, (d,) each; without the former where all of it is 1
 low-rank    <module>.up (d, r), <module>.down (r, k) and <module>.bias (r,)
 """
 
@@ -25,7 +25,9 @@ def tensors_of(maps: SteeringMaps) -> dict[str, Tensor]:
         if isinstance(m, LowRankMap):
             rows |= {f"{name}.up": m.up, f"{name}.down": m.down, f"{name}.bias": m.bias}
         else:
-            rows |= {f"{name}.scale": m.scale, f"{name}.shift": m.shift}
+            rows[f"{name}.shift"] = m.shift
+            if not _only_shifts(m):
+                rows[f"{name}.scale"] = m.scale
     return {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in rows.items()}
 
 
@@ -35,7 +37,8 @@ def maps_of(tensors: Mapping[str, Tensor], config: dict[str, Any]) -> SteeringMa
     for name in config["modules"]:
         low = _low_rank(config, name)
         if low is None:
-            maps[name] = AffineMap(tensors[f"{name}.scale"], tensors[f"{name}.shift"])
+            shift, scale = tensors[f"{name}.shift"], tensors.get(f"{name}.scale")
+            maps[name] = AffineMap(torch.ones_like(shift) if scale is None else scale, shift)
             continue
         up, down, bias = (tensors[f"{name}.{part}"] for part in ("up", "down", "bias"))
         maps[name] = LowRankMap(up, down, bias, reads_input=low["input"] is not None)
@@ -46,14 +49,17 @@ def sizes_of(maps: SteeringMaps) -> dict[str, Any]:
     """Return the sizes of maps for their metadata.
 
     `modules` holds the width d of every module; `low_rank` the rank r of every low-rank map, and
-    the number of coordinates k of the module's input, None for a map that reads the output.
+    the number of coordinates k of the module's input, None for a map that reads the output;
+    `shifts` names the affine maps that only shift.
     """
     low = {
         name: {"rank": len(m.bias), "input": m.down.shape[1] if m.reads_input else None}
         for name, m in maps.items()
         if isinstance(m, LowRankMap)
     }
-    return {"modules": {name: m.width for name, m in maps.items()}, "low_rank": low}
+    shifts = [name for name, m in maps.items() if name not in low and _only_shifts(m)]
+    widths = {name: m.width for name, m in maps.items()}
+    return {"modules": widths, "low_rank": low, "shifts": shifts}
 
 
 def shapes_of(config: Mapping[str, Any]) -> dict[str, list[int]]:
@@ -62,12 +68,18 @@ def shapes_of(config: Mapping[str, Any]) -> dict[str, list[int]]:
     for name, width in config["modules"].items():
         low = _low_rank(config, name)
         if low is None:
-            shapes |= {f"{name}.scale": [width], f"{name}.shift": [width]}
+            shapes[f"{name}.shift"] = [width]
+            if name not in config.get("shifts", ()):  # missing in files before version 3
+                shapes[f"{name}.scale"] = [width]
             continue
         rank, reads = low["rank"], width if low["input"] is None else low["input"]
         shapes |= {f"{name}.up": [width, rank], f"{name}.down": [rank, reads]}
         shapes[f"{name}.bias"] = [rank]
     return shapes
+
+
+def _only_shifts(m: AffineMap | LowRankMap) -> bool:
+    return isinstance(m, AffineMap) and bool((m.scale == 1).all())
 
 
 def _low_rank(config: Mapping[str, Any], name: str) -> dict[str, Any] | None:

@@ -154,6 +154,16 @@ def test_two_nodes_in_a_row_apply_their_maps_one_after_another(node, unet, model
         torch.testing.assert_close(_run(unet), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_map_that_only_shifts_is_read(node, unet, tmp_path):
+    shifting = {name: AffineMap(torch.ones(m.width), m.shift) for name, m in _maps(unet).items()}
+    file = tmp_path / "lineas" / _save(SteeringMaps(shifting, {"model": "tiny"}), tmp_path)
+    read = node.read_map(str(file))
+    assert [*read] == [*shifting]
+    for name, (scale, shift) in read.items():
+        assert torch.equal(scale, shifting[name].scale)
+        assert torch.equal(shift, shifting[name].shift)
+
+
 def test_half_precision_stays_half(node, unet, model, tmp_path):
     (steered,) = node.LineasMap().steer(model, _save(_maps(unet), tmp_path), 1.0)
     name = "diffusion_model.out.0"

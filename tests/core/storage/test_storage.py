@@ -233,6 +233,8 @@ def _without_config(header, payload):
         (_configured(format_version=99), "format 99"),
         (_configured(modules={}), "steers no module"),
         (_configured(modules=["layer.0"]), "malformed"),
+        (_configured(shifts=["layer.0"]), "not the ones"),
+        (_configured(shifts=3), "malformed"),
         (lambda header, payload: _join({"__metadata__": "x"}, payload), "malformed"),
         (_extra, "not the ones"),
         (_without_config, "LoRA"),
@@ -252,6 +254,20 @@ def test_a_foreign_or_hostile_file_is_refused_in_one_sentence(saved, make, reaso
     with pytest.raises(UserError, match="not a usable steering map") as caught:
         load_maps(saved)
     assert reason in str(caught.value)
+
+
+def test_scales_that_are_all_1_are_not_stored(tmp_path):
+    wide = {f"wide.{k}": AffineMap(torch.ones(4096), torch.randn(4096)) for k in range(2)}
+    shifting = SteeringMaps(wide, {"model": "tiny"})
+    folder = save_maps(shifting, tmp_path / "map")
+    assert _equal(load_maps(folder), shifting)
+    size = (folder / "lineas.safetensors").stat().st_size
+    assert 2 * 4096 * 4 < size < 2 * 4096 * 4 + 4096  # the shifts and a header
+    mixed = SteeringMaps({**wide, **_maps()}, load_maps(folder).metadata)
+    assert _equal(load_maps(save_maps(mixed, folder)), mixed)
+    assert load_maps(folder).metadata["format_version"] == 3
+    scaling = SteeringMaps(_maps(), load_maps(folder).metadata)
+    assert load_maps(save_maps(scaling, folder)).metadata["format_version"] == 1
 
 
 def test_a_missing_map_is_one_sentence(tmp_path):
