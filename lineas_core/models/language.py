@@ -237,9 +237,8 @@ class LanguageModel:
                 f"{len(prompts)} prompts came with {len(seeds)} seeds",
                 remedy="Give one seed for each prompt.",
             )
-        check_length(
-            self.network, self.name, tokens["input_ids"].shape[1], sampling.max_new_tokens
-        )
+        length = tokens["input_ids"].shape[1]
+        check_length(self.network, self.name, length, sampling.max_new_tokens)
         for ids in sample_tokens(self.network, self.tokenizer, tokens, seeds, sampling):
             yield self.tokenizer.batch_decode(ids, skip_special_tokens=True)
 
@@ -262,9 +261,8 @@ class LanguageModel:
         """
         texts, counts = [], []
         chat = chat or _are_conversations(openings)
-        for opening, continuation in zip(
-            self._texts(openings, chat=chat), continuations, strict=True
-        ):
+        begun = self._texts(openings, chat=chat)
+        for opening, continuation in zip(begun, continuations, strict=True):
             start, whole = (
                 self.tokenizer(text, add_special_tokens=not chat)["input_ids"]
                 for text in (opening, opening + continuation)
