@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-_LEARNING = runpy.run_path(str(Path(__file__).parents[1] / "lineas_core/models/peers.py"))
+_LEARNING = runpy.run_path(str(Path(__file__).parents[1] / "lineas_core/tables/peers_script.py"))
 
 
 class Side:

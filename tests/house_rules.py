@@ -62,6 +62,8 @@ LARGE = {
     "lineas_core.learning.lineas.learn": ARGUMENTS,
     "lineas_core.learning.lineas.learn_iter": ARGUMENTS,
 }
+# Runs in a Python environment of its own, so it may import what that has, and nothing imports it.
+SCRIPT = "lineas_core.tables.peers_script"
 # The functions that a test replaces although they are private; private limits may be replaced.
 REPLACED = {"_begin_anew", "_free", "_learn", "_peak"}
 # Torch has no public way to ask whether a module has hooks; named tuples and `os` have no other
@@ -106,9 +108,11 @@ def the_core_knows_no_page_no_figures_and_no_environment(house, name):
 
 
 def only_the_models_room_knows_transformers(house, name):
-    if not name.startswith("lineas_core") or house.room(name) == "lineas_core.models":
+    room = house.room(name)
+    if not name.startswith("lineas_core") or room == "lineas_core.models" or name == SCRIPT:
         return []
-    return list({"transformers", "diffusers", "huggingface_hub"} & house.outside(name))
+    unwanted = {"transformers", "diffusers", "huggingface_hub"}
+    return [*unwanted & house.outside(name), *{SCRIPT} & house.imports[name]]
 
 
 def forward_hooks_are_registered_in_one_file(house, name):

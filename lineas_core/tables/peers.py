@@ -1,10 +1,10 @@
 """Other libraries that steer language models, in a Python environment of their own.
 
 A library learns vectors from the same prompts as the other methods, by its own interface (see
-`lineas_core/models/peers.py`), and hands them over in a safetensors file. They become maps that
-only shift, so that their texts are written and counted as those of every other method. That this
-is what the library itself does is checked each time: its own steered logits of a text have to be
-those of the maps.
+`peers_script.py`), and hands them over in a safetensors file. They become maps that only shift, so
+that their texts are written and counted as those of every other method. That this is what the
+library itself does is checked each time: its own steered logits of a text have to be those of the
+maps.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _BELOW = ("torch", "transformers", "accelerate", "safetensors", "gguf")  # in th
 # repeng needs an older numpy, and steering-vectors asks for an older transformers than it needs;
 # so the libraries are installed without what they ask for, and that is listed here.
 _NEEDED = ("numpy<2", "scikit-learn", "tqdm", "matplotlib", "datasets", "plotnine", "ipywidgets")
-_SCRIPT = Path(__file__).parents[1] / "models" / "peers.py"
+_SCRIPT = Path(__file__).with_name("peers_script.py")
 _EQUAL = 1e-4  # relative difference of logits, in float32
 _READY = "ready.json"
 

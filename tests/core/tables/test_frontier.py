@@ -159,7 +159,8 @@ def _library(monkeypatch, python, wrong=0.0):
     jobs = []
 
     def run(command, **_options):
-        folder = Path(command[-1])
+        script, folder = map(Path, command[-2:])
+        assert script.is_file()
         job = json.loads((folder / "job.json").read_text())
         jobs.append(job)
         shift, model = torch.linspace(-0.1, 0.1, 32), tiny_language_model()

@@ -1,6 +1,6 @@
 """Learn steering vectors with another library; run by the Python of an environment that has it.
 
-    python peers.py FOLDER
+    python -I peers_script.py FOLDER
 
 reads `job.json` in the folder and writes `vectors.safetensors` there. The job has the name of the
 library, the folder or hub id of a language model, texts of both sides, the names of the modules to
