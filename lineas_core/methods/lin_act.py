@@ -1,6 +1,7 @@
-"""Linear-AcT: least squares between sorted activations, coordinate by coordinate.
+"""Lin-AcT: least squares between sorted activations, coordinate by coordinate.
 
-Rodriguez et al., 2025, "Controlling language and diffusion models by transporting activations":
+Rodriguez et al., 2025, "Controlling language and diffusion models by transporting activations",
+where it is called Linear-AcT; Lin-AcT is its name in the paper of LinEAS:
 
     (ω, b) = argmin Σ_i (ω x_(i) + b - y_(i))²,    x_(i), y_(i) the i-th smallest sample
 
@@ -56,7 +57,7 @@ def least_squares(x: Tensor, y: Tensor) -> AffineMap:
 
 METHOD = closed_form(
     "lin-act",
-    "Linear-AcT: least squares on sorted activations, one module after the other.",
+    "Lin-AcT: least squares on sorted activations, one module after the other.",
     partial(fit_in_sequence, fit=least_squares),
 )
 learn = METHOD.learn

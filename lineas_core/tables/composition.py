@@ -11,6 +11,7 @@ from lineas_core.evaluation.texts import sweep_composed
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.cells import Cell
 from lineas_core.tables.continuations import SEEDS
+from lineas_core.tables.names import name_of
 from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.topics import OPENINGS, TOPICS
 from lineas_core.tables.verdicts import Main
@@ -69,7 +70,7 @@ def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
     for cell in done:
         at_one = [row["share"] for row in cell["rows"] if row["strength"] == 1]
         shares[cell["key"]["method"]] += at_one
-    means = [f"{100 * fmean(of):.1f} % with {name}" for name, of in shares.items() if of]
+    means = [f"{100 * fmean(of):.1f} % with {name_of(name)}" for name, of in shares.items() if of]
     return (
         f"Texts with both topics at λ = 1, as a mean over the lines: {', '.join(means)}; the "
         "paper reports 19 % against 1.3 %."

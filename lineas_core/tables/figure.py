@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
+from lineas_core.tables.names import shown_key
 from lineas_core.tables.panels import STRENGTH, Axis, Panels
 
 __all__ = ["draw"]
@@ -33,7 +34,7 @@ def draw(panels: Panels, done: Sequence[Mapping[str, Any]], across: Axis = STREN
         done: cells as `lineas_core.tables.cells_done` returns them.
         across: what the panels show these over.
     """
-    styles, legend = _styles([tuple(cell["key"].values()) for cell in done])
+    styles, legend = _styles([tuple(shown_key(cell["key"]).values()) for cell in done])
     every = {name: _lines(value, across[1], done) for name, value in panels.items()}
     drawn = {name: lines for name, lines in every.items() if any(lines)} or every
     columns, rows = min(_COLUMNS, len(drawn)), ceil(len(drawn) / _COLUMNS)

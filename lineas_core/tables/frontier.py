@@ -19,6 +19,7 @@ from lineas_core.steering.affine import SteeringMaps
 from lineas_core.tables.cells import Cell
 from lineas_core.tables.continuations import Continuations, format_share
 from lineas_core.tables.frontier_lines import CORE, OTHERS, Line
+from lineas_core.tables.names import name_of
 from lineas_core.tables.openings import REAL_TOXICITY_PROMPTS
 from lineas_core.tables.panels import Panels
 from lineas_core.tables.table import Needs, Table
@@ -164,7 +165,7 @@ def _of_model(model: str, done: Sequence[Mapping[str, Any]]) -> str:
         return ""
     ranked = sorted(means.items(), key=lambda item: -item[1][0])
     shares = ", ".join(
-        f"{name} {_with_interval(mean, error)}" for name, (mean, error) in ranked[:_MOST]
+        f"{name_of(name)} {_with_interval(mean, error)}" for name, (mean, error) in ranked[:_MOST]
     )
     text = f"*{model}*: mean share over the five topics at perplexity {_MAIN:g}: {shares}."
     closed = [name for name, _ in ranked if _LINES[name].closed_form]
@@ -182,7 +183,8 @@ def _compared(name: str, other: str, means: Mapping[str, tuple[float, float]]) -
         return ""
     spread = math.exp(_Z * math.hypot(error_a / a, error_b / b))
     return (
-        f"{name} ÷ {other}, the best of the methods without iterations: {a / b:.2f} "
+        f"{name_of(name)} ÷ {name_of(other)}, the best of the methods without iterations: "
+        f"{a / b:.2f} "
         f"({a / b / spread:.2f} to {a / b * spread:.2f})."
     )
 

@@ -15,6 +15,7 @@ from lineas_core.metrics.dinov2 import DINOV2, dinov2_scores
 from lineas_core.models.base import SteerableModel
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.tables.cells import Cell
+from lineas_core.tables.names import PAPER_LOSS, name_of
 from lineas_core.tables.removal import LEGEND, MAIN, PANELS, format_scores, summarise, verdict
 from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.verdicts import compared
@@ -22,7 +23,6 @@ from lineas_core.tables.workbench import PROMPTS, Workbench, facts_of, lines_of,
 
 __all__ = ["TABLES"]
 
-_PAPER_LOSS = "lineas, activations"
 _MODEL = {"small": "emoji-world", "paper": "dmd2"}
 _BUDGETS = {"small": ("quick", "normal"), "paper": ("paper (DMD2)",)}
 _STRENGTHS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
@@ -174,7 +174,7 @@ def _methods(edition: str, _concept: str) -> dict[str, dict[str, Any]]:
         if "text-to-image" in method.kinds
     }
     if edition == "small":
-        methods[_PAPER_LOSS] = {"suited": False}
+        methods[PAPER_LOSS] = {"suited": False}
     return methods
 
 
@@ -238,10 +238,10 @@ TABLES = (
         "picture-methods",
         "Comparison of methods on pictures",
         "Tables 2 and 15",
-        "All methods steer all norms. *lineas* is learnt with the settings that suit the model, "
-        f"*{_PAPER_LOSS}* with the loss of the paper: from the maximum of each activation "
-        "over the picture, as all other methods. A method whose recommended strength is not 1 is "
-        f"measured at multiples of it. {LEGEND}",
+        "All methods steer all norms. *LinEAS* is learnt with the settings that suit the model, "
+        f"*{name_of(PAPER_LOSS)}* from the maximum of each activation over the picture, as all "
+        "other methods are. A method whose recommended strength is not 1 is measured at multiples "
+        f"of it. {LEGEND}",
         _varied("method", _methods),
         format_scores,
         PANELS,

@@ -10,6 +10,7 @@ from lineas_core.metrics.perplexity import prose_perplexity
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.folding import fold
 from lineas_core.tables.cells import Cell
+from lineas_core.tables.names import name_of, shown_key
 from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.verdicts import at_full, at_zero
 from lineas_core.tables.workbench import (
@@ -75,7 +76,8 @@ def _summary(done: Sequence[Mapping[str, Any]]) -> str:
         tolerated = [
             r["strength"] for r in cell["rows"] if r["perplexity"] <= _TOLERATED * original
         ]
-        shares.append(f"{' '.join(cell['key'].values())} {max(tolerated) / full:g}")
+        line = ", ".join(shown_key(cell["key"]).values())
+        shares.append(f"{max(tolerated) / full:g} ({line})")
     return (
         "The greatest share of a method's full strength measured at no more than 3 % above λ = 0: "
         f"{', '.join(shares)}."
@@ -88,7 +90,7 @@ def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
     for cell in done:
         if cell["key"]["method"].startswith(LINEAS):
             rise = at_full(cell)["perplexity"] / at_zero(cell)["perplexity"] - 1
-            told = f"{rise:.1%} ({cell['key']['method']})".replace("%", " %")
+            told = f"{rise:.1%} ({name_of(cell['key']['method'])})".replace("%", " %")
             rises.setdefault(cell["key"]["model"], []).append(told)
     by_model = "; ".join(f"{', '.join(each)} on {model}" for model, each in rises.items())
     return f"At full strength, the perplexity of ordinary prose rises by {by_model}."

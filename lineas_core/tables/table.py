@@ -17,6 +17,7 @@ from lineas_core.tables.cells import (
     compute_free,
     merge,
 )
+from lineas_core.tables.names import shown_key
 from lineas_core.tables.panels import Panels
 from lineas_core.tables.verdicts import Main
 from lineas_core.tables.workbench import Workbench
@@ -229,7 +230,7 @@ def _grid(
         rows = {row["strength"]: format_row(row) for row in cell["rows"]}
         values = [_format_fact(cell["facts"].get(name, "")) for name in facts]
         columns = (rows.get(strength, "") for strength in strengths)
-        lines.append(_line([*cell["key"].values(), *values, *columns]))
+        lines.append(_line([*shown_key(cell["key"]).values(), *values, *columns]))
     return lines
 
 

@@ -18,6 +18,7 @@ from lineas_core.metrics.truthfulness import (
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.folding import fold
 from lineas_core.tables.cells import Cell
+from lineas_core.tables.names import name_of
 from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.verdicts import Main, at_full, at_zero
 from lineas_core.tables.workbench import (
@@ -123,7 +124,7 @@ def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
     for name in dict.fromkeys(cell["key"]["method"] for cell in done):
         cells = [cell for cell in done if cell["key"]["method"] == name]
         before, full = (fmean(row_of(c)["mc2"] for c in cells) for row_of in (at_zero, at_full))
-        parts.append(f"from {before:.1%} to {full:.1%} with {name}".replace("%", " %"))
+        parts.append(f"from {before:.1%} to {full:.1%} with {name_of(name)}".replace("%", " %"))
     return f"The probability of all true answers rises {', '.join(parts)}."
 
 

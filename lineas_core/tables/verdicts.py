@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from lineas_core.tables.names import shown_key
+
 __all__ = ["Main", "at_full", "at_zero", "compared", "mean"]
 
 _Cells = Sequence[Mapping[str, Any]]
@@ -65,7 +67,8 @@ def compared(
     name = main.name[:1].upper() + main.name[1:]
 
     def verdict(done: _Cells) -> str:
-        known = [cell for cell in done if main.value(at_full(cell)) is not None]
+        told = [cell for cell in done if main.value(at_full(cell)) is not None]
+        known = [{**cell, "key": shown_key(cell["key"])} for cell in told]
         if not known:
             return f"{name}: to be measured again, by the present judge."
         groups = dict.fromkeys(cell["key"][within] if within else "" for cell in known)

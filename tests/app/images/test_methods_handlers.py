@@ -75,7 +75,7 @@ def test_one_button_queues_the_methods_without_iterations_at_the_same_modules(st
     assert all(request.config == METHODS[request.method].config for request in queued)
     assert all(request.prompts.heldout_source == PROMPTS.heldout_source for request in queued)
     assert {request.prompts.keywords for request in queued} == {PROMPTS.keywords}
-    assert queued[0].title == f"{MARKUP} · Linear-AcT"
+    assert queued[0].title == f"{MARKUP} · Lin-AcT"
     network = _named("down.0", "up.0", "up.01", "mid")
     assert find_modules(network, queued[0].preset) == list(MODULES)
 

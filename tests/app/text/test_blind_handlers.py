@@ -46,7 +46,7 @@ def test_a_vote_counts_for_its_method_once(studio):
     drawn = _draw(handlers)
     place = drawn.draw["order"].index("lin-act")
     answer = handlers.answer(place, drawn.draw, drawn.shown)
-    assert f"{'ABCD'[place]} was by Linear-AcT at λ = +1" in answer.verdict
+    assert f"{'ABCD'[place]} was by Lin-AcT at λ = +1" in answer.verdict
     handlers.answer(place, None, drawn.shown)  # a second click
     handlers.answer(place, _draw(handlers).draw, drawn.shown)  # amid the next drawing
     (preference,) = studio.text_votes.preferences()

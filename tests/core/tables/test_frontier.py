@@ -109,10 +109,10 @@ def test_the_verdict_compares_lineas_with_the_best_closed_form_over_all_topics()
     assert verdict.startswith(
         "*m*: mean share over the five topics at perplexity 1.25: peer: repeng 72.0% ("
     )
-    assert "lineas 32.0% (30.2% to 33.8%)" in verdict
-    assert "lineas ÷ caa, the best of the methods without iterations: 0.80 (0." in verdict
-    assert "lineas, late layers ÷ caa, the best of the methods without iterations: 1.25" in verdict
-    assert "lin-act" not in verdict
+    assert "LinEAS 32.0% (30.2% to 33.8%)" in verdict
+    assert "LinEAS ÷ CAA, the best of the methods without iterations: 0.80 (0." in verdict
+    assert "LinEAS, late layers ÷ CAA, the best of the methods without iterations: 1.25" in verdict
+    assert "Lin-AcT" not in verdict
     assert FRONTIER.verdict(done[:3]) == ""
 
 
@@ -124,7 +124,7 @@ def test_the_figure_has_a_panel_for_each_model_and_concept_and_a_line_for_each_m
     assert all(f">{title}</text>" in drawn for title in titles)
     assert "night, gemma-3-270m" not in drawn
     assert ">perplexity, in times that of λ = 0</text>" in drawn
-    assert drawn.count(">caa</text>") == drawn.count(">lineas</text>") == 1
+    assert drawn.count(">CAA</text>") == drawn.count(">LinEAS</text>") == 1
 
 
 def test_the_most_telling_cells_come_first_and_all_concepts_are_there():

@@ -108,6 +108,8 @@ def test_a_comparison_names_what_was_counted_alone():
     )
     in_order = compared("method", main, ranked=False)(done)
     assert "by method: 28 % (b), 10 % (a); 47 % without steering." in in_order
+    (named,) = compared("method", main)([cell("lin-act, own layers", "M", 0.5, 0.25)]).splitlines()
+    assert "by method: 25 % (Lin-AcT, own layers); 50 % without steering." in named
     assert (
         compared("method", main)(done[2:3])
         == "Toxic texts: to be measured again, by the present judge."
@@ -543,7 +545,7 @@ def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
     ]
     table = replace(table, cells=lambda edition: cells[:1])
     made = make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
-    assert "with lineas; the paper" in made
+    assert "with LinEAS; the paper" in made
     (cell,) = cells_done(tmp_path / "composition.json")
     assert [row["strength"] for row in cell["rows"]] == [0.0, 0.5, 1.0]
     # 2 openings, 2 seeds, and 2 orders, which are the same where nothing steers
@@ -750,12 +752,12 @@ def test_prose_format_rows_how_far_a_map_may_go():
     summary = TABLES["prose"].summarise(
         [{"key": {"model": "m", "method": "lineas"}, "rows": rows}]
     )
-    assert summary.endswith("above λ = 0: m lineas 0.5.")
+    assert summary.endswith("above λ = 0: 0.5 (m, LinEAS).")
     halved = [{**row, "strength": row["strength"] / 2} for row in rows]  # up to 0.5, as ITI-C
     summary = TABLES["prose"].summarise(
         [{"key": {"model": "m", "method": "iti-c"}, "rows": halved}]
     )
-    assert summary.endswith("above λ = 0: m iti-c 0.5.")
+    assert summary.endswith("above λ = 0: 0.5 (m, ITI-C).")
 
 
 def test_both_editions_have_the_same_columns():

@@ -1,0 +1,28 @@
+"""The names of methods on the pages; keys of cells have those of the command line.
+
+Keys never change, because a cell that is done is found again by its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lineas_core.methods import METHODS
+
+__all__ = ["PAPER_LOSS", "name_of", "shown_key"]
+
+PAPER_LOSS = "lineas, activations"
+"""Key of LinEAS with the loss of the paper where a model has another one."""
+_VARIANTS = {PAPER_LOSS: "LinEAS, loss of the paper", "lineas, normal": "LinEAS, normal budget"}
+
+
+def name_of(line: str) -> str:
+    """Return the name of a line: of "lin-act, own layers" it is "Lin-AcT, own layers"."""
+    method, *rest = line.split(", ")
+    label = METHODS[method].label if method in METHODS else method
+    return _VARIANTS.get(line, ", ".join([label, *rest]))
+
+
+def shown_key(key: Mapping[str, str]) -> dict[str, str]:
+    """Return the key of a cell with the name of its method."""
+    return {part: name_of(text) if part == "method" else text for part, text in key.items()}
