@@ -72,14 +72,14 @@ def _licensed(model: str) -> str:
 
 
 def _learnt_from(made: Mapping[str, Any]) -> str:
-    """Describe the prompts and the optimization: iterations, epochs, or one pass."""
+    """Describe the prompts and the optimisation: iterations, epochs, or one pass."""
     config = made["config"] if isinstance(made.get("config"), dict) else {}
     source, target = made.get("source_size", "?"), made.get("target_size", "?")
     prompts = f"{source} source and {target} target prompts"
     if "iteration" not in made:
         epochs = config.get("epochs")
         return f"{prompts}, {epochs} epochs" if epochs else f"{prompts}, in one pass"
-    steps = f"{made['iteration']} iterations, optimizer {config.get('optimizer', '?')}"
+    steps = f"{made['iteration']} iterations, optimiser {config.get('optimizer', '?')}"
     return f"{prompts}, {steps}, sparsity γ = {config.get('sparsity', 0)}"
 
 

@@ -17,6 +17,7 @@ from lineas_core.methods.iti_c import ItiConfig
 from lineas_core.methods.oracle import OracleConfig
 from lineas_core.methods.reft import ReftConfig
 
+from ..html.settings import LABELS
 from .form import SETTINGS
 
 __all__ = ["settings_panel"]
@@ -40,50 +41,52 @@ def settings_panel(config: LearnConfig) -> dict[str, Component]:
 
 def _steps(config: LearnConfig) -> dict[str, Component]:
     return {
-        "iterations": gr.Number(config.iterations, label="Iterations", precision=0),
+        "iterations": gr.Number(config.iterations, label=LABELS["iterations"], precision=0),
         "epochs": gr.Number(
             ReftConfig.epochs,
-            label="Epochs",
+            label=LABELS["epochs"],
             info="Passes over all prompts.",
             precision=0,
             visible=False,
         ),
         "ppo_epochs": gr.Number(
             OracleConfig.ppo_epochs,
-            label="Steps per epoch",
+            label=LABELS["ppo_epochs"],
             info="On the judged continuations of an epoch.",
             precision=0,
             visible=False,
         ),
         "rank": gr.Number(
             ReftConfig.rank,
-            label="Rank",
+            label=LABELS["rank"],
             info="Number of directions of each map.",
             precision=0,
             visible=False,
         ),
-        "learning_rate": gr.Number(config.learning_rate, label="Learning rate", step=0.001),
+        "learning_rate": gr.Number(
+            config.learning_rate, label=LABELS["learning_rate"], step=0.001
+        ),
         "sparsity": gr.Slider(
             0,
             10,
             config.sparsity,
             step=0.5,
-            label="γ",
-            info="Sparsity: a larger γ moves fewer coordinates, 0 moves all.",
+            label=LABELS["sparsity"],
+            info="A larger γ moves fewer coordinates, 0 moves all.",
         ),
     }
 
 
 def _sampling(config: LearnConfig) -> dict[str, Component]:
     return {
-        "optimizer": gr.Dropdown(OPTIMIZERS, value=config.optimizer, label="Optimiser"),
+        "optimizer": gr.Dropdown(OPTIMIZERS, value=config.optimizer, label=LABELS["optimizer"]),
         "batch_size": gr.Number(
-            config.batch_size or 0, label="Batch size", info="0: all prompts.", precision=0
+            config.batch_size or 0, label=LABELS["batch_size"], info="0: all prompts.", precision=0
         ),
-        "seed": gr.Number(config.seed, label="Seed", precision=0),
+        "seed": gr.Number(config.seed, label=LABELS["seed"], precision=0),
         "heldout_every": gr.Number(
             config.heldout_every,
-            label="Held-out check",
+            label=LABELS["heldout_every"],
             info="Iterations between two evaluations on held-out prompts.",
             precision=0,
         ),
@@ -94,23 +97,23 @@ def _objective(config: LearnConfig) -> dict[str, Component]:
     return {
         "standardise": gr.Checkbox(
             config.standardise,
-            label="Standardise",
+            label=LABELS["standardise"],
             info="Measure distances in standard deviations of each coordinate.",
         ),
         "both_ways": gr.Checkbox(
             config.both_ways,
-            label="Both ways",
+            label=LABELS["both_ways"],
             info="Also learn the direction for λ < 0; recommended for pictures, with the normal "
             "budget.",
         ),
         "identity_loss": gr.Checkbox(
             config.identity_loss,
-            label="Identity loss",
+            label=LABELS["identity_loss"],
             info="Keep target prompts where they are; recommended for pictures and for tone.",
         ),
         "shift_only": gr.Checkbox(
             config.shift_only,
-            label="Shifts only",
+            label=LABELS["shift_only"],
             info="Learn shifts without scales; recommended for tone.",
         ),
     }
@@ -121,18 +124,18 @@ def _of_pictures(config: LearnConfig) -> dict[str, Component]:
         "compare": gr.Dropdown(
             list(COMPARISONS),
             value=config.compare,
-            label="Compare",
+            label=LABELS["compare"],
             info="Pictures: “output” removes an object without a trace.",
         ),
         "fresh_noise": gr.Checkbox(
             config.fresh_noise,
-            label="Fresh noise",
+            label=LABELS["fresh_noise"],
             info="Pictures: draw the noise anew at each iteration.",
         ),
         "matched": gr.Dropdown(
             list(MATCHING),
             value=config.matched,
-            label="Matched pairs",
+            label=LABELS["matched"],
             info="Line k of both sides is the same scene, with and without the concept. auto: if "
             "they differ by added words only.",
         ),
@@ -144,19 +147,21 @@ def _execution(config: LearnConfig) -> dict[str, Component]:
         "pooling": gr.Dropdown(
             list(POOLING_CHOICES),
             value=config.pooling,
-            label="Pooling",
+            label=LABELS["pooling"],
             info="auto: mean over tokens, maximum over a picture.",
         ),
-        "precision": gr.Dropdown(list(PRECISIONS), value=config.precision, label="Precision"),
+        "precision": gr.Dropdown(
+            list(PRECISIONS), value=config.precision, label=LABELS["precision"]
+        ),
         "micro_batch_size": gr.Number(
             config.micro_batch_size or 0,
-            label="Prompts per forward pass",
+            label=LABELS["micro_batch_size"],
             info="0: as many as fit in memory.",
             precision=0,
         ),
         "penalty": gr.Number(
             ItiConfig.penalty,
-            label="Penalty",
+            label=LABELS["penalty"],
             info="L2 penalty of the logistic regression (1/C in scikit-learn).",
             visible=False,
         ),

@@ -13,6 +13,7 @@ from lineas_core.steering.presets import PRESETS
 
 from ..html.basics import hint, link, safe, warning
 from ..html.maps import about
+from ..html.settings import listed
 from ..html.thumbnails import thumbnail
 from ..studio.archive import UNREADABLE
 from ..studio.maps import MapEntry
@@ -143,12 +144,12 @@ def _settings(metadata: Mapping[str, Any], maps: SteeringMaps) -> str:
     config = metadata["config"] if isinstance(metadata.get("config"), dict) else {}
     names = list(maps)
     facts = {
-        "modules": f"{len(names)} ({_preset(names)}): {names[0]} to {names[-1]}",
+        "Modules": f"{len(names)} ({_preset(names)}): {names[0]} to {names[-1]}",
         **_training_loss(metadata),
-        "learnt on": metadata.get("date", "?"),
-        **{str(name).replace("_", " "): value for name, value in config.items()},
+        "Date": metadata.get("date", "?"),
+        **listed(config),
     }
-    items = "".join(f"<dt>{safe(k)}</dt><dd>{_value(value)}</dd>" for k, value in facts.items())
+    items = "".join(f"<dt>{safe(k)}</dt><dd>{safe(value)}</dd>" for k, value in facts.items())
     return f'<details><summary>Settings</summary><dl class="facts">{items}</dl></details>'
 
 
@@ -163,11 +164,7 @@ def _training_loss(metadata: Mapping[str, Any]) -> dict[str, str]:
     start, end = metadata.get("loss_start"), metadata.get("loss")
     if not isinstance(start, float) or not isinstance(end, float):
         return {}
-    return {"training loss": f"{start:.3g} before, {end:.3g} after"}
-
-
-def _value(value: object) -> str:
-    return "all" if value is None else safe(value)
+    return {"Training loss": f"{start:.3g} before, {end:.3g} after"}
 
 
 def _prompts(entry: MapEntry, prompts: PromptSet | None) -> str:

@@ -50,8 +50,8 @@ def export(
         str,
         typer.Option(
             help="lycoris: two files for ComfyUI and A1111, for any strength from -1 to 1. "
-            "checkpoint: a language model with the map in its weights. diffusers: a UNet with the "
-            "map in its weights."
+            "checkpoint: a language model with the map in its weights. diffusers: the UNet "
+            "or transformer of a picture model with the map in its weights."
         ),
     ] = "lycoris",
     strength: Annotated[

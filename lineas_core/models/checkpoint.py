@@ -68,7 +68,7 @@ def readers_of(network: nn.Module) -> Readers:
 def write_checkpoint(
     model: LanguageModel | TextToImageModel, changed: Mapping[str, Tensor], folder: Path
 ) -> None:
-    """Write a language model with its tokenizer, or the UNet of an image model.
+    """Write a language model with its tokenizer, or the network of an image model that denoises.
 
     Args:
         model: the model whose other parameters are written as they are.

@@ -43,6 +43,7 @@ class TextToImageModel:
         kind: `text-to-image`.
         name: catalog name, hub id or folder.
         network: the UNet or transformer that denoises, frozen.
+        denoiser: its name in the pipeline, `unet` or `transformer`.
         pipeline: the diffusers pipeline of text encoders, network, scheduler and decoder.
         default_modules: the module names of its preset.
         default_pooling: `max`, over space, which objects change more than the mean.
@@ -80,7 +81,8 @@ class TextToImageModel:
         vae = self.pipeline.vae
         if all(parameter.dim() < 5 for parameter in vae.parameters()):  # not one for videos
             vae.to(memory_format=torch.channels_last)
-        self.network: Any = getattr(self.pipeline, self._family.denoiser)
+        self.denoiser = self._family.denoiser
+        self.network: Any = getattr(self.pipeline, self.denoiser)
         self.default_modules = find_modules(self.network, preset or self._family.preset)
         self.size = size_of(self.pipeline, name)
         self.denoising = denoising_of(self.pipeline, self._family, name)
@@ -231,7 +233,7 @@ class TextToImageModel:
         family, denoising, pipeline = self._family, self.denoising, self.pipeline
         vae = Decoder(pipeline.vae, MAX_PIXELS // self.size**2)
         components: dict[str, Any] = {
-            family.denoiser: Denoiser(
+            self.denoiser: Denoiser(
                 self.network, family.timestep, len(seeds), stop_at, denoising.steer_at
             ),
             "vae": vae,

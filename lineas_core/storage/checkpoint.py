@@ -65,7 +65,7 @@ def export_checkpoint(
     model: LanguageModel | TextToImageModel,
     folder: Path,
 ) -> Proof:
-    """Write a model with maps in its weights: a language model with tokenizer, or a UNet.
+    """Write a model with maps in its weights: a language model with tokenizer, or a denoiser.
 
     Args:
         maps: one or more maps of the model, in the order in which they act.

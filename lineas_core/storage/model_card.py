@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lineas_core.models.base import SteerableModel
+from lineas_core.models import LanguageModel, TextToImageModel
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.repositories import HubPlace
 
@@ -46,10 +46,10 @@ _LOAD_TEXTS = """from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
 model = AutoModelForCausalLM.from_pretrained("FOLDER")"""
-_LOAD_PICTURES = """from diffusers import UNet2DConditionModel
+_LOAD_PICTURES = """from diffusers import {kind}
 
-unet = UNet2DConditionModel.from_pretrained("FOLDER")
-pipeline.unet = unet  # in a pipeline of the base model"""
+{part} = {kind}.from_pretrained("FOLDER")
+pipeline.{part} = {part}  # in a pipeline of the base model"""
 
 
 def model_card(
@@ -171,7 +171,7 @@ def _front_matter(front: Mapping[str, Any]) -> list[str]:
 def checkpoint_card(
     maps: Sequence[Mapping[str, Any]],
     strengths: Sequence[float],
-    model: SteerableModel,
+    model: LanguageModel | TextToImageModel,
     proof: str,
 ) -> str:
     """Write the README of a model with maps in its weights.
@@ -185,7 +185,7 @@ def checkpoint_card(
     Returns:
         Markdown text.
     """
-    texts, entry = model.kind == "language", MODELS.get(model.name)
+    texts, entry = isinstance(model, LanguageModel), MODELS.get(model.name)
     base = base_model(model.name) or Path(model.name).name
     licence = f"{entry.license} ({entry.license_url})" if entry else "see the base model"
     front = {
@@ -204,8 +204,14 @@ def checkpoint_card(
         lines.append(f"- {title}: strength λ = {strength:g}, licence of the map: {own}")
     lines += [f"- Licence of the base model: {licence}"]
     lines += [f"- Compared with steering by hooks: {proof}", "", "```python"]
-    load = _LOAD_TEXTS if texts else _LOAD_PICTURES
-    return "\n".join([*lines, load, "```", ""])
+    return "\n".join([*lines, _loading(model), "```", ""])
+
+
+def _loading(model: LanguageModel | TextToImageModel) -> str:
+    """Return the lines that load a folder with its weights."""
+    if isinstance(model, LanguageModel):
+        return _LOAD_TEXTS
+    return _LOAD_PICTURES.format(kind=type(model.network).__name__, part=model.denoiser)
 
 
 def modelspec(config: dict[str, Any]) -> dict[str, str]:

@@ -165,7 +165,7 @@ def test_the_facts_of_a_map_are_those_of_its_method():
     config = {"optimizer": "adam", "sparsity": 0.1}
     facts, summary = _about(method="lineas", iteration=80, config=config, strength=1.0)
     assert "32 source and 30 target prompts, 80 iterations" in facts
-    assert "optimizer adam, sparsity γ = 0.1" in facts
+    assert "optimiser adam, sparsity γ = 0.1" in facts
     assert "2.00 before, 0.50 after<" in facts
     assert "by LinEAS" not in summary
     facts, summary = _about(method="iti-c", config={"penalty": 1.0}, strength=0.5)

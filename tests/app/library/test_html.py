@@ -17,7 +17,7 @@ FACTS = {
     "description": MARKUP,
     "keywords": [MARKUP],
     "date": MARKUP,
-    "config": {MARKUP: MARKUP, "batch_size": None},
+    "config": {MARKUP: MARKUP, "batch_size": None, "both_ways": True, "learning_rate": 0.02},
     "method": MARKUP,
     "modules": {MARKUP: 2},
     "heldout_start": 2.0,
@@ -108,6 +108,8 @@ def test_a_sheet_tells_preset_settings_and_that_prompts_are_missing():
     names = [f"model.layers.{k}.post_attention_layernorm" for k in range(2)]
     drawn = library_html.sheet(_entry(), SteeringMaps(dict.fromkeys(names, STEP)), None)
     assert "2 (post-layernorms)" in drawn
-    assert "<dt>batch size</dt><dd>all</dd>" in drawn
+    assert "<dt>Batch size</dt><dd>all prompts</dd>" in drawn
+    assert "<dt>Both ways</dt><dd>yes</dd>" in drawn
+    assert "<dt>Learning rate</dt><dd>0.02</dd>" in drawn
     assert "shared without its prompts" in drawn
     assert "(no preset)" in library_html.sheet(_entry(), MAPS, None)

@@ -30,6 +30,7 @@ from lineas_core.storage.maps import load_maps
 from tests.fakes import save_model, tiny_image_model, tiny_language_model
 from tests.full_disk import full_disk
 from tests.killed import killed_while
+from tests.pipelines import model_of
 from tests.tolerance import IMAGE_NETWORK, TEXT_NETWORK, tolerance
 
 SMALL = {
@@ -316,6 +317,22 @@ def test_a_unet_computes_what_the_steered_one_does(strength, tmp_path):
     assert proof.exact
     card = (tmp_path / "unet" / "README.md").read_text()
     assert "UNet2DConditionModel.from_pretrained" in card
+
+
+@pytest.mark.parametrize("name", ["sd3-turbo", "sana-sprint"])
+def test_the_card_of_a_transformer_loads_it_by_its_own_class(name, tmp_path):
+    import diffusers
+
+    model = model_of(name)
+    maps = _maps(model, r".*\.to_out\.0", size=0.2)
+    proof = export_checkpoint([maps], [0.8], model, tmp_path / "baked")
+    _show(name, proof)
+    card = (tmp_path / "baked" / "README.md").read_text()
+    kind = type(model.network).__name__
+    assert f'transformer = {kind}.from_pretrained("FOLDER")\npipeline.transformer = ' in card
+    assert 'pipeline_tag: "text-to-image"' in card
+    assert "UNet" not in card
+    getattr(diffusers, kind).from_pretrained(tmp_path / "baked")
 
 
 def test_a_layer_of_a_unet_without_a_bias_takes_no_shift(tmp_path):
