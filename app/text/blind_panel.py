@@ -14,9 +14,9 @@ from .blind_handlers import LETTERS, BlindTextHandlers
 __all__ = ["blind_choice"]
 
 _HINT = (
-    "One opening, continued by the original model and by each map of ITI-C, Lin-AcT and LinEAS "
-    "that was learnt from the prompts of this one, at the length and temperature above. Learn the "
-    "missing ones in the Learn tab."
+    "One prompt, continued by the original model and with each map of ITI-C, Lin-AcT and LinEAS "
+    "that was learnt from the same prompts as this map, at the length and temperature above. "
+    "Learn the missing ones in the Learn tab."
 )
 
 

@@ -97,7 +97,7 @@ class RatesHandlers:
         """
         if self._requests.outdated(number, request):
             return
-        lines, _ = tidy(read_lines(openings or "", "openings"), "openings")
+        lines, _ = tidy(read_lines(openings or "", "prompts"), "prompts")
         wanted = [word for word in map(str.strip, (words or "").split(",")) if word]
         stream = self._rates(map_id or "", lines, wanted, seeds)
         texts = len(lines) * int(seeds or 0) * len(STRENGTHS)
@@ -150,7 +150,7 @@ class RatesHandlers:
     ) -> Iterator[list[dict]]:
         if not 1 <= len(openings) <= _MOST_OPENINGS:
             remedy = f"Write 1 to {_MOST_OPENINGS}, one per line, or upload a file."
-            raise UserError("E_PROMPT", f"{len(openings)} openings were given", remedy=remedy)
+            raise UserError("E_PROMPT", f"{len(openings)} prompts were given", remedy=remedy)
         lines = [prompt_text(opening) for opening in openings]
         if len(words) > _MOST_WORDS:
             remedy = f"Give at most {_MOST_WORDS}, separated by commas."

@@ -55,7 +55,7 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
 def _inputs() -> _Inputs:
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
-            openings = prompts_box("Openings")
+            openings = prompts_box("Prompts")
         with gr.Column(scale=2, min_width=300):
             words = gr.Textbox(
                 label="Topic keywords",
@@ -70,6 +70,6 @@ def _inputs() -> _Inputs:
                 value=2,
                 step=1,
                 label="Seeds",
-                info="Number of continuations per opening and strength.",
+                info="Number of continuations per prompt and strength.",
             )
     return _Inputs(openings, words, seeds)

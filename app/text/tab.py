@@ -88,7 +88,7 @@ def text_tab(handlers: TextTabHandlers) -> SteeringTab:
     with gr.Tabs(overflow_behavior="wrap", elem_classes="panels"):
         earlier = gr.Tab("Earlier results")  # filled by the page, as is `code`
         table = _sweep(handlers.texts, [ask.concept, ask.prompt, *settings.inputs], strength)
-        with gr.Tab("Rates over many openings"):
+        with gr.Tab("Rates over many prompts"):
             rates_panel(handlers.rates, ask.concept)
         batch(handlers.batch, strength, ask.concept, settings.inputs)
         blind_choice(handlers.blind, ask.concept, settings.sampling)
@@ -157,7 +157,7 @@ def _ask(examples: Sequence[str]) -> _Ask:
             summary = gr.HTML(apply_default_css=False)
         with gr.Column(scale=3, min_width=300):
             prompt = gr.Textbox(
-                label="Beginning of the text", max_length=2000, lines=1, submit_btn="Write"
+                label="Prompt to continue", max_length=2000, lines=1, submit_btn="Write"
             )
             dataset = gr.Dataset(
                 components=[prompt],

@@ -128,7 +128,7 @@ def _loading_errors(source: str | Path) -> Iterator[None]:
         remedy += " A folder can be given instead; emoji-world needs no connection."
         if not known and (isinstance(error, SafetensorError) or Path(source).is_dir()):
             remedy = "Its files are incomplete or damaged: delete them and download them again."
-        what = f"the image model {str(source)!r} could not be loaded ({reason})"
+        what = f"the picture model {str(source)!r} could not be loaded ({reason})"
         raise UserError("E_MODEL", what, remedy=remedy) from error
 
 

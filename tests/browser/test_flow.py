@@ -124,7 +124,7 @@ def test_a_narrow_page_scrolls_in_one_direction_only(page, address):
 
 def test_markup_is_shown_as_text(page):
     page.wait_for_function(WRITTEN)
-    page.get_by_label("Beginning of the text").fill(MARKUP)
+    page.get_by_label("Prompt to continue").fill(MARKUP)
     page.get_by_role("button", name="Write", exact=True).click()
     page.locator(".passage .prompt").first.filter(has_text="<img src=x").wait_for()
     page.wait_for_function(WRITTEN)

@@ -99,9 +99,9 @@ def test_another_map_stops_the_counting_and_brings_its_openings_and_words(studio
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [
-        ({"openings": " \n"}, "0 openings were given. Write 1 to 200"),
-        ({"openings": "\n".join(map(str, range(201)))}, "201 openings were given"),
-        ({"openings": "x" * 2001}, "openings.txt, line 1: 2,001 characters"),
+        ({"openings": " \n"}, "0 prompts were given. Write 1 to 200"),
+        ({"openings": "\n".join(map(str, range(201)))}, "201 prompts were given"),
+        ({"openings": "x" * 2001}, "prompts.txt, line 1: 2,001 characters"),
         ({"words": ",".join("a" * 101)}, "101 words were given"),
         ({"seeds": math.nan}, "The number of seeds is nan"),
         ({"seeds": None}, "The number of seeds is None"),
