@@ -347,7 +347,7 @@ PROMISES = {
         ),
     ),
     "I3": Promise(
-        "A strength that is no number from -1 to 1 is refused, whoever sends it.",
+        "A strength that is not a number from -1 to 1 is refused, whoever sends it.",
         (
             f"{BLOCKS}::test_every_wrong_value_is_answered_with_a_sentence",
             f"{AFFINE}::test_a_strength_that_is_no_number_is_refused",

@@ -25,7 +25,7 @@ def prompts_in(text: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the prompts in a box, and a sentence for each kind that was dropped.
 
     Raises:
-        UserError: a line is no valid prompt.
+        UserError: a line is not a valid prompt.
     """
     return drop_blanks(read_lines(text or "", "prompts"), "prompts")
 

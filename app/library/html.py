@@ -108,7 +108,7 @@ def _preview(entry: MapEntry, pictures: Sequence[Path], prompts: PromptSet | Non
 
 
 def _whole_words(keywords: Sequence[str], prompts: PromptSet | None) -> list[str]:
-    """Return keywords; one that is no word of the prompts, but begins one, becomes that word."""
+    """Return keywords; one that only begins a word of the prompts becomes that word."""
     texts = " ".join((*prompts.target, *prompts.source)).casefold() if prompts else ""
 
     def whole(keyword: str) -> str:

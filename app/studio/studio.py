@@ -178,7 +178,7 @@ class Studio:
             The folder of the model, named after map and strength.
 
         Raises:
-            UserError: the strength is no such number, the model is not installed, the map does
+            UserError: the strength is not such a number, the model is not installed, the map does
                 not fit it or cannot become weights exactly, or the files cannot be written.
         """
         at = number("λ", strength, -1, 1)

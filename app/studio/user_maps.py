@@ -127,7 +127,7 @@ class UserMaps:
         if model not in MODELS and model not in known:
             raise UserError(
                 "E_MODEL",
-                f"this map was learnt on {model[:200]!r}, which is no model of this app",
+                f"this map was learnt on {model[:200]!r}, which this app does not have",
                 where=file.name,
                 remedy=f"Choose a map for one of {', '.join(MODELS)}.",
             )

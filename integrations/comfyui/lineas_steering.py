@@ -73,7 +73,7 @@ class LineasMap:
             strength: λ, -1 to 1; 0 returns a clone that computes what the model does.
 
         Raises:
-            ValueError: the file is no map of norms, or the map is for another kind of model.
+            ValueError: the file is not a map of norms, or the map is for another kind of model.
         """
         steps = read_map(folder_paths.get_full_path_or_raise(FOLDER, map))
         steered = model.clone()
@@ -101,7 +101,7 @@ def read_map(file: str) -> dict[str, tuple[Tensor, Tensor]]:
     with safe_open(file, framework="pt") as opened:
         text = (opened.metadata() or {}).get("lineas.config")
         if text is None:
-            raise ValueError(f"{file} is no map of LinEAS Studio.")
+            raise ValueError(f"{file} is not a map of LinEAS Studio.")
         config = json.loads(text)
         if config.get("low_rank"):
             raise ValueError(f"{file} is a map of low rank, which this node cannot apply.")
@@ -135,10 +135,10 @@ def ldm_name(name: str) -> str:
         kind, layer, inner = found.groups()
         place, part = "middle_block", 2 * int(layer) if kind == "resnets" else 1
     else:
-        raise ValueError(f"{name} is no norm of a Stable Diffusion UNet.")
+        raise ValueError(f"{name} is not a norm of a Stable Diffusion UNet.")
     inner = _RESNET.get(inner, inner)
     if not re.fullmatch(r"in_layers\.0|out_layers\.0|(transformer_blocks\.\d+\.)?norm\d?", inner):
-        raise ValueError(f"{name} is no norm. Learn the map on norms, such as all-norms.")
+        raise ValueError(f"{name} is not a norm. Learn the map on norms, such as all-norms.")
     return f"{place}.{part}.{inner}"
 
 

@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse arguments whose bytes are no text, which neither a model nor a map could keep."""
+    """Refuse arguments whose bytes are not text, which neither a model nor a map could keep."""
     for argument in arguments:
         try:
             argument.encode()

@@ -49,7 +49,7 @@ def _prepare(network: nn.Module, names: Sequence[str], config: OracleConfig) -> 
         if not isinstance(projection, nn.Linear):
             raise UserError(
                 "E_MODULES",
-                f"{name} is no linear layer",
+                f"{name} is not a linear layer",
                 remedy="Choose output projections of attention, the preset attention-output.",
             )
         heads = _Heads(projection.in_features, projection.weight)

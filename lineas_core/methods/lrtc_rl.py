@@ -49,7 +49,7 @@ def _prepare(network: nn.Module, names: Sequence[str], config: LrtcConfig) -> An
         if not isinstance(network.get_submodule(name), nn.Linear):
             raise UserError(
                 "E_MODULES",
-                f"{name} is no linear layer",
+                f"{name} is not a linear layer",
                 remedy=rf"Choose projections of attention, such as {_PROJECTIONS!r}.",
             )
     return LoraConfig(r=config.rank, target_modules=[*names], task_type="CAUSAL_LM")

@@ -15,8 +15,8 @@ Differs from the paper:
 - LinEAS, section 4.1, trains it for 10 epochs without naming rank, rate and batch. Here each epoch
   is one step on all prompts, as its Table 4 counts. With rank 4, the default of the authors' code,
   a block has 8d + 4 parameters; Table 7 counts 9d.
-- The prompts are no pairs, for which ReFT is made. LinEAS does not say how they meet; here in
-  order, on two lines, the shorter side repeated.
+- ReFT is made for pairs, which these prompts are not. LinEAS does not say how they are paired;
+  here line by line, with the shorter side repeated.
 
 ReFT changes the residual stream: pass the names of the blocks as `modules`.
 """

@@ -56,7 +56,7 @@ CLEAR = 0.12
 VISIBLE = 0.2
 """An object of which more than this is left would be seen by a stranger."""
 
-_FEWEST = 64 / 256**2  # share of the pixels; fewer are no object, but the edge of a shadow
+_FEWEST = 64 / 256**2  # share of the pixels; fewer are the edge of a shadow, not an object
 _NO_DISTANCE = 1e-6
 _TILES = 4  # a side; what is larger than a tile is light, what is smaller is a subject
 

@@ -38,7 +38,7 @@ def outline(name: str) -> PreTrainedModel:
         name: as in `load_model`; a folder needs no other file than `config.json`.
 
     Raises:
-        UserError: it is no language model, or its configuration cannot be read.
+        UserError: it is not a language model, or its configuration cannot be read.
     """
     entry, place = MODELS.get(name), None
     if not entry or not entry.painting:
@@ -100,7 +100,7 @@ def outline_language(place: Location) -> PreTrainedModel:
     """Build a language model on the meta device, in bfloat16.
 
     Raises:
-        UserError: it is no language model, or its configuration cannot be read.
+        UserError: it is not a language model, or its configuration cannot be read.
     """
     with loading_errors(place.source):
         config = read_config(place.source, **place.options)

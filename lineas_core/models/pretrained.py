@@ -43,8 +43,8 @@ def load_checkpoint(
             `revision` apply to the tokenizer, too.
 
     Raises:
-        UserError: the model is neither on this machine nor available from the hub, writes no
-            texts, needs a library that is not installed, or its files are damaged.
+        UserError: the model is neither on this machine nor available from the hub, does not
+            write texts, needs a library that is not installed, or its files are damaged.
     """
     files = {k: options[k] for k in ("local_files_only", "revision") if k in options}
     with loading_errors(source):

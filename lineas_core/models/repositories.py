@@ -81,7 +81,7 @@ def download(place: HubPlace, needed: str, further: Sequence[str], largest: int)
     names, reason = [needed, *further], ""
     with (
         offline_when_unreachable(),
-        _explained(place, "it is no folder here, and the hub said no"),
+        _explained(place, "it is not a folder here, and could not be read from the hub"),
     ):
         if not constants.HF_HUB_OFFLINE:
             reason = _unfit(place, names, largest)

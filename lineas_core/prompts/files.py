@@ -211,7 +211,7 @@ def _check_text(text: object, line: int) -> str:
         what = f"{len(text):,} characters found, at most {MAX_CHARACTERS:,} allowed"
         raise prompt_error("E_TOO_LONG", what, line)
     if invalid := re.search("[\0\ud800-\udfff]", text):
-        raise prompt_error("E_ENCODING", f"{invalid[0]!r} is no character of a text", line)
+        raise prompt_error("E_ENCODING", f"{invalid[0]!r} is not a character of a text", line)
     return text
 
 

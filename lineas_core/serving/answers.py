@@ -43,7 +43,7 @@ class Answer:
     created: int = field(default_factory=lambda: int(time.time()))
 
     def whole(self, choices: Sequence[Choice], prompt_tokens: int) -> dict[str, Any]:
-        """Return the answer that is no stream."""
+        """Return the answer in one piece, not as a stream."""
         made = [self._whole(place, choice) for place, choice in enumerate(choices)]
         return {**self._head(chunk=False), "choices": made, "usage": usage(choices, prompt_tokens)}
 

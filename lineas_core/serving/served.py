@@ -130,8 +130,8 @@ class Served:
         if not -1 <= strength <= 1:
             raise ApiError(
                 400,
-                f"The strength in {part[:100]!r} is no number from -1 to 1. Give one after the "
-                "colon.",
+                f"The strength in {part[:100]!r} is not a number from -1 to 1. Give one after "
+                "the colon.",
                 code="invalid_strength",
                 param="model",
             )

@@ -164,7 +164,7 @@ class SteeringMaps(Mapping[str, AffineMap | LowRankMap]):
 
     @property
     def reflected(self) -> int:
-        """Number of coordinates with scale < 0, which reverse the order and are no transport."""
+        """Number of coordinates with scale < 0, which reverse the order, as no transport does."""
         return sum(int((m.scale < 0).sum()) for m in self.affine.values())
 
     @property

@@ -87,7 +87,7 @@ def _check_exportable(maps: SteeringMaps, model: SteerableModel) -> None:
     if others:
         raise UserError(
             "E_EXPORT",
-            f"{len(others)} of {len(maps)} modules are no norms with weight and bias, "
+            f"{len(others)} of {len(maps)} modules are not norms with weight and bias, "
             f"such as {others[0]}",
             remedy="Learn the map on the norms of a picture model, such as the preset all-norms.",
         )

@@ -36,8 +36,8 @@ def find_maps(path: str | Path, revision: str | None = None) -> Path:
         revision: branch, tag or commit of the repository, if `path` names none.
 
     Returns:
-        A folder, or a file if `path` is one. If `path` is no possible name of a repository, it
-        need not exist.
+        A folder, or a file if `path` is one. If `path` cannot be the name of a repository, it need
+        not exist.
 
     Raises:
         UserError: the repository cannot be downloaded or has no map, or a revision is given for

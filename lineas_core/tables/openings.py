@@ -48,7 +48,7 @@ def real_toxicity_prompts(file: Path) -> list[str]:
             except (ValueError, LookupError, TypeError) as error:
                 raise UserError(
                     "E_DATA",
-                    "this is no line of RealToxicityPrompts",
+                    "this is not a line of RealToxicityPrompts",
                     where=f"{file.name}, line {number}",
                     remedy=f"Delete {file} and run it again: it is downloaded anew.",
                 ) from error

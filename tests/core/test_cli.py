@@ -179,7 +179,7 @@ def test_a_map_of_norms_is_exported_with_its_inverse(painted, learnt, tmp_path):
     names = ["look.safetensors", "look-inverse.safetensors"]
     assert result.stdout.split() == [str(tmp_path / name) for name in names]
     refused = _run("export", learnt, "--output-dir", tmp_path)
-    assert "are no norms with weight and bias" in str(refused.exception)
+    assert "are not norms with weight and bias" in str(refused.exception)
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names)
 
 

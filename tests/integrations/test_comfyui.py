@@ -220,11 +220,11 @@ def test_what_the_node_cannot_apply_is_refused(node, unet, model, tmp_path):
         (SteeringMaps({"conv_norm_out": low}, {}), "low rank"),
         (SteeringMaps({"conv_norm_out": step}, {}), "does not fit this model: .*3 coordinates"),
         (SteeringMaps({"down_blocks.7.resnets.0.norm1": step}, {}), "is missing"),
-        (SteeringMaps({"model.layers.0.norm": step}, {}), "no norm of a Stable Diffusion UNet"),
-        (_maps(unet, modules="attention-v"), "is no norm. Learn the map on norms"),
+        (SteeringMaps({"model.layers.0.norm": step}, {}), "not a norm of a Stable Diffusion UNet"),
+        (_maps(unet, modules="attention-v"), "is not a norm. Learn the map on norms"),
     ):
         with pytest.raises(ValueError, match=reason):
             steering(model, _save(maps, tmp_path), 1.0)
     (tmp_path / "lineas" / "lora.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
-    with pytest.raises(ValueError, match="no map of LinEAS Studio"):
+    with pytest.raises(ValueError, match="not a map of LinEAS Studio"):
         steering(model, "lora.safetensors", 1.0)

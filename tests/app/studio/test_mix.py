@@ -34,7 +34,7 @@ def test_a_mix_holds_the_maps_that_a_request_names():
     "further",
     [
         [("a", 0.1)] * (MOST_FURTHER + 1),
-        ["ab"],  # two letters are no pair
+        ["ab"],  # two letters are not a pair
         [("a",)],
         [("a", 0.1, 0.2)],
         [None],

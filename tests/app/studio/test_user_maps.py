@@ -142,7 +142,7 @@ def test_an_imported_map_lies_in_a_folder_that_its_title_does_not_choose(user_ma
 
 def test_a_stranger_does_not_choose_what_this_machine_loads(user_maps, tmp_path):
     save_maps(SteeringMaps(STEPS, {**FACTS, "model": "some/where"}), tmp_path / "out")
-    with pytest.raises(UserError, match="no model of this app"):
+    with pytest.raises(UserError, match="which this app does not have"):
         user_maps.import_map(tmp_path / "out" / WEIGHTS, set())
     assert len(user_maps.maps()) == 2
     user_maps.import_map(tmp_path / "out" / WEIGHTS, {"some/where"})

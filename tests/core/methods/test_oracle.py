@@ -35,7 +35,7 @@ def model():
 
 
 def _judge(texts):
-    """The share of characters that are no lower-case letters."""
+    """The share of characters that are not lower-case letters."""
     return [sum(not c.islower() for c in text) / max(len(text), 1) for text in texts]
 
 
@@ -180,5 +180,5 @@ def test_pictures_and_chats_are_refused(name):
 @INSTALLED
 @pytest.mark.parametrize("name", ORACLES)
 def test_modules_that_are_no_projections_are_refused(name, model):
-    with pytest.raises(UserError, match="post_attention_layernorm is no linear layer"):
+    with pytest.raises(UserError, match="post_attention_layernorm is not a linear layer"):
         _learn(name, model, modules=["model.layers.0.post_attention_layernorm"])

@@ -305,7 +305,7 @@ def test_a_lone_surrogate_in_a_text_box_is_refused_with_its_line():
 
 def test_a_utf32_text_is_refused():
     assert refusal("source,target".encode("utf-32"), "x.csv").code == "E_COLUMNS"
-    with pytest.raises(UserError, match="is no character of a text"):
+    with pytest.raises(UserError, match="is not a character of a text"):
         PromptSet.parse_side("one\ntwo".encode("utf-32"), "x.txt")
 
 
@@ -709,7 +709,7 @@ def subjects_in(text: str) -> set[str]:
     """The subjects of the embedded model's world that a scene names."""
     names = (word for name, words in SUBJECTS.items() for word in (name, *words[1:]))
     found = [name for name in names if re.search(rf"\b{name}\b", text, re.IGNORECASE)]
-    longest = max(found, key=len, default="")  # "teddy bear" is no bear
+    longest = max(found, key=len, default="")  # a "teddy bear" is not a bear
     assert all(name in longest for name in found), text
     of = {word: name for name, words in SUBJECTS.items() for word in (name, *words[1:])}
     return {of[longest]} if longest else set()

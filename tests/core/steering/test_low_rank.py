@@ -190,5 +190,5 @@ def test_low_rank_maps_are_not_exported_as_norms(tmp_path):
     name = model.default_modules[0]
     width = len(model.network.get_submodule(name).weight)
     step = LowRankMap(_random(width, 1), _random(1, width), _random(1))
-    with pytest.raises(UserError, match="are no norms"):
+    with pytest.raises(UserError, match="are not norms"):
         export_norms(SteeringMaps({name: step}), model, tmp_path, "a")

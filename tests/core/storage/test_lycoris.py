@@ -82,7 +82,7 @@ def test_what_is_no_norm_with_a_bias_is_refused_by_name(tmp_path):
     model = tiny_language_model()
     name = find_modules(model.network, "post-layernorms")[0]  # an RMSNorm
     maps = SteeringMaps({name: AffineMap.identity(32)}, {"model": "tiny"})
-    with pytest.raises(UserError, match="1 of 1 modules are no norms with weight and bias"):
+    with pytest.raises(UserError, match="1 of 1 modules are not norms with weight and bias"):
         export_norms(maps, model, tmp_path, "a")
     assert list(tmp_path.iterdir()) == []
     assert not exportable(maps)

@@ -124,7 +124,7 @@ def test_a_huge_file_is_not_even_downloaded(hub):
     ("place", "reason"),
     [
         ("some/empty", "the repository has no lineas.safetensors"),
-        ("some/typo", "it is no folder here.*the hub has no such repository.*hf auth login"),
+        ("some/typo", "it is not a folder here.*the hub has no such repository.*hf auth login"),
         ("some/letters@typo", "the repository has no such revision"),
         ("some/a--b", "the hub allows no such name"),
     ],

@@ -73,5 +73,5 @@ def test_prompts_of_real_toxicity_prompts_are_a_sample_that_stays_the_same(tmp_p
 def test_a_damaged_line_of_real_toxicity_prompts_is_named(tmp_path, line):
     file = tmp_path / "prompts.jsonl"
     file.write_text(json.dumps({"prompt": {"text": "one"}}) + f"\n{line}\n")
-    with pytest.raises(UserError, match="line 2: this is no line of RealToxicityPrompts"):
+    with pytest.raises(UserError, match="line 2: this is not a line of RealToxicityPrompts"):
         real_toxicity_prompts(file)
