@@ -182,7 +182,7 @@ def _steps(kind):
         save_maps(maps, Path(folder, "map"))
         check_fits(maps := load_maps(Path(folder, "map")), model)
         yield ""
-    assert not (wrong := _unlike_hooks(model, maps)), wrong
+    assert not (wrong := unlike_hooks(model, maps, ["hello there", "you"])), wrong
     yield ""
     texts, seeds = ["ab", "a longer one", "ab"], [1, 2, 1]
     with steer(model.network, maps, [1.0, 1.0, 0.0]):
@@ -196,9 +196,9 @@ def _steps(kind):
 
 
 @torch.no_grad()
-def _unlike_hooks(model, maps):
+def unlike_hooks(model, maps, prompts):
     """Say how folded maps differ from hooked ones, beyond rounding; empty if they do not."""
-    inputs = model.encode(["hello there", "you"])
+    inputs = model.encode(prompts)
     plain = model.forward(inputs)
     with steer(model.network, maps, 3.0):
         hooked = model.forward(inputs)

@@ -1,15 +1,11 @@
 """The plan for pictures is calculated from the configurations alone."""
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from typer.testing import CliRunner
 
-from lineas_core import UserError, cli
+from lineas_core import UserError
 from lineas_core.learning.plan import measure_painter
 from lineas_core.models.calls import pack
 from lineas_core.models.outline import outline_pictures, paints
@@ -75,20 +71,6 @@ def test_pictures_that_are_not_square_have_no_plan():
     pipeline.unet.register_to_config(sample_size=[8, 16])
     with pytest.raises(UserError, match="not square"):
         measure_painter({"unet": pipeline.unet, "vae": pipeline.vae}, "StableDiffusionPipeline")
-
-
-def test_the_command_prints_the_plan_of_pictures_and_loads_no_weights(tmp_path):
-    name = save_model(model_of("sd"), tmp_path / "model")
-    for file in Path(name).glob("**/*.safetensors"):
-        file.unlink()
-    rows = {"source": ["a b c", "b c d e"], "target": ["h g f", "g f e"]}
-    (tmp_path / "set.json").write_text(json.dumps(rows))
-    files = [str(tmp_path / "set.json"), str(tmp_path / "map")]
-    found = CliRunner().invoke(cli.app, ["learn", *files, "--model", name, "--plan"])
-    assert found.exit_code == 0, found.output
-    assert "32 pixels; 0.0 billion parameters (" in found.stdout
-    assert "1 GPU: 2 prompts at a time" in found.stdout
-    assert not (tmp_path / "map").exists()
 
 
 def test_whether_a_model_paints_is_known_without_weights(tmp_path):

@@ -1,6 +1,7 @@
 """The plan of a run is calculated from the configuration alone."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ from lineas_core.learning.plan import describe_learning, measure_pass
 from lineas_core.models.outline import outline
 from lineas_core.steering.presets import find_modules
 from tests.fakes import save_model, tiny_language_model
+from tests.pipelines import model_of
 
 QWEN_72B = {  # of its published config.json
     "architectures": ["Qwen2ForCausalLM"],
@@ -58,16 +60,30 @@ def test_blocks_that_are_computed_again_keep_less():
     assert 0 < one.kept_checkpointed < one.kept
 
 
-def test_the_command_prints_the_plan_and_loads_no_weights(tmp_path):
-    name = save_model(tiny_language_model(), tmp_path / "model")
-    (tmp_path / "model" / "model.safetensors").unlink()
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        (
+            tiny_language_model,
+            ("6 tokens a prompt: 0.0 billion parameters", "4 GPUs, torchrun: "),
+        ),
+        (
+            lambda: model_of("sd"),
+            ("32 pixels; 0.0 billion parameters (", "1 GPU: 2 prompts at a time"),
+        ),
+    ],
+    ids=["texts", "pictures"],
+)
+def test_the_command_prints_the_plan_and_loads_no_weights(build, told, tmp_path):
+    name = save_model(build(), tmp_path / "model")
+    for file in Path(name).glob("**/*.safetensors"):
+        file.unlink()
     rows = {"source": ["a b c", "b c d e"], "target": ["h g f", "g f e"]}
     (tmp_path / "set.json").write_text(json.dumps(rows))
     files = [str(tmp_path / "set.json"), str(tmp_path / "map")]
     found = CliRunner().invoke(cli.app, ["learn", *files, "--model", name, "--plan"])
     assert found.exit_code == 0, found.output
-    assert "6 tokens a prompt: 0.0 billion parameters" in found.stdout
-    assert "4 GPUs, torchrun: " in found.stdout
+    assert all(each in found.stdout for each in told)
     assert not (tmp_path / "map").exists()
 
 
