@@ -28,6 +28,7 @@ from .security import network_of
 __all__ = [
     "GALLERY",
     "IN_PAGE",
+    "LATEST",
     "MODEL",
     "QUIET",
     "BySession",
@@ -36,6 +37,7 @@ __all__ = [
     "errors_for_users",
     "inform",
     "latest_only",
+    "session",
     "user_errors",
     "visitor",
 ]
@@ -109,6 +111,12 @@ def visitor() -> str:
     request = LocalContext.request.get(None)
     client = getattr(request, "client", None)
     return network_of(client.host) if client else ""
+
+
+def session() -> str:
+    """Return the browser session whose request is being handled; empty without a request."""
+    request = LocalContext.request.get(None)
+    return _session(request) if request else ""
 
 
 class BySession(OrderedDict[str, T]):
@@ -186,6 +194,12 @@ QUIET: dict[str, Any] = {
 
 Such events are queued all the same, because without the queue Gradio reports errors as HTTP errors
 and does not trigger the `change` event of a `gr.State`.
+"""
+LATEST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
+"""Arguments of a quiet event that says what the page shows now.
+
+If it comes again before it is answered, it is sent again then. Gradio drops the second one of most
+other events, and the answer to the first would stay.
 """
 MODEL: dict[str, Any] = {
     "concurrency_id": "model",

@@ -83,7 +83,7 @@ class _Handlers:
         self.images, self.text = ImageHandlers(studio), TextHandlers(studio)
         self.pictures = PictureEndpoint(studio)
         self.mix, self.install = MixHandlers(studio), InstallHandlers(studio)
-        self.follow = FollowHandlers(studio, self.images.requests)
+        self.follow = FollowHandlers(studio, self.images)
         self.overview, self.methods = OverviewHandlers(studio), MethodsHandlers(studio)
         self.grid, self.save = GridHandlers(studio), SaveHandlers(studio)
         self.blind, self.rates = BlindHandlers(studio), RatesHandlers(studio)

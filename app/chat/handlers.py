@@ -12,7 +12,7 @@ from lineas_core import UserError
 from lineas_core.methods import INSTRUCTION
 from lineas_core.models.catalog import MODELS
 
-from ..events import LatestRequest, user_errors
+from ..events import LatestRequest, session, user_errors
 from ..html import basics
 from ..html import maps as map_html
 from ..html.texts import CONTENT, HARMFUL
@@ -80,7 +80,9 @@ class ChatHandlers(SteeringHandlers):
     @user_errors
     def library(self, chosen: str | None, home: str) -> Any:
         """Update the menu of maps: those whose model has a chat template."""
-        return map_menu(self._studio, self.kind, chosen, _converses) if home else gr.skip()
+        if not home:
+            return gr.skip()
+        return map_menu(self._studio, self.kind, chosen, _converses, shown=chosen)
 
     @user_errors
     def choose(self, map_id: str | None, instruction: str) -> MapView:
@@ -90,6 +92,7 @@ class ChatHandlers(SteeringHandlers):
             map_id: id of the map; None if there is no map.
             instruction: that of the third column; one that another map brought is replaced.
         """
+        self.chosen[session()] = map_id
         if not map_id:
             hint = "There is no map yet for a model that chats. Learn one in the Learn tab."
             return MapView(basics.hint(hint))
@@ -108,6 +111,7 @@ class ChatHandlers(SteeringHandlers):
 
         Its box does not take a text while it is hidden, so the map brings it now.
         """
+        map_id = self.chosen.get(session(), map_id)  # meanwhile another one, maybe
         if not prompted or not map_id:
             return gr.Textbox(visible=bool(prompted))
         entry = self._studio.entry(map_id)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ..events import IN_PAGE, MODEL, QUIET
+from ..events import IN_PAGE, LATEST, MODEL, QUIET
 from ..html.basics import hint
 from ..scripts import script
 from ..widgets.install import install_panel
@@ -87,7 +87,7 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     install_panel(install, model)
     caution = gr.HTML(apply_default_css=False)
     # The page keeps the turns and sends them along; the server stores no chat.
-    turns, file = (gr.Textbox(visible=False) for _ in range(2))
+    turns = gr.Textbox(visible=False)
     past = gr.HTML(apply_default_css=False)
     current = gr.HTML(EMPTY, apply_default_css=False, js_on_load=script("follow_turn"))
     actions = _actions()
@@ -104,7 +104,7 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     given = [strength, ask.concept, ask.system, ask.prompted, ask.instruction]
     given += [seed.number, *sampling]
     _wire_answers(handlers, talk, actions, given, seed)
-    _wire_exports(handlers, actions, turns, file)
+    _wire_exports(handlers, actions, turns)
     ask.concept.change(
         handlers.choose,
         [ask.concept, ask.instruction],
@@ -115,7 +115,7 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
         handlers.show_instruction,
         [ask.prompted, ask.concept, ask.instruction],
         [ask.instruction],
-        **QUIET,
+        **LATEST,
     )
     examples.click(handlers.pick, [examples], [message], **QUIET)
     return ChatTab(ask.concept)
@@ -168,14 +168,13 @@ def _wire_answers(
     actions.anew.click(handlers.start_anew, None, view, **QUIET)
 
 
-def _wire_exports(
-    handlers: ChatHandlers, actions: _Actions, turns: gr.Textbox, file: gr.Textbox
-) -> None:
+def _wire_exports(handlers: ChatHandlers, actions: _Actions, turns: gr.Textbox) -> None:
     """Wire the exports: the page makes the file itself, so that the server keeps none."""
     for button, export, name in (
         (actions.as_json, handlers.export_json, "chat.json"),
         (actions.as_markdown, handlers.export_markdown, "chat.md"),
     ):
+        file = gr.Textbox(visible=False)  # of its own, so that two clicks save two files
         made = button.click(export, [turns], [file], **QUIET)
         made.success(None, [file], None, js=script("save_text", file=name), **IN_PAGE)
 

@@ -11,6 +11,7 @@ from ..html import charts
 from ..studio.checks import number
 from ..studio.studio import Studio
 from ..widgets.map_menu import menu_line
+from ..widgets.menu import menu
 
 __all__ = ["ExplainHandlers"]
 
@@ -26,7 +27,7 @@ class ExplainHandlers:
         """Update the menu of all maps; the chosen map stays chosen if it still exists."""
         choices = [(menu_line(entry), entry.id) for entry in self._studio.maps()]
         ids = [map_id for _, map_id in choices]
-        return gr.Dropdown(choices, value=chosen if chosen in ids else next(iter(ids), None))
+        return menu(choices, chosen if chosen in ids else next(iter(ids), None), shown=chosen)
 
     @user_errors
     def draw(self, map_id: str | None, strength: float | None) -> tuple[Any, Any]:

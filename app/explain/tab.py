@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from ..events import QUIET
+from ..events import LATEST
 from .handlers import ExplainHandlers
 
 __all__ = ["explain_tab"]
@@ -58,7 +58,6 @@ def explain_tab(handlers: ExplainHandlers) -> gr.Dropdown:
         handlers.draw,
         [map_id, strength],
         [coordinate, modules],
-        trigger_mode="always_last",
-        **QUIET,
+        **LATEST,
     )
     return map_id

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import gradio as gr
 from gradio.blocks import Block
 
-from ..events import IN_PAGE, QUIET
+from ..events import IN_PAGE, LATEST, QUIET
 from ..html import basics
 from ..scripts import script
 from ..widgets.steering import SteeringTab
@@ -32,7 +32,7 @@ def add_history(handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox) -
         handlers.begin,
         [tab.concept, tab.kept, tab.began],
         [tab.strength, tab.kept, tab.began],
-        **QUIET,
+        **LATEST,
     )
     query, again = _earlier_results(handlers, tab, home)
     restoring = [begun, again]
@@ -65,13 +65,12 @@ def _earlier_results(
         handlers.describe,
         [home, *tab.asked],
         [query, copies],
-        trigger_mode="always_last",
-        **QUIET,
+        **LATEST,
     )
     described.then(None, [query], None, js=script("show_address"), **IN_PAGE)
     # Both the settings and the result are needed; the later of the two events finds them.
     for event in (described, tab.made):
-        event.then(handlers.keep, [past, query], [past, tiles], **QUIET)
+        event.then(handlers.keep, [past, query], [past, tiles], **LATEST)
     return query, tiles.click(handlers.again, None, tab.restored, **QUIET)
 
 

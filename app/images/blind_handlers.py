@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from PIL.Image import Image
 
-from ..events import user_errors
+from ..events import BySession, session, user_errors
 from ..html.votes import votes_table
 from ..studio.studio import Studio
 from ..studio.votes import ORIGINAL, STEERED, UNDECIDED, Vote
@@ -53,6 +53,7 @@ class BlindHandlers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
+        self._asked = BySession[str]()  # key of what was drawn last, until there is an answer
 
     @user_errors
     def draw(self, map_id: str | None, further: list[tuple[str, float]]) -> Pair:
@@ -80,6 +81,7 @@ class BlindHandlers:
             "seed": seed,
             "steered": SIDES[steered],
         }
+        self._asked[session()] = pair["key"]
         question = images_html.question(prompt, mix.entries)
         frames = gr.Column(visible=True), gr.Row(visible=True)
         return Pair(pair, pair["key"], a, b, question, *frames)
@@ -93,14 +95,18 @@ class BlindHandlers:
             pair: the pair as drawn; None after a vote.
             shown: key of the pair on the page.
         """
-        if not pair or pair["key"] != shown:  # a second click, or a click amid the next drawing
+        # After a second click, and after a click amid the next drawing, they differ.
+        if not pair or not pair["key"] == shown == self._asked.get(session()):
             return Answer()
+        self._asked.pop(session(), None)
         facts = {key: pair[key] for key in ("title", "prompt", "seed")}
         maps = tuple((map_id, strength) for map_id, strength in pair["maps"])
         choice = STEERED if side == pair["steered"] else ORIGINAL
         if not self._studio.read_only:
             chosen = choice if side else UNDECIDED
             self._studio.votes.add(Vote(**facts, maps=maps, choice=chosen))
+        if session() in self._asked:  # the next pair, whose answers must stay
+            return Answer(preferences=self.preferences())
         verdict = images_html.verdict(pair["steered"], maps)
         return Answer(None, gr.Row(visible=False), verdict, self.preferences())
 

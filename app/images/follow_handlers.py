@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ..events import LatestRequest, user_errors
+from ..events import user_errors
 from ..html import maps as map_html
 from ..studio.maps import MapEntry
 from ..studio.plausible import warnings_about
 from ..studio.studio import Studio
+from ..widgets.steering import SteeringHandlers
 
 __all__ = ["FollowHandlers", "Followed", "summary_of"]
 
@@ -28,7 +29,7 @@ class Followed(NamedTuple):
     """
 
     request: Any = gr.skip()
-    version: str = ""
+    version: Any = ""
     timer: Any = gr.Timer(active=False)
     summary: Any = gr.skip()
 
@@ -36,9 +37,9 @@ class Followed(NamedTuple):
 class FollowHandlers:
     """The event handler that looks at a map that is being learnt."""
 
-    def __init__(self, studio: Studio, requests: LatestRequest) -> None:
-        """Number new requests of pictures in `requests`."""
-        self._studio, self._requests = studio, requests
+    def __init__(self, studio: Studio, pictures: SteeringHandlers) -> None:
+        """Number new requests of pictures as `pictures` does, whose map is followed."""
+        self._studio, self._pictures = studio, pictures
 
     @user_errors
     def follow(self, map_id: str | None, version: str | None, request: gr.Request) -> Followed:
@@ -56,10 +57,13 @@ class FollowHandlers:
         learning = self._studio.user_maps.is_learning(entry)
         name = f" of {map_id}"
         now = f"{entry.metadata.get('sha256')}{name}"
+        summary = summary_of(self._studio, entry)
+        if not self._pictures.shows(map_id, request):  # its own events follow the new map
+            return Followed(version=gr.skip(), timer=gr.skip())
         if not version.endswith(name) or now == version and learning:
             return Followed(version=now, timer=gr.Timer(active=learning))
-        new = self._requests.new(request) if now != version else gr.skip()
-        return Followed(new, now, gr.Timer(active=learning), summary_of(self._studio, entry))
+        new = self._pictures.new_request(request) if now != version else gr.skip()
+        return Followed(new, now, gr.Timer(active=learning), summary)
 
 
 def summary_of(studio: Studio, entry: MapEntry) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..events import QUIET
+from ..events import LATEST, QUIET
 from .follow_handlers import FollowHandlers
 
 __all__ = ["follow"]
@@ -27,7 +27,6 @@ def follow(
         "fn": handlers.follow,
         "inputs": [concept, version],
         "outputs": [request, version, timer, summary],  # as in `Followed`
-        **QUIET,
     }
-    chosen.then(**look)
-    timer.tick(**look)
+    chosen.then(**look, **LATEST)
+    timer.tick(**look, **QUIET)

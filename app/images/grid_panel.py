@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from ..events import IN_PAGE, QUIET
+from ..events import IN_PAGE, LATEST, QUIET, LatestRequest, latest_only
 from ..scripts import script
 from ..studio.grid import AXES
 from .controls import Controls
@@ -37,8 +37,9 @@ def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) ->
         description = gr.HTML(apply_default_css=False)
         table = gr.HTML(apply_default_css=False, elem_id="grid")
     for axis, values in ((columns, across), (rows, down)):
-        axis.input(handlers.values, [axis, *settings], [values], **QUIET)
-        frame.select(handlers.first_values, [values, axis, *settings], [values], **QUIET)
+        one = latest_only(LatestRequest())  # of the two events that fill the box
+        axis.input(one(handlers.values), [axis, *settings], [values], **LATEST)
+        frame.select(one(handlers.first_values), [values, axis, *settings], [values], **QUIET)
     start.click(
         handlers.paint,
         [*settings, columns, across, rows, down],

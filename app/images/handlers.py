@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ..events import BySession, user_errors
+from ..events import BySession, session, user_errors
 from ..html import basics
 from ..html import maps as map_html
 from ..studio.checks import prompt_text, seed_of
@@ -91,6 +91,7 @@ class ImageHandlers(SteeringHandlers):
             restored: map and prompt that were restored together; then the prompt stays.
             before: model of the map before; steps and guidance of another model are cleared.
         """
+        self.chosen[session()] = map_id
         if not map_id:
             none = basics.hint("There is no map for pictures yet. Learn one in the Learn tab.")
             return MapView(summary=none)
@@ -196,16 +197,16 @@ class ImageHandlers(SteeringHandlers):
         text, seed, strengths = prompt_text(prompt), seed_of(seed), mix.at(strength)
         pictures = self._studio.pictures.with_steps(mix.steps)
         # The number of the request would not do: this event can start after a newer request.
-        wanted, session = _picture_key(mix, strengths, text, seed), request.session_hash or ""
-        if self._wanted.get(session) != wanted:
+        wanted, mine = _picture_key(mix, strengths, text, seed), request.session_hash or ""
+        if self._wanted.get(mine) != wanted:
             return
         figures = figures_of(pictures, mix, strengths, text, seed)
-        if figures is None or self._wanted.get(session) != wanted:
+        if figures is None or self._wanted.get(mine) != wanted:
             return
         yield figures
         key = _strip_key(mix, text, seed)
         curve = curve_of(pictures, mix, text, seed) if measured != key else None
-        if curve is not None and self._wanted.get(session) == wanted:
+        if curve is not None and self._wanted.get(mine) == wanted:
             yield Measured(curve=curve, measured=key)
 
     @user_errors

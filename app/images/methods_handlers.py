@@ -1,6 +1,6 @@
 """The comparison of methods: pictures of all maps that were learnt from the same prompts.
 
-Missing maps can be learnt from here with the methods without iterations, in one pass each.
+The methods without iterations can learn the missing ones from here, in one pass each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import gradio as gr
 from lineas_core import PromptSet, UserError
 from lineas_core.methods import METHODS
 
-from ..events import LatestRequest, latest_only, user_errors, visitor
+from ..events import BySession, LatestRequest, latest_only, user_errors, visitor
 from ..html import basics
 from ..jobs.job import PENDING, Job, JobRequest
 from ..studio.checks import number, prompt_text, seed_of
@@ -98,14 +98,13 @@ class MethodsHandlers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._chosen = LatestRequest()
+        self._chosen = BySession[str | None]()
 
     @latest_only(_CALLS)
     @user_errors
     def choose(self, map_id: str | None, painted: dict[str, Any], request: gr.Request) -> View:
         """Show the state for another map; painting for the previous map ends."""
-        if map_id not in painted.get("maps", ()):
-            self._chosen.new(request)
+        self._chosen[request.session_hash or ""] = map_id
         return self._view(map_id, painted)
 
     @latest_only(_CALLS)
@@ -161,25 +160,23 @@ class MethodsHandlers:
         """
         if not map_id or seed is None or strength is None:
             return
-        entry, chosen = self._studio.entry(map_id), self._chosen.latest(request)
+        entry = self._studio.entry(map_id)
         self._studio.models.require(entry.model)
         text, seed, strength = prompt_text(prompt), seed_of(seed), number("λ", strength, -1, 1)
-        before = _heldout(entry.metadata.get("heldout_start"))
-        wanted: list[Labelled] = [(None, f"original{before}")]
         found, left_out = usable(self._found(entry))
-        wanted += [(each, _caption(each)) for each in found]
-        view, done = None, f"{_DONE}{left_out}"
+        original = f"original{_heldout(entry.metadata.get('heldout_start'))}"
+        wanted: list[Labelled] = [(None, original), *((each, _caption(each)) for each in found)]
+        done, ids = f"{_DONE}{left_out}", [map_id, *(each.id for each in found)]
         for view in side_by_side(self._studio, wanted, text, strength, seed, done):
-            if self._chosen.outdated(chosen, request):
-                return
+            if not self._shows(ids, request):
+                break
             yield view
-        if view:
+        else:
             figures = ["", *(self._figures(each, text, strength, seed) for each in found)]
-            pictures = [
-                (image, f"{label}{figure}")
-                for (image, label), figure in zip(view.pictures, figures, strict=True)
-            ]
-            yield view._replace(pictures=pictures)
+            both = [(image, f"{label}{figures.pop(0)}") for image, label in view.pictures]
+            view = view._replace(pictures=both)
+        # Else as `choose` left it: pictures may have come after its answer.
+        yield view if self._shows(ids, request) else GalleryView([], "", {})
 
     @user_errors
     def paint_learnt(
@@ -199,6 +196,10 @@ class MethodsHandlers:
     def take(self, painted: dict[str, Any], event: gr.SelectData) -> Restored:
         """Return the settings of the picture that was clicked."""
         return restore_from(self._studio, painted, event.index)
+
+    def _shows(self, ids: Sequence[str], request: gr.Request) -> bool:
+        """Return whether the map that the session has chosen last is one of these."""
+        return self._chosen.get(request.session_hash or "", ids[0]) in ids
 
     def _view(self, map_id: str | None, painted: dict[str, Any]) -> View:
         kept = map_id in painted.get("maps", ())

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..events import user_errors
+from ..events import LatestRequest, latest_only, user_errors
 from ..studio.mix import MOST_FURTHER
 from ..studio.studio import Studio
 from ..widgets.map_menu import map_menu
@@ -20,6 +20,8 @@ __all__ = ["NEW_STRENGTH", "MixHandlers"]
 
 NEW_STRENGTH = 0.5
 """Strength of a concept that is added: two concepts at full strength are often too much."""
+
+_CALLS = LatestRequest()  # of all that update the rows
 
 Row = tuple[str, float | None]
 
@@ -36,6 +38,7 @@ class MixHandlers:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
 
+    @latest_only(_CALLS)
     @user_errors
     def add(self, first: str | None, *values: Any) -> RowUpdates:
         """Open a row with a concept that is not in use yet."""
@@ -43,20 +46,22 @@ class MixHandlers:
         ids = [map_id for _, map_id in self._choices(first)]
         used = [first, *(map_id for map_id, _ in rows)]
         free = [map_id for map_id in ids if map_id not in used] or ids
-        return self.show(first, [*rows, *((map_id, NEW_STRENGTH) for map_id in free[:1])])
+        return self._show(first, [*rows, *((map_id, NEW_STRENGTH) for map_id in free[:1])])
 
+    @latest_only(_CALLS)
     @user_errors
     def close_unsuitable(self, first: str | None, *values: Any) -> RowUpdates:
         """Close the rows whose map belongs to another model than the first map."""
-        ids = [map_id for _, map_id in self._choices(first)]
-        return self.show(first, [row for row in _open(values) if row[0] in ids])
+        return self._show(first, _open(values))
 
+    @latest_only(_CALLS)
     @user_errors
     def remove(self, place: int, first: str | None, *values: Any) -> RowUpdates:
         """Close the row at index `place`."""
         rows = _open(values)
-        return self.show(first, rows[:place] + rows[place + 1 :])
+        return self._show(first, rows[:place] + rows[place + 1 :])
 
+    @latest_only(_CALLS)
     @user_errors
     def move_up(
         self, place: int, first: str | None, strength: float | None, *values: Any
@@ -72,16 +77,22 @@ class MixHandlers:
             rows[place], rows[place + 1] = rows[place + 1], rows[place]
         (first, strength), *further = rows
         menu = map_menu(self._studio, "text-to-image", first)
-        return menu, strength, [first, ""], *self.show(first, further)
+        return menu, strength, [first, ""], *self._show(first, further)
 
     def gather(self, *values: Any) -> Any:
         """Return the pairs (id, λ) of the open rows; skip while the user types a number."""
         rows = _open(values)
         return gr.skip() if None in [strength for _, strength in rows] else rows
 
+    @latest_only(_CALLS)
     def show(self, first: str | None, rows: Sequence[Row]) -> RowUpdates:
-        """Open these rows and close all others."""
+        """Open these rows and close all others, for an event of another panel."""
+        return self._show(first, rows)
+
+    def _show(self, first: str | None, rows: Sequence[Row]) -> RowUpdates:
         choices, updates = self._choices(first), []
+        ids = [map_id for _, map_id in choices]
+        rows = [row for row in rows if row[0] in ids]
         for place in range(MOST_FURTHER):
             is_open = place < len(rows)
             map_id, strength = rows[place] if is_open else (None, NEW_STRENGTH)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from ..events import QUIET
+from ..events import LATEST, QUIET
 from ..studio.mix import MOST_FURTHER
 from .controls import Controls
 from .mix_handlers import NEW_STRENGTH, MixHandlers
@@ -64,8 +64,7 @@ def mix(handlers: MixHandlers, controls: Controls) -> MixRows:
         handlers.gather,
         inputs[1:],
         [further],
-        trigger_mode="always_last",
-        **QUIET,
+        **LATEST,
     )
     return MixRows(further, updated)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from ..events import GALLERY, IN_PAGE, MODEL, QUIET
+from ..events import GALLERY, IN_PAGE, LATEST, MODEL, QUIET
 from ..html import basics
 from ..scripts import script
 from ..studio.settings import STRIP
@@ -216,8 +216,7 @@ def _wire(
         handlers.new_request,
         None,
         [request],
-        trigger_mode="always_last",
-        **QUIET,
+        **LATEST,
     )
     picked = ask.examples.click(handlers.pick, [ask.examples], [prompt], **QUIET)
     replaced = ask.note.click(handlers.replace_word, [prompt], [prompt], **QUIET)
@@ -225,7 +224,7 @@ def _wire(
         event.then(handlers.new_request, None, [request], **QUIET)
     asked = [strength, concept, further, prompt, seed, *boxes]
     painted = _wire_painting(handlers, canvas, ask.note, below.goal, request, asked)
-    painted.success(handlers.offer_steps, [ask.model], [*boxes], **QUIET)
+    painted.success(handlers.offer_steps, [ask.model], [*boxes], **LATEST)
     return _Events(chosen, painted, request, asked)
 
 
@@ -254,7 +253,25 @@ def _wire_painting(
         handlers.measure,
         [measured, *asked],
         [canvas.scores, goal, canvas.curve, measured],
-        **QUIET,
+        **LATEST,
+    )
+    _wire_arrival(canvas, pair)
+    return painted
+
+
+def _wire_arrival(canvas: _Canvas, pair: gr.Gallery) -> None:
+    """Show the pictures that arrive, and that the figures of those before are no longer true.
+
+    That is said first: to decode a picture can take longer than to measure it.
+    """
+    gr.on(
+        [pair.change, canvas.strength.input],
+        None,
+        [canvas.scores],
+        [canvas.scores],
+        js=script("stale_figures"),
+        trigger_mode="multiple",
+        **IN_PAGE,
     )
     pair.change(
         None,
@@ -264,11 +281,6 @@ def _wire_painting(
         trigger_mode="multiple",
         **IN_PAGE,
     )
-    # The figures of the picture before are no longer true.
-    canvas.steered.change(
-        None, [canvas.scores], [canvas.scores], js=script("stale_figures"), **IN_PAGE
-    )
-    return painted
 
 
 def _wire_slider(canvas: _Canvas) -> None:

@@ -39,10 +39,11 @@ def toolbar() -> Toolbar:
 
 def wire_saving(handlers: SaveHandlers, tools: Toolbar, asked: Sequence[gr.blocks.Block]) -> None:
     """Wire the buttons that save; `asked` are the settings of a picture, see `ImageHandlers`."""
-    file = [gr.Textbox(visible=False) for _ in range(2)]  # as in `SavedFile`
     for button, save, inputs in (
         (tools.save, handlers.picture, asked),
         (tools.save_strip, handlers.strip, asked[1:]),  # all but the strength
     ):
+        # Of its own, so that two clicks save two files.
+        file = [gr.Textbox(visible=False) for _ in range(2)]  # as in `SavedFile`
         made = button.click(save, inputs, file, show_progress="hidden", **MODEL)
         made.success(None, file, None, js=script("save_file"), **IN_PAGE)

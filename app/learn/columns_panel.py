@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.components import Component
 
-from ..events import QUIET
+from ..events import LATEST, QUIET
 from .upload_handlers import LABELLED, PAIRS, ColumnsView, UploadHandlers
 
 __all__ = ["ColumnsPanel", "columns_panel"]
@@ -42,7 +42,7 @@ class ColumnsPanel:
             handlers.choose_columns,
             [view.upload, view.text, view.label],
             [view.source_label],
-            **QUIET,
+            **LATEST,
         )
         values = [view.upload, view.layout, *menus]
         self.use.click(handlers.use, [*chosen, *values], [*filled, *view], **QUIET)

@@ -15,6 +15,7 @@ from ..events import changes, user_errors, visitor
 from ..html import basics, charts
 from ..jobs.job import PENDING, Job
 from ..studio.studio import Studio
+from ..widgets.menu import menu
 from . import html as learn_html
 from .report import report
 
@@ -94,8 +95,8 @@ class JobHandlers:
         """
         jobs = self._studio.jobs.list()
         job = _pick(jobs, job_id)
-        menu = [(each.request.title, each.state) for each in jobs]
-        now = f"{job and (job.id, job.state, job.position, job.iteration)} of {menu}"
+        listed = [(each.request.title, each.state) for each in jobs]
+        now = f"{job and (job.id, job.state, job.position, job.iteration)} of {listed}"
         if now == seen:
             return JobView()
         if job is None:
@@ -105,7 +106,7 @@ class JobHandlers:
         maps, damage = _maps_of(job)
         previews = self._studio.jobs.previews(job.id)
         return JobView(
-            menu=job_menu(jobs, job.id),
+            menu=job_menu(jobs, job.id, shown=job_id),
             state=learn_html.job_state(job) + basics.warning(damage or _alike(records)),
             report=_report(job, records, maps),
             curve=charts.curve(records, job.iterations) if job.request.iterations else "",
@@ -196,6 +197,6 @@ def _buttons(job: Job | None) -> Buttons:
     return Buttons(*(gr.Button(visible=bool(each)) for each in visible))
 
 
-def job_menu(jobs: Sequence[Job], job_id: str) -> Any:
-    """Return the menu of jobs, with one of them chosen."""
-    return gr.Dropdown([(learn_html.job_choice(j), j.id) for j in jobs], value=job_id)
+def job_menu(jobs: Sequence[Job], job_id: str, *, shown: str | None = None) -> Any:
+    """Return the menu of jobs, with one of them chosen; `shown` as in `menu`."""
+    return menu([(learn_html.job_choice(j), j.id) for j in jobs], job_id, shown)

@@ -11,12 +11,14 @@ from lineas_core.models import title_of
 from lineas_core.models.catalog import MODELS
 from lineas_core.runtime.memory import total_memory
 
-from ..events import changes, user_errors
+from ..events import LatestRequest, changes, latest_only, user_errors
 from ..html import basics
 from ..html.models import facts
 from ..studio.studio import Studio
 
 __all__ = ["ModelHandlers"]
+
+_CALLS = LatestRequest()  # of the handlers of both ways to choose a model
 
 
 class ModelHandlers:
@@ -41,7 +43,13 @@ class ModelHandlers:
         names = dict.fromkeys((*self._studio.models.catalog(), *own, *self._chosen))
         return [(title_of(name), name) for name in names]
 
+    @latest_only(_CALLS)
+    def chosen(self) -> str:
+        """Remove the facts about another model; one that is being looked at is not chosen."""
+        return ""
+
     @changes
+    @latest_only(_CALLS)
     @user_errors
     def look(self, name: str | None) -> tuple[Any, str]:
         """Show what a model is and needs before it is downloaded, and choose it if it fits.

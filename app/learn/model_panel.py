@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from ..events import QUIET
+from ..events import LATEST, QUIET
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
 from .model_handlers import ModelHandlers
@@ -32,4 +32,4 @@ def model_panel(handlers: ModelHandlers, install: InstallHandlers, model: gr.Dro
     install_panel(install, model)
     looked = {**QUIET, "show_progress": "minimal"}
     gr.on([look.click, other.submit], handlers.look, [other], [model, found], **looked)
-    model.input(lambda: "", None, [found], **QUIET)
+    model.input(handlers.chosen, None, [found], **LATEST)

@@ -13,7 +13,7 @@ from lineas_core.learning.config import suited_config
 from lineas_core.methods import LINEAS
 from lineas_core.steering.presets import PRESETS
 
-from ..events import QUIET
+from ..events import LATEST, QUIET
 from ..uploads import PROMPT_TYPES
 from ..widgets.install_handlers import InstallHandlers
 from ..widgets.prompts_box import read_prompts
@@ -104,7 +104,7 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
         **QUIET,
     )
     method.change(handlers.choose_method, [method, model, known], [budget, *values], **QUIET)
-    budget.input(handlers.budget, [budget, model, known], values, **QUIET)
+    budget.input(handlers.budget, [budget, model, known], values, **LATEST)
     gr.on(None, handlers.matching, [model, source, target], [matched], **QUIET)
     counts = ("iterations", "batch_size", "epochs", "ppo_epochs")
     estimated = [method, model, source, heldout, *(settings[name] for name in counts)]
@@ -154,7 +154,7 @@ def _wire_sets(
     handlers: FormHandlers, sets: _Sets, chosen: list[Component], filled: list[Component]
 ) -> None:
     """Fill the form from a set; `chosen` are the model and the budget."""
-    sets.shipped.input(handlers.load_set, [*chosen, sets.shipped], filled, **QUIET)
+    sets.shipped.input(handlers.load_set, [*chosen, sets.shipped], filled, **LATEST)
     gr.on(
         [sets.write.click, sets.word.submit],
         handlers.write_set,

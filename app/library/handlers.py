@@ -15,9 +15,9 @@ from lineas_core.models.catalog import Kind
 from lineas_core.storage.disk import saving
 from lineas_core.storage.lycoris import exportable
 
-from ..events import LatestRequest, changes, latest_only, user_errors
+from ..events import BySession, LatestRequest, changes, latest_only, session, user_errors
 from ..html import basics, charts
-from ..studio.maps import MapEntry, prompts_of
+from ..studio.maps import prompts_of
 from ..studio.plausible import confirm, is_confirmed, suspicion, warnings_about
 from ..studio.studio import Studio
 from ..studio.user_maps import slug
@@ -33,7 +33,8 @@ _USE: dict[Kind, str] = {"text-to-image": "Use in Images", "language": "Use in T
 _NONE = "There is no map of this kind yet. Learn one in the Learn tab, or import one."
 _NOT_FOUND = "No map has these words in its name, model or keywords."
 _ON_A_PAGE = 48
-_CALLS = LatestRequest()  # of the handlers that show cards
+# Of the handlers that show cards, of clicks on cards, and of what shows the chosen map.
+_CALLS, _PICKS, _DETAILS = LatestRequest(), LatestRequest(), LatestRequest()
 READY_MADE = "Ready-made maps are read-only. Duplicate one to rename or change it."
 NO_TOKEN = (
     "To publish maps, set the environment variable HF_TOKEN to a write token of huggingface.co "
@@ -46,14 +47,14 @@ class Shelf(NamedTuple):
 
     Attributes:
         cards: the cards as HTML.
-        chosen: id of the chosen map; empty if there is none.
+        chosen: id of the chosen map; empty if there is none, no change if it stays.
         page: number of the page, from 1.
         pager: the row with the buttons between pages, hidden if there is only one.
         place: which of the maps these are, as HTML.
     """
 
     cards: str
-    chosen: str
+    chosen: Any
     page: int
     pager: gr.Row
     place: str
@@ -86,7 +87,7 @@ class LibraryHandlers:
     """
 
     def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+        self._studio, self._picked = studio, BySession[str]()
         self.publishes = bool(studio.hub_token)
         self.read_only = studio.read_only
 
@@ -124,10 +125,13 @@ class LibraryHandlers:
         keys = ("id", "title", "model", "origin", "kind")
         return [{key: getattr(entry, key) for key in keys} for entry in self._studio.maps()]
 
+    @latest_only(_PICKS)
     def pick(self, event: gr.SelectData) -> str:
         """Return the id of the card that was clicked."""
+        self._picked[session()] = event.value
         return event.value
 
+    @latest_only(_DETAILS)
     @user_errors
     def details(self, chosen: str | None) -> MapView:
         """Show the chosen map, and the actions that apply to it."""
@@ -269,14 +273,15 @@ class LibraryHandlers:
     def _shelf(
         self, kind: str, chosen: str | None, words: str | None, page: float | None
     ) -> Shelf:
-        entries = [e for e in self._studio.maps() if kind in ("", e.kind) and _has(e, words)]
+        self._picked.pop(session(), None)
+        entries = [e for e in self._studio.maps() if kind in ("", e.kind) and e.has(words)]
         entries.sort(key=lambda e: (e.origin != "yours", e.kind == "language"))
         ids = [entry.id for entry in entries]
         damage = library_html.damaged(self._studio.user_maps.unreadable())
         if not ids:
             hint = basics.hint(_NOT_FOUND if words else _NONE)
             return Shelf(damage + hint, "", 1, gr.Row(visible=False), "")
-        chosen = chosen if chosen in ids else ids[0]
+        asked, chosen = chosen, chosen if chosen in ids else ids[0]
         last = (len(ids) - 1) // _ON_A_PAGE + 1
         page = ids.index(chosen) // _ON_A_PAGE + 1 if page is None else int(page)
         page = min(max(page, 1), last)
@@ -285,14 +290,11 @@ class LibraryHandlers:
         cards = [(e, self._studio.user_maps.pictures(e), prompts_of(e)) for e in shown]
         place = basics.hint(f"{start + 1:,} to {start + len(shown):,} of {len(ids):,} maps")
         pager = gr.Row(visible=last > 1)
-        return Shelf(damage + library_html.cards(cards, chosen), chosen, page, pager, place)
+        clicked = self._picked.get(session())  # meanwhile
+        chosen = clicked if clicked in ids else chosen
+        marked = damage + library_html.cards(cards, chosen)
+        return Shelf(marked, gr.skip() if chosen == asked else chosen, page, pager, place)
 
 
 def _download(files: list[Path]) -> Any:
     return gr.File([str(file) for file in files], visible=True)
-
-
-def _has(entry: MapEntry, words: str | None) -> bool:
-    """Return whether all words are in the name, model or keywords of a map."""
-    text = " ".join((entry.title, entry.model, *entry.keywords)).casefold()
-    return all(word in text for word in (words or "").casefold().split())

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ..events import MODEL, QUIET
+from ..events import LATEST, MODEL, QUIET
 from ..html import basics
 from ..scripts import script
 from ..studio.user_maps import LONGEST_TITLE
@@ -88,11 +88,11 @@ def library_tab(handlers: LibraryHandlers) -> LibraryTab:
         "outputs": [cards, chosen, pager.page, pager.row, pager.place],
         **QUIET,
     }
-    gr.on([tools.kind.input, tools.words.input], trigger_mode="always_last", **refresh)
+    gr.on([tools.kind.input, tools.words.input], **{**refresh, **LATEST})
     turned = {**refresh, "inputs": [*refresh["inputs"], pager.page]}
     pager.back.click(**{**turned, "fn": handlers.turn_back})
     pager.forth.click(**{**turned, "fn": handlers.turn})
-    cards.select(handlers.pick, None, [chosen], **QUIET)
+    cards.select(handlers.pick, None, [chosen], trigger_mode="multiple", **QUIET)
     _wire_sheet(handlers, sheet, chosen, refresh)
     listed = [tools.kind, chosen]
     imported = tools.upload.upload(handlers.import_map, [tools.upload], listed, **QUIET)

@@ -99,6 +99,11 @@ class MapEntry:
         words = self.metadata.get("keywords")
         return tuple(words) if isinstance(words, list) and are_keywords(words) else ()
 
+    def has(self, words: str | None) -> bool:
+        """Return whether all words are in its name, model or keywords, in capitals or not."""
+        text = " ".join((self.title, self.model, *self.keywords)).casefold()
+        return all(word in text for word in (words or "").casefold().split())
+
     @property
     def method(self) -> str:
         """Name of the method that learnt it: a key of `METHODS`, or any text from the file."""

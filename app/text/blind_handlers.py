@@ -11,7 +11,7 @@ import gradio as gr
 from lineas_core.methods import LINEAS, METHODS
 from lineas_core.models import Sampling
 
-from ..events import user_errors
+from ..events import BySession, session, user_errors
 from ..html import basics
 from ..html.votes import votes_table
 from ..studio.maps import MapEntry, siblings
@@ -60,6 +60,7 @@ class BlindTextHandlers:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
+        self._asked = BySession[str]()  # key of what was drawn last, until there is an answer
 
     @user_errors
     def draw(self, map_id: str | None, length: int, temperature: float) -> Iterator[Drawn]:
@@ -73,7 +74,7 @@ class BlindTextHandlers:
         Yields:
             How far it is, then the texts in random order.
         """
-        entry = self._studio.entry(map_id or "", "language")
+        entry, mine = self._studio.entry(map_id or "", "language"), session()
         self._studio.models.require(entry.model)
         entries, sampling = self._compared(entry), sampling_of(length, temperature)
         opening = secrets.choice(self._studio.prompts.openings(toxic=entry.harmful != 0))
@@ -85,6 +86,7 @@ class BlindTextHandlers:
         key, order = secrets.token_hex(4), sorted(texts, key=lambda _: secrets.randbits(64))
         maps = {each.method: (each.id, _strength(each)) for each in entries}
         facts = {"title": entry.title, "prompt": opening, "seed": seed}
+        self._asked[mine] = key
         lettered = {letter: texts[each] for letter, each in zip(LETTERS, order, strict=False)}
         yield Drawn(
             draw={"key": key, "order": order, "maps": maps, **facts},
@@ -105,8 +107,10 @@ class BlindTextHandlers:
             shown: key of the texts on the page.
         """
         # After a second click, and after a click amid the next drawing, they differ.
-        if not draw or draw["key"] != shown or (place or 0) >= len(draw["order"]):
+        asked = draw and draw["key"] == shown == self._asked.get(session())
+        if not draw or not asked or (place or 0) >= len(draw["order"]):
             return Answer()
+        self._asked.pop(session(), None)
         facts = {key: draw[key] for key in ("title", "prompt", "seed")}
         maps = tuple((map_id, strength) for map_id, strength in draw["maps"].values())
         if not self._studio.read_only:
@@ -114,6 +118,8 @@ class BlindTextHandlers:
             options = (ORIGINAL, *draw["maps"])
             vote = Vote(**facts, maps=maps, choice=choice, options=options)
             self._studio.text_votes.add(vote)
+        if session() in self._asked:  # the next texts, whose answers must stay
+            return Answer(preferences=self.preferences())
         authors = [_author(each, draw["maps"]) for each in draw["order"]]
         verdict = text_html.authors(dict(zip(LETTERS, authors, strict=False)))
         return Answer(None, gr.Row(visible=False), verdict, self.preferences())

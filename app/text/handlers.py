@@ -11,7 +11,7 @@ import gradio as gr
 
 from lineas_core.models import Sampling
 
-from ..events import LatestRequest, user_errors
+from ..events import user_errors
 from ..html import basics
 from ..html import maps as map_html
 from ..html.basics import TITLES
@@ -20,7 +20,6 @@ from ..studio.checks import check_count, number, prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.plausible import warnings_about
 from ..studio.settings import STRIP, sampling_of
-from ..studio.studio import Studio
 from ..studio.texts import Continuation
 from ..widgets.steering import SteeringHandlers
 from ..widgets.strength_slider import strength_label
@@ -33,6 +32,7 @@ _TOWARDS = {
     -1: "Negative λ makes texts more offensive: for research and testing only.",
     1: "Positive λ makes texts more offensive: for research and testing only.",
 }
+_NO_SWEEP = basics.hint("One text at nine strengths, with one seed.")
 _EXAMPLES = 5
 _FIRST = 1  # index of the initial example; with seed 1 it shows the effect of the ready-made maps
 
@@ -56,10 +56,6 @@ class TextHandlers(SteeringHandlers):
 
     kind = "language"
 
-    def __init__(self, studio: Studio) -> None:
-        super().__init__(studio)
-        self._chosen = LatestRequest()
-
     @property
     def examples(self) -> list[str]:
         """Example prompts, as most maps have them."""
@@ -77,7 +73,7 @@ class TextHandlers(SteeringHandlers):
             restored: map and prompt restored together; then the prompt and the chat switch stay.
             request: identifies the browser session.
         """
-        self._chosen.new(request)
+        self.chosen[request.session_hash or ""] = map_id
         if not map_id:
             return MapView(basics.hint("There is no map yet. Learn one in the Learn tab."))
         entry = self._studio.entry(map_id)
@@ -89,7 +85,7 @@ class TextHandlers(SteeringHandlers):
             summary=map_html.summary(entry, warnings_about(entry)),
             caution=basics.warning(CONTENT) if entry.harmful else "",
             facts=map_html.about(entry, self._studio.steering(entry)),
-            sweep=basics.hint("One text at nine strengths, with one seed."),
+            sweep=_NO_SWEEP,
             prompt=openings[_FIRST] if (prompt or "") in replaceable and not keep else gr.skip(),
             examples=gr.update(samples=[[opening] for opening in openings]),
             chat=gr.Checkbox(visible=chats) if keep else gr.Checkbox(visible=chats, value=False),
@@ -151,12 +147,13 @@ class TextHandlers(SteeringHandlers):
         Yields:
             The table as HTML.
         """
-        entry, chosen = self._studio.entry(map_id or ""), self._chosen.latest(request)
+        entry = self._studio.entry(map_id or "")
         self._studio.models.require(entry.model)
         note, sampling = _TOWARDS[entry.harmful], sampling_of(length, temperature)
         try:
             for rows in self._write(entry, prompt, STRIP, seed, sampling, chat=chat):
-                if self._chosen.outdated(chosen, request):
+                if not self.shows(map_id, request):
+                    yield _NO_SWEEP  # as `choose`, whose answer a row may have come after
                     return
                 yield text_html.sweep(
                     entry.title, prompt, rows, keywords=entry.keywords, note=note

@@ -112,7 +112,8 @@ class RatesHandlers:
                     progress = basics.progress(done, texts, "texts", spent)
                     result = charts.rates(rows) + text_html.rates(rows)
                 if self._chosen.outdated(chosen, request):
-                    yield _measurement(busy=False)  # the panel now shows another map
+                    # As `choose` left the panel: a row may have come after its answer.
+                    yield _measurement("", "", busy=False)
                     return
                 if self._requests.outdated(number, request):
                     yield _measurement(basics.hint(_STOPPED), result, busy=False)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import gradio as gr
 from gradio.components import Component
 
-from ..events import MODEL, QUIET
+from ..events import LATEST, MODEL, QUIET
 from ..html.basics import TITLES
 from ..scripts import script
 from ..widgets.copy_link import copy_link
@@ -118,10 +118,10 @@ def _wire(handlers: TextHandlers, layout: _Layout, installed: gr.events.Dependen
     ask.prompt.submit(**seed.renewal)
     # Numbering a request first ends the work on older ones, so that their events leave the queue
     # early and the latest request is next.
-    numbered = {"fn": handlers.new_request, "inputs": None, "outputs": [request], **QUIET}
-    gr.on([ask.prompt.submit, strength.change], trigger_mode="always_last", **numbered)
+    numbered = {"fn": handlers.new_request, "inputs": None, "outputs": [request]}
+    gr.on([ask.prompt.submit, strength.change], **numbered, **LATEST)
     for event in (picked, seed.drawn, installed):
-        event.then(**numbered)
+        event.then(**numbered, **QUIET)
     return SteeringTab(
         concept=ask.concept,
         strength=strength,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from ..events import QUIET
+from ..events import QUIET, LatestRequest, latest_only
 from .install_handlers import CANCEL, InstallHandlers
 from .stop_button import stop_button
 
@@ -36,7 +36,8 @@ def install_panel(handlers: InstallHandlers, model: gr.State | gr.Dropdown) -> I
         progress = gr.HTML()
         cancel = stop_button(CANCEL)
     panel = [column, sentence, button, cancel, progress]
-    gr.on(None, handlers.offer, [model], panel, **QUIET)  # when the page loads and at every change
+    offer = latest_only(LatestRequest())(handlers.offer)
+    gr.on(None, offer, [model], panel, **QUIET)  # when the page loads and at every change
     done = button.click(
         handlers.install,
         [model],
@@ -45,6 +46,6 @@ def install_panel(handlers: InstallHandlers, model: gr.State | gr.Dropdown) -> I
         concurrency_id="install",
         concurrency_limit=2,
         api_visibility="private",
-    ).then(handlers.offer, [model], panel, **QUIET)
+    ).then(offer, [model], panel, **QUIET)
     cancel.click(handlers.cancel, [model], [cancel], **QUIET)
     return InstallPanel(column, button, done)

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import gradio as gr
-
 from lineas_core import UserError
 from lineas_core.models import title_of
 from lineas_core.models.catalog import Kind
 
 from ..studio.maps import MapEntry
 from ..studio.studio import Studio
+from .menu import menu
 
 __all__ = ["map_menu", "menu_line"]
 
@@ -23,6 +22,8 @@ def map_menu(
     kind: Kind,
     chosen: str | None,
     suits: Callable[[MapEntry], bool] = lambda _: True,
+    *,
+    shown: str | None = None,
 ) -> Any:
     """Return an update of the menu of maps.
 
@@ -32,6 +33,7 @@ def map_menu(
         chosen: id of the map to choose, also of one that is still being learnt; if there is no
             such map, one that can run is chosen.
         suits: which of these maps are offered.
+        shown: as in `menu`.
     """
     entries = [entry for entry in studio.maps() if entry.kind == kind and suits(entry)]
     if chosen and chosen not in {entry.id for entry in entries}:
@@ -41,7 +43,7 @@ def map_menu(
     models = {name for name in {e.model for e in entries} if studio.models.installed(name)}
     ready = [entry.id for entry in entries if entry.model in models]
     value = chosen if chosen in ids else next(iter(ready or ids), None)
-    return gr.Dropdown(choices=[(menu_line(e), e.id) for e in entries], value=value)
+    return menu([(menu_line(e), e.id) for e in entries], value, shown)
 
 
 def menu_line(entry: MapEntry) -> str:

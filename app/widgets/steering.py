@@ -24,13 +24,15 @@ class SteeringHandlers:
     Attributes:
         kind: kind of model whose maps the tab offers.
         requests: tracks the latest request of each browser session.
+        chosen: id of the map that each browser session has chosen last. What was asked for
+            another map before, and waits or runs, must not be shown any more.
     """
 
     kind: ClassVar[Kind]
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self.requests = LatestRequest()
+        self.requests, self.chosen = LatestRequest(), BySession[str | None]()
         self._prompted = BySession[bool]()
 
     @user_errors
@@ -40,11 +42,17 @@ class SteeringHandlers:
         Nothing happens before the page has its address, `home`: a tab also reports that it is
         selected while the page is being built, and must not overwrite the map of a link.
         """
-        return map_menu(self._studio, self.kind, chosen) if home else gr.skip()
+        if not home:
+            return gr.skip()
+        return map_menu(self._studio, self.kind, chosen, shown=chosen)
 
     def new_request(self, request: gr.Request) -> int:
         """Number a new request of this session; work for older ones ends."""
         return self.requests.new(request)
+
+    def shows(self, map_id: str | None, request: gr.Request) -> bool:
+        """Return whether no other map has been chosen since this one was sent."""
+        return self.chosen.get(request.session_hash or "", map_id) == map_id
 
     def is_opening(self, prompt: str | None, request: gr.Request) -> bool:
         """Return whether there is no prompt yet because the page is still being opened.

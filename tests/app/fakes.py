@@ -2,12 +2,14 @@
 # ruff: noqa: ARG002 - the fakes take what the real ones take
 
 import math
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+from gradio.context import LocalContext
 from PIL import Image
 
 from app.jobs.job import Job, JobRequest
@@ -274,6 +276,16 @@ def image_studio():
             MapEntry("mine", "Mine", "small", "yours", folder, {}, kind=kind),
         ]
     )
+
+
+@contextmanager
+def requested(request=ME):
+    """Handlers that are called inside answer a request, as those of a page do."""
+    token = LocalContext.request.set(request)
+    try:
+        yield
+    finally:
+        LocalContext.request.reset(token)
 
 
 def is_skip(value):

@@ -1,9 +1,16 @@
 """What the events of all tabs share."""
 
-from gradio.context import LocalContext
-
 from app.events import LatestRequest, latest_only
-from tests.app.fakes import ME, is_skip
+from app.studio.studio import Studio
+from app.ui import build_demo
+from tests.app.fakes import is_skip, requested
+
+_SHOWS = (  # what the page shows, by what was sent last
+    *("ImageHandlers.measure", "ImageHandlers.offer_steps", "GridHandlers.values"),
+    *("HistoryHandlers.begin", "HistoryHandlers.describe", "HistoryHandlers.keep"),
+    *("ChatHandlers.show_instruction", "FormHandlers.load_set", "FormHandlers.budget"),
+    *("UploadHandlers.choose_columns", "ModelHandlers.chosen", "ExplainHandlers.draw"),
+)
 
 
 def test_an_answer_that_a_later_call_has_overtaken_is_dropped():
@@ -19,10 +26,27 @@ def test_an_answer_that_a_later_call_has_overtaken_is_dropped():
         return "old"
 
     answers = []
-    token = LocalContext.request.set(ME)
-    try:
+    with requested():
         assert is_skip(slow())
         assert answers == ["new"]
         assert quick() == "new"
-    finally:
-        LocalContext.request.reset(token)
+
+
+def test_what_changes_while_an_event_is_answered_is_sent_again_then(tmp_path):
+    """Gradio drops an event that comes again meanwhile, such as the second click on a radio."""
+    demo = build_demo(Studio(tmp_path))
+    modes = [(getattr(fn.fn, "__qualname__", ""), fn.trigger_mode) for fn in demo.fns.values()]
+    assert {mode for name, mode in modes if name in _SHOWS} == {"always_last"}
+    assert {*_SHOWS} <= {name for name, _ in modes}
+    followed = [mode for name, mode in modes if name == "FollowHandlers.follow"]
+    assert followed[0] == "always_last"  # after a map was chosen
+
+
+def test_two_clicks_that_save_never_share_the_name_of_a_file(tmp_path):
+    demo = build_demo(Studio(tmp_path))
+    names = ("SaveHandlers.picture", "SaveHandlers.strip")
+    names += ("ChatHandlers.export_json", "ChatHandlers.export_markdown")
+    saves = [fn for fn in demo.fns.values() if getattr(fn.fn, "__qualname__", "") in names]
+    boxes = [id(box) for fn in saves for box in fn.outputs]
+    assert len(saves) == 4
+    assert len({*boxes}) == len(boxes)

@@ -2,7 +2,7 @@
 
 from app.images.blind_handlers import BlindHandlers
 from app.studio.votes import Votes
-from tests.app.fakes import image_studio
+from tests.app.fakes import image_studio, is_skip
 
 
 def test_a_blind_choice_tells_nothing_before_and_is_counted_after(tmp_path):
@@ -20,6 +20,26 @@ def test_a_blind_choice_tells_nothing_before_and_is_counted_after(tmp_path):
     handlers.answer("A", None, key)  # a second click
     handlers.answer("A", handlers.draw("robot", []).pair, key)  # amid the next drawing
     assert studio.votes.preferences()[0].decided == 1
+
+
+def test_a_vote_counts_once_and_takes_nothing_from_the_next_pair(tmp_path):
+    """Two clicks before the answer were two votes; a late answer hid the next pair's buttons."""
+    studio = image_studio()
+    studio.votes = Votes(tmp_path / "votes.jsonl")
+    handlers = BlindHandlers(studio)
+    pair, key, *_ = handlers.draw("robot", [])
+    handlers.answer("A", pair, key)
+    handlers.answer("B", pair, key)  # the page has not heard of the first answer yet
+    assert studio.votes.preferences()[0].decided == 1
+
+    pair, key, *_ = handlers.draw("robot", [])
+    add, later = studio.votes.add, []
+    studio.votes.add = lambda vote: (add(vote), later.append(handlers.draw("robot", [])))
+    late = handlers.answer("A", pair, key)
+    assert all(map(is_skip, late[:3]))
+    assert studio.votes.preferences()[0].decided == 2
+    handlers.answer("A", later[0].pair, later[0].shown)
+    assert studio.votes.preferences()[0].decided == 3
 
 
 def test_a_share_is_given_from_five_decided_votes_on(tmp_path):

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.events import LatestRequest
 from app.images.follow_handlers import FollowHandlers
+from app.images.handlers import ImageHandlers
 from tests.app.fakes import ME, image_studio, is_skip
 
 
@@ -19,7 +19,7 @@ def _values(studio, map_id, sha256):
 
 
 def test_pictures_follow_a_map_while_it_is_being_learnt(studio):
-    handlers = FollowHandlers(studio, LatestRequest())
+    handlers = FollowHandlers(studio, ImageHandlers(studio))
     studio.learning.add("mine")
     _values(studio, "mine", "1")
     chosen = handlers.follow("mine", "", ME)
@@ -43,7 +43,25 @@ def test_pictures_follow_a_map_while_it_is_being_learnt(studio):
 
 
 def test_a_map_that_is_learnt_is_not_followed(studio):
-    followed = FollowHandlers(studio, LatestRequest()).follow("robot", None, ME)
+    followed = FollowHandlers(studio, ImageHandlers(studio)).follow("robot", None, ME)
     assert is_skip(followed.request)
     assert is_skip(followed.summary)
     assert not followed.timer.active
+
+
+def test_a_look_at_a_map_that_is_no_longer_chosen_changes_nothing(studio, monkeypatch):
+    """Its answer could come after that to the choice, and described the map before."""
+    pictures = ImageHandlers(studio)
+    handlers = FollowHandlers(studio, pictures)
+    studio.learning.add("mine")
+    _values(studio, "mine", "1")
+    version = handlers.follow("mine", "", ME).version
+    _values(studio, "mine", "2")
+
+    def slow(entry):
+        pictures.chosen["me"] = "robot"  # meanwhile, as `choose` notes it
+        return entry.id in studio.learning
+
+    monkeypatch.setattr(studio.user_maps, "is_learning", slow)
+    assert all(map(is_skip, handlers.follow("mine", version, ME)))
+    assert pictures.requests.latest(ME) == 0

@@ -176,7 +176,7 @@ def test_another_map_ends_the_painting_for_the_one_before(studio, handlers, monk
     handlers.choose("iti", painted, ME)  # one of those that are painted
     next(stream)
     assert handlers.choose("other", painted, ME).gallery == []
-    assert list(stream) == []
+    assert list(stream) == [([], "", {})]  # also if pictures came after the answer to the choice
 
 
 def test_once_all_have_learnt_they_are_painted(studio, handlers):
@@ -192,3 +192,10 @@ def test_once_all_have_learnt_they_are_painted(studio, handlers):
 def test_nothing_is_painted_while_a_number_is_typed(handlers):
     assert list(handlers.paint("mine", "A valley", None, 1, ME)) == []
     assert list(handlers.paint(None, "A valley", 1, 1, ME)) == []
+
+
+def test_a_painting_that_has_waited_for_its_turn_is_not_of_the_map_before(studio, handlers):
+    """Its map was chosen when it was asked for, but not when its turn came."""
+    studio.entries.append(studio.map("other", "caa", replace(PROMPTS, source=("e f", "g h"))))
+    handlers.choose("other", {}, ME)
+    assert [*handlers.paint("mine", "A valley", 3, 0.75, ME)] == [([], "", {})]

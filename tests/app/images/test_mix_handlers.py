@@ -9,7 +9,7 @@ import pytest
 from app.images.mix_handlers import MixHandlers
 from app.studio.maps import MapEntry
 from app.studio.mix import MOST_FURTHER
-from tests.app.fakes import image_studio
+from tests.app.fakes import image_studio, is_skip, requested
 
 CLOSED = (None, 0.5)
 
@@ -19,12 +19,17 @@ def _entry(map_id, model, kind="text-to-image"):
 
 
 @pytest.fixture
-def handlers():
+def studio():
     """Three maps of one model, one of another, and one for texts."""
     entries = [_entry(map_id, "small") for map_id in ("robot", "night", "car")]
     entries += [_entry("other", "large"), _entry("topic", "small", kind="language")]
     models = SimpleNamespace(installed=lambda _: True)
-    return MixHandlers(SimpleNamespace(maps=lambda: entries, models=models))
+    return SimpleNamespace(maps=lambda: entries, models=models)
+
+
+@pytest.fixture
+def handlers(studio):
+    return MixHandlers(studio)
 
 
 def _rows(answers):
@@ -96,3 +101,23 @@ def test_rows_open_move_up_and_close():
     frame, menu, *_ = handlers.remove(0, "robot", "mine", 0.3, None, 0.5)
     assert not frame.visible
     assert handlers.gather("mine", 0.3, None, 0.5) == [("mine", 0.3)]
+
+
+def test_a_row_that_is_overtaken_by_the_choice_of_another_map_stays_closed(
+    studio, handlers, monkeypatch
+):
+    """It was of the model before, so that no picture could be painted."""
+    maps = studio.maps
+
+    def slow():
+        monkeypatch.setattr(studio, "maps", maps)
+        handlers.close_unsuitable("other", *CLOSED, *CLOSED)
+        return maps()
+
+    monkeypatch.setattr(studio, "maps", slow)
+    with requested():
+        assert all(map(is_skip, handlers.add("robot", *CLOSED, *CLOSED)))
+
+
+def test_no_event_opens_a_row_of_another_model(handlers):
+    assert _rows(handlers.remove(1, "robot", "other", 0.25, "night", 0.75)) == ([], True)

@@ -10,6 +10,7 @@ from app.learn.model_handlers import ModelHandlers
 from app.studio.studio import Studio
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.description import memory_of
+from tests.app.fakes import is_skip, requested
 from tests.app.served import Program, served
 from tests.fakes import save_model, tiny_chat_model, tiny_image_model
 from tests.hub import Repository, serve, use
@@ -38,6 +39,16 @@ def test_the_menu_has_every_model_that_this_machine_can_run(place, monkeypatch):
     names = [value for _, value in handlers.choices()]
     assert names == [name for name, size in sizes.items() if size <= enough]
     assert handlers.initial() in names
+
+
+def test_a_look_that_takes_long_does_not_undo_a_later_choice(place, monkeypatch):
+    handlers = ModelHandlers(place.studio)
+    describe = place.studio.models.describe
+    monkeypatch.setattr(
+        place.studio.models, "describe", lambda name: (handlers.chosen(), describe(name))[1]
+    )
+    with requested():
+        assert all(map(is_skip, handlers.look("some/pictures")))
 
 
 def test_a_look_chooses_what_fits_and_says_why_anything_else_does_not(place, monkeypatch):

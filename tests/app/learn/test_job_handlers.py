@@ -29,6 +29,16 @@ def test_watching_redraws_only_what_changed(studio):
     assert set(map(str, handlers.watch(JOB.id, seen))) == {str(gr.skip())}
 
 
+def test_a_look_at_a_job_never_chooses_it_again(studio):
+    """The answer to a tick of the timer came after another job was chosen, and took it back."""
+    other = replace(JOB, id="20260101-000001-abcd")
+    studio.jobs.jobs = [JOB, other]
+    menu, *_ = JobHandlers(studio).watch(JOB.id, "")
+    assert menu.constructor_args.keys() == {"choices"}
+    studio.jobs.jobs = [other]
+    assert JobHandlers(studio).watch(JOB.id, "").menu.value == other.id
+
+
 def test_a_damaged_map_of_a_job_is_told_once(studio, tmp_path):
     (tmp_path / "lineas.safetensors").write_bytes(b"not one")
     studio.jobs.jobs = [replace(JOB, state="done", map_folder=tmp_path)]

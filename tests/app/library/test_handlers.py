@@ -13,6 +13,7 @@ from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, save_maps
 from lineas_core.steering.low_rank import LowRankMap
+from tests.app.fakes import is_skip, requested
 from tests.full_disk import full_disk
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -76,7 +77,7 @@ def test_the_users_maps_come_first_and_the_first_is_chosen(handlers):
 
 
 def test_a_choice_stays_while_it_is_among_the_maps(handlers):
-    assert handlers.library("", "texts")[1] == "texts"
+    assert is_skip(handlers.library("", "texts")[1])
     assert handlers.library("language", "pictures")[1] == "mine"
     assert handlers.library("", "gone")[1] == "mine"
 
@@ -116,13 +117,15 @@ def many(tmp_path):
 
 def test_many_maps_are_shown_in_pages_and_the_chosen_one_is_on_the_first_shown(many):
     shelf = many.library("", "map-060")
-    assert (shelf.page, shelf.chosen, shelf.pager.visible) == (2, "map-060", True)
+    assert (shelf.page, shelf.pager.visible) == (2, True)
+    assert is_skip(shelf.chosen)
     assert "49 to 96 of 100 maps" in shelf.place
     assert _order(shelf.cards) == [f"map-{number:03d}" for number in range(48, 96)]
-    later = many.turn("", shelf.chosen, "", shelf.page)
-    assert (later.page, later.chosen, len(_order(later.cards))) == (3, "map-060", 4)
-    assert many.turn("", later.chosen, "", later.page).page == 3
-    assert many.turn_back("", shelf.chosen, "", 1).page == 1
+    later = many.turn("", "map-060", "", shelf.page)
+    assert is_skip(later.chosen)
+    assert (later.page, len(_order(later.cards))) == (3, 4)
+    assert many.turn("", "map-060", "", later.page).page == 3
+    assert many.turn_back("", "map-060", "", 1).page == 1
 
 
 def test_a_search_finds_maps_by_all_its_words(many, tmp_path):
@@ -149,6 +152,33 @@ def test_many_damaged_maps_are_one_warning(many, tmp_path):
 
 def test_a_click_on_a_card_is_its_map(handlers):
     assert handlers.pick(SimpleNamespace(value="texts")) == "texts"
+
+
+def test_cards_that_arrive_after_a_click_on_one_keep_it_chosen(handlers, studio, monkeypatch):
+    maps = studio.maps
+
+    def slow():
+        handlers.pick(SimpleNamespace(value="texts"))
+        return maps()
+
+    monkeypatch.setattr(studio, "maps", slow)
+    shelf = handlers.library("", "mine")
+    assert shelf.chosen == "texts"
+    assert 'data-map="texts" aria-pressed="true"' in shelf.cards
+
+
+def test_a_map_is_not_shown_any_more_once_another_one_is(handlers, studio, monkeypatch):
+    """After it was renamed, it stayed in view, and Delete deleted the one that was chosen."""
+    entry = studio.entry
+
+    def slow(map_id):
+        monkeypatch.setattr(studio, "entry", entry)
+        assert handlers.details("texts").name
+        return entry(map_id)
+
+    monkeypatch.setattr(studio, "entry", slow)
+    with requested():
+        assert all(map(is_skip, handlers.details("mine")))
 
 
 def test_only_the_users_own_maps_can_be_renamed_and_deleted(handlers):

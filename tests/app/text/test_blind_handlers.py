@@ -8,7 +8,7 @@ from app.studio.signs import Signs
 from app.studio.votes import Votes
 from app.text import blind_handlers
 from app.text.blind_handlers import BlindTextHandlers
-from tests.app.fakes import MARKUP, text_studio
+from tests.app.fakes import MARKUP, is_skip, text_studio
 
 
 @pytest.fixture
@@ -51,6 +51,19 @@ def test_a_vote_counts_for_its_method_once(studio):
     handlers.answer(place, _draw(handlers).draw, drawn.shown)  # amid the next drawing
     (preference,) = studio.text_votes.preferences()
     assert preference.picked == {"original": 0, "lineas": 0, "iti-c": 0, "lin-act": 1}
+
+
+def test_a_vote_counts_once_and_takes_nothing_from_the_next_texts(studio):
+    handlers = BlindTextHandlers(studio)
+    drawn = _draw(handlers)
+    handlers.answer(0, drawn.draw, drawn.shown)
+    handlers.answer(1, drawn.draw, drawn.shown)  # the page has not heard of the first answer yet
+    assert sum(each.decided for each in studio.text_votes.preferences()) == 1
+
+    drawn = _draw(handlers)
+    add = studio.text_votes.add
+    studio.text_votes.add = lambda vote: (add(vote), _draw(handlers))
+    assert all(map(is_skip, handlers.answer(0, drawn.draw, drawn.shown)[:3]))
 
 
 def test_shares_come_from_five_votes_on(studio):
