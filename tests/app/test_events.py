@@ -40,6 +40,7 @@ def test_what_changes_while_an_event_is_answered_is_sent_again_then(tmp_path):
     assert {*_SHOWS} <= {name for name, _ in modes}
     followed = [mode for name, mode in modes if name == "FollowHandlers.follow"]
     assert followed[0] == "always_last"  # after a map was chosen
+    assert ("LibraryHandlers.pick", "multiple") in modes  # each click says which card
 
 
 def test_two_clicks_that_save_never_share_the_name_of_a_file(tmp_path):

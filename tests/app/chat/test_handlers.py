@@ -270,3 +270,9 @@ def test_a_page_that_sends_back_more_keywords_than_a_map_has_is_refused(handlers
     for keywords in ([f"word{k}" for k in range(8000)], ["x" * 101]):
         with pytest.raises(gr.Error, match="Start a new chat"):
             handlers.edit(json.dumps([{**row, "keywords": keywords}]))
+
+
+def test_the_instruction_is_that_of_the_map_that_was_chosen_last(handlers):
+    """Its box was opened, and a map chosen, before the server had answered the first."""
+    brought = handlers.choose("toxic", "").instruction
+    assert handlers.show_instruction(True, "topic", "").value == brought

@@ -4,7 +4,7 @@ import pytest
 
 from app.images.follow_handlers import FollowHandlers
 from app.images.handlers import ImageHandlers
-from tests.app.fakes import ME, image_studio, is_skip
+from tests.app.fakes import ME, image_studio, is_skip, requested
 
 
 @pytest.fixture
@@ -58,8 +58,12 @@ def test_a_look_at_a_map_that_is_no_longer_chosen_changes_nothing(studio, monkey
     version = handlers.follow("mine", "", ME).version
     _values(studio, "mine", "2")
 
+    quick = studio.user_maps.is_learning
+
     def slow(entry):
-        pictures.chosen["me"] = "robot"  # meanwhile, as `choose` notes it
+        monkeypatch.setattr(studio.user_maps, "is_learning", quick)
+        with requested():
+            pictures.choose("robot", "")  # meanwhile
         return entry.id in studio.learning
 
     monkeypatch.setattr(studio.user_maps, "is_learning", slow)

@@ -1,10 +1,15 @@
 """The grid, without a page."""
 
+from types import SimpleNamespace
+
+import gradio as gr
 import pytest
 from gradio import Error
 
+from app.images.controls import Controls
 from app.images.grid_handlers import GridHandlers
-from tests.app.fakes import image_studio, is_skip
+from app.images.grid_panel import grid_panel
+from tests.app.fakes import image_studio, is_skip, requested
 
 
 def _paint(handlers, *axes):
@@ -54,3 +59,23 @@ def test_what_was_typed_stays_when_the_panel_is_opened_again():
     settings = ("seed", "robot", [], "a hill", 7, 1.0)
     assert [handlers.first_values(typed, *settings) for typed in (None, " ")] == ["7-11"] * 2
     assert is_skip(handlers.first_values("3, 7", *settings))
+
+
+def test_the_first_values_of_an_axis_do_not_replace_those_of_a_later_choice():
+    """The panel was opened and the axis changed before the server had answered."""
+    shown = []
+
+    def first_values(*_):
+        shown.append(values("seed"))  # meanwhile
+        return "-1, 0, 1"
+
+    handlers = SimpleNamespace(
+        values=lambda axis, *_: axis, first_values=first_values, paint=print
+    )
+    with gr.Blocks() as demo:
+        boxes = gr.Dropdown(), gr.Slider(), gr.Textbox(), gr.Number(), gr.State()
+        grid_panel(handlers, Controls(*boxes), gr.State())
+    values, first, *_ = (event.fn for event in demo.fns.values())
+    with requested():
+        assert is_skip(first("", "strength"))
+    assert shown == ["seed"]
