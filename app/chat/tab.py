@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ..events import IN_PAGE, LATEST, MODEL, QUIET
+from ..events import HIDDEN, IN_PAGE, LATEST, MODEL, QUIET
 from ..html.basics import hint
 from ..scripts import script
 from ..widgets.install import install_panel
@@ -152,7 +152,7 @@ def _wire_answers(
         seed: the seed.
     """
     view = [*talk]
-    answers: dict[str, Any] = {"show_progress": "hidden", **MODEL}
+    answers: dict[str, Any] = {**HIDDEN, **MODEL}
     again: dict[str, Any] = {
         "fn": handlers.regenerate,
         "inputs": [talk.turns, *given],

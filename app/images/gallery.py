@@ -6,12 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from ..events import GALLERY
+from ..events import GALLERY, HIDDEN
 
 __all__ = ["MANY", "gallery_of"]
 
 MANY: dict[str, Any] = {
-    "show_progress": "hidden",
+    **HIDDEN,
     "concurrency_id": "overview",
     "concurrency_limit": 1,
     "api_visibility": "private",

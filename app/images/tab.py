@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from ..events import GALLERY, IN_PAGE, LATEST, MODEL, QUIET
+from ..events import GALLERY, HIDDEN, IN_PAGE, LATEST, MODEL, QUIET
 from ..html import basics
 from ..scripts import script
 from ..studio.settings import STRIP
@@ -246,7 +246,7 @@ def _wire_painting(
         [shown, *asked],
         [pair, canvas.strip, note, shown, canvas.curve, measured],  # as in `Canvas`
         trigger_mode="always_last",
-        show_progress="hidden",
+        **HIDDEN,
         **MODEL,
     )
     painted.success(

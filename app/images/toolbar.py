@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ..events import IN_PAGE, MODEL
+from ..events import HIDDEN, IN_PAGE, MODEL
 from ..scripts import script
 from ..widgets.copy_link import copy_link
 from ..widgets.seed import SeedBox, seed_box
@@ -45,5 +45,5 @@ def wire_saving(handlers: SaveHandlers, tools: Toolbar, asked: Sequence[gr.block
     ):
         # Of its own, so that two clicks save two files.
         file = [gr.Textbox(visible=False) for _ in range(2)]  # as in `SavedFile`
-        made = button.click(save, inputs, file, show_progress="hidden", **MODEL)
+        made = button.click(save, inputs, file, **HIDDEN, **MODEL)
         made.success(None, file, None, js=script("save_file"), **IN_PAGE)

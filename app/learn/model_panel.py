@@ -30,6 +30,6 @@ def model_panel(handlers: ModelHandlers, install: InstallHandlers, model: gr.Dro
         look = gr.Button("Check this model", size="sm", min_width=140)
     found = gr.HTML(apply_default_css=False)
     install_panel(install, model)
-    looked = {**QUIET, "show_progress": "minimal"}
+    looked = {**QUIET, "show_progress": "minimal", "show_progress_on": None}
     gr.on([look.click, other.submit], handlers.look, [other], [model, found], **looked)
     model.input(handlers.chosen, None, [found], **LATEST)

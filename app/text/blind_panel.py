@@ -6,7 +6,7 @@ from functools import partial
 
 import gradio as gr
 
-from ..events import MODEL, QUIET
+from ..events import HIDDEN, MODEL, QUIET
 from ..html import basics
 from ..widgets.sampling import SamplingBoxes
 from .blind_handlers import LETTERS, BlindTextHandlers
@@ -45,7 +45,7 @@ def blind_choice(
         handlers.draw,
         [concept, sampling.length, sampling.temperature],
         [draw, key, texts, answers, *letters[2:], verdict],  # as in `Drawn`
-        show_progress="hidden",
+        **HIDDEN,
         **MODEL,
     )
     for button, place in (*zip(letters, range(len(letters)), strict=True), (neither, None)):

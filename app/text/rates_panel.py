@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ..events import MODEL, QUIET
+from ..events import HIDDEN, MODEL, QUIET
 from ..html import basics
 from ..widgets.prompts_box import prompts_box
 from ..widgets.stop_button import stop_button
@@ -47,7 +47,7 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
         [run, concept, openings, words, seeds],
         [progress, result, start, stop],
         trigger_mode="always_last",
-        show_progress="hidden",
+        **HIDDEN,
         **MODEL,
     )
 

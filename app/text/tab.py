@@ -8,7 +8,7 @@ from typing import NamedTuple
 import gradio as gr
 from gradio.components import Component
 
-from ..events import LATEST, MODEL, QUIET
+from ..events import HIDDEN, LATEST, MODEL, QUIET
 from ..html.basics import TITLES
 from ..scripts import script
 from ..widgets.copy_link import copy_link
@@ -145,7 +145,7 @@ def _generate(handlers: TextHandlers, layout: _Layout, request: gr.State) -> gr.
         [layout.strength, layout.ask.concept, layout.ask.prompt, *layout.settings.inputs],
         layout.passages,
         trigger_mode="always_last",
-        show_progress="hidden",
+        **HIDDEN,
         **MODEL,
     )
 
@@ -191,6 +191,6 @@ def _sweep(handlers: TextHandlers, settings: Sequence[Component], strength: gr.S
         with gr.Row():
             button = gr.Button("Compare nine strengths", size="sm", scale=0, min_width=200)
         table = gr.HTML(apply_default_css=False, js_on_load=script("row_strength"))
-    button.click(handlers.sweep, settings, [table], show_progress="hidden", **MODEL)
+    button.click(handlers.sweep, settings, [table], **HIDDEN, **MODEL)
     table.click(handlers.strength_at, None, [strength], **QUIET)
     return table

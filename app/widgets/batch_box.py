@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import gradio as gr
 from gradio.blocks import Block
 
-from ..events import MODEL, QUIET
+from ..events import HIDDEN, MODEL, QUIET
 from ..html import basics
 from .batch_handlers import COUNTING, SAME, BatchHandlers
 from .prompts_box import prompts_box
@@ -57,7 +57,7 @@ def batch_box(
         run,
         [prompts, seeds, *asked],
         [progress, result, start, stop, save],  # as in `BatchView`
-        show_progress="hidden",
+        **HIDDEN,
         **MODEL,
     )
     stop.click(handlers.stop, None, [stop], **QUIET)

@@ -58,6 +58,14 @@ def workers(folder):
     return found
 
 
+def prepared_worker(jobs):
+    """Process id of a worker that waits for a job."""
+    jobs.prepare()
+    wait_until(lambda: workers(jobs.folder))  # its arguments appear a moment after its start
+    (prepared,) = workers(jobs.folder)
+    return prepared
+
+
 def states_on_disk(folder):
     """State of every job as its worker wrote it."""
     return [json.loads(file.read_bytes())["state"] for file in folder.glob("*/job.json")]
@@ -289,8 +297,7 @@ def test_the_worker_ends_when_its_server_is_gone(request_, tmp_path):
 
 def test_a_prepared_worker_runs_the_next_job(request_, tmp_path):
     jobs = Jobs(tmp_path)
-    jobs.prepare()
-    (prepared,) = workers(tmp_path)
+    prepared = prepared_worker(jobs)
     jobs.prepare()  # another visitor
     assert workers(tmp_path) == [prepared]
     job_id = jobs.submit(replace(request_, config=SHORT))
@@ -303,8 +310,7 @@ def test_a_prepared_worker_runs_the_next_job(request_, tmp_path):
 
 def test_a_prepared_worker_that_was_killed_is_replaced(request_, tmp_path):
     jobs = Jobs(tmp_path)
-    jobs.prepare()
-    (prepared,) = workers(tmp_path)
+    prepared = prepared_worker(jobs)
     os.kill(prepared, signal.SIGKILL)
     job_id = jobs.submit(replace(request_, config=SHORT))
     wait_until(lambda: jobs.get(job_id).state == "done")
@@ -312,8 +318,7 @@ def test_a_prepared_worker_that_was_killed_is_replaced(request_, tmp_path):
 
 def test_a_prepared_worker_without_a_job_ends(monkeypatch, tmp_path):
     monkeypatch.setattr(app.jobs.workers, "_READY_SECONDS", 0.5)
-    Jobs(tmp_path).prepare()
-    assert workers(tmp_path)
+    prepared_worker(Jobs(tmp_path))
     wait_until(lambda: not workers(tmp_path))
 
 
