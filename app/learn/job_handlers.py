@@ -96,7 +96,8 @@ class JobHandlers:
         jobs = self._studio.jobs.list()
         job = _pick(jobs, job_id)
         listed = [(each.request.title, each.state) for each in jobs]
-        now = f"{job and (job.id, job.state, job.position, job.iteration)} of {listed}"
+        tried = bool(job and job.map_folder)  # from the estimate on, before the first iteration
+        now = f"{job and (job.id, job.state, job.position, job.iteration, tried)} of {listed}"
         if now == seen:
             return JobView()
         if job is None:

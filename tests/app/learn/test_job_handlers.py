@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from app.learn.job_handlers import JobHandlers
-from lineas_core import PromptSet
+from lineas_core import AffineMap, PromptSet, SteeringMaps, save_maps
 from tests.app.fakes import JOB, text_studio
 
 
@@ -47,6 +47,17 @@ def test_a_damaged_map_of_a_job_is_told_once(studio, tmp_path):
     assert "lineas.safetensors" in state or "is damaged" in state or tmp_path.name in state
     assert report == ""
     assert set(map(str, handlers.watch(JOB.id, seen))) == {str(gr.skip())}
+
+
+def test_the_estimate_is_offered_before_the_first_iteration_is_over(studio, tmp_path):
+    maps = SteeringMaps({"layer": AffineMap.identity(2)}, {"model": "m"})
+    waiting = replace(JOB, iteration=0, map_folder=None)
+    studio.jobs.jobs = [waiting]
+    handlers = JobHandlers(studio)
+    view = handlers.watch(JOB.id, "")
+    assert not view.try_it.visible
+    studio.jobs.jobs = [replace(waiting, map_folder=save_maps(maps, tmp_path / "map"))]
+    assert handlers.watch(JOB.id, view.seen).try_it.visible
 
 
 def test_a_job_that_left_no_map_can_be_deleted(studio):
