@@ -44,7 +44,7 @@ from .job import Job, JobRequest
 from .peers import MEETING, arguments, end_with_parent, estimate, leave, peers
 from .previews import preview
 from .queue import Jobs
-from .workers import GO, NO_SPACE
+from .workers import GO, NO_SPACE, READY
 
 __all__ = ["work"]
 
@@ -240,8 +240,8 @@ def _restore(folder: Path) -> tuple[dict[str, Tensor] | None, float, str]:
 if __name__ == "__main__":
     if sys.platform != "win32":  # on Windows the server sets a low priority
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)  # the page has precedence
-    # A model is loaded by it; its import takes seconds in which a prepared worker waits anyway.
-    import lineas_core.models.pipelines  # noqa: F401
+    if sys.argv[2:] == [READY]:  # seconds in which it waits anyway, and whose model is not known
+        import lineas_core.models.pipelines  # noqa: F401
 
     if os.read(sys.stdin.fileno(), len(GO)) != GO:
         raise SystemExit  # it is not needed, or its server has ended

@@ -15,10 +15,12 @@ from typing import Any
 
 from .lock import Lock
 
-__all__ = ["GO", "NO_SPACE", "Workers"]
+__all__ = ["GO", "NO_SPACE", "READY", "Workers"]
 
 GO = b"\n"
 """What a worker reads from its standard input before it begins."""
+READY = "ready"
+"""Argument of a worker that is started before there is a job."""
 NO_SPACE = 28
 """Exit status of a worker that cannot save the state of a job, because the disk is full."""
 _FULL = "The disk is full. The jobs start once there is space."
@@ -70,7 +72,7 @@ class Workers:
         with self._starting, suppress(OSError):  # without it the job takes seconds longer
             if self.running or (self._ready and self._ready.poll() is None):
                 return
-            self._ready = self._new()
+            self._ready = self._new(READY)
             timer = threading.Timer(_READY_SECONDS, self._dismiss, [self._ready])
             timer.daemon = True
             timer.start()
@@ -122,12 +124,12 @@ class Workers:
             _log.exception("The worker cannot be started.")
             return 1
 
-    def _new(self) -> subprocess.Popen:
+    def _new(self, *more: str) -> subprocess.Popen:
         """Start a worker, which begins when it is told to.
 
         It ends when its standard input does, that is, when this process ends.
         """
-        command = [self._python, "-m", f"{__package__}.worker", str(self._lock.folder)]
+        command = [self._python, "-m", f"{__package__}.worker", str(self._lock.folder), *more]
         return subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, bufsize=0, **_DETACHED)
 
     def _dismiss(self, worker: subprocess.Popen) -> None:
