@@ -63,6 +63,27 @@ def test_forty_moves_show_no_blank_and_nothing_late_and_end_with_the_last(page):
     assert abs(frames[-1]["hand"] + 0.6) < 0.06
 
 
+def test_a_picture_of_the_strip_that_is_not_loaded_yet_leaves_no_blank(page):
+    film, addresses, held = Film(page), set(), []
+    film.wait_for(1)
+
+    def load_only_the_pair(route):
+        addresses.add(route.request.url)
+        held.append(route) if len(addresses) > 2 else route.continue_()
+
+    page.route("**/image.png", load_only_the_pair)
+    page.get_by_role("button", name="Another seed").click()
+    page.wait_for_function(STRIP)
+    _press(page, "ArrowLeft", 10)
+    page.wait_for_timeout(500)
+    assert len(held) > 5
+    for route in held:
+        route.continue_()
+    page.unroute("**/image.png")
+    film.wait_for(0.5)
+    assert all(frame["seen"] for frame in film.frames)
+
+
 def test_a_late_answer_does_not_take_the_place_of_a_newer_picture(page):
     film = Film(page)
     film.wait_for(1)
