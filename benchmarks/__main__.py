@@ -32,7 +32,7 @@ def main() -> None:
     heads = [
         "ratio",
         "measured",
-        "95 %",
+        "95%",
         "goal",
         "at least",
         "verdict",

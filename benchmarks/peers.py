@@ -262,7 +262,7 @@ def main() -> None:
     report(
         str(__doc__).split("\n")[0],
         {"FIT": fits, "WRITE": writing, "READ": reading},
-        ["ratio", "measured", "95 %", "seconds of both", "difference"],
+        ["ratio", "measured", "95%", "seconds of both", "difference"],
         _line,
         Ratio.row,
         file="results/peers.json",

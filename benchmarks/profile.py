@@ -3,7 +3,7 @@
     python -m benchmarks.profile
 
 The step is that of `learn` with its defaults. Shares are of the processor time that torch's
-profiler reports, and add up to 100 %.
+profiler reports, and add up to 100%.
 """
 
 from __future__ import annotations

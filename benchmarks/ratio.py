@@ -27,7 +27,7 @@ class Ratio:
     Attributes:
         name: what is compared, such as `R1 naive step ÷ ours, emoji-world`.
         ratio: median over the pairs; without a comparison, the median time itself.
-        low: lower end of the 95 % bootstrap interval of the median.
+        low: lower end of the 95% bootstrap interval of the median.
         high: its upper end.
         other: median of the other implementation.
         own: median of ours; None without a comparison.
@@ -181,7 +181,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % bootstrap interval of the median."""
+    """95% bootstrap interval of the median."""
     draw = random.Random(0)
     medians = sorted(median(draw.choices(values, k=len(values))) for _ in range(_DRAWS))
     return medians[int(0.025 * _DRAWS)], medians[int(0.975 * _DRAWS)]

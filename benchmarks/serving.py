@@ -109,7 +109,7 @@ def _plain(prompts: Sequence[Sequence[int]]) -> object:
 
 def main() -> None:
     """Print each ratio as soon as it has been measured."""
-    heads = ["ratio", "measured", "95 %", "tokens/s, other and ours"]
+    heads = ["ratio", "measured", "95%", "tokens/s, other and ours"]
     report(
         str(__doc__).split("\n")[0],
         {"users": users},

@@ -33,7 +33,7 @@ def votes_table(found: Sequence[Preference], labels: Mapping[str, str], heading:
         f'<table class="sweep preferences"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     ) + hint(
-        f"With {_FEW} or more decided votes, the share of each option with its 95 % Wilson "
+        f"With {_FEW} or more decided votes, the share of each option with its 95% Wilson "
         "interval. The line in each bar is chance. Undecided votes are not counted."
     )
 

@@ -25,7 +25,7 @@ __all__ = ["ORIGINAL", "STEERED", "UNDECIDED", "Preference", "Vote", "Votes", "w
 
 ORIGINAL, STEERED, UNDECIDED = "original", "steered", "undecided"
 _log = logging.getLogger(__name__)
-_Z = 1.96  # 95 % of a normal distribution
+_Z = 1.96  # 95% of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Preference:
         return self.picked[option] / self.decided if self.decided else math.nan
 
     def interval(self, option: str) -> tuple[float, float]:
-        """95 % Wilson interval of the share."""
+        """95% Wilson interval of the share."""
         return wilson(self.picked[option], self.decided)
 
 
@@ -151,7 +151,7 @@ def _vote(fields: dict[str, Any]) -> Vote:
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a share; (0, 1) without trials.
+    """Return the 95% Wilson score interval of a share; (0, 1) without trials.
 
     (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n); unlike p ± z √(p(1-p)/n) it stays within
     0 and 1 and holds for a handful of trials (Wilson, 1927).

@@ -47,7 +47,7 @@ class AtCost:
 
     Attributes:
         share: 0 to 1.
-        low: lower end of its 95 % interval.
+        low: lower end of its 95% interval.
         high: its upper end.
         strength: the λ at which the ratio is reached.
         ratio: the ratio at that strength: the wanted one, or, if no strength reaches that, the

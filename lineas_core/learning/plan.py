@@ -35,10 +35,10 @@ __all__ = [
 ]
 
 _GB, _GPU_GB, _GPUS = 1e9, 80, (1, 2, 4, 8)
-_FLOPS = 4e14  # per second: 40 % of the 989 TFLOP/s that an H100 has for dense bfloat16
+_FLOPS = 4e14  # per second: 40% of the 989 TFLOP/s that an H100 has for dense bfloat16
 _BASIS = (
     f"Calculated, not measured, for GPUs of {_GPU_GB} GB that compute {_FLOPS / 1e12:g} TFLOP/s, "
-    "40 % of an H100 in bfloat16. Spread by --device auto, one GPU computes at a time; by "
+    "40% of an H100 in bfloat16. Spread by --device auto, one GPU computes at a time; by "
     "torchrun, every process has the whole model and its share of the prompts."
 )
 

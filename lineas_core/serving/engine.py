@@ -7,7 +7,7 @@ before the next pass.
 Why not the continuous batching of transformers (5.23): it packs the tokens of all requests into
 one row of changing length and does not tell a forward hook which token belongs to which request,
 so that maps and strengths cannot differ between requests; it draws from torch's global generator,
-so that a seed cannot belong to a request; and on a CPU its cache takes 60 % of the free memory.
+so that a seed cannot belong to a request; and on a CPU its cache takes 60% of the free memory.
 """
 
 from __future__ import annotations

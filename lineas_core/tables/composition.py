@@ -70,10 +70,10 @@ def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
     for cell in done:
         at_one = [row["share"] for row in cell["rows"] if row["strength"] == 1]
         shares[cell["key"]["method"]] += at_one
-    means = [f"{100 * fmean(of):.1f} % with {name_of(name)}" for name, of in shares.items() if of]
+    means = [f"{100 * fmean(of):.1f}% with {name_of(name)}" for name, of in shares.items() if of]
     return (
         f"Texts with both topics at λ = 1, as a mean over the lines: {', '.join(means)}; the "
-        "paper reports 19 % against 1.3 %."
+        "paper reports 19% against 1.3%."
     )
 
 

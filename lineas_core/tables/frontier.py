@@ -14,6 +14,7 @@ from lineas_core.evaluation.equal_cost import Judged, share_at
 from lineas_core.evaluation.texts import properties_of
 from lineas_core.methods import LINEAS
 from lineas_core.metrics.roberta_toxicity import ROBERTA
+from lineas_core.models import title_of
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.tables.cells import Cell
@@ -167,7 +168,9 @@ def _of_model(model: str, done: Sequence[Mapping[str, Any]]) -> str:
     shares = ", ".join(
         f"{name_of(name)} {_with_interval(mean, error)}" for name, (mean, error) in ranked[:_MOST]
     )
-    text = f"*{model}*: mean share over the five topics at perplexity {_MAIN:g}: {shares}."
+    text = (
+        f"*{title_of(model)}*: mean share over the five topics at perplexity {_MAIN:g}: {shares}."
+    )
     closed = [name for name, _ in ranked if _LINES[name].closed_form]
     learnt = [name for name, _ in ranked if _LINES[name].method == LINEAS]
     if closed and learnt:
@@ -221,7 +224,7 @@ def _figure(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _panel(model: str, concept: str) -> str:
-    return f"{concept}, {model}"
+    return f"{concept}, {title_of(model)}"
 
 
 def _share_in(panel: str) -> Callable[[Mapping[str, Any]], float | None]:
@@ -257,7 +260,7 @@ TABLES = (
         "in full strengths: a method's recommended one, halved or doubled until perplexity is "
         f"{_ENOUGH:g} times that of λ = 0. The columns *at* have the share where it is 1.1, "
         "1.25 and 1.5 times that of λ = 0, interpolated in the logarithm of the perplexity, with "
-        "a 95 % interval from a bootstrap over texts; *only* says how far a method comes that "
+        "a 95% interval from a bootstrap over texts; *only* says how far a method comes that "
         "does not reach it. *Own layers* are those of a method's paper, *late layers* the last "
         "third of the model's default modules. A *peer* is another "
         "library: its vectors, learnt by its own interface from the same prompts, at its default "

@@ -1,4 +1,4 @@
-"""The names of methods on the pages; keys of cells have those of the command line.
+"""The names of methods and models on the pages; keys of cells have those of the command line.
 
 Keys never change, because a cell that is done is found again by its key.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lineas_core.methods import METHODS
+from lineas_core.models import title_of
 
 __all__ = ["PAPER_LOSS", "name_of", "shown_key"]
 
@@ -24,5 +25,6 @@ def name_of(line: str) -> str:
 
 
 def shown_key(key: Mapping[str, str]) -> dict[str, str]:
-    """Return the key of a cell with the name of its method."""
-    return {part: name_of(text) if part == "method" else text for part, text in key.items()}
+    """Return the key of a cell with the names of its method and its model."""
+    names = {"method": name_of, "model": title_of}
+    return {part: names[part](text) if part in names else text for part, text in key.items()}

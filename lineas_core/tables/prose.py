@@ -10,7 +10,7 @@ from lineas_core.metrics.perplexity import prose_perplexity
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.folding import fold
 from lineas_core.tables.cells import Cell
-from lineas_core.tables.names import name_of, shown_key
+from lineas_core.tables.names import shown_key
 from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.verdicts import at_full, at_zero
 from lineas_core.tables.workbench import (
@@ -68,7 +68,7 @@ def _work(
 
 
 def _summary(done: Sequence[Mapping[str, Any]]) -> str:
-    """Report the highest strength of each method that raises perplexity by 3 % at most."""
+    """Report the highest strength of each method that raises perplexity by 3% at most."""
     shares = []
     for cell in done:
         original = next(row["perplexity"] for row in cell["rows"] if row["strength"] == 0)
@@ -79,7 +79,7 @@ def _summary(done: Sequence[Mapping[str, Any]]) -> str:
         line = ", ".join(shown_key(cell["key"]).values())
         shares.append(f"{max(tolerated) / full:g} ({line})")
     return (
-        "The greatest share of a method's full strength measured at no more than 3 % above λ = 0: "
+        "The greatest share of a method's full strength measured at no more than 3% above λ = 0: "
         f"{', '.join(shares)}."
     )
 
@@ -90,8 +90,8 @@ def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
     for cell in done:
         if cell["key"]["method"].startswith(LINEAS):
             rise = at_full(cell)["perplexity"] / at_zero(cell)["perplexity"] - 1
-            told = f"{rise:.1%} ({name_of(cell['key']['method'])})".replace("%", " %")
-            rises.setdefault(cell["key"]["model"], []).append(told)
+            key = shown_key(cell["key"])
+            rises.setdefault(key["model"], []).append(f"{rise:.1%} ({key['method']})")
     by_model = "; ".join(f"{', '.join(each)} on {model}" for model, each in rises.items())
     return f"At full strength, the perplexity of ordinary prose rises by {by_model}."
 

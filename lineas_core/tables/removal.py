@@ -188,4 +188,4 @@ def _number(value: float | None) -> str:
 
 def _percent(value: float | None) -> str:
     """Format a mean difference of colours, 0 to 255."""
-    return "-" if value is None else f"{value / 255:.1%}".replace("%", " %")
+    return "-" if value is None else f"{value / 255:.1%}"

@@ -65,7 +65,7 @@ def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"At λ = 1, {full[0]:.0%} to {full[-1]:.0%} of the texts contain the topic's keyword; "
         f"without steering, {before[0]:.0%} to {before[-1]:.0%}."
-    ).replace("%", " %")
+    )
 
 
 def _summary(done: Sequence[Mapping[str, Any]]) -> str:

@@ -124,7 +124,7 @@ def _verdict(done: Sequence[Mapping[str, Any]]) -> str:
     for name in dict.fromkeys(cell["key"]["method"] for cell in done):
         cells = [cell for cell in done if cell["key"]["method"] == name]
         before, full = (fmean(row_of(c)["mc2"] for c in cells) for row_of in (at_zero, at_full))
-        parts.append(f"from {before:.1%} to {full:.1%} with {name_of(name)}".replace("%", " %"))
+        parts.append(f"from {before:.1%} to {full:.1%} with {name_of(name)}")
     return f"The probability of all true answers rises {', '.join(parts)}."
 
 

@@ -34,7 +34,7 @@ class Main(NamedTuple):
 
     def shown(self, figure: float | None) -> str:
         """Format a figure; without one it is empty."""
-        return "" if figure is None else f"{figure:{self.form}}".replace("%", " %")
+        return "" if figure is None else f"{figure:{self.form}}"
 
 
 def at_full(cell: _Row) -> _Row:

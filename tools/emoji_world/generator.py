@@ -200,7 +200,7 @@ def train(
                 made = generator(captions, data.noise[rows])
             made = made.float()
             l1 = F.l1_loss(made, wanted)
-            # The first 8 components are 6 % of the latents and half of what the eye sees.
+            # The first 8 components are 6% of the latents and half of what the eye sees.
             seen, shown = space.decode(made), space.decode(wanted)
             pixels = F.l1_loss(seen, shown) + F.mse_loss(seen, shown)
             (l1 + 0.5 * F.mse_loss(made, wanted) + pixels).backward()

@@ -3,7 +3,7 @@
 A cell of the 16 x 16 latent grid holds the first 128 principal components of its patch, so a
 picture that is moved by a cell has the same latents a cell further, and stage 2 can begin at once.
 Measured on held-out pictures, 16 of each look, by the linear way back alone: 48, 96, 128, 192, 256
-components give 29.0, 32.0, 33.4, 35.8, 37.9 dB and 77, 88, 94, 102, 106 % of the fine detail.
+components give 29.0, 32.0, 33.4, 35.8, 37.9 dB and 77, 88, 94, 102, 106% of the fine detail.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ def test_the_figure_has_a_panel_for_each_model_and_concept_and_a_line_for_each_m
     done = [_cell("lineas", 0.3, c, "smollm2-135m") for c in ("football", "night")]
     done.append(_cell("caa", 0.3, "football", "gemma-3-270m"))
     drawn = FRONTIER.figure(FRONTIER.panels, done).decode()
-    titles = ("football, smollm2-135m", "night, smollm2-135m", "football, gemma-3-270m")
+    models = ("SmolLM2 135M Instruct", "Gemma 3 270M (base)")
+    titles = (f"football, {models[0]}", f"night, {models[0]}", f"football, {models[1]}")
     assert all(f">{title}</text>" in drawn for title in titles)
     assert "night, gemma-3-270m" not in drawn
     assert ">perplexity, in times that of λ = 0</text>" in drawn

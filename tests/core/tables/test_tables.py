@@ -86,7 +86,7 @@ def test_a_page_begins_with_its_verdict_and_one_figure_in_each_cell(tmp_path):
     text = make(table, tmp_path, report=lambda line: None).read_text(encoding="utf-8")
     short, details = text.split(DETAILS)
     assert short.startswith("# Some title\n\nIt was found in 4 lines.\n\n*Share, by λ*\n")
-    assert short.count("| 50.0 % |") == 4
+    assert short.count("| 50.0% |") == 4
     assert "held-out" not in short
     assert "About it." in details
 
@@ -103,13 +103,13 @@ def test_a_comparison_names_what_was_counted_alone():
     ]
     by_model = compared("method", main, within="model")(done)
     assert by_model == (
-        "Toxic texts at full strength, by method, on M: 10 % (a), 25 % (b); 50 % without "
-        "steering. Toxic texts at full strength, by method, on N: 30 % (b); 40 % without steering."
+        "Toxic texts at full strength, by method, on M: 10% (a), 25% (b); 50% without "
+        "steering. Toxic texts at full strength, by method, on N: 30% (b); 40% without steering."
     )
     in_order = compared("method", main, ranked=False)(done)
-    assert "by method: 28 % (b), 10 % (a); 47 % without steering." in in_order
+    assert "by method: 28% (b), 10% (a); 47% without steering." in in_order
     (named,) = compared("method", main)([cell("lin-act, own layers", "M", 0.5, 0.25)]).splitlines()
-    assert "by method: 25 % (Lin-AcT, own layers); 50 % without steering." in named
+    assert "by method: 25% (Lin-AcT, own layers); 50% without steering." in named
     assert (
         compared("method", main)(done[2:3])
         == "Toxic texts: to be measured again, by the present judge."
@@ -679,7 +679,7 @@ def test_the_goals_are_counted_from_the_figures():
     for said in (
         "*quick*: At λ = 1, 0.11 of an object is left in its place, as a mean over 2 objects",
         "9 of 62 pictures still show it",
-        "The rest of the picture changes by 2.0 %, pictures without the object by 1.0 %.",
+        "The rest of the picture changes by 2.0%, pictures without the object by 1.0%.",
         "At λ = -1 an object in the prompt is 1.30 of what it was.",
         "gone 0.85 of the way to those without the style, as a mean over 2 styles",
         "0.80 at the least, and end 0.15 of that distance away",
@@ -705,9 +705,9 @@ def test_a_cell_shows_first_what_is_removed():
             None,
         )
     )
-    assert thing == "left 0.03, 1/32, 2.0 %, 1.0 %<br>0.10 (0.00) 0.80"
-    assert style == "way 0.92, 0.08, 2.0 %<br>0.10 (0.00) 0.80"
-    assert nothing == "way -, -, 2.0 %<br>0.10 (0.00) 0.80"
+    assert thing == "left 0.03, 1/32, 2.0%, 1.0%<br>0.10 (0.00) 0.80"
+    assert style == "way 0.92, 0.08, 2.0%<br>0.10 (0.00) 0.80"
+    assert nothing == "way -, -, 2.0%<br>0.10 (0.00) 0.80"
     assert before == "0.10 (0.00) 0.80"
 
 
