@@ -2,12 +2,17 @@
 
 import pytest
 
+from app.studio.settings import STRIP as STRENGTHS
 from app.studio.studio import Studio
 from tests.app.served import tiny_assets
 from tests.browser.dragging import SLOW, Film, drag
 from tests.browser.pages import CHROMIUM, STRIP, served, visible, visited
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
+LOADED = f"""() => {{
+    const pictures = [...document.querySelectorAll('.strip img')];
+    return pictures.length === {len(STRENGTHS)} && pictures.every(each => each.naturalWidth);
+}}"""
 LABELS = """() => {
     const seen = (window.labels_seen = []);
     const look = () => {
@@ -53,6 +58,7 @@ def _held(page):
 def test_forty_moves_show_no_blank_and_nothing_late_and_end_with_the_last(page):
     film = Film(page)
     film.wait_for(1)
+    page.wait_for_function(LOADED)  # else fewer pictures follow; see the next test
     drag(page, -0.6)
     film.wait_for(float(visible(page, "range slider for λ").input_value()))
     frames = film.frames
