@@ -79,10 +79,10 @@ def test_a_picture_of_the_strip_that_is_not_loaded_yet_leaves_no_blank(page):
 
     page.route("**/image.png", load_only_the_pair)
     page.get_by_role("button", name="Another seed").click()
-    page.wait_for_function(STRIP)
+    while len(held) < len(STRENGTHS) - 2:
+        page.wait_for_timeout(50)
     _press(page, "ArrowLeft", 10)
-    page.wait_for_timeout(500)
-    assert len(held) > 5
+    page.wait_for_function("window.frames_seen.at(-1).hand === 0.5")
     for route in held:
         route.continue_()
     page.unroute("**/image.png")
