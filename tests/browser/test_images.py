@@ -345,7 +345,7 @@ def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
         page.locator(".job", has_text=re.compile(r"iteration [1-9]")).wait_for()
 
         page.get_by_role("button", name="Try it").click()  # while it is being learnt
-        page.get_by_text("It is still being learnt").wait_for()
+        page.get_by_text("This map is still being learnt").wait_for()
         page.wait_for_function(STRIP)
         page.get_by_role("tab", name="Learn").click()
 
