@@ -28,7 +28,7 @@ __all__ = ["StudioBlocks", "app_options"]
 
 _NO_ENDPOINT = (
     "There is no such endpoint, or it has no such argument. “Use via API” at the foot of the page "
-    "lists all."
+    "lists them all."
 )
 _UNREAD = 50  # answers to one session that are kept until it reads them
 _PATIENCE = 30.0  # seconds that a computation waits for them to be read
@@ -73,7 +73,7 @@ class StudioBlocks(gr.Blocks):
         if block_fn.api_visibility == "public" and block_fn.fn:
             inputs[:] = complete(block_fn.fn, inputs)
         elif len(inputs) < len(block_fn.inputs):
-            what = f"{len(inputs)} values came for an event that has {len(block_fn.inputs)}"
+            what = f"{len(inputs)} values were sent for an event that takes {len(block_fn.inputs)}"
             raise UserError("E_ARGUMENTS", what, remedy="Reload the page.")
 
     async def preprocess_data(
@@ -106,9 +106,7 @@ class StudioBlocks(gr.Blocks):
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         if self._read_only and getattr(function.fn, "changes", False):
             remedy = "Install LinEAS Studio to do it on your own machine."
-            raise UserError(
-                "E_DEMO", "this public demo is for looking and steering", remedy=remedy
-            )
+            raise UserError("E_DEMO", "the public demo does not allow this", remedy=remedy)
 
     def _turn(
         self,

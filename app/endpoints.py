@@ -69,8 +69,8 @@ def check_texts(values: Iterable[object]) -> None:
             try:
                 value.encode()
             except UnicodeEncodeError as error:
-                what = f"a text has half of a surrogate pair at character {error.start + 1}"
-                remedy = "Send whole characters, in UTF-8."
+                what = f"a text has an unpaired surrogate at character {error.start + 1}"
+                remedy = "Send valid UTF-8."
                 raise UserError("E_ENCODING", what, remedy=remedy) from None
 
 

@@ -97,7 +97,7 @@ def errors_for_users() -> Iterator[None]:
     except Exception as error:
         code = secrets.token_hex(4)
         _log.exception("internal error %s", code)
-        sentence = f"Internal error {code}. The log of the server has the details."
+        sentence = f"Internal error {code}. The server log has the details."
         raise gr.Error(sentence, print_exception=False) from error
 
 

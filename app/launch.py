@@ -53,7 +53,8 @@ def studio(
         typer.Option(
             metavar="USER:PASSWORD",
             envvar="LINEAS_AUTH",
-            help="Ask visitors for this login. Other users of this machine can read options.",
+            help="Login that visitors need. Other users of this machine can see options: "
+            "--auth-file is safer.",
         ),
     ] = "",
     auth_file: Annotated[
@@ -63,29 +64,31 @@ def studio(
         list[str] | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Address that browsers show for the page, such as https://lineas.example, if it "
-            "has a name of its own or is behind a proxy. Can be given several times.",
+            help="Address of the page in the browser, such as https://lineas.example, if it has "
+            "its own host name or is behind a proxy; repeatable.",
         ),
     ] = None,
     demo: Annotated[
         bool,
         typer.Option(
             "--demo",
-            help="Let everybody look and steer, without a login: nothing can be learnt, imported "
-            "or changed.",
+            help="Public demo: everybody can look and steer without a login, but nothing can be "
+            "learnt, imported or changed.",
         ),
     ] = False,
     openai: Annotated[
         str,
         typer.Option(
             metavar="MODEL",
-            help="Also serve this language model to OpenAI's clients, at /v1. If the page needs a "
-            "login or is a demo, the clients need a key: give one in LINEAS_API_KEY.",
+            help="Also serve this language model to clients of OpenAI's API, at /v1. If the page "
+            "needs a login or is a demo, the clients need a key: give one in LINEAS_API_KEY.",
         ),
     ] = "",
     api_key: Annotated[str, typer.Option(envvar="LINEAS_API_KEY", hidden=True)] = "",
     mcp: Annotated[bool, typer.Option("--mcp", help="Offer the endpoints as MCP tools.")] = False,
-    root_path: Annotated[str, typer.Option(help="Path behind a reverse proxy.")] = "",
+    root_path: Annotated[
+        str, typer.Option(help="Path of the page behind a reverse proxy, such as /lineas.")
+    ] = "",
     data_dir: Annotated[Path, typer.Option(help="Folder for your maps and jobs.")] = _DATA,
 ) -> None:
     """Start the page, then open the address that it prints."""
@@ -162,7 +165,7 @@ def _login(auth: str, file: Path | None) -> tuple[str, str] | None:
         raise typer.BadParameter("Give the login once: with --auth-file, or with --auth.")
     user, _, password = auth.strip().partition(":")
     if (auth or file) and not (user and password):
-        raise typer.BadParameter("The login needs the form user:password.")
+        raise typer.BadParameter("The login must have the form user:password.")
     return (user, password) if auth else None
 
 

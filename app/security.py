@@ -42,12 +42,12 @@ PATIENCE = 60.0
 """Seconds in which five logins from one address may fail; more are refused until they are over."""
 
 _STRANGER = (
-    "This page is not open under the name {name}. To open it there, start it with "
+    "This page is not served under the name {name}. To serve it there, start it with "
     "--origin and the address that the browser shows."
 )
 _FOREIGN = (
-    "This page only accepts requests that write from its own address. If this is its address, "
-    "start it with --origin and that address."
+    "This page accepts changes only from its own address. If this is its own address, start it "
+    "with --origin and that address."
 )
 _CONTROL = "The address contains a control character."
 _NO_FILES = b"This page takes files at /upload only."

@@ -95,7 +95,7 @@ class Turns:
         neighbours = sum(each.address == visitor.address for each in others)
         if own >= self._per_session or neighbours >= self._per_address:
             most = self._per_session if own >= self._per_session else self._per_address
-            what = f"{most} of your requests wait already"
+            what = f"{most} of your requests are already waiting"
             raise UserError("E_BUSY", what, remedy="Wait until one of them is done.")
 
     async def _wait(self, visitor: Visitor) -> None:

@@ -51,8 +51,8 @@ _HEADER = """
 <header class="studio"><h1>LinEAS <span>Studio</span></h1>
 <p>Turn a concept up or down inside a generative model, without changing the prompt.</p>{}</header>
 """
-_DEMO = """<div class="hint">A public demo: choose a map and move the slider. Learning, and all
-that would change the library, needs LinEAS Studio on a machine of your own.</div>"""
+_DEMO = """<div class="hint">This is a public demo: choose a map and move the slider. To learn maps
+or change the library, install LinEAS Studio on your own machine.</div>"""
 # System fonts only, because the page must work offline.
 _THEME = gr.themes.Base(
     primary_hue="teal",

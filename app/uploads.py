@@ -25,8 +25,8 @@ TYPES = (*PROMPT_TYPES, ".png", ".safetensors", ".zip")
 
 _KEPT = 7200.0  # seconds
 _LEAST = 64 << 10  # bytes that any file counts, so that there are not too many
-_TYPE = "“{name}” is of no type that this page reads. Upload one of these: {types}."
-_FULL = "The disk of the server is nearly full, so that it takes no uploads. Try again later."
+_TYPE = "“{name}” has a type that this page does not read. Upload one of these: {types}."
+_FULL = "The disk of the server is nearly full, so it takes no uploads. Try again later."
 _OWN = "With this file you would have uploaded more than {most} MB in two hours. Try again later."
 _ALL = (
     "With this file all visitors together would have uploaded more than {most} MB in two hours. "

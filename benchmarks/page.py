@@ -16,8 +16,8 @@ from app.studio.studio import Studio
 from tests.browser.dragging import Film, drag
 from tests.browser.pages import STRIP, served, visible, visited
 
-_STYLE, _AIM = "ukiyo-e", "take a style away"
-_LEARNING = "It is still being learnt"  # beside the map
+_STYLE, _AIM = "ukiyo-e", "remove a style"
+_LEARNING = "This map is still being learnt"  # beside the map
 _SIZES = ((1440, 900), (375, 812))
 _READY = {
     "images": "document.querySelector('.scores p') && (" + STRIP + ")()",

@@ -152,8 +152,8 @@ def read_recipe(file: Path) -> Recipe:
     """
     text = png_texts(file).get("lineas")
     if text is None:
-        remedy = "Choose a PNG file as it was saved here; many programs drop the recipe."
-        raise UserError("E_RECIPE", "this picture carries no recipe", remedy=remedy)
+        remedy = "Choose a PNG file exactly as it was saved here; many programs remove the recipe."
+        raise UserError("E_RECIPE", "this picture contains no recipe", remedy=remedy)
     try:
         facts = json.loads(text)
         maps = [(_text(title), strength) for title, strength in facts["maps"]]

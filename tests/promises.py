@@ -403,7 +403,7 @@ PROMISES = {
         lacks="The page has one login and one library, which all its visitors share.",
     ),
     "S6": Promise(
-        "An answer never replaces that to a newer request, and a click on Stop not the last one.",
+        "An answer never replaces that to a newer request, and Stop never replaces the last one.",
         (
             "app/images/test_handlers.py::test_a_newer_wish_saves_the_strip_of_the_older",
             "::test_figures_of_a_picture_that_is_no_longer_wanted_are_not_shown",
@@ -516,8 +516,8 @@ PROMISES = {
         ),
     ),
     "E2": Promise(
-        "A start that cannot be, a console without our characters, Python without asserts: one "
-        "sentence or no difference.",
+        "A start that cannot succeed, a console without our characters, Python without asserts: "
+        "one sentence or no difference.",
         (
             "app/test_launch.py::test_a_start_that_cannot_be_is_one_sentence",
             "::test_a_port_that_is_taken_is_one_sentence_and_touches_no_data",

@@ -94,7 +94,7 @@ class ChatHandlers(SteeringHandlers):
         """
         self.chosen[session()] = map_id
         if not map_id:
-            hint = "There is no map yet for a model that chats. Learn one in the Learn tab."
+            hint = "There is no map for a chat model yet. Learn one in the Learn tab."
             return MapView(basics.hint(hint))
         entry = self._studio.entry(map_id)
         return MapView(
@@ -220,7 +220,7 @@ class ChatHandlers(SteeringHandlers):
         answers = {"original": Answer(0.0, ""), "steered": Answer(strength, "")}
         if given.prompted:
             if not instruction:
-                what, remedy = "the instruction is empty", "Write one, or leave the column out."
+                what, remedy = "the instruction is empty", "Write one, or turn the column off."
                 raise UserError("E_PROMPT", what, remedy=remedy)
             answers["prompted"] = Answer(0.0, "")
         turn = Turn(

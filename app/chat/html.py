@@ -12,7 +12,7 @@ __all__ = ["EMPTY", "turn_html", "turns_html"]
 
 EMPTY = (
     '<section class="turn empty">'
-    + hint("Write a message: the original model and the steered one answer beside each other.")
+    + hint("Write a message: the original and the steered model answer side by side.")
     + "</section>"
 )
 """Shown before the first message."""
@@ -58,5 +58,7 @@ def _left_out(answer: Answer) -> str:
     if not answer.left_out:
         return ""
     if answer.left_out == 1:
-        return hint("The oldest message no longer fits and was left out.")
-    return hint(f"The {answer.left_out} oldest messages no longer fit and were left out.")
+        return hint("The oldest message no longer fits in the context and was left out.")
+    return hint(
+        f"The {answer.left_out} oldest messages no longer fit in the context and were left out."
+    )

@@ -13,7 +13,8 @@ _TEXT = """
 <article class="explain">
 <section><h2>1 · Two sets of prompts</h2>
 <p>A map is learnt from about 32 <b>source</b> prompts and 32 <b>target</b> prompts that differ in
-one concept: scenes with a robot and without, rude and civil sentences, any subject and football.
+one concept: scenes with and without a robot, rude and civil sentences, sentences on any subject
+and on football.
 The model reads both sets. Every layer computes numbers from each prompt, its
 <b>activations</b>.</p></section>
 <section><h2>2 · One small map per layer</h2>
@@ -42,7 +43,7 @@ def explain_tab(handlers: ExplainHandlers) -> gr.Dropdown:
             1,
             value=1,
             step=0.05,
-            label="λ of this drawing",
+            label="λ of the curve",
             buttons=["reset"],
             elem_classes="strength",
             min_width=260,

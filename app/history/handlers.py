@@ -175,7 +175,7 @@ class HistoryHandlers:
             if settings:
                 self._entries(settings)
         except UserError as error:
-            gr.Warning(safe(sentence_of(str(error))), title="The link was not restored")
+            gr.Warning(safe(sentence_of(str(error))), title="The link could not be restored")
             return None
         return settings
 
@@ -219,10 +219,10 @@ class HistoryHandlers:
         """
         entries = [self._studio.entry(map_id) for map_id in settings.maps]
         if len({entry.model for entry in entries}) > 1:
-            remedy = "Choose maps that were learnt on one model."
-            raise UserError("E_MODEL", "only maps of one model can be combined", remedy=remedy)
+            remedy = "Choose maps that were learnt on the same model."
+            raise UserError("E_MODEL", "these maps are of different models", remedy=remedy)
         if len(entries) > 1 and entries[0].kind == "language":
-            raise UserError("E_MAP", "a text takes one map", remedy="Choose one.")
+            raise UserError("E_MAP", "a text can be steered by one map only", remedy="Choose one.")
         return entries
 
     def _find(self, title: str | None, model: str, chosen: str | None) -> str:

@@ -43,9 +43,7 @@ def about(entry: MapEntry, maps: SteeringMaps) -> str:
         "Learnt from": safe(_learnt_from(entry.metadata)),
         "Distance to the target on unseen prompts": _heldout(entry) or "not measured",
         "Steers": safe(f"{len(maps)} modules, {maps.support:.0%} of their coordinates"),
-        "Inverse (λ < 0)": safe(
-            f"{plural(fixed, 'coordinate')} without an inverse, which do not change"
-        )
+        "Inverse (λ < 0)": safe(f"no change in {plural(fixed, 'coordinate')} without an inverse")
         if fixed
         else "every coordinate has an inverse",
     }
@@ -89,8 +87,8 @@ def _quality(entry: MapEntry) -> str:
     if not isinstance(start, float) or not isinstance(end, float) or start <= 0:
         return ""
     if end > start:
-        return "further from the target on prompts that it has not seen"
-    return f"{1 - end / start:.0%} of the way to the target on prompts that it has not seen"
+        return "further from the target on unseen prompts"
+    return f"{1 - end / start:.0%} of the way to the target on unseen prompts"
 
 
 def _heldout(entry: MapEntry) -> str:

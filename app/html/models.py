@@ -24,13 +24,13 @@ def facts(found: ModelDescription, memory: int) -> str:
         "Model": found.name,
         "Kind": f"{_KINDS[found.kind]}{f', {found.architecture}' if found.architecture else ''}",
         "Parameters": _count(found.parameters),
-        "Licence": (found.license or "none is stated") + (" (gated)" if found.gated else ""),
-        "Download": f"{megabytes(found.download)} MB" if found.download else "none, it is here",
-        "Memory": f"at least {max(needed, 0.1):,.1f} GB of the {there:,.1f} GB of this machine",
-        "Steers by default": modules if found.modules else "modules that have to be chosen",
+        "Licence": (found.license or "not stated") + (" (gated)" if found.gated else ""),
+        "Download": f"{megabytes(found.download)} MB" if found.download else "none, already here",
+        "Memory": f"at least {max(needed, 0.1):,.1f} GB; this machine has {there:,.1f} GB",
+        "Steers by default": modules if found.modules else "nothing, modules have to be chosen",
     }
     items = "".join(f"<dt>{name}</dt><dd>{safe(fact)}</dd>" for name, fact in rows.items())
-    large = f"{title_of(found.name)} does not fit into the memory of this machine."
+    large = f"{title_of(found.name)} does not fit in the memory of this machine."
     return f'<dl class="facts">{items}</dl>' + warning(large if needed > there else "")
 
 

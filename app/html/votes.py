@@ -21,7 +21,7 @@ def votes_table(found: Sequence[Preference], labels: Mapping[str, str], heading:
         heading: heading of the first column.
     """
     if not found:
-        return hint("No vote yet.")
+        return hint("No votes yet.")
     heads = "".join(f'<th scope="col">{head}</th>' for head in (heading, "votes", "preferred", ""))
     rows = [
         _row(each, option, label)
@@ -33,8 +33,8 @@ def votes_table(found: Sequence[Preference], labels: Mapping[str, str], heading:
         f'<table class="sweep preferences"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     ) + hint(
-        f"With {_FEW} or more decided votes, the share of each option with its 95% Wilson "
-        "interval. The line in each bar is chance. Undecided votes are not counted."
+        f"From {_FEW} decided votes on, the table gives the share of each option with its 95% "
+        "Wilson interval. The line in each bar marks chance. Undecided votes are not counted."
     )
 
 

@@ -46,8 +46,8 @@ class PictureEndpoint:
 
         Returns:
             For each strength: strength, png (the file as base64, with its settings in the
-            metadata), notes (sentences about what the model does not read of the prompt, or does
-            not know).
+            metadata), notes (sentences about parts of the prompt that the model does not read or
+            does not know).
         """
         check_count(strengths)
         mix = self._studio.mix(map_id, further or (), checked_steps(steps, guidance))

@@ -15,7 +15,7 @@ from ..widgets.steering import SteeringHandlers
 
 __all__ = ["FollowHandlers", "Followed", "summary_of"]
 
-_LEARNING = "It is still being learnt: the pictures follow it."
+_LEARNING = "This map is still being learnt: the pictures are updated as it improves."
 
 
 class Followed(NamedTuple):

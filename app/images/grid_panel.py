@@ -27,7 +27,7 @@ def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) ->
     settings = [
         *(controls.concept, further, controls.prompt, controls.seed, controls.strength),
     ]
-    with gr.Tab("Grid of two axes") as frame:
+    with gr.Tab("Grid over two axes") as frame:
         with gr.Row(elem_classes="axes"):
             columns, across = _axis("Columns", "strength")
             rows, down = _axis("Rows", "seed", [("none", "")])
@@ -57,7 +57,7 @@ def _axis(
         axis = gr.Dropdown([*optional, *choices], value=chosen, label=label)
         values = gr.Textbox(
             label=f"Values of the {label.lower()}",
-            info="Numbers separated by commas, seeds also as 7-10; others one on each line.",
+            info="Numbers: separated by commas, seeds also as 7-10. All else: one per line.",
             lines=2,
             max_lines=8,
             max_length=20_000,

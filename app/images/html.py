@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 _SIMILARITY = (
-    "ImgScore: similarity of this picture to the original, as the cosine of the features of a "
-    "separate network. 1 is identical."
+    "ImgScore: similarity of this picture to the original, as the cosine between their features "
+    "in a separate network. 1 is identical."
 )
 _PROBABILITY = (
     "ConceptScore: probability that this picture shows the concept, according to a separate "
@@ -38,7 +38,7 @@ _PROBABILITY = (
 _MEASURED = "Compared with an unsteered picture of the same scene and seed {} the concept."
 
 
-NO_GOAL = hint("This map and prompt have no unsteered picture to compare with.")
+NO_GOAL = hint("There is no unsteered picture to compare this one with.")
 """Shown instead of the picture that steering should give."""
 
 
@@ -105,8 +105,8 @@ def answer(entry: MapEntry, goal: Goal, seed: int, picture: Image) -> str:
     return (
         f'<figure class="answer"><img src="data:image/jpeg;base64,{small_jpeg(picture, 512)}" '
         f'alt="{safe(goal.prompt)}"><figcaption><b>The same scene {end} {what}.</b> '
-        f"Painted without steering from “{safe(goal.prompt)}” and seed {seed}. Steering should "
-        "give this picture; the figures say how far it got.</figcaption></figure>"
+        f"Painted without steering from “{safe(goal.prompt)}” and seed {seed}. Ideally, steering "
+        "gives this picture; the figures say how close it came.</figcaption></figure>"
     )
 
 

@@ -271,7 +271,7 @@ def _modules(found: Sequence[MapEntry]) -> str | None:
 def _describe(progress: _Progress) -> str:
     if progress.learning:
         names = _listed([_label(name) for name in progress.learning][::-1])
-        return basics.hint(f"Learning: {names}. Each takes seconds; you can close the page.")
+        return basics.hint(f"Learning: {names}. Each takes a few seconds; you can close the page.")
     labels = [*dict.fromkeys(entry.method_label for entry in progress.found)]
     have = "has learnt" if len(labels) == 1 else "have learnt"
     sentence = f"{_listed(labels)} {have} from the prompts of this map."

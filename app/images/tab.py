@@ -174,7 +174,7 @@ def _below(handlers: ImagesHandlers, controls: Controls, rows: MixRows) -> _Belo
     upload = gr.Column()  # filled by the page, as are `earlier` and `code`
     with gr.Tabs(overflow_behavior="wrap", elem_classes="panels"):
         earlier = gr.Tab("Earlier results")
-        with gr.Tab("Goal"):
+        with gr.Tab("Goal picture"):
             goal = gr.HTML(apply_default_css=False)
         overview(handlers.overview, controls)
         methods(handlers.methods, controls)
@@ -182,7 +182,7 @@ def _below(handlers: ImagesHandlers, controls: Controls, rows: MixRows) -> _Belo
         batch(handlers.batch, controls, rows.further)
         blind_choice(handlers.blind, controls.concept, rows.further)
         code = gr.Tab("Code")
-        with gr.Tab("Words"):
+        with gr.Tab("Known words"):
             words = gr.HTML(apply_default_css=False)
         with gr.Tab("About this map"):
             facts = gr.HTML(apply_default_css=False)

@@ -51,7 +51,7 @@ MALFORMED = (OSError, ValueError, TypeError, LookupError, AttributeError, Recurs
 """Exceptions that reading a damaged file can raise."""
 _ONCE_STOPPED = {"queued": "stopped", "loading": "stopping", "running": "stopping"}
 _FULL = "The disk was full. Free some space, then press Resume."
-_LOST = "Its description (job.json) is damaged, so that it cannot be resumed."
+_LOST = "Its description (job.json) is damaged, so it cannot be resumed."
 _UNKNOWN = PromptSet(("unknown",) * 2, ("unknown",) * 2, name="unknown")
 
 

@@ -62,8 +62,8 @@ def peers(folder: Path, size: int) -> Iterator[None]:
             raise
         raise UserError(
             ENDED,
-            f"one of the {size} processes that learnt this map, one for each GPU, has ended",
-            remedy="Resume the job; the log of the server may say why.",
+            f"one of the {size} processes learning this map, one for each GPU, has ended",
+            remedy="Resume the job; the server log may say why.",
         ) from error
     finally:
         for peer in started:

@@ -24,7 +24,7 @@ READY = "ready"
 NO_SPACE = 28
 """Exit status of a worker that cannot save the state of a job, because the disk is full."""
 _FULL = "The disk is full. The jobs start once there is space."
-_FAILED = "The worker ended at once; the log of the server says why."
+_FAILED = "The worker ended at once; the server log says why."
 _LOOK_SECONDS = 2
 _GRACE_SECONDS = 20  # another server has started a worker that does not hold the lock yet
 _RETRY_SECONDS = 60

@@ -64,10 +64,10 @@ _OTHER_KIND = {"language": "DMD2", "text-to-image": "language"}  # in names of u
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> template, and whether to remove
     "language": {"write about it": ("about", False), "avoid it": ("about", True)},
     "text-to-image": {
-        "take a thing out": ("thing", True),
-        "put a thing in": ("thing", False),
-        "take a style away": ("style", True),
-        "bring a style in": ("style", False),
+        "remove an object": ("thing", True),
+        "add an object": ("thing", False),
+        "remove a style": ("style", True),
+        "add a style": ("style", False),
     },
 }
 
@@ -223,10 +223,10 @@ def matching(model: str, source: str | None, target: str | None) -> str:
     if kind_of(model) != "text-to-image" or not source or not target:
         return ""
     if are_matched(source.splitlines(), target.splitlines()):
-        return "The sides are matched: each line of one is a line of the other with words added."
+        return "The sides are matched: the two lines of every pair differ only by added words."
     return (
-        "The sides are not matched. Pictures come out cleaner if line k of both sides is the same "
-        "scene, with and without the concept."
+        "The sides are not matched. Maps for pictures are cleaner if line k of each side is the "
+        "same scene, with and without the concept."
     )
 
 

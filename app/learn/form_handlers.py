@@ -261,15 +261,15 @@ class FormHandlers:
             model: a model of the catalog, `owner/name` or `owner/name@revision` on the hub, or
                 a folder of the server. What the hub has is downloaded when the job starts.
             budget: quick, normal, thorough, paper (language) or paper (DMD2).
-            heldout: number of prompts per side that are only measured on.
+            heldout: number of prompts per side that are kept for measuring.
             method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid, aura, reft, lofit-rl or
                 lrtc-rl, which take no budget. The last three are for texts; lofit-rl and lrtc-rl
                 learn from a judge of insults.
-            both_ways: lineas only: also learn the direction for λ < 0. None: for pictures beyond
-                the quick budget.
+            both_ways: lineas only: also learn the direction for λ < 0. None: on for emoji-world
+                beyond the quick budget.
             identity_loss: lineas only: keep target prompts where they are; recommended for tone,
-                such as toxicity. None: for pictures.
-            shift_only: lineas only: learn shifts without scales; recommended for tone. None: no.
+                such as toxicity. None: on for emoji-world.
+            shift_only: lineas only: learn shifts without scales; recommended for tone. None: off.
 
         Returns:
             The id of the job, for `job`; once it is done, also the id of the map.

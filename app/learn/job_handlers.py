@@ -24,7 +24,7 @@ __all__ = ["JobHandlers", "job_menu"]
 _RESUMABLE = ("stopped", "failed", "interrupted")
 _NO_JOB = (
     "Nothing has been learnt yet. Fill in the form and press Start. You can close the page while "
-    "a map is learnt."
+    "a map is being learnt."
 )
 
 

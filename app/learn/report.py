@@ -84,7 +84,7 @@ def _overfitting(heldout: Sequence[tuple[int, float]]) -> list[str]:
     if not heldout or heldout[-1][1] <= _OVERFITTED * best:
         return []
     return [
-        f"The map is overfitted: the held-out distance has risen since iteration {iteration}. "
+        f"The map has overfitted: the held-out distance has risen since iteration {iteration}. "
         "Use fewer iterations or more prompts."
     ]
 

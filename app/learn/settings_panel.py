@@ -52,7 +52,7 @@ def _steps(config: LearnConfig) -> dict[str, Component]:
         "ppo_epochs": gr.Number(
             OracleConfig.ppo_epochs,
             label=LABELS["ppo_epochs"],
-            info="On the judged continuations of an epoch.",
+            info="Optimiser steps on the judged continuations of each epoch.",
             precision=0,
             visible=False,
         ),
@@ -72,7 +72,7 @@ def _steps(config: LearnConfig) -> dict[str, Component]:
             config.sparsity,
             step=0.5,
             label=LABELS["sparsity"],
-            info="A larger γ moves fewer coordinates, 0 moves all.",
+            info="A larger γ moves fewer coordinates; 0 moves all of them.",
         ),
     }
 
@@ -125,7 +125,7 @@ def _of_pictures(config: LearnConfig) -> dict[str, Component]:
             list(COMPARISONS),
             value=config.compare,
             label=LABELS["compare"],
-            info="Pictures: “output” removes an object without a trace.",
+            info="What the loss compares. “output” removes an object without leaving a ghost.",
         ),
         "fresh_noise": gr.Checkbox(
             config.fresh_noise,
@@ -136,8 +136,8 @@ def _of_pictures(config: LearnConfig) -> dict[str, Component]:
             list(MATCHING),
             value=config.matched,
             label=LABELS["matched"],
-            info="Line k of both sides is the same scene, with and without the concept. auto: if "
-            "they differ by added words only.",
+            info="Line k of each side is the same scene, with and without the concept. auto: yes "
+            "if the two differ only by added words.",
         ),
     }
 

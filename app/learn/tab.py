@@ -169,8 +169,8 @@ def _run_settings(initial: str) -> tuple[gr.Number, gr.Dropdown, gr.Textbox]:
     heldout = gr.Number(
         0,
         label="Held-out prompts",
-        info="So many at the end of each side are kept for measuring; the map does not learn from "
-        "them.",
+        info="This many at the end of each side are kept for measuring; the map is not learnt "
+        "from them.",
         precision=0,
         minimum=0,
     )

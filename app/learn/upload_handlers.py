@@ -128,9 +128,7 @@ def _columns(choice: _Choice) -> Columns:
     chosen = {name: getattr(choice, name) or "" for name in needed}
     for name, value in chosen.items():
         if not value:
-            what = (
-                f"nothing is chosen for the {name.replace('source_label', 'label of the source')}"
-            )
+            what = f"nothing is chosen for the {name.replace('source_label', 'source label')}"
             raise UserError("E_COLUMN", what, remedy="Choose one in the panel.")
     if len({*chosen.values()}) < len(chosen) and choice.layout == PAIRS:
         what = f"“{chosen['source']}” is chosen for both sides"
@@ -163,7 +161,7 @@ def _reason(error: UserError, table: Table, label: str) -> str:
     if error.code == "E_LABELS":
         found = listed(labels_of(table.values(label)))
         return f"The labels in {label} do not say which one is the source: {found}."
-    return "The names of its columns do not say which one holds what."
+    return "The column names do not say which column holds what."
 
 
 def _closed() -> ColumnsView:

@@ -206,7 +206,7 @@ class LibraryHandlers:
             The row with the undo button, its sentence, and the id of the deleted map.
         """
         title = self._studio.user_maps.delete(chosen)
-        return gr.Row(visible=True), basics.hint(f"“{title}” is deleted."), chosen
+        return gr.Row(visible=True), basics.hint(f"“{title}” was deleted."), chosen
 
     @changes
     @user_errors

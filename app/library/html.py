@@ -75,7 +75,7 @@ def damaged(names: Sequence[str]) -> str:
     if len(names) > 1:
         which, verb, place = ("maps", "are", "their folders")
     return warning(
-        f"The {which} {named}{more} {verb} damaged and not listed. Import again what you need, or "
+        f"The {which} {named}{more} {verb} damaged and not listed. Import what you need again, or "
         f"delete {place} from the data folder."
     )
 

@@ -152,7 +152,7 @@ def _sheet(handlers: LibraryHandlers, chosen: gr.State) -> _Sheet:
         heading = gr.HTML(apply_default_css=False)
         with gr.Row(elem_classes="actions"):
             use = gr.Button("Use", variant="primary", size="md", min_width=130)
-            confirm = gr.Button("Use it all the same", size="md", min_width=130, visible=False)
+            confirm = gr.Button("Use it anyway", size="md", min_width=130, visible=False)
             duplicate = gr.Button(
                 "Duplicate", size="md", min_width=90, visible=not handlers.read_only
             )

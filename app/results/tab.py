@@ -14,10 +14,10 @@ __all__ = ["results_tab"]
 
 _ABOUT = """All numbers were measured on the models that come with the project, with maps that
 were learnt from the shipped prompts and evaluated on other prompts. Each table names the command
-that makes it anew on your machine; you can interrupt it and continue later."""
+that recomputes it on your machine; you can interrupt it and continue later."""
 _EXAMPLES = """Every row is one prompt, painted with one seed. The middle column is the original.
 In the first three rows the prompt names a concept (the vaporwave style, a car, a robot), which
-disappears to the right. In the last three it does not, and a car, water and the fantasy style
+disappears to the right. In the last three it names none, and a car, water and the fantasy style
 appear to the left."""
 _TYPES = {".svg": "svg+xml", ".jpg": "jpeg"}
 

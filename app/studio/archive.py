@@ -118,7 +118,7 @@ def _members(archive: ZipFile) -> dict[str, bytes]:
         raise _Refusal(f"it contains more than {_MOST_ENTRIES} files or {LARGEST >> 20} MB")
     for entry in entries:
         if _leaves_folder(entry):
-            raise _Refusal(f"its entry {entry.filename!r} leaves its folder")
+            raise _Refusal(f"its entry {entry.filename!r} points outside its folder")
     paths = [PurePosixPath(entry.filename) for entry in entries]
     roots = [path.parent for path in paths if path.name == WEIGHTS]
     if len(roots) != 1:

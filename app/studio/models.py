@@ -157,7 +157,8 @@ class Models:
         found = self.describe(name)
         if found.memory > (memory := total_memory()):
             needed = f"{found.memory / 1e9:,.1f} GB"
-            what = f"{title_of(name)} needs {needed} of memory, and there are {memory / 1e9:,.1f}"
+            there = f"{memory / 1e9:,.1f} GB"
+            what = f"{title_of(name)} needs {needed} of memory, and this machine has {there}"
             remedy = "Choose a smaller model, or a machine with a larger GPU."
             raise UserError("E_MEMORY", what, remedy=remedy)
         return found.name
@@ -196,7 +197,7 @@ class Models:
 
         def tell(sentence: str) -> None:
             if cancelled.is_set():
-                remedy = "What has arrived is kept: the next download continues with it."
+                remedy = "What was downloaded is kept: the next download continues from there."
                 raise UserError("E_CANCELLED", "the download was cancelled", remedy=remedy)
             sentences.put(sentence)
 

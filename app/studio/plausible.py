@@ -46,7 +46,7 @@ def check_usable(entry: MapEntry) -> None:
         raise UserError(
             "E_VALUES",
             f"the map “{entry.title}” has to be confirmed first: {reason}",
-            remedy="Open it in the Library and press “Use it all the same”, or delete it.",
+            remedy="Open it in the Library and press “Use it anyway”, or delete it.",
         )
 
 

@@ -57,7 +57,7 @@ def steps_of(recipe: Recipe, default: Denoising | None) -> Steps:
         UserError: they are invalid, or the maps act at some of the steps only.
     """
     if recipe.steer_at:
-        what = "the maps of this picture act at some of its steps only"
+        what = "the maps of this picture act only at some of its steps"
         remedy = "Paint it with `lineas generate --steer-steps`; the page steers all steps."
         raise UserError("E_RECIPE", what, remedy=remedy)
     return checked_steps(recipe.num_inference_steps, recipe.guidance_scale).beyond(default)

@@ -124,7 +124,9 @@ class Studio:
         if len({entry.model for entry in entries}) > 1:
             models = ", ".join(f"{entry.title}: {entry.model}" for entry in entries)
             what = f"the maps were learnt on different models ({models})"
-            raise UserError("E_MODEL", what, remedy="Choose maps that were learnt on one model.")
+            raise UserError(
+                "E_MODEL", what, remedy="Choose maps that were learnt on the same model."
+            )
         for entry in entries:
             check_usable(entry)
         return entries

@@ -14,9 +14,9 @@ from .blind_handlers import LETTERS, BlindTextHandlers
 __all__ = ["blind_choice"]
 
 _HINT = (
-    "One prompt, continued by the original model and with each map of ITI-C, Lin-AcT and LinEAS "
-    "that was learnt from the same prompts as this map, at the length and temperature above. "
-    "Learn the missing ones in the Learn tab."
+    "The original model continues a prompt, and so does the model steered by each map that ITI-C, "
+    "Lin-AcT or LinEAS learnt from the prompts of this map. Length and temperature are those "
+    "above. Missing maps can be learnt in the Learn tab."
 )
 
 

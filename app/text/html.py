@@ -52,7 +52,7 @@ def sweep(
     """
     lines = "".join(_sweep_row(row, keywords) for row in rows)
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("λ", "continuation", *SCORES))
-    about = f"{title}, “{prompt} …”, one seed: the rows differ by λ only. Click one to use its λ."
+    about = f"{title}, “{prompt} …”, one seed: the rows differ only in λ. Click one to use its λ."
     return (
         f"{hint(about)}{warning(note)}"
         f'<table class="sweep"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
@@ -110,14 +110,14 @@ def _aim(entry: MapEntry) -> str:
     if entry.harmful:
         return "least toxic"
     if not entry.direction:
-        return f"changed as the map should change it ({safe(entry.title)})"
+        return f"closest to what the map aims at ({safe(entry.title)})"
     topic = safe(entry.title[:1].lower() + entry.title[1:])
     return f"{'most' if entry.direction > 0 else 'least'} about {topic}"
 
 
 _JUDGES_HINT = (
-    "Independent judges of English texts find toxicity, insults and profanity. What only one of "
-    "them finds may be an error of that judge. "
+    "Independent judges of English texts detect toxicity, insults and profanity. A text that only "
+    "one of them flags may be an error of that judge. "
 )
 _RATES_HINT = (
     "Mean ± standard deviation over seeds; shares of few texts "

@@ -28,7 +28,9 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
     run = gr.State(0)
     openings, words, seeds = _inputs()
     gr.HTML(
-        basics.hint("Texts of 40 tokens at five strengths and temperature 1. It takes minutes."),
+        basics.hint(
+            "Texts of 40 tokens at five strengths and temperature 1. This takes several minutes."
+        ),
         apply_default_css=False,
     )
     small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 160}

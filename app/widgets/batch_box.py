@@ -21,7 +21,7 @@ _SEEDS = {
 }
 _HINT = (
     "Each prompt gives two results: one without steering, one at the λ of the slider. The batch "
-    "goes on as long as this page is open."
+    "runs only while this page is open."
 )
 
 

@@ -52,8 +52,8 @@ MapsWithStrengths = Annotated[
     typer.Option(
         "--map",
         metavar="MAP[:STRENGTH]",
-        help="Folder or name of a map, or OWNER/NAME[@REVISION] on the hub, repeatable [default: "
-        "the method's strength].",
+        help="Folder or name of a map, or OWNER/NAME[@REVISION] on the hub; repeatable [default "
+        "strength: that of the map's method, usually 1].",
     ),
 ]
 Device = Annotated[
@@ -71,21 +71,21 @@ DenoisingSteps = Annotated[
     str | None,
     typer.Option(
         "--denoising-step",
-        help="Denoising step at which a picture model learns, from 0, or several such as 0,2 "
-        "[default: 0].",
+        help="Denoising step of a picture model at which the map is learnt, counted from 0; or "
+        "several, such as 0,2 [default: 0].",
     ),
 ]
 SteerSteps = Annotated[
     str | None,
     typer.Option(
-        help="Denoising steps at which maps act, from 0: the first and the last such as 0-1, or "
-        "one [default: all]."
+        help="Denoising steps at which maps act, counted from 0: a range such as 0-1, or one step "
+        "[default: all]."
     ),
 ]
 GuidanceScale = Annotated[
     float | None,
     typer.Option(
-        help="Weight of the prompt against an empty one, of a picture model; 0 for none "
+        help="Guidance of a picture model: weight of the prompt against an empty one; 0 for none "
         "[default: as it was trained]."
     ),
 ]
@@ -158,7 +158,7 @@ def as_denoising(
     if isinstance(model, TextToImageModel):
         return model.with_denoising(**given)
     what = f"{model.name} writes texts, which take no denoising steps"
-    raise UserError("E_SETTING", what, remedy="Leave out what is for pictures.")
+    raise UserError("E_SETTING", what, remedy="Leave out the options for pictures.")
 
 
 def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:

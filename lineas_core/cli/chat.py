@@ -42,7 +42,7 @@ def chat(
     """Chat with a model, steered or not: one message per line.
 
     Commands: /strength LAMBDA changes λ from the next message on (one for each map, or one for
-    all), /reset forgets the conversation, /quit or Ctrl-D ends, Ctrl-C ends an answer.
+    all), /reset clears the conversation, /quit or Ctrl-D ends the program, Ctrl-C ends an answer.
     """
     loaded = [load_map_and_strength(text) for text in map or []]
     maps = [each for each, _ in loaded]
@@ -142,11 +142,13 @@ def _command(talk: Talk, line: str) -> None:
     name, *given = line.split()
     if name == "/reset" and not given:
         talk.reset()
-        typer.echo("the conversation is forgotten", err=True)
+        typer.echo("the conversation was cleared", err=True)
         return
     with _told():
         if name != "/strength":
-            raise UserError("E_COMMAND", f"there is no {line!r:.60}", remedy=f"Write {_COMMANDS}.")
+            raise UserError(
+                "E_COMMAND", f"there is no command {line!r:.60}", remedy=f"Write {_COMMANDS}."
+            )
         talk.strengths = _strengths(given, len(talk.maps))
         typer.echo(f"λ = {', '.join(f'{each:g}' for each in talk.strengths)}", err=True)
 
@@ -171,7 +173,7 @@ def _strengths(given: Sequence[str], count: int) -> list[float]:
     """Parse the strengths of a number of maps."""
     if not count:
         remedy = "Start again with --map."
-        raise UserError("E_STRENGTH", "there is no map that steers", remedy=remedy)
+        raise UserError("E_STRENGTH", "no map is loaded", remedy=remedy)
     try:
         values = [float(text) for text in given]
     except ValueError:

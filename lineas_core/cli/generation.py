@@ -43,7 +43,7 @@ def generate(
     strengths: Annotated[
         str | None,
         typer.Option(
-            help="Strengths to generate at, such as -1,0,1; multiplied with those of --map."
+            help="Strengths to generate at, such as -1,0,1; multiplied by those of --map."
         ),
     ] = None,
     seed: Seed = 0,

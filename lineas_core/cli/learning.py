@@ -51,14 +51,14 @@ def fetch_model(
         bool, typer.Option("--verify", help="Compare the checksums of an installed model.")
     ] = False,
 ) -> None:
-    """Download a model of the catalog or OWNER/NAME[@REVISION] of the hub, once.
+    """Download a model of the catalog, or OWNER/NAME[@REVISION] from the hub, once.
 
     After Ctrl-C, the same command continues.
     """
     try:
         fetch(model, lambda line: typer.echo(line, err=True), verify=verify)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. The same command continues.", err=True)
+        typer.echo("Interrupted. Run the same command again to continue.", err=True)
         raise SystemExit(130) from None
 
 
@@ -88,8 +88,8 @@ def learn(
     both_ways: Annotated[
         bool | None,
         typer.Option(
-            help="Also learn the inverse direction [default: on for styles, and for emoji-world "
-            "beyond the quick budget]."
+            help="Also learn the inverse direction [default: on for emoji-world beyond the quick "
+            "budget, and for styles on other models]."
         ),
     ] = None,
     identity_loss: Annotated[
@@ -106,8 +106,9 @@ def learn(
     compare: Annotated[
         str | None,
         typer.Option(
-            help=f"One of: {', '.join(COMPARISONS)}. The output of a picture model removes an "
-            "object without a ghost [default: output for emoji-world, else activations]."
+            help=f"What the loss compares: {' or '.join(COMPARISONS)}. With output, a picture "
+            "model removes an object without a ghost [default: output for emoji-world, else "
+            "activations]."
         ),
     ] = None,
     fresh_noise: Annotated[
@@ -117,8 +118,8 @@ def learn(
     matched: Annotated[
         bool | None,
         typer.Option(
-            help="Prompt k of both sides is one scene, with and without the concept [default: "
-            "if the two differ by added words only]."
+            help="Prompt k of each side is the same scene, with and without the concept [default: "
+            "on if the two differ only by added words]."
         ),
     ] = None,
     batch_size: Annotated[
@@ -136,8 +137,8 @@ def learn(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="File for the state of the run, every 30 seconds; the same command continues "
-            "from it. Removed at the end. For lineas only."
+            help="File to which the state of the run is saved every 30 seconds; the same command "
+            "continues from it. Removed at the end. For lineas only."
         ),
     ] = None,
     chat: Annotated[
@@ -149,7 +150,7 @@ def learn(
     text_column: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column with the prompts; given twice: that of the source, then of the target "
+            help="Column with the prompts; given twice, the columns of source and target "
             "[default: found by name]."
         ),
     ] = None,
@@ -158,13 +159,13 @@ def learn(
     ] = "",
     source_label: Annotated[
         str,
-        typer.Option(help="Label of source prompts, such as 1; all others are the target."),
+        typer.Option(help="Label of source prompts, such as 1; all other labels are targets."),
     ] = "",
     seed: Seed = 0,
     device: Device = None,
     plan: Annotated[
         bool,
-        typer.Option("--plan", help="Only print what a model needs: memory of GPUs, and time."),
+        typer.Option("--plan", help="Only print the GPU memory and the time that learning needs."),
     ] = False,
 ) -> None:
     """Learn a map from source and target prompts. Ctrl-C saves the best maps so far."""
@@ -237,7 +238,7 @@ def _note(notes: Iterable[str]) -> None:
 
 def _load_model(name: str, device: str | None, *, chat: bool) -> LanguageModel | TextToImageModel:
     if is_launched() and device is not None:
-        reason = "by torchrun, every process takes the GPU of its number"
+        reason = "under torchrun, every process takes the GPU of its rank"
         raise typer.BadParameter(reason, param_hint="--device")
     model = load_model(name, device=device)
     if not chat:
@@ -253,7 +254,7 @@ def _check(method: str, budget: str, given: dict[str, Any], options: Iterable[st
     check_choice(budget, BUDGETS, "--budget")
     check_choice(method, METHODS, "--method")
     if is_launched() and not METHODS[method].iterative:
-        raise typer.BadParameter("only lineas learns by torchrun", param_hint="--method")
+        raise typer.BadParameter("only lineas learns under torchrun", param_hint="--method")
     if METHODS[method].iterative:
         replace(BUDGETS[budget], **given)  # raises an error for a value out of range
     elif given or budget != _QUICK:

@@ -56,12 +56,15 @@ def export(
     ] = "lycoris",
     strength: Annotated[
         list[float] | None,
-        typer.Option(help="Of MAP, then of each --map [default: the method's strength]."),
+        typer.Option(
+            help="Strength of MAP, then of each --map [default: that of the map's method, usually "
+            "1]."
+        ),
     ] = None,
     further: MapsWithStrengths = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
 ) -> None:
-    """Export a map for other programs, as a patch of the model's weights or with all of them."""
+    """Export a map for other programs, as a patch of a model's weights or a copy of them."""
     if to == "gguf":
         tool = "convert_hf_to_gguf.py of llama.cpp"
         remedy = f"Export --to checkpoint, and convert the folder with {tool}."
@@ -106,10 +109,10 @@ def push(
         str, typer.Argument(metavar="OWNER/NAME", help="Repository, created if missing.")
     ],
     public: Annotated[
-        bool, typer.Option("--public", help="Create it for everybody, rather than as private.")
+        bool, typer.Option("--public", help="Make a new repository public rather than private.")
     ] = False,
 ) -> None:
-    """Upload a map with its prompts and previews to the hub, and print what loads it there.
+    """Upload a map with its prompts and previews to the hub, and print how to load it.
 
     It needs a token that may write, in HF_TOKEN or from `hf auth login`.
     """

@@ -39,18 +39,18 @@ def sweep(
     strengths: Annotated[
         str, typer.Option(help="Numbers, separated by commas.")
     ] = "-1,-0.5,0,0.5,1",
-    seeds: Annotated[int, typer.Option(help="Repetitions of texts.", min=1)] = 4,
+    seeds: Annotated[int, typer.Option(help="Texts per opening and strength.", min=1)] = 4,
     json_lines: JsonLines = False,
 ) -> None:
     """Measure the effect of a map at several strengths.
 
-    For texts: the share with a property, and their perplexity; toxicity is counted by several
-    judges that are independent of each other. For pictures, with the concept in
-    the prompt and without: ConceptScore, and ImgScore against the original. For pictures of
-    emoji-world also what is removed, by the same scene without the concept: how much of an object
-    is left in its place, in how many pictures it is visible, and how much the rest of the picture
-    changes; or how much of the way to that picture a style has gone, and how far astray; and how
-    much pictures without the concept are moved.
+    For texts: the share that has a property, and their perplexity; toxicity is counted by several
+    independent judges. For pictures, with and without the concept in the prompt: ConceptScore, and
+    ImgScore against the original. Pictures of emoji-world are also compared with the same scene
+    without the concept. Of an object: how much is left in its place, in how many pictures it is
+    visible, and how much the rest of the picture changes. Of a style: how far the picture has come
+    on the way to that scene, and how far astray it ends. Of both: how much pictures without the
+    concept change.
     """
     check_choice(metric, METRICS, "--metric")
     factors, lines = numbers(strengths), _read_lines(openings)
@@ -86,10 +86,11 @@ def evaluate(
     ] = None,
     device: Device = None,
     plan: Annotated[
-        bool, typer.Option(help="Only print what it needs: models, disk, memory, hours, data.")
+        bool,
+        typer.Option(help="Only print what the table needs: models, disk, memory, hours, data."),
     ] = False,
 ) -> None:
-    """Compute a table of the paper; an interrupted run resumes.
+    """Compute a table of results; the same command resumes an interrupted run.
 
     `small` runs on the embedded models; `paper` uses the models, budgets, layers and judges of
     the paper, on a GPU. Both learn from prompts that come with the project; the paper's edition

@@ -39,11 +39,12 @@ def serve(
         typer.Option(
             metavar="KEY",
             envvar="LINEAS_API_KEY",
-            help="Key that requests must send. Other users of this machine can read options.",
+            help="Key that requests must send. Other users of this machine can see options: "
+            "LINEAS_API_KEY is safer.",
         ),
     ] = "",
 ) -> None:
-    """Serve a language model to OpenAI's clients, each with maps and strengths of its own."""
+    """Serve a language model to clients of OpenAI's API, each with its own maps and strengths."""
     # Imported here, because it would slow down every other command.
     from lineas_core.serving.endpoint import Endpoint
     from lineas_core.serving.server import LOCAL, listen, server_of

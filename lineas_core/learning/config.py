@@ -96,7 +96,7 @@ class LearnConfig(FitConfig):
         optimizer: `adam`, `adamw` or `sgd`.
         batch_size: prompts per side and iteration, 1 to 100,000; None means all of them.
         sparsity: γ, weight of the sparse group lasso, 0 to 10 (LinEAS, Eq. 3.6). 0 moves every
-            coordinate; on the embedded picture model 10 moves 2 to 17% of them.
+            coordinate; on the embedded picture model 10 moves 4 to 15% of them.
         standardise: learn in units of each coordinate's spread, see
             `lineas_core.learning.problem`; False means the paper's plain loss.
         compare: what the loss compares. `activations`: the pooled activations of the steered

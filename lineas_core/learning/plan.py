@@ -177,7 +177,7 @@ def describe_learning(
     lines = [
         f"{count:.1f} billion parameters, {weights / _GB:.1f} GB; {one.coordinates} coordinates",
         f"{sides[0]} + {sides[1]} prompts; for one: {one.kept / _GB:.2f} GB, with checkpointing "
-        f"{one.kept_checkpointed / _GB:.2f} GB, {one.flops / 1e12:.2f} TFLOP for the way forward",
+        f"{one.kept_checkpointed / _GB:.2f} GB, {one.flops / 1e12:.2f} TFLOP for the forward pass",
         "",
         *(_spread(number, weights, one, rows) for number in _GPUS),
     ]

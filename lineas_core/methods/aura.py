@@ -44,5 +44,5 @@ def _fit(samples: Samples) -> SteeringMaps:
     return samples.affine(scale, torch.zeros_like(scale))
 
 
-METHOD = closed_form("aura", "AURA: dampens what tells the source apart.", _fit)
+METHOD = closed_form("aura", "AURA: dampens coordinates that tell source from target.", _fit)
 learn = METHOD.learn

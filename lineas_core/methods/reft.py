@@ -114,7 +114,7 @@ class _Pairs:
         if not self.scored.any():
             raise UserError(
                 "E_PROMPTS",
-                "no target prompt fits into the model's context behind a source prompt",
+                "no target prompt fits in the model's context after a source prompt",
                 remedy="Give shorter source prompts.",
             )
         words = model.network.config.get_text_config().vocab_size
@@ -209,7 +209,7 @@ def _check_rank(samples: Samples, rank: int) -> None:
     if rank > narrow:
         raise UserError(
             "E_SETTING",
-            f"rank is {rank}, a module has only {narrow} coordinates",
+            f"rank is {rank}, but a module has only {narrow} coordinates",
             remedy=f"Give at most {narrow}.",
         )
 

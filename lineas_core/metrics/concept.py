@@ -99,7 +99,7 @@ def concept_scores(images: Sequence[Image.Image], concept: str) -> list[float]:
         if concept in names:
             return probe.probabilities(images)[kind][:, names.index(concept)].tolist()
     known = ", ".join(probe.labels["look"][1:] + probe.labels["subject"][:5])
-    raise UserError("E_CONCEPT", f"no score for {concept!r}", remedy=f"Known are {known}, ....")
+    raise UserError("E_CONCEPT", f"no score for {concept!r}", remedy=f"Give one such as {known}.")
 
 
 def known_concept(keywords: Iterable[str], model: str) -> str | None:

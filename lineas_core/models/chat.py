@@ -119,7 +119,7 @@ def recent(
         what = f"the message has {size(starts[-1])} tokens with its system prompt"
         raise UserError(
             "E_PROMPT",
-            f"{what}, {max(limit, 0)} can be read besides the answer",
+            f"{what}, but only {max(limit, 0)} fit beside the answer",
             remedy="Shorten it, or ask for a shorter answer.",
         )
     return [*system, *turns[starts[place] :]]
@@ -147,15 +147,15 @@ def _checked(conversation: Conversation) -> list[dict[str, str]]:
     Raises:
         UserError: it is none.
     """
-    remedy = 'Give messages such as {"role": "user", "content": "Hello"}, the last of the user.'
+    remedy = 'Give messages such as {"role": "user", "content": "Hello"}, the last from the user.'
     if not conversation or not all(map(_is_message, conversation)):
         raise UserError("E_CHAT", "the conversation is not a list of messages", remedy=remedy)
     roles = [message["role"] for message in conversation]
     if "system" in roles[1:]:
-        what = "a system prompt stands amid the conversation"
+        what = "a system prompt comes after other messages"
         raise UserError("E_CHAT", what, remedy="Put it first.")
     if roles[-1] != "user" or not conversation[-1]["content"].strip():
-        what = f"the last message is of the {roles[-1]}"
+        what = f"the last message is from the {roles[-1]}"
         if roles[-1] == "user":
             what = "the last message is empty"
         raise UserError("E_CHAT", what, remedy=remedy)

@@ -99,7 +99,7 @@ def examine(network: PreTrainedModel, name: str) -> None:
         ) from error
     if not _agree(*logits[:, :-1]):
         raise _no_writer(
-            network, name, "reads a text in both directions, so it cannot go on with one"
+            network, name, "reads a text in both directions, so it cannot continue one"
         )
     _CONDUCT[network] = _tried(network, ids, logits[:1, -1])
 

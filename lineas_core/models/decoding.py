@@ -107,8 +107,8 @@ def check_decodable(network: PreTrainedModel, name: str) -> None:
     if stateful or not is_padded_harmlessly(network):
         raise UserError(
             "E_MODEL",
-            f"texts of {name} cannot be continued in one batch, for not all of its layers are "
-            "attention that ignores padding",
+            f"texts of {name} cannot be continued in one batch, because some of its layers are "
+            "not attention that ignores padding",
             remedy="Choose a model such as smollm2-135m, or use `lineas generate`.",
         )
 

@@ -78,10 +78,10 @@ def fetch(
             reason = damage(folder, hashes=verify)
             if reason:
                 if folder.exists():
-                    progress(f"{entry.title}: damaged ({reason}), it is installed again")
+                    progress(f"{entry.title}: damaged ({reason}), installing it again")
                 _install(entry, folder, scratch, progress)
         shutil.rmtree(scratch, ignore_errors=True)
-    progress(f"{entry.title}: {'ready' if reason or not verify else 'all files are whole'}")
+    progress(f"{entry.title}: {'ready' if reason or not verify else 'all files are intact'}")
     return folder
 
 

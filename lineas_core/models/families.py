@@ -212,7 +212,7 @@ def family_of(pipeline: Any) -> Family:
     """
     kind = type(pipeline).__name__
     if kind not in FAMILIES:
-        remedy = f"Choose one of the kind {', '.join(FAMILIES)}."
+        remedy = f"Choose one of the kinds {', '.join(FAMILIES)}."
         raise UserError("E_MODEL", f"the pipeline is of the kind {kind!r}", remedy=remedy)
     return FAMILIES[kind]
 

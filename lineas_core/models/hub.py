@@ -49,7 +49,7 @@ _REFUSED = {
     401: ("the hub does not accept the token", _LOG_IN),
     403: (
         "the account of the token has no permission",
-        "Check the name, and that the token may write, if this was an upload.",
+        "Check the name and, for an upload, that the token may write.",
     ),
 }
 

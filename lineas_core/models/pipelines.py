@@ -166,7 +166,7 @@ def _index(source: str | Path, **place: Any) -> dict[str, Any]:
         if isinstance(origin, list) and not _is_trusted(origin[0]):
             raise UserError(
                 "E_MODEL",
-                f"the pipeline {str(source)!r} contains code of its own for its {name}",
+                f"the pipeline {str(source)!r} contains custom code for its {name}",
                 remedy="Code from a model is never run; choose another pipeline.",
             )
     return parts

@@ -144,7 +144,7 @@ _CAUSES = (  # part of a message of transformers, reason (its first line if empt
     ),
     (
         "custom code",
-        "it needs code of its own",
+        "it needs custom code",
         "Code from a model is never run; choose another model.",
     ),
     ("model_type", "its config.json names no model type of transformers", "Choose another model."),

@@ -129,7 +129,7 @@ def push_to_hub(
         remedy = "Check the network and try again."
         raise UserError("E_HUB", "the hub cannot be reached", remedy=remedy)
     api = HfApi(token=token)
-    with _explained(repository, "the hub did not take it"):
+    with _explained(repository, "the upload failed"):
         made = api.create_repo(repository, private=private, exist_ok=True)
         contents = {**files, "README.md": card(HubPlace(made.repo_id)).encode()}
         before = set(api.list_repo_files(made.repo_id)) - set(contents)

@@ -76,12 +76,12 @@ class PromptSet:
         if not are_keywords(self.keywords):
             found, longest = len(self.keywords), max(map(len, self.keywords))
             what = (
-                f"{plural(found, 'keyword')} found, the longest of {longest:,} characters, "
-                f"possible are {MAX_KEYWORDS} of {MAX_KEYWORD}"
+                f"{plural(found, 'keyword')} found, the longest with {longest:,} characters; at "
+                f"most {MAX_KEYWORDS} of {MAX_KEYWORD} characters are allowed"
             )
             raise prompt_error("E_KEYWORDS", what, self.name)
         if self.kind not in _KINDS:
-            what = f"kind is {self.kind!r}, possible are {', '.join(map(repr, _KINDS[1:]))}"
+            what = f"kind is {self.kind!r}, known are {', '.join(map(repr, _KINDS[1:]))}"
             raise prompt_error("E_KIND", what, self.name)
 
     @classmethod
@@ -152,7 +152,9 @@ class PromptSet:
         """
         word = word.strip()
         if not 1 <= len(word) <= _LONGEST_WORD or len(word.splitlines()) > 1:
-            what = f"the name has {len(word)} characters, 1 to {_LONGEST_WORD} on one line needed"
+            what = (
+                f"the name has {len(word)} characters, it needs 1 to {_LONGEST_WORD} on one line"
+            )
             raise prompt_error("E_WORD", what)
         names = {"word": word, "a_word": _with_article(word)}
         count = len(plain) if any("{scene}" in line for line in templates) else len(templates)

@@ -186,5 +186,5 @@ def _ended() -> UserError:
     return UserError(
         ENDED,
         "another process of this run has ended, or torchrun was stopped",
-        remedy="See what it said before, and start the run again.",
+        remedy="See its output above, and start the run again.",
     )

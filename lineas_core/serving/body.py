@@ -38,7 +38,10 @@ def _refuse(value: Any) -> None:
 
 def _few(value: Any) -> Any:
     if isinstance(value, dict) and len(value) > _MEMBERS:
-        what, known = "{count} members came, at most {most} are read", {"count": len(value)}
+        what, known = (
+            "There are {count} members, at most {most} are allowed",
+            {"count": len(value)},
+        )
         raise PydanticCustomError("too_long", what, {**known, "most": _MEMBERS})
     return value
 

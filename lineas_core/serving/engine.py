@@ -59,7 +59,7 @@ class Busy(UserError):
     def __init__(self, waiting: int, seconds: int) -> None:
         """Say how many texts wait, and after how many seconds to try again."""
         remedy = f"Try again in {seconds} seconds." if seconds > 1 else "Try again in a second."
-        super().__init__("E_BUSY", f"{waiting} texts wait already", remedy=remedy)
+        super().__init__("E_BUSY", f"{waiting} texts are already waiting", remedy=remedy)
         self.seconds = seconds
 
 

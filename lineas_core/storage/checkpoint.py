@@ -89,7 +89,9 @@ def export_checkpoint(
         write_checkpoint(model, changed, unfinished)
         proof = _prove(composed, model, unfinished)
         if not proof.exact:
-            raise not_baked(f"the written model is not the steered one ({proof}), it was deleted")
+            raise not_baked(
+                f"the written model differs from the steered one ({proof}) and was deleted"
+            )
         card = checkpoint_card([m.metadata for m in maps], strengths, model, str(proof))
         write_together(unfinished, {"README.md": card.encode()})
         _settle(unfinished)
@@ -104,7 +106,7 @@ def check_is_new(folder: Path) -> None:
     """
     if folder.exists():
         remedy = "Delete it, or choose another folder."
-        raise UserError("E_DISK", "there is one of this name", where=str(folder), remedy=remedy)
+        raise UserError("E_DISK", "a folder of this name exists", where=str(folder), remedy=remedy)
 
 
 @torch.no_grad()

@@ -141,7 +141,7 @@ def _checked_config(header: dict[str, Any]) -> dict[str, Any]:
     config = json.loads(config_text, object_pairs_hook=_no_duplicates)
     # Only an escape can stand for half a character; the file is UTF-8.
     if "\\u" in config_text and has_half_a_character(config):
-        raise _FormatError("its metadata contains half a character")
+        raise _FormatError("its metadata has an unpaired surrogate")
     if config["format_version"] > FORMAT_VERSION:
         raise _FormatError(
             f"it has format {config['format_version']}, this version reads formats up to "

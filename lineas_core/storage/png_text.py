@@ -33,7 +33,9 @@ def png_texts(file: Path) -> dict[str, str]:
     """
     with file.open("rb") as stream:
         if stream.read(len(_SIGNATURE)) != _SIGNATURE:
-            raise UserError("E_PNG", "this is no PNG file", remedy="Choose one that ends in .png.")
+            raise UserError(
+                "E_PNG", "this is not a PNG file", remedy="Choose one that ends in .png."
+            )
         if file.stat().st_size > _MAX_FILE:
             what = f"the picture has more than {_MAX_FILE >> 20} MB"
             raise UserError("E_PNG", what, remedy="Choose a smaller one.")

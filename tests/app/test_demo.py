@@ -65,7 +65,7 @@ def test_whatever_changes_something_is_refused_and_nothing_changes(demo, studio)
             values = ["mine"] * len(function.inputs)
             answer = Program(address).join(f"s{number}", number, values)
             assert not answer["success"]
-            assert "This public demo is for looking" in answer["output"]["error"]
+            assert "The public demo does not allow this" in answer["output"]["error"]
     assert refused == REFUSED
     assert _files(folder) == before
 
@@ -122,7 +122,7 @@ def test_the_entry_of_a_space_needs_no_login_and_may_be_shown_in_a_frame(tmp_pat
         assert server.poll() is None, log.read_text()
         assert answer.status_code == 200
         assert "frame-ancestors *" in answer.headers["content-security-policy"]
-        assert "A public demo" in answer.text
+        assert "This is a public demo" in answer.text
     finally:
         server.terminate()
         server.wait()

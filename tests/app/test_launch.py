@@ -118,7 +118,7 @@ def test_a_public_page_without_a_login_does_not_start(arguments):
     [
         (["--port", "99999"], "--port is 99999; give one from 1 to 65535."),
         (["--port", "{free}", "--data-dir", "{file}/data"], "give another --data-dir."),
-        (["--auth-file", "{file}"], "The login needs the form user:password."),
+        (["--auth-file", "{file}"], "The login must have the form user:password."),
         (["--auth-file", "{file}/none"], "cannot be read (Not a directory)."),
         (["--mcp", "--auth", "me:secret"], "offer the tools without asking for it."),
         (["--openai", "a", "--auth", "me:secret"], "give one in LINEAS_API_KEY."),

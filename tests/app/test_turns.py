@@ -79,7 +79,7 @@ def test_too_many_requests_are_refused_and_the_rest_is_served():
         refused = await asyncio.gather(*asked, return_exceptions=True)
         sentences = [str(each) for each in refused if isinstance(each, UserError)]
         assert [refused.count(None), len(sentences)] == [5, 7]
-        assert sentences[0].startswith("3 of your requests wait already. Wait until")
+        assert sentences[0].startswith("3 of your requests are already waiting. Wait until")
         assert [log.count(session) for session in "ABCD"] == [6, 4, 0, 0]
         await _work(turns, Visitor("a", "C"), 1, log)
 
@@ -132,7 +132,7 @@ def test_a_picture_comes_while_another_visitor_floods(page, idle, monkeypatch):
     assert page[0].app.iterators  # the flood is still being worked on
     ends = [[*flood.events("continue_text", number)][-1] for number in numbers]
     sentences = {value["error"] for kind, value in ends if kind == "error"}
-    assert any("of your requests wait already" in sentence for sentence in sentences)
+    assert any("of your requests are already waiting" in sentence for sentence in sentences)
 
 
 def test_work_that_nobody_reads_ends(page, idle, monkeypatch):

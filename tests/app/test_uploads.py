@@ -82,7 +82,7 @@ def test_only_files_that_the_page_reads_are_stored(open_page, name, accepted):
     assert answer.status_code == (200 if accepted else 415)
     assert len(_stored(folder)) == accepted
     if not accepted:
-        assert "is of no type that this page reads. Upload one of these: .txt" in answer.text
+        assert "has a type that this page does not read. Upload one of these: .txt" in answer.text
 
 
 def test_one_foreign_file_among_others_is_not_stored_either(open_page):

@@ -77,7 +77,7 @@ def test_arrow_keys_on_the_slider_change_the_picture(page):
 
 
 def test_a_grid_is_painted_and_saved_as_a_picture(page):
-    _panel(page, "Grid of two axes")
+    _panel(page, "Grid over two axes")
     across = page.get_by_label("Values of the columns")
     page.wait_for_function("e => e.value.includes('0.5')", arg=across.element_handle())
     across.fill("-1, 0, 1")
@@ -345,7 +345,7 @@ def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
         page.locator(".job", has_text=re.compile(r"iteration [1-9]")).wait_for()
 
         page.get_by_role("button", name="Try it").click()  # while it is being learnt
-        page.get_by_text("It is still being learnt").wait_for()
+        page.get_by_text("This map is still being learnt").wait_for()
         page.wait_for_function(STRIP)
         page.get_by_role("tab", name="Learn").click()
 

@@ -56,7 +56,7 @@ def test_a_copy_is_renamed_deleted_brought_back_and_used(page):
     _cards(page, [MARKUP, "Letters"])
 
     page.get_by_role("button", name="Delete").click()
-    page.locator(".undo").filter(has_text=f"“{MARKUP}” is deleted.").wait_for()
+    page.locator(".undo").filter(has_text=f"“{MARKUP}” was deleted.").wait_for()
     _shown(page, "Letters")
     _cards(page, ["Letters"])
     page.get_by_role("tab", name="Images").click()

@@ -200,7 +200,7 @@ def test_maps_are_exported_as_the_weights_of_their_model(learnt, tmp_path):
     assert json.loads(baked.stdout)["text"] == wanted["text"]
     again = _run("export", learnt, "--to", "checkpoint", "--output-dir", tmp_path)
     assert again.stdout.strip() == str(tmp_path / "map-1")
-    assert "there is one of this name" in str(
+    assert "a folder of this name exists" in str(
         _run("export", learnt, "--to", "checkpoint", "--output-dir", tmp_path).exception
     )
 
@@ -213,7 +213,7 @@ def test_an_export_has_the_names_of_the_folders(learnt, tmp_path, monkeypatch):
     monkeypatch.setattr(arguments, "load_model", no_model)  # the folder is looked for before
     for further in (".", f"{tmp_path}/night:v2", f"{tmp_path}/night:v2:0.5"):
         result = _run("export", ".", *options, "--map", further, "--output-dir", tmp_path)
-        assert "there is one of this name" in str(result.exception)
+        assert "a folder of this name exists" in str(result.exception)
 
 
 def no_model(name):

@@ -80,7 +80,7 @@ def test_piped_messages_are_answered_as_by_the_library_and_the_strength_moves(mo
     maps, system = load_maps(folder / "map"), "Be brief."
     first = _answers(model, maps, ["hello", "and you?"], [-1.0, 0.5], system)
     assert answered == first + _answers(model, maps, ["hello"], [0.5], system)
-    assert told.endswith("\nλ = 0.5\nthe conversation is forgotten\n")  # after loading
+    assert told.endswith("\nλ = 0.5\nthe conversation was cleared\n")  # after loading
 
 
 def test_the_end_of_the_input_ends_an_unsteered_chat(model, folder):
@@ -103,8 +103,8 @@ def test_the_oldest_messages_are_left_out_where_they_no_longer_fit(folder):
         ("/strength nan", "strength is 'nan'. Give a number"),
         ("/strength", "strength is ''. Give a number"),
         ("/strength 1 1", "or one for each map"),
-        ("/jump", "there is no '/jump'. Write /strength"),
-        ("x" * 600, "506 can be read besides the answer. Shorten it"),
+        ("/jump", "there is no command '/jump'. Write /strength"),
+        ("x" * 600, "only 506 fit beside the answer. Shorten it"),
         (b"\xff\n", "the input is not a text"),
     ],
 )
@@ -128,13 +128,13 @@ def test_after_an_error_the_conversation_is_as_before(model, folder, monkeypatch
 
 def test_an_answer_that_cannot_fit_is_told(folder):
     done = _chat(["hello"], "--model", folder / "model", "--max-new-tokens", 4000)
-    assert "0 can be read besides the answer" in str(done.exception)
+    assert "only 0 fit beside the answer" in str(done.exception)
     assert "ask for a shorter answer" in str(done.exception)
 
 
 def test_without_a_map_there_is_no_strength(folder):
     done = _chat(["/strength 1"], "--model", folder / "model")
-    assert "there is no map that steers. Start again with --map" in str(done.exception)
+    assert "no map is loaded. Start again with --map" in str(done.exception)
 
 
 def test_models_that_do_not_chat_are_refused_before_the_first_message(tmp_path):
@@ -166,7 +166,7 @@ def test_a_terminal_has_a_prompt_and_goes_on_after_an_error(folder):
     with _process("--model", folder / "model", **streams) as process:
         os.close(theirs)
         terminal = _Terminal(ours)
-        for line, awaited in ((b"/jump", b"/quit"), (b"hello", b"there is no '/jump'")):
+        for line, awaited in ((b"/jump", b"/quit"), (b"hello", b"there is no command '/jump'")):
             terminal.read_until(awaited)
             os.write(ours, line + b"\n")
         terminal.read_until(b"hello\r\n")

@@ -88,8 +88,8 @@ def test_an_address_that_asks_for_nothing_opens_the_usual_page(handlers, user_er
         ("map=gone&strength=1", "no such map"),
         ("map=robot&strength=nan", "λ is nan"),
         ("map=robot&strength=1e999", "λ is inf"),
-        ("map=robot&strength=1&map=topic&strength=1", "maps of one model"),
-        ("map=topic&strength=1&map=topic&strength=1", "A text takes one map"),
+        ("map=robot&strength=1&map=topic&strength=1", "maps are of different models"),
+        ("map=topic&strength=1&map=topic&strength=1", "A text can be steered by one map only"),
         ("map=robot&strength=1&prompt=" + "x" * 1_000_000, "1,000,028 characters"),
         (f"map=robot&strength={MARKUP}", "Strength is"),
         (f"map={MARKUP}&strength=1", "no such map"),
@@ -159,7 +159,7 @@ def test_a_saved_picture_brings_its_steps_and_guidance_back(handlers, studio, tm
 
 def test_a_picture_steered_at_some_steps_is_refused(handlers, tmp_path):
     file = _png(tmp_path, replace(_recipe([]), steer_at=(0, 1)))
-    with pytest.raises(gr.Error, match="act at some of its steps only.*--steer-steps"):
+    with pytest.raises(gr.Error, match="act only at some of its steps.*--steer-steps"):
         handlers.from_picture(file, None)
 
 
@@ -211,7 +211,7 @@ def test_whatever_a_picture_says_is_checked(handlers, tmp_path, recipe, sentence
 def test_a_picture_without_a_recipe_and_no_picture_are_one_sentence(handlers, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"<html>")
-    for name, sentence in (("a.png", "carries no recipe"), ("b.png", "no PNG file")):
+    for name, sentence in (("a.png", "contains no recipe"), ("b.png", "not a PNG file")):
         with pytest.raises(gr.Error, match=sentence):
             handlers.from_picture(str(tmp_path / name), None)
 

@@ -106,8 +106,8 @@ def test_a_shared_job_is_stopped_and_goes_on_also_after_a_process_was_killed(job
         os.kill(peer.pid, signal.SIGKILL)
         wait_until(lambda: jobs.get(job).state == "failed")
     assert jobs.get(job).message == (
-        "one of the 2 processes that learnt this map, one for each GPU, has ended. Resume the "
-        "job; the log of the server may say why."
+        "one of the 2 processes learning this map, one for each GPU, has ended. Resume the "
+        "job; the server log may say why."
     )
     killed = jobs.get(job).iteration
     assert load_maps(jobs.get(job).map_folder).metadata["iteration"] <= killed

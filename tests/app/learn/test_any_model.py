@@ -67,7 +67,7 @@ def test_a_look_chooses_what_fits_and_says_why_anything_else_does_not(place, mon
     monkeypatch.setattr("app.learn.model_handlers.total_memory", lambda: 1000)
     menu, shown = handlers.look("some/texts")
     assert not isinstance(menu, gr.Dropdown)
-    assert "some/texts does not fit into the memory of this machine" in shown
+    assert "some/texts does not fit in the memory of this machine" in shown
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
 
 def test_one_thing_fills_the_form_from_templates(studio):
     handlers = FormHandlers(studio)
-    filled = handlers.write_set("emoji-world", "quick", "owl", "take a thing out")
+    filled = handlers.write_set("emoji-world", "quick", "owl", "remove an object")
     title, source, target, held, painted = filled[:5]
     assert (title, held) == ("Owl", 1)
     assert _suited(filled) == _of(suited_config(keeps_layout=True))
@@ -63,8 +63,8 @@ def test_settings_follow_the_kind_of_the_model_and_of_the_set(studio):
 
 
 def test_an_aim_of_another_kind_of_model_is_refused(studio):
-    with pytest.raises(gr.Error, match="Aim is 'take a thing out'"):
-        FormHandlers(studio).write_set("smollm2-135m", "quick", "owl", "take a thing out")
+    with pytest.raises(gr.Error, match="Aim is 'remove an object'"):
+        FormHandlers(studio).write_set("smollm2-135m", "quick", "owl", "remove an object")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_the_chosen_label_becomes_the_source(handlers, tmp_path):
 def test_columns_with_other_names_are_chosen_for_each_side(handlers, tmp_path):
     _, panel = read(handlers, tmp_path, "x.csv", PAIRED)
     assert (panel.layout, panel.source.value, panel.target.value) == (PAIRS, None, None)
-    assert "names of its columns do not say which one holds what" in panel.preview
+    assert "column names do not say which column holds what" in panel.preview
     choice = (PAIRS, "after", "before", None, None, None)
     form, _ = split(handlers.use("tiny", "quick", panel.upload, *choice))
     assert (form.source, form.target) == ("e f\ng h", "a b\nc d")
@@ -88,7 +88,7 @@ def test_a_layout_shows_its_own_menus(handlers):
     [
         ((PAIRS, "before", None, None, None, None), "Nothing is chosen for the target"),
         ((PAIRS, "after", "after", None, None, None), "“after” is chosen for both sides"),
-        ((LABELLED, None, None, "before", "note", None), "chosen for the label of the source"),
+        ((LABELLED, None, None, "before", "note", None), "chosen for the source label"),
         ((LABELLED, None, None, "before", "nowhere", "x"), "there is no column 'nowhere'"),
         ((LABELLED, None, None, "before", "note", "x"), "1 prompt found"),
     ],

@@ -244,7 +244,7 @@ def test_a_deleted_map_leaves_every_menu_and_comes_back(handlers, studio):
     handlers.rename("mine", MARKUP)
     row, sentence, deleted = handlers.delete("mine")
     assert (row.visible, deleted) == (True, "mine")
-    assert "is deleted" in sentence
+    assert "was deleted" in sentence
     assert "<img" not in sentence
     assert "mine" not in _order(handlers.library("", "mine")[0])
     _, texts, _ = handlers.use("texts")

@@ -129,7 +129,7 @@ def test_what_no_longer_fits_is_left_out_and_told(answers, entry, monkeypatch):
     monkeypatch.setattr(chats, "CONTEXT", 100)
     second = _finished(answers, entry, [first], _turn(entry, "and?"))
     assert {answer.left_out for answer in second.answers.values()} == {2}
-    with pytest.raises(UserError, match="94 can be read besides the answer. Shorten it"):
+    with pytest.raises(UserError, match="only 94 fit beside the answer. Shorten it"):
         _finished(answers, entry, [], _turn(entry, "x" * 90))
 
 

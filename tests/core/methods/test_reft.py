@@ -121,7 +121,7 @@ def test_a_run_that_diverges_says_so(model):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"rank": 33}, "rank is 33, a module has only 32 coordinates"),
+        ({"rank": 33}, "rank is 33, but a module has only 32 coordinates"),
         ({"rank": 0}, "rank is 0"),
         ({"epochs": 0.5}, "epochs is 0.5"),
     ],

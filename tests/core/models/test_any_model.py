@@ -121,7 +121,7 @@ REFUSED = {
     "some/pickles": "no weights in safetensors format.*Pickled weights are not read",
     "some/gguf": "no config.json.*that the GGUF file was made from",
     "some/adapter": "no config.json.*holds an adapter: merge it",
-    "some/code": "needs code of its own.*never run",
+    "some/code": "needs custom code.*never run",
     "some/awq": "requires gptqmodel.*Install that package",
     "some/mute": "has no tokenizer",
     "some/faces": "is of the kind 'DDPMPipeline'",

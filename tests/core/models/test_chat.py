@@ -74,7 +74,7 @@ def test_what_a_model_can_read_is_the_limit(model):
 
 
 def test_a_message_that_is_too_long_is_refused_with_both_numbers(model):
-    with pytest.raises(UserError, match=r"has 617 tokens with its .* 504 can be read"):
+    with pytest.raises(UserError, match=r"has 617 tokens with its .* only 504 fit"):
         model.recent([{"role": "user", "content": "x" * 599}], 8)
 
 
@@ -85,8 +85,8 @@ def test_a_message_that_is_too_long_is_refused_with_both_numbers(model):
         ([{"role": "user"}], "not a list of messages"),
         ([{"role": "robot", "content": "hi"}], "not a list of messages"),
         ([{"role": "user", "content": 3}], "not a list of messages"),
-        ([HELLO, SYSTEM, HELLO], "amid the conversation"),
-        (TURNS[:2], "the last message is of the assistant"),
+        ([HELLO, SYSTEM, HELLO], "comes after other messages"),
+        (TURNS[:2], "the last message is from the assistant"),
         ([{"role": "user", "content": " "}], "the last message is empty"),
     ],
 )

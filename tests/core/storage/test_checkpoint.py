@@ -245,7 +245,9 @@ def test_maps_of_another_model_are_refused(tmp_path):
 def test_a_folder_that_computes_something_else_is_deleted(tmp_path):
     model = _model("llama")
     model.network.model.layers[0].mlp.act_fn = torch.nn.Tanh()  # no configuration says so
-    with pytest.raises(UserError, match="is not the steered one .largest error .* was deleted"):
+    with pytest.raises(
+        UserError, match="differs from the steered one .largest error .* was deleted"
+    ):
         export_checkpoint([_maps(model, ".*o_proj")], [1.0], model, tmp_path / "baked")
     assert not list(tmp_path.iterdir())
 
@@ -253,7 +255,7 @@ def test_a_folder_that_computes_something_else_is_deleted(tmp_path):
 def test_an_existing_folder_is_kept(tmp_path):
     model = _model("llama")
     (tmp_path / "baked").mkdir()
-    with pytest.raises(UserError, match="baked: there is one of this name. Delete it"):
+    with pytest.raises(UserError, match="baked: a folder of this name exists. Delete it"):
         export_checkpoint([_maps(model, ".*o_proj")], [1.0], model, tmp_path / "baked")
     assert not list((tmp_path / "baked").iterdir())
 

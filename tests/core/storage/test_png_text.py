@@ -71,13 +71,13 @@ def test_a_broken_file_has_no_texts(tmp_path, rest):
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"<svg/>", SIGNATURE[:7]])
 def test_what_is_no_png_file_is_one_sentence(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UserError, match="no PNG file"):
+    with pytest.raises(UserError, match="not a PNG file"):
         png_texts(tmp_path / "a.png")
 
 
 def test_a_picture_without_a_recipe_says_what_to_choose(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    with pytest.raises(UserError, match="carries no recipe. Choose a PNG file as it was saved"):
+    with pytest.raises(UserError, match="contains no recipe. Choose a PNG file exactly as it was"):
         read_recipe(tmp_path / "a.png")
 
 

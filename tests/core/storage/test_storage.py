@@ -304,11 +304,11 @@ def test_writing_replaces_a_file_whole(tmp_path):
 
 
 def test_half_a_character_in_the_metadata_is_refused(saved):
-    with pytest.raises(UserError, match="half a character"):
+    with pytest.raises(UserError, match="unpaired surrogate"):
         save_maps(_maps(keywords=["\ud83e"]), saved.parent / "new")
     assert not (saved.parent / "new").exists()
     saved.write_bytes(_configured(keywords=["\ud83e"])(*_parts(saved)))
-    with pytest.raises(UserError, match="half a character"):
+    with pytest.raises(UserError, match="unpaired surrogate"):
         load_maps(saved)
 
 
