@@ -100,22 +100,24 @@ class ChatHandlers(SteeringHandlers):
         return MapView(
             summary=map_html.summary(entry, warnings_about(entry)),
             caution=basics.warning(CONTENT) if entry.harmful else "",
-            instruction=self._instruction(entry, instruction),
+            instruction=[instruction, self._instruction(entry, instruction)],
             model=entry.model,
             strength=gr.update(label=strength_label(entry)),
         )
 
     @user_errors
-    def show_instruction(self, prompted: bool, map_id: str | None, instruction: str) -> Any:
+    def show_instruction(
+        self, prompted: bool, map_id: str | None, instruction: str
+    ) -> tuple[gr.Textbox, Any]:
         """Show the instruction of the third column if there is one.
 
         Its box does not take a text while it is hidden, so the map brings it now.
         """
         map_id = self.chosen.get(session(), map_id)  # meanwhile another one, maybe
+        box = gr.Textbox(visible=bool(prompted))
         if not prompted or not map_id:
-            return gr.Textbox(visible=bool(prompted))
-        entry = self._studio.entry(map_id)
-        return gr.Textbox(self._instruction(entry, instruction), visible=True)
+            return box, gr.skip()
+        return box, [instruction, self._instruction(self._studio.entry(map_id), instruction)]
 
     @user_errors
     def send(

@@ -16,6 +16,7 @@ from ..widgets.install_handlers import InstallHandlers
 from ..widgets.sampling import sampling_boxes
 from ..widgets.seed import SeedBox
 from ..widgets.strength_slider import strength_slider
+from ..widgets.unless_typed import unless_typed
 from .handlers import ChatHandlers
 from .html import EMPTY
 
@@ -105,16 +106,17 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     given += [seed.number, *sampling]
     _wire_answers(handlers, talk, actions, given, seed)
     _wire_exports(handlers, actions, turns)
+    instruction = unless_typed(ask.instruction)
     ask.concept.change(
         handlers.choose,
         [ask.concept, ask.instruction],
-        [ask.summary, caution, ask.instruction, model, strength],  # as in `MapView`
+        [ask.summary, caution, instruction, model, strength],  # as in `MapView`
         **QUIET,
     )
     ask.prompted.input(
         handlers.show_instruction,
         [ask.prompted, ask.concept, ask.instruction],
-        [ask.instruction],
+        [ask.instruction, instruction],
         **LATEST,
     )
     examples.click(handlers.pick, [examples], [message], **QUIET)

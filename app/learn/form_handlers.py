@@ -92,6 +92,7 @@ class FormHandlers:
         Returns:
             The fields of `ModelView`, then a value for each of `SETTINGS`.
         """
+        preview = PREVIEWS[kind_of(model)]
         replaceable = (preview_prompt or "") in ("", *PREVIEWS.values())
         names = [name for _, name in budgets(model)]
         keep, possible = budget in names, methods(model)
@@ -99,7 +100,7 @@ class FormHandlers:
         view = ModelView(
             sets=gr.Dropdown(self.sets(model), value=None),
             aim=gr.Dropdown(aims(model), value=aims(model)[0]),
-            preview_prompt=PREVIEWS[kind_of(model)] if replaceable else gr.skip(),
+            preview_prompt=[preview_prompt, preview] if replaceable else gr.skip(),
             method=gr.Dropdown(possible, value=method),
             budget=gr.Radio(budgets(model), value=budget if keep else names[0]),
         )

@@ -10,7 +10,7 @@ from app.learn.form import SETTINGS, SUITED, values_of
 from app.learn.form_handlers import FormHandlers
 from lineas_core import BUDGETS, LearnConfig
 from lineas_core.learning.config import suited_config
-from tests.app.fakes import JOB, text_studio
+from tests.app.fakes import JOB, is_skip, text_studio
 from tests.app.learn.forms import start
 
 
@@ -80,10 +80,10 @@ def test_the_form_fits_the_kind_of_the_model(studio, model, stem, paper, preview
     assert aim.value == aim.choices[0][1]
     assert [value for _, value in sets.choices] == [stem]
     assert [value for _, value in names.choices] == ["quick", "normal", "thorough", paper]
-    assert prompt == preview
+    assert prompt == ["A castle by a lake", preview]
     assert names.value == "thorough"
     _, _, kept, *_ = fit("My own words", "lineas", "quick", None)
-    assert not isinstance(kept, str)
+    assert is_skip(kept)
 
 
 def test_a_method_that_cannot_steer_the_model_gives_way():
