@@ -58,12 +58,13 @@ class MapView(NamedTuple):
 
 
 class TalkView(NamedTuple):
-    """The parts of the Chat tab that change with a turn."""
+    """The parts of the Chat tab that change with a turn; `written` is for `unless_typed`."""
 
     past: object = gr.skip()
     current: object = gr.skip()
     turns: object = gr.skip()
     message: object = gr.skip()
+    written: object = gr.skip()
     actions: object = gr.skip()
     reseed: object = gr.skip()
 
@@ -145,9 +146,9 @@ class ChatHandlers(SteeringHandlers):
         )
         entry, turn = self._turn(before, text, given)
         try:
-            yield from self._answers(entry, before, turn, request, gr.Textbox("", **_BUSY))
+            yield from self._answers(entry, before, turn, request, [message, ""])
         except Exception:
-            yield _whole(before, text)
+            yield _whole(before)._replace(written=["", text])
             raise
 
     @user_errors
@@ -173,7 +174,7 @@ class ChatHandlers(SteeringHandlers):
         )
         entry, turn = self._turn(before, last.message, given)
         try:
-            yield from self._answers(entry, before, turn, request, gr.Textbox(**_BUSY))
+            yield from self._answers(entry, before, turn, request, gr.skip())
         except Exception:
             yield _whole(shown)
             raise
@@ -240,7 +241,7 @@ class ChatHandlers(SteeringHandlers):
     def _answers(
         self, entry: MapEntry, before: Sequence[Turn], turn: Turn, request: gr.Request, box: Any
     ) -> Iterator[TalkView]:
-        """Show the message, with an update of its box, then the answers.
+        """Show the message, with what `box` says of its box, then the answers.
 
         Everything up to the first `yield` happens before Stop and New chat can be clicked.
         """
@@ -253,7 +254,8 @@ class ChatHandlers(SteeringHandlers):
         yield TalkView(
             past=chat_html.turns_html(before),
             current=chat_html.turn_html(place, turn, note),
-            message=box,
+            message=gr.Textbox(**_BUSY),
+            written=box,
             actions=gr.Row(visible=False),
             reseed=gr.Button(interactive=False),
         )

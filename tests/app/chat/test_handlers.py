@@ -50,7 +50,7 @@ def _sent(handlers, message="Hello", turns="", **settings):
 def test_both_answers_stream_and_have_their_scores_at_the_end_only(handlers):
     views = [*_send(handlers)]
     first = views[0]
-    assert (first.message.value, first.message.submit_btn) == ("", False)
+    assert (first.written, first.message.submit_btn) == (["Hello", ""], False)
     assert first.message.stop_btn == "Stop"
     shown = [view.current for view in views if not is_skip(view.current)]
     assert all("caret" in each and "toxicity" not in each for each in shown[:-1])
@@ -168,7 +168,7 @@ def test_after_an_error_the_message_is_back_and_the_chat_as_before(handlers, stu
     stream, views = _send(handlers, "two", turns), []
     with pytest.raises(gr.Error, match="It is too long"):
         views.extend(stream)
-    assert views[-1].message.value == "two"
+    assert views[-1].written == ["", "two"]  # unless another one is there
     assert views[-1].turns == turns
     assert views[-1].current == current
     stream, views = handlers.regenerate(turns, *_settings(), ME), []
