@@ -58,12 +58,13 @@ class MapView(NamedTuple):
 
 
 class TalkView(NamedTuple):
-    """The parts of the Chat tab that change with a turn."""
+    """The parts of the Chat tab that change with a turn; `written` is for `unless_typed`."""
 
     past: object = gr.skip()
     current: object = gr.skip()
     turns: object = gr.skip()
     message: object = gr.skip()
+    written: object = gr.skip()
     actions: object = gr.skip()
     reseed: object = gr.skip()
 
@@ -100,22 +101,24 @@ class ChatHandlers(SteeringHandlers):
         return MapView(
             summary=map_html.summary(entry, warnings_about(entry)),
             caution=basics.warning(CONTENT) if entry.harmful else "",
-            instruction=self._instruction(entry, instruction),
+            instruction=[instruction, self._instruction(entry, instruction)],
             model=entry.model,
             strength=gr.update(label=strength_label(entry)),
         )
 
     @user_errors
-    def show_instruction(self, prompted: bool, map_id: str | None, instruction: str) -> Any:
+    def show_instruction(
+        self, prompted: bool, map_id: str | None, instruction: str
+    ) -> tuple[gr.Textbox, Any]:
         """Show the instruction of the third column if there is one.
 
         Its box does not take a text while it is hidden, so the map brings it now.
         """
         map_id = self.chosen.get(session(), map_id)  # meanwhile another one, maybe
+        box = gr.Textbox(visible=bool(prompted))
         if not prompted or not map_id:
-            return gr.Textbox(visible=bool(prompted))
-        entry = self._studio.entry(map_id)
-        return gr.Textbox(self._instruction(entry, instruction), visible=True)
+            return box, gr.skip()
+        return box, [instruction, self._instruction(self._studio.entry(map_id), instruction)]
 
     @user_errors
     def send(
@@ -143,9 +146,9 @@ class ChatHandlers(SteeringHandlers):
         )
         entry, turn = self._turn(before, text, given)
         try:
-            yield from self._answers(entry, before, turn, request, gr.Textbox("", **_BUSY))
+            yield from self._answers(entry, before, turn, request, [message, ""])
         except Exception:
-            yield _whole(before, text)
+            yield _whole(before)._replace(written=["", text])
             raise
 
     @user_errors
@@ -171,7 +174,7 @@ class ChatHandlers(SteeringHandlers):
         )
         entry, turn = self._turn(before, last.message, given)
         try:
-            yield from self._answers(entry, before, turn, request, gr.Textbox(**_BUSY))
+            yield from self._answers(entry, before, turn, request, gr.skip())
         except Exception:
             yield _whole(shown)
             raise
@@ -238,7 +241,7 @@ class ChatHandlers(SteeringHandlers):
     def _answers(
         self, entry: MapEntry, before: Sequence[Turn], turn: Turn, request: gr.Request, box: Any
     ) -> Iterator[TalkView]:
-        """Show the message, with an update of its box, then the answers.
+        """Show the message, with what `box` says of its box, then the answers.
 
         Everything up to the first `yield` happens before Stop and New chat can be clicked.
         """
@@ -251,7 +254,8 @@ class ChatHandlers(SteeringHandlers):
         yield TalkView(
             past=chat_html.turns_html(before),
             current=chat_html.turn_html(place, turn, note),
-            message=box,
+            message=gr.Textbox(**_BUSY),
+            written=box,
             actions=gr.Row(visible=False),
             reseed=gr.Button(interactive=False),
         )

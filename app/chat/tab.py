@@ -16,6 +16,7 @@ from ..widgets.install_handlers import InstallHandlers
 from ..widgets.sampling import sampling_boxes
 from ..widgets.seed import SeedBox
 from ..widgets.strength_slider import strength_slider
+from ..widgets.unless_typed import unless_typed
 from .handlers import ChatHandlers
 from .html import EMPTY
 
@@ -60,6 +61,7 @@ class _Talk(NamedTuple):
     current: gr.HTML
     turns: gr.Textbox
     message: gr.Textbox
+    written: gr.JSON
     actions: gr.Row
     reseed: gr.Button
 
@@ -100,21 +102,22 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     )
     with gr.Row(elem_classes="tools"):
         seed, *sampling = sampling_boxes()
-    talk = _Talk(past, current, turns, message, actions.row, seed.another)
+    talk = _Talk(past, current, turns, message, unless_typed(message), actions.row, seed.another)
     given = [strength, ask.concept, ask.system, ask.prompted, ask.instruction]
     given += [seed.number, *sampling]
     _wire_answers(handlers, talk, actions, given, seed)
     _wire_exports(handlers, actions, turns)
+    instruction = unless_typed(ask.instruction)
     ask.concept.change(
         handlers.choose,
         [ask.concept, ask.instruction],
-        [ask.summary, caution, ask.instruction, model, strength],  # as in `MapView`
+        [ask.summary, caution, instruction, model, strength],  # as in `MapView`
         **QUIET,
     )
     ask.prompted.input(
         handlers.show_instruction,
         [ask.prompted, ask.concept, ask.instruction],
-        [ask.instruction],
+        [ask.instruction, instruction],
         **LATEST,
     )
     examples.click(handlers.pick, [examples], [message], **QUIET)
@@ -159,11 +162,13 @@ def _wire_answers(
         "outputs": view,
         **answers,
     }
-    sent = talk.message.submit(**seed.renewal)
-    sent.then(handlers.send, [talk.message, talk.turns, *given], view, **answers)
+    renewed = talk.message.submit(**seed.renewal)
+    sent = renewed.then(handlers.send, [talk.message, talk.turns, *given], view, **answers)
     talk.message.stop(handlers.stop, None, None, **QUIET)
-    actions.regenerate.click(**again)
-    seed.drawn.then(**again)
+    # Declared first: what waits for its turn would answer in a chat that is not shown any more.
+    gr.on([actions.regenerate.click, seed.another.click], None, cancels=[sent])
+    waiting = [sent, actions.regenerate.click(**again), seed.drawn.then(**again)]
+    gr.on([actions.edit.click, actions.anew.click], None, cancels=waiting)
     actions.edit.click(handlers.edit, [talk.turns], view, **QUIET)
     actions.anew.click(handlers.start_anew, None, view, **QUIET)
 

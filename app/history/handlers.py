@@ -57,14 +57,14 @@ class HistoryHandlers:
             tab and of the Text tab. Only the tab that is opened changes.
         """
         home, _, query = address.partition("#")[0].partition("?")
-        settings, pictures, texts = self._linked(query), PictureSettings(), TextSettings()
+        home, settings = _page_address(home), self._linked(query)
         kind = self._entries(settings)[0].kind if settings else self._studio.opens_on()
         restored = self._restored(settings) if settings else self._initial(kind)
+        # The prompt comes with the answer to its map, which leaves what is typed meanwhile.
+        restored = restored._replace(prompt=gr.skip())
         if isinstance(restored, PictureSettings):
-            pictures = restored
-        else:
-            texts = restored
-        return kind, _page_address(home), *pictures.updates, *texts.updates
+            return kind, home, *restored.updates, *TextSettings().updates
+        return kind, home, *PictureSettings().updates, *restored.updates
 
     @user_errors
     def from_picture(self, file: str, chosen: str | None) -> tuple[Any, ...]:

@@ -42,25 +42,24 @@ class GridHandlers:
         self._studio = studio
 
     @user_errors
-    def values(
-        self,
-        axis: str,
-        map_id: str | None,
-        further: list[tuple[str, float]],
-        prompt: str,
-        seed: int | None,
-        strength: float | None,
-    ) -> str:
-        """Return values of an axis to begin with."""
+    def values(self, typed: str | None, axis: str, map_id: str | None, *others: Any) -> Any:
+        """Return values of an axis to begin with, for `unless_typed`.
+
+        Args:
+            typed: what its box has.
+            axis: its key.
+            map_id: see the class.
+            *others: further, prompt, seed and strength, see the class.
+        """
         if not map_id:
-            return ""
-        return axis_values(
-            self._studio, axis, self._cell(map_id, further, prompt or "…", seed or 0, strength)
-        )
+            return [typed, ""]
+        further, prompt, seed, strength = others
+        cell = self._cell(map_id, further, prompt or "…", seed or 0, strength)
+        return [typed, axis_values(self._studio, axis, cell)]
 
     def first_values(self, typed: str | None, *settings: Any) -> Any:
         """Fill an empty box as `values` does; what was typed stays."""
-        return gr.skip() if (typed or "").strip() else self.values(*settings)
+        return gr.skip() if (typed or "").strip() else self.values(typed, *settings)
 
     @user_errors
     def paint(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import gradio as gr
 
 from ..events import IN_PAGE, LATEST, QUIET, LatestRequest, latest_only
 from ..scripts import script
 from ..studio.grid import AXES
+from ..widgets.unless_typed import unless_typed
 from .controls import Controls
 from .gallery import MANY
 from .grid_handlers import GridHandlers
@@ -36,10 +38,14 @@ def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) ->
             save = gr.Button("Save as a picture", size="sm", scale=0, min_width=160)
         description = gr.HTML(apply_default_css=False)
         table = gr.HTML(apply_default_css=False, elem_id="grid")
-    for axis, values in ((columns, across), (rows, down)):
-        one = latest_only(LatestRequest())  # of the two events that fill the box
-        axis.input(one(handlers.values), [axis, *settings], [values], **LATEST)
-        frame.select(one(handlers.first_values), [values, axis, *settings], [values], **QUIET)
+        for axis, values in ((columns, across), (rows, down)):
+            one = latest_only(LatestRequest())  # of the two events that fill the box
+            fill: dict[str, Any] = {
+                "inputs": [values, axis, *settings],
+                "outputs": [unless_typed(values)],
+            }
+            axis.input(one(handlers.values), **fill, **LATEST)
+            frame.select(one(handlers.first_values), **fill, **QUIET)
     start.click(
         handlers.paint,
         [*settings, columns, across, rows, down],

@@ -20,7 +20,7 @@ from ..studio.picture_cache import Painted
 from ..studio.settings import SEED, STRIP
 from ..studio.steps import checked_steps
 from ..studio.studio import Studio
-from ..widgets.steering import SteeringHandlers
+from ..widgets.steering import SteeringHandlers, restored_prompt
 from ..widgets.strength_slider import strength_label
 from . import html as images_html
 from .figures import Measured, curve_of, figures_of
@@ -96,12 +96,13 @@ class ImageHandlers(SteeringHandlers):
             none = basics.hint("There is no map for pictures yet. Learn one in the Learn tab.")
             return MapView(summary=none)
         entry = self._studio.entry(map_id)
+        adapted = self._adapted_example(prompt, entry, restored)
         scenes, kept = self.examples, entry.model == before or map_id in restored[:1]
         steps, guidance = step_boxes(self._studio.pictures.denoising(entry.model), kept=kept)
         return MapView(
             summary=summary_of(self._studio, entry),
             facts=map_html.about(entry, self._studio.steering(entry)),
-            prompt=self._adapted_example(prompt, entry, restored) or gr.skip(),
+            prompt=[prompt, adapted] if adapted else gr.skip(),
             examples=gr.update(samples=[[entry.within(s)] for s in scenes], sample_labels=scenes),
             words=map_html.vocabulary(self._studio.models.words(entry.model)),
             model=entry.model,
@@ -210,10 +211,15 @@ class ImageHandlers(SteeringHandlers):
             yield Measured(curve=curve, measured=key)
 
     @user_errors
-    def replace_word(self, prompt: str, event: gr.EventData) -> str:
-        """Replace an unknown word, wherever the prompt has it, by the known one of its chip."""
+    def replace_word(self, prompt: str, event: gr.EventData) -> list[str]:
+        """Replace an unknown word, wherever the prompt has it, by the known one of its chip.
+
+        Returns:
+            For `unless_typed`.
+        """
         word, known = str(event.word), str(event.known)
-        return re.sub(rf"\b{re.escape(word)}\b", lambda _: known, prompt, flags=re.IGNORECASE)
+        pattern = rf"\b{re.escape(word)}\b"
+        return [prompt, re.sub(pattern, lambda _: known, prompt, flags=re.IGNORECASE)]
 
     def strength_at(self, event: gr.SelectData) -> float:
         """Return the strength of the picture that was clicked in the strip."""
@@ -222,11 +228,11 @@ class ImageHandlers(SteeringHandlers):
     def _adapted_example(self, prompt: str, entry: MapEntry, restored: Sequence[str]) -> str:
         """Return the example that `prompt` is, with the concept of this map in it.
 
-        The first example replaces an empty prompt. The result is empty for any other text, and
-        for a prompt that was restored with its map.
+        The first example replaces an empty prompt, unless another one was restored with the map.
+        The result is empty for any other text.
         """
-        if [entry.id, prompt] == [*restored]:
-            return ""
+        if linked := restored_prompt(entry.id, prompt, restored):
+            return linked
         scenes = self._studio.prompts.scenes()
         if not (prompt or "").strip():
             return entry.within(scenes[_FIRST])

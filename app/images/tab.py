@@ -15,6 +15,7 @@ from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
 from ..widgets.steering import SteeringTab
 from ..widgets.strength_slider import strength_slider
+from ..widgets.unless_typed import unless_typed
 from .batch_handlers import ImageBatchHandlers
 from .batch_panel import batch
 from .blind_handlers import BlindHandlers
@@ -200,7 +201,8 @@ def _wire(
     """Connect the components with their handlers."""
     concept, strength, prompt, seed, kept = controls
     request, boxes = gr.State(0), canvas.tools.boxes
-    view = [ask.summary, below.facts, prompt, ask.examples, below.words, ask.model, strength]
+    adapted = unless_typed(prompt)
+    view = [ask.summary, below.facts, adapted, ask.examples, below.words, ask.model, strength]
     chosen = concept.change(
         handlers.choose, [concept, prompt, kept, ask.model], [*view, *boxes], **QUIET
     )
@@ -219,7 +221,7 @@ def _wire(
         **LATEST,
     )
     picked = ask.examples.click(handlers.pick, [ask.examples], [prompt], **QUIET)
-    replaced = ask.note.click(handlers.replace_word, [prompt], [prompt], **QUIET)
+    replaced = ask.note.click(handlers.replace_word, [prompt], [adapted], **QUIET)
     for event in (picked, replaced):
         event.then(handlers.new_request, None, [request], **QUIET)
     asked = [strength, concept, further, prompt, seed, *boxes]

@@ -18,6 +18,7 @@ from ..events import changes, user_errors, visitor
 from ..html import basics
 from ..jobs.job import JobRequest
 from ..studio.studio import Studio
+from ..widgets.menu import menu
 from . import html as learn_html
 from .boxes import count_prompts, lines, prompts_in
 from .form import (
@@ -92,16 +93,19 @@ class FormHandlers:
         Returns:
             The fields of `ModelView`, then a value for each of `SETTINGS`.
         """
+        preview = PREVIEWS[kind_of(model)]
         replaceable = (preview_prompt or "") in ("", *PREVIEWS.values())
         names = [name for _, name in budgets(model)]
         keep, possible = budget in names, methods(model)
-        method = method if any(name == method for _, name in possible) else LINEAS
+        # What stays is left out: the user may have chosen another one before the answer arrives.
+        kept: dict[str, Any] = {} if keep else {"value": names[0]}
+        chosen, method = method, method if method in dict(possible).values() else LINEAS
         view = ModelView(
             sets=gr.Dropdown(self.sets(model), value=None),
             aim=gr.Dropdown(aims(model), value=aims(model)[0]),
-            preview_prompt=PREVIEWS[kind_of(model)] if replaceable else gr.skip(),
-            method=gr.Dropdown(possible, value=method),
-            budget=gr.Radio(budgets(model), value=budget if keep else names[0]),
+            preview_prompt=[preview_prompt, preview] if replaceable else gr.skip(),
+            method=menu(possible, method, chosen),
+            budget=gr.update(choices=budgets(model), **kept),
         )
         if not method_of(method).iterative:
             return *view, *[gr.skip()] * len(SETTINGS)

@@ -17,6 +17,7 @@ from ..events import LATEST, QUIET
 from ..uploads import PROMPT_TYPES
 from ..widgets.install_handlers import InstallHandlers
 from ..widgets.prompts_box import read_prompts
+from ..widgets.unless_typed import unless_typed
 from .columns_panel import columns_panel
 from .form import PREVIEWS, SUITED, aims, budgets, keeps_layout, kind_of, methods
 from .form_handlers import FormHandlers
@@ -100,7 +101,7 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     model.change(
         handlers.choose_model,
         [model, preview, method, budget, known],
-        [sets.shipped, sets.aim, preview, method, budget, *values],
+        [sets.shipped, sets.aim, unless_typed(preview), method, budget, *values],
         **QUIET,
     )
     method.change(handlers.choose_method, [method, model, known], [budget, *values], **QUIET)

@@ -75,7 +75,9 @@ class _Sheet(NamedTuple):
 
 def library_tab(handlers: LibraryHandlers) -> LibraryTab:
     """Declare the tab inside the current `gr.Tab`."""
-    chosen, deleted = gr.State(""), gr.State("")
+    chosen = gr.State("")
+    # In the page, not a `gr.State`: *Undo* restores what the sentence beside it names.
+    deleted = gr.Textbox(visible=False)
     tools = _tools(handlers)
     with gr.Row(elem_classes="library"):
         with gr.Column(scale=3, min_width=320):

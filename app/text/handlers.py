@@ -21,7 +21,7 @@ from ..studio.maps import MapEntry
 from ..studio.plausible import warnings_about
 from ..studio.settings import STRIP, sampling_of
 from ..studio.texts import Continuation
-from ..widgets.steering import SteeringHandlers
+from ..widgets.steering import SteeringHandlers, restored_prompt
 from ..widgets.strength_slider import strength_label
 from . import html as text_html
 
@@ -79,16 +79,17 @@ class TextHandlers(SteeringHandlers):
         entry = self._studio.entry(map_id)
         openings = self._studio.prompts.openings(toxic=entry.harmful != 0)[:_EXAMPLES]
         replaceable = ["", *self._studio.prompts.openings(toxic=entry.harmful == 0)]
-        keep = [map_id, prompt] == [*restored]
+        linked = restored_prompt(map_id, prompt, restored)
+        fitting = linked or (openings[_FIRST] if (prompt or "") in replaceable else "")
         chats = self._studio.models.chats(entry.model)
         return MapView(
             summary=map_html.summary(entry, warnings_about(entry)),
             caution=basics.warning(CONTENT) if entry.harmful else "",
             facts=map_html.about(entry, self._studio.steering(entry)),
             sweep=_NO_SWEEP,
-            prompt=openings[_FIRST] if (prompt or "") in replaceable and not keep else gr.skip(),
+            prompt=[prompt, fitting] if fitting else gr.skip(),
             examples=gr.update(samples=[[opening] for opening in openings]),
-            chat=gr.Checkbox(visible=chats) if keep else gr.Checkbox(visible=chats, value=False),
+            chat=gr.Checkbox(visible=chats) if linked else gr.Checkbox(visible=chats, value=False),
             model=entry.model,
             strength=gr.update(label=strength_label(entry)),
         )

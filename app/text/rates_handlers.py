@@ -32,7 +32,7 @@ class PanelView(NamedTuple):
     """The parts of the panel that depend on the chosen map."""
 
     openings: object = gr.skip()
-    words: str = ""
+    words: object = gr.skip()
     progress: str = ""
     result: str = ""
 
@@ -54,16 +54,19 @@ class RatesHandlers:
         self._requests, self._chosen = LatestRequest(), LatestRequest()
 
     @user_errors
-    def choose(self, map_id: str | None, openings: str, request: gr.Request) -> PanelView:
+    def choose(
+        self, map_id: str | None, openings: str, words: str, request: gr.Request
+    ) -> PanelView:
         """Show a chosen map, and stop measuring the previous one."""
         self._requests.new(request)
         self._chosen.new(request)
         if not map_id:
-            return PanelView()
+            return PanelView(words=[words, ""])
         entry = self._studio.entry(map_id)
         replaceable = (openings or "").strip() in ("", self._shipped(toxic=not entry.harmful))
-        fitting = self._shipped(toxic=bool(entry.harmful)) if replaceable else gr.skip()
-        return PanelView(fitting, ", ".join(entry.keywords))
+        fitting = self._shipped(toxic=bool(entry.harmful))
+        shown = [openings, fitting] if replaceable else gr.skip()
+        return PanelView(shown, [words, ", ".join(entry.keywords)])
 
     def new_request(self, request: gr.Request) -> int:
         """Number a new request of this session; older measurements stop."""

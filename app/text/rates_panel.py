@@ -10,6 +10,7 @@ from ..events import HIDDEN, MODEL, QUIET
 from ..html import basics
 from ..widgets.prompts_box import prompts_box
 from ..widgets.stop_button import stop_button
+from ..widgets.unless_typed import unless_typed
 from .rates_handlers import MOST_SEEDS, RatesHandlers
 
 __all__ = ["rates_panel"]
@@ -40,7 +41,10 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
     progress, result = (gr.HTML(apply_default_css=False) for _ in range(2))
 
     concept.change(
-        handlers.choose, [concept, openings], [openings, words, progress, result], **QUIET
+        handlers.choose,
+        [concept, openings, words],
+        [unless_typed(openings), unless_typed(words), progress, result],  # as in `PanelView`
+        **QUIET,
     )
     start.click(handlers.new_request, None, [run], **QUIET)
     stop.click(handlers.stop, None, [stop], **QUIET)

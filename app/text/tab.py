@@ -17,6 +17,7 @@ from ..widgets.install_handlers import InstallHandlers
 from ..widgets.sampling import SamplingBoxes, sampling_boxes
 from ..widgets.steering import SteeringTab
 from ..widgets.strength_slider import strength_slider
+from ..widgets.unless_typed import unless_typed
 from . import html as text_html
 from .batch_handlers import TextBatchHandlers
 from .batch_panel import batch
@@ -110,7 +111,7 @@ def _wire(handlers: TextHandlers, layout: _Layout, installed: gr.events.Dependen
         [ask.concept, ask.prompt, kept],
         [
             *(ask.summary, layout.caution, layout.facts, layout.table),  # as in `MapView`
-            *(ask.prompt, ask.examples, chat, layout.model, strength),
+            *(unless_typed(ask.prompt), ask.examples, chat, layout.model, strength),
         ],
         **QUIET,
     )

@@ -12,6 +12,7 @@ from ..html import basics
 from .batch_handlers import COUNTING, SAME, BatchHandlers
 from .prompts_box import prompts_box
 from .stop_button import stop_button
+from .unless_typed import unless_typed
 
 __all__ = ["batch_box"]
 
@@ -52,7 +53,7 @@ def batch_box(
         save = gr.DownloadButton(download, size="sm", scale=0, min_width=160, visible=False)
     progress = gr.HTML(apply_default_css=False)
     result = gr.HTML(apply_default_css=False, elem_classes="batch")
-    frame.select(handlers.first_prompts, [prompts, concept], [prompts], **QUIET)
+    frame.select(handlers.first_prompts, [prompts, concept], [unless_typed(prompts)], **QUIET)
     start.click(
         run,
         [prompts, seeds, *asked],

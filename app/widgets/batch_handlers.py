@@ -44,10 +44,10 @@ class BatchHandlers:
 
     @user_errors
     def first_prompts(self, typed: str | None, map_id: str | None) -> Any:
-        """Fill an empty box with examples; what was typed stays."""
+        """Fill an empty box with examples, for `unless_typed`; what was typed stays."""
         if (typed or "").strip() or not map_id:
             return gr.skip()
-        return "\n".join(self._examples(self._studio.entry(map_id)))
+        return [typed, "\n".join(self._examples(self._studio.entry(map_id)))]
 
     def stop(self, request: gr.Request) -> gr.Button:
         """Stop after the current prompt; what is done can be downloaded."""

@@ -15,7 +15,7 @@ from ..events import BySession, LatestRequest, user_errors
 from ..studio.studio import Studio
 from .map_menu import map_menu
 
-__all__ = ["SteeringHandlers", "SteeringTab"]
+__all__ = ["SteeringHandlers", "SteeringTab", "restored_prompt"]
 
 
 class SteeringHandlers:
@@ -68,6 +68,18 @@ class SteeringHandlers:
     def pick(self, example: list[str]) -> str:
         """Return the prompt of the example that was clicked."""
         return example[0]
+
+
+def restored_prompt(map_id: str, prompt: str | None, restored: Sequence[str]) -> str:
+    """Return the prompt that was restored with a map, unless another one has been typed.
+
+    Args:
+        map_id: id of the map.
+        prompt: what the box has; empty if the page has just been opened.
+        restored: map and prompt that were restored together, or nothing.
+    """
+    linked = restored[1] if [*restored[:1]] == [map_id] else ""
+    return linked if (prompt or "") in ("", linked) else ""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """What the events of all tabs share."""
 
+import gradio as gr
+
 from app.events import LatestRequest, latest_only
 from app.studio.studio import Studio
 from app.ui import build_demo
@@ -10,6 +12,14 @@ _SHOWS = (  # what the page shows, by what was sent last
     *("HistoryHandlers.begin", "HistoryHandlers.describe", "HistoryHandlers.keep"),
     *("ChatHandlers.show_instruction", "FormHandlers.load_set", "FormHandlers.budget"),
     *("UploadHandlers.choose_columns", "ModelHandlers.chosen", "ExplainHandlers.draw"),
+)
+
+_FILL = (  # what is asked to fill a text box, so that it may replace what is typed meanwhile
+    *("OverviewHandlers.take", "MethodsHandlers.take", "SteeringHandlers.pick"),
+    *("HistoryHandlers.again", "HistoryHandlers.from_picture", "read_prompts"),
+    *("FormHandlers.load_set", "FormHandlers.write_set"),
+    *("UploadHandlers.read_set", "UploadHandlers.use", "LibraryHandlers.details"),
+    *("ChatHandlers.send", "ChatHandlers.edit"),
 )
 
 
@@ -41,6 +51,20 @@ def test_what_changes_while_an_event_is_answered_is_sent_again_then(tmp_path):
     followed = [mode for name, mode in modes if name == "FollowHandlers.follow"]
     assert followed[0] == "always_last"  # after a map was chosen
     assert ("LibraryHandlers.pick", "multiple") in modes  # each click says which card
+
+
+def test_no_other_answer_replaces_what_is_typed(tmp_path):
+    """It goes through `unless_typed`. What has no value for the box cannot replace any."""
+    demo = build_demo(Studio(tmp_path))
+    neither = ("ChatHandlers.regenerate", "ChatHandlers.start_anew")
+    neither += ("ChatHandlers.show_instruction", "HistoryHandlers.open")
+    fills = {
+        getattr(fn.fn, "__qualname__", "")
+        for fn in demo.fns.values()
+        for box in fn.outputs
+        if fn.fn and isinstance(box, gr.Textbox) and box.label and box.interactive is not False
+    }
+    assert fills - {*neither} == {*_FILL}
 
 
 def test_two_clicks_that_save_never_share_the_name_of_a_file(tmp_path):

@@ -1,7 +1,9 @@
 """A chat in a real browser, with a tiny model whose answers end at their length only."""
 
 import json
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,13 @@ from app.studio.chats import Chats
 from app.studio.studio import Studio
 from app.widgets import sampling
 from lineas_core import LearnConfig, learn, save_maps
-from tests.browser.pages import CHROMIUM, MARKUP, served, visible, visited
+from tests.browser.pages import CHROMIUM, MARKUP, SECONDS, served, visible, visited
 from tests.fakes import save_model, tiny_chat_model
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
 LENGTH, LONG, HELD = 12, 40, 10  # tokens; the long answer is stopped after ten
+FREED = threading.Event()
+BUSY = "Keep the model busy"
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +33,7 @@ def address(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampling, "LENGTH", LENGTH)
         patch.setattr(Chats, "answer", _held_until_stopped(Chats.answer))
+        patch.setattr(Chats, "answer", _held_until_freed(Chats.answer))
         with served(Studio(root / "data", assets=root / "assets")) as url:
             yield url
 
@@ -48,6 +53,34 @@ def _held_until_stopped(answer):
                     time.sleep(0.01)
 
     return held
+
+
+def _held_until_freed(answer):
+    """Hold the model, so that everybody else waits for a turn."""
+
+    def held(self, entry, turns, turn, stopped):
+        if turn.message == BUSY:
+            FREED.wait()
+        yield from answer(self, entry, turns, turn, stopped)
+
+    return held
+
+
+@contextmanager
+def _busy(page, address):
+    """The model is busy with the message of another page meanwhile."""
+    FREED.clear()
+    other = page.context.new_page()
+    try:
+        other.goto(address)
+        _open(other)
+        _box(other).fill(BUSY)
+        _box(other).press("Enter")
+        other.locator(".reply .caret").first.wait_for()
+        yield
+    finally:
+        FREED.set()
+    _finished(other, 1)
 
 
 @pytest.fixture
@@ -154,6 +187,42 @@ def test_a_stop_keeps_the_beginning_of_the_answer(page):
     )
     _finished(page, 1)
     assert texts.first.inner_text().startswith(stopped)
+
+
+def _asked(page):
+    return page.locator(".asked").all_inner_texts()
+
+
+def test_a_message_that_waits_for_its_turn_is_not_answered_in_a_new_chat(page, address):
+    page.set_default_timeout(60 * SECONDS)
+    _send(page, "hello", 1)
+    with _busy(page, address):
+        _box(page).fill("and you?")
+        _box(page).press("Enter")
+        page.get_by_role("button", name="New chat").click()
+        page.locator(".turn.empty").wait_for()
+    assert _box(page).input_value() == "and you?"
+    _send(page, "and who?", 1)
+    assert _asked(page) == ["and who?"]
+
+
+def test_a_message_that_waits_gives_way_and_leaves_what_is_typed(page, address):
+    page.set_default_timeout(60 * SECONDS)
+    _send(page, "hello", 1)
+    with _busy(page, address):
+        _box(page).fill("and you?")
+        _box(page).press("Enter")
+        page.get_by_role("button", name="Regenerate").click()
+    _finished(page, 1)
+    assert _asked(page) == ["hello"]
+    assert _box(page).input_value() == "and you?"
+    with _busy(page, address):
+        _box(page).press("Enter")
+        page.wait_for_timeout(500)
+        _box(page).fill("and who?")
+    _finished(page, 2)
+    assert _asked(page) == ["hello", "and you?"]
+    assert _box(page).input_value() == "and who?"
 
 
 def test_a_narrow_page_scrolls_in_one_direction_only(page, address):

@@ -50,7 +50,7 @@ def _sent(handlers, message="Hello", turns="", **settings):
 def test_both_answers_stream_and_have_their_scores_at_the_end_only(handlers):
     views = [*_send(handlers)]
     first = views[0]
-    assert (first.message.value, first.message.submit_btn) == ("", False)
+    assert (first.written, first.message.submit_btn) == (["Hello", ""], False)
     assert first.message.stop_btn == "Stop"
     shown = [view.current for view in views if not is_skip(view.current)]
     assert all("caret" in each and "toxicity" not in each for each in shown[:-1])
@@ -168,7 +168,7 @@ def test_after_an_error_the_message_is_back_and_the_chat_as_before(handlers, stu
     stream, views = _send(handlers, "two", turns), []
     with pytest.raises(gr.Error, match="It is too long"):
         views.extend(stream)
-    assert views[-1].message.value == "two"
+    assert views[-1].written == ["", "two"]  # unless another one is there
     assert views[-1].turns == turns
     assert views[-1].current == current
     stream, views = handlers.regenerate(turns, *_settings(), ME), []
@@ -210,20 +210,23 @@ def test_the_harmful_direction_carries_a_note(handlers):
 
 def test_a_map_brings_its_instruction_unless_one_was_written(handlers):
     view = handlers.choose("toxic", "")
-    assert view.instruction == INSTRUCTION
+    assert view.instruction == ["", INSTRUCTION]
     assert "blurred until you click" in view.caution
     view = handlers.choose("topic", INSTRUCTION)
-    assert view.instruction == f"Write about {MARKUP.lower()}."
-    assert handlers.choose("toxic", "My own.").instruction == "My own."
-    assert handlers.choose("toxic", view.instruction).instruction == INSTRUCTION
+    topic = f"Write about {MARKUP.lower()}."
+    assert view.instruction == [INSTRUCTION, topic]
+    assert handlers.choose("toxic", "My own.").instruction == ["My own."] * 2
+    assert handlers.choose("toxic", topic).instruction == [topic, INSTRUCTION]
     assert "Learn one" in handlers.choose(None, "").summary
 
 
 def test_the_third_column_opens_with_the_instruction_of_the_map(handlers):
-    shown = handlers.show_instruction(True, "toxic", "")
-    assert (shown.value, shown.visible) == (INSTRUCTION, True)
-    assert handlers.show_instruction(True, "toxic", "My own.").value == "My own."
-    assert handlers.show_instruction(False, "toxic", "").visible is False
+    box, text = handlers.show_instruction(True, "toxic", "")
+    assert (box.visible, text) == (True, ["", INSTRUCTION])
+    assert handlers.show_instruction(True, "toxic", "My own.")[1] == ["My own."] * 2
+    box, text = handlers.show_instruction(False, "toxic", "")
+    assert box.visible is False
+    assert is_skip(text)
 
 
 def test_the_menu_offers_maps_of_models_that_chat(handlers, studio):
@@ -275,4 +278,4 @@ def test_a_page_that_sends_back_more_keywords_than_a_map_has_is_refused(handlers
 def test_the_instruction_is_that_of_the_map_that_was_chosen_last(handlers):
     """Its box was opened, and a map chosen, before the server had answered the first."""
     brought = handlers.choose("toxic", "").instruction
-    assert handlers.show_instruction(True, "topic", "").value == brought
+    assert handlers.show_instruction(True, "topic", "")[1] == brought

@@ -56,7 +56,9 @@ def test_a_link_opens_its_tab_with_all_that_it_names(handlers, user_errors):
     assert (tab, home) == ("text-to-image", HOME)
     menu, *values = shown[:6]
     assert menu.value == "mine"
-    assert values == [0.35, "A valley", 7, ["mine", "A valley"], [("robot", -1)]]
+    strength, prompt, *values = values
+    assert is_skip(prompt)  # comes with its map
+    assert [strength, *values] == [0.35, 7, ["mine", "A valley"], [("robot", -1)]]
     assert shown[6:8] == [4, None]
     rows = shown[8:15]
     assert [rows[0].visible, rows[1].value, rows[2]] == [True, "robot", -1]
@@ -72,7 +74,9 @@ def test_a_link_to_a_text_leaves_the_pictures_alone(handlers):
     assert all(map(is_skip, answer[PICTURES]))
     menu, *values = answer[TEXTS]
     assert menu.value == "topic"
-    assert values == [0.5, "Once", 3, ["topic", "Once"], 9, 0.2, True]
+    strength, prompt, *values = values
+    assert is_skip(prompt)
+    assert [strength, *values] == [0.5, 3, ["topic", "Once"], 9, 0.2, True]
 
 
 def test_an_address_that_asks_for_nothing_opens_the_usual_page(handlers, user_errors):
@@ -137,10 +141,11 @@ def test_a_strength_that_came_with_its_map_stays_until_another_map_is_chosen(stu
 
 def test_a_restored_prompt_is_not_taken_for_an_example(studio):
     choose = ImageHandlers(studio).choose
-    assert choose("robot", "A valley")[2] == "A valley, with a robot"
-    assert is_skip(choose("robot", "A valley", ["robot", "A valley"])[2])
+    assert choose("robot", "A valley").prompt[1] == "A valley, with a robot"
+    assert choose("robot", "A valley", ["robot", "A valley"]).prompt[1] == "A valley"
     # Another map that is chosen afterwards changes an example as ever.
-    assert choose("robot", "A church", ["mine", "A church"])[2] == "A church, with a robot"
+    _, adapted = choose("robot", "A church", ["mine", "A church"]).prompt
+    assert adapted == "A church, with a robot"
 
 
 def test_a_saved_picture_brings_its_settings_back(handlers, tmp_path):

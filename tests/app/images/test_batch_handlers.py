@@ -95,5 +95,7 @@ def test_bad_input_is_one_sentence(prompts, seed, reason):
 
 def test_an_empty_box_gets_examples_and_a_full_one_stays():
     handlers = ImageBatchHandlers(image_studio())
-    assert handlers.first_prompts("", "robot").splitlines()[0].endswith(", with a robot")
+    asked, examples = handlers.first_prompts("", "robot")
+    assert asked == ""
+    assert examples.splitlines()[0].endswith(", with a robot")
     assert handlers.first_prompts("mine", "robot") == gr.skip()

@@ -50,14 +50,15 @@ def test_a_wrong_value_is_told_and_nothing_is_painted():
 
 def test_an_axis_is_filled_with_values_of_the_page():
     handlers = GridHandlers(image_studio())
-    assert handlers.values("seed", "robot", [], "a hill", 7, 1.0) == "7-11"
-    assert handlers.values("seed", None, [], "a hill", 7, 1.0) == ""
+    assert handlers.values("0.5", "seed", "robot", [], "a hill", 7, 1.0) == ["0.5", "7-11"]
+    assert handlers.values("0.5", "seed", None, [], "a hill", 7, 1.0) == ["0.5", ""]
 
 
 def test_what_was_typed_stays_when_the_panel_is_opened_again():
     handlers = GridHandlers(image_studio())
     settings = ("seed", "robot", [], "a hill", 7, 1.0)
-    assert [handlers.first_values(typed, *settings) for typed in (None, " ")] == ["7-11"] * 2
+    for typed in (None, " "):
+        assert handlers.first_values(typed, *settings) == [typed, "7-11"]
     assert is_skip(handlers.first_values("3, 7", *settings))
 
 
@@ -66,16 +67,16 @@ def test_the_first_values_of_an_axis_do_not_replace_those_of_a_later_choice():
     shown = []
 
     def first_values(*_):
-        shown.append(values("seed"))  # meanwhile
+        shown.append(values("", "seed"))  # meanwhile
         return "-1, 0, 1"
 
     handlers = SimpleNamespace(
-        values=lambda axis, *_: axis, first_values=first_values, paint=print
+        values=lambda _, axis, *__: axis, first_values=first_values, paint=print
     )
     with gr.Blocks() as demo:
         boxes = gr.Dropdown(), gr.Slider(), gr.Textbox(), gr.Number(), gr.State()
         grid_panel(handlers, Controls(*boxes), gr.State())
-    values, first, *_ = (event.fn for event in demo.fns.values())
+    values, first, *_ = (event.fn for event in demo.fns.values() if event.fn)
     with requested():
         assert is_skip(first("", "strength"))
     assert shown == ["seed"]

@@ -148,7 +148,8 @@ def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
 
 def test_a_chip_replaces_an_unknown_word_and_no_part_of_another(studio):
     chip = gr.EventData(None, {"word": "hut", "known": "house"})
-    replaced = ImageHandlers(studio).replace_word("Hut by a hutch, a hut.", chip)
+    asked, replaced = ImageHandlers(studio).replace_word("Hut by a hutch, a hut.", chip)
+    assert asked == "Hut by a hutch, a hut."
     assert replaced == "house by a hutch, a house."
 
 
@@ -232,10 +233,20 @@ def test_only_maps_for_pictures_are_listed(studio):
 
 def test_a_scene_stays_when_the_concept_changes_and_so_does_what_somebody_wrote(studio):
     handlers = ImageHandlers(studio)
-    assert handlers.choose("robot", "")[2] == "A valley, with a robot"
-    assert handlers.choose("robot", "A church")[2] == "A church, with a robot"
-    assert handlers.choose("mine", "A church, with a robot")[2] == "A church"
-    assert is_skip(handlers.choose("robot", "My own words")[2])
+    robot = "A church, with a robot"
+    assert handlers.choose("robot", "").prompt == ["", "A valley, with a robot"]
+    assert handlers.choose("robot", "A church").prompt == ["A church", robot]
+    assert handlers.choose("mine", robot).prompt == [robot, "A church"]
+    assert is_skip(handlers.choose("robot", "My own words").prompt)
+
+
+def test_a_prompt_that_was_restored_comes_with_its_map_and_stays(studio):
+    handlers, restored = ImageHandlers(studio), ["robot", "A church"]
+    for shown in ("", "A church"):
+        assert handlers.choose("robot", shown, restored).prompt == [shown, "A church"]
+    assert is_skip(handlers.choose("robot", "My own words", restored).prompt)
+    assert handlers.choose("mine", "", restored).prompt == ["", "A valley"]
+    assert handlers.choose("robot", "", ["robot", ""]).prompt == ["", "A valley, with a robot"]
 
 
 def test_what_depends_on_the_map_shows_no_markup(studio):
@@ -249,7 +260,7 @@ def test_what_depends_on_the_map_shows_no_markup(studio):
 def test_the_first_visitor_finds_all_painted(studio):
     warm_up(studio)  # the fake opens on pictures
     handlers = ImageHandlers(studio)
-    prompt = handlers.choose("robot", "").prompt
+    _, prompt = handlers.choose("robot", "").prompt
     studio.pictures.batches.clear()
     ((_, strip, note, *_),) = _generate(handlers, strength=1.0, prompt=prompt, seed=SEED)
     assert len(strip) == len(STRIP)

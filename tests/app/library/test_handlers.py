@@ -14,6 +14,7 @@ from app.studio.studio import Studio
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, save_maps
 from lineas_core.steering.low_rank import LowRankMap
 from tests.app.fakes import is_skip, requested
+from tests.app.served import Program, event_of, served
 from tests.full_disk import full_disk
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -238,6 +239,28 @@ def test_a_map_of_the_user_is_renamed(handlers, studio):
 def test_a_copy_is_the_users(handlers, studio):
     copy = studio.entry(handlers.duplicate("texts"))
     assert (copy.title, copy.origin) == ("Letters (copy)", "yours")
+
+
+def test_undo_restores_no_other_map_than_the_page_names(studio):
+    """The answer to a second Delete was still on its way to the page."""
+    studio.user_maps.duplicate(studio.entry("texts"))
+
+    def own():
+        return [entry.id for entry in studio.maps() if entry.origin == "yours"]
+
+    def call(handler, *values):
+        return program.join("me", event_of(demo, f"LibraryHandlers.{handler}"), [*values])
+
+    before = own()
+    with served(studio) as (demo, address):
+        program = Program(address)
+        call("library", "", None, "")  # chooses the first one
+        call("delete", None)
+        (named,) = {*before} - {*own()}
+        call("library", "", None, "")
+        call("delete", None)
+        assert not call("undo", named)["success"]
+    assert own() == []
 
 
 def test_a_deleted_map_leaves_every_menu_and_comes_back(handlers, studio):

@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from app.text.handlers import HARMFUL, TextHandlers
-from tests.app.fakes import MARKUP, ME, text_studio
+from tests.app.fakes import MARKUP, ME, is_skip, text_studio
 
 
 @pytest.fixture
@@ -120,12 +120,24 @@ def test_a_row_of_the_sweep_tells_its_strength(studio):
 def test_a_map_of_an_offensive_concept_brings_its_openings_and_a_content_note(studio):
     handlers = TextHandlers(studio)
     _, note, _, _, prompt, examples, *_ = handlers.choose("toxic", "The man", [], ME)
-    assert prompt == "You people"
+    assert prompt == ["The man", "You people"]
     assert examples["samples"] == [["You are"], ["You people"]]
     assert "blurred until you click" in note
     _, note, _, _, prompt, *_ = handlers.choose("topic", "My own words", [], ME)
-    assert not isinstance(prompt, str)  # stays
+    assert is_skip(prompt)  # stays
     assert note == ""
+
+
+def test_a_prompt_that_was_restored_comes_with_its_map_and_the_chat_switch_stays(studio):
+    handlers, restored = TextHandlers(studio), ["toxic", "The man"]
+    for shown in ("", "The man"):
+        view = handlers.choose("toxic", shown, restored, ME)
+        assert view.prompt == [shown, "The man"]
+        assert "value" not in view.chat.constructor_args
+    view = handlers.choose("toxic", "My own words", restored, ME)
+    assert is_skip(view.prompt)
+    assert view.chat.value is False
+    assert handlers.choose("topic", "", restored, ME).prompt == ["", "The man"]
 
 
 def test_the_menu_keeps_a_choice_and_prefers_what_can_run(studio):

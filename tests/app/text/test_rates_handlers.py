@@ -10,7 +10,7 @@ from app.html import charts
 from app.text import html as text_html
 from app.text.rates_handlers import RatesHandlers
 from lineas_core import UserError
-from tests.app.fakes import ME, text_studio
+from tests.app.fakes import ME, is_skip, text_studio
 
 SHARE = {"share": 0.5, "spread": 0.125, "judged": 2}
 ROW = {
@@ -86,13 +86,15 @@ def test_another_map_stops_the_counting_and_brings_its_openings_and_words(studio
     handlers = RatesHandlers(studio)
     stream = _measure(handlers)
     next(stream)
-    assert handlers.choose("toxic", "Once\nThe man", ME) == ("You are\nYou people", "", "", "")
+    shown = "Once\nThe man"
+    view = handlers.choose("toxic", shown, "goal", ME)
+    assert view == ([shown, "You are\nYou people"], ["goal", ""], "", "")
     ((progress, result, start, stop),) = stream
     assert progress == result == ""  # also if figures came after the answer to the choice
     assert (start.visible, stop.visible) == (True, False)
-    own, words, *_ = handlers.choose("topic", "My own words", ME)
-    assert not isinstance(own, str)  # stays
-    assert words == "goal"
+    own, words, *_ = handlers.choose("topic", "My own words", "", ME)
+    assert is_skip(own)
+    assert words == ["", "goal"]
 
 
 @pytest.mark.parametrize(
