@@ -192,8 +192,8 @@ class ImageHandlers(SteeringHandlers):
         Yields:
             What is measured so far.
         """
-        if not map_id or strength is None or seed is None or self.is_opening(prompt, request):
-            return
+        if not map_id or strength is None or seed is None or not (prompt or "").strip():
+            return  # `generate` has said so
         mix = self._studio.mix(map_id, further, checked_steps(steps, guidance))
         text, seed, strengths = prompt_text(prompt), seed_of(seed), mix.at(strength)
         pictures = self._studio.pictures.with_steps(mix.steps)

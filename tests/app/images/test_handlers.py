@@ -136,6 +136,14 @@ def test_a_page_that_has_no_prompt_yet_is_no_error(studio):
     assert len(list(_generate(handlers))) == 3
 
 
+def test_a_prompt_that_was_emptied_is_complained_about_once(studio):
+    handlers = ImageHandlers(studio)
+    list(_generate(handlers))
+    with pytest.raises(gr.Error):
+        list(_generate(handlers, prompt=" "))
+    assert _measure(handlers, prompt=" ") == []  # the figures of the picture before, asked for late
+
+
 def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
     prompt = f"A church, {MARKUP} and a dodecahedron in a lighthouse of glass"
     *_, (_, _, note, *_) = _generate(ImageHandlers(studio), prompt=prompt)
