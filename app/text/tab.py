@@ -155,7 +155,9 @@ def _ask(examples: Sequence[str]) -> _Ask:
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=2, min_width=320):
             concept = gr.Dropdown([], label="Concept")
-            summary = gr.HTML(apply_default_css=False)
+            summary = gr.HTML(
+                apply_default_css=False, min_height=41
+            )  # two lines: the page does not jump
         with gr.Column(scale=3, min_width=300):
             prompt = gr.Textbox(
                 label="Prompt to continue", max_length=2000, lines=1, submit_btn="Write"
