@@ -188,9 +188,8 @@ def _ask() -> _Ask:
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=2, min_width=320):
             concept = gr.Dropdown([], label="Concept")
-            summary = gr.HTML(
-                apply_default_css=False, min_height=41
-            )  # two lines: the page does not jump
+            # As high as two lines of text, so that the page does not jump when they come.
+            summary = gr.HTML(apply_default_css=False, min_height=41)
         with gr.Column(scale=3, min_width=300):
             system = gr.Textbox(
                 label="System prompt",

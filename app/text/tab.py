@@ -155,9 +155,8 @@ def _ask(examples: Sequence[str]) -> _Ask:
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=2, min_width=320):
             concept = gr.Dropdown([], label="Concept")
-            summary = gr.HTML(
-                apply_default_css=False, min_height=41
-            )  # two lines: the page does not jump
+            # As high as two lines of text, so that the page does not jump when they come.
+            summary = gr.HTML(apply_default_css=False, min_height=41)
         with gr.Column(scale=3, min_width=300):
             prompt = gr.Textbox(
                 label="Prompt to continue", max_length=2000, lines=1, submit_btn="Write"
