@@ -141,7 +141,7 @@ def test_a_prompt_that_was_emptied_is_complained_about_once(studio):
     list(_generate(handlers))
     with pytest.raises(gr.Error):
         list(_generate(handlers, prompt=" "))
-    assert _measure(handlers, prompt=" ") == []  # the figures of the picture before, asked for late
+    assert _measure(handlers, prompt=" ") == []  # `generate` has said so
 
 
 def test_unknown_words_and_a_cut_prompt_are_told_and_no_error(studio):
