@@ -61,16 +61,15 @@ def _earlier_results(
             apply_default_css=False,
             js_on_load=script("copy"),
         )
-    described = tab.request.change(
+    # After the result, not at each request: the slider makes many that have none.
+    described = tab.made.then(
         handlers.describe,
         [home, *tab.asked],
         [query, copies],
         **LATEST,
     )
     described.then(None, [query], None, js=script("show_address"), **IN_PAGE)
-    # Both the settings and the result are needed; the later of the two events finds them.
-    for event in (described, tab.made):
-        event.then(handlers.keep, [past, query], [past, tiles], **LATEST)
+    described.then(handlers.keep, [past, query], [past, tiles], **LATEST)
     return query, tiles.click(handlers.again, None, tab.restored, **QUIET)
 
 
