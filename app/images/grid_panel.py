@@ -29,7 +29,7 @@ def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) ->
     settings = [
         *(controls.concept, further, controls.prompt, controls.seed, controls.strength),
     ]
-    with gr.Tab("Grid over two axes") as frame:
+    with gr.Tab("Grid") as frame:
         with gr.Row(elem_classes="axes"):
             columns, across = _axis("Columns", "strength")
             rows, down = _axis("Rows", "seed", [("none", "")])

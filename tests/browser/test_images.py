@@ -77,7 +77,7 @@ def test_arrow_keys_on_the_slider_change_the_picture(page):
 
 
 def test_a_grid_is_painted_and_saved_as_a_picture(page):
-    _panel(page, "Grid over two axes")
+    _panel(page, "Grid")
     across = page.get_by_label("Values of the columns")
     page.wait_for_function("e => e.value.includes('0.5')", arg=across.element_handle())
     across.fill("-1, 0, 1")

@@ -81,7 +81,7 @@ def test_a_choice_right_after_another_one_adapts_the_example(page):
 
 @pytest.mark.parametrize(
     ("panel", "label", "example"),
-    [("Batch", "Prompts", r"with ab\n"), ("Grid over two axes", "Values of the rows", '-5"')],
+    [("Batch", "Prompts", r"with ab\n"), ("Grid", "Values of the rows", '-5"')],
 )
 def test_what_fills_an_empty_panel_leaves_what_is_typed(page, panel, label, example):
     _hold(page, example)
