@@ -9,10 +9,9 @@ BIN := .venv/bin
 run: .venv/ready models
 	$(BIN)/python app.py $(ARGS)
 
-# Files in their order: else those of few tests, which are the long ones, would come last.
 test: .venv/ready-dev
 	$(BIN)/python -m lineas_core fetch smollm2-135m
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # As on a processor without AVX-512, AMX and bfloat16, where sums are added up in another order.
 test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2
