@@ -153,7 +153,7 @@ class PromptSet:
         word = word.strip()
         if not 1 <= len(word) <= _LONGEST_WORD or len(word.splitlines()) > 1:
             what = (
-                f"the name has {len(word)} characters, it needs 1 to {_LONGEST_WORD} on one line"
+                f"the name has {len(word)} characters, but needs 1 to {_LONGEST_WORD} on one line"
             )
             raise prompt_error("E_WORD", what)
         names = {"word": word, "a_word": _with_article(word)}

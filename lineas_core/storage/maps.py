@@ -94,7 +94,7 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
     kept = _prompts_to_save(prompts, folder, maps.metadata, checksum(tensors))
     config = _config(maps, tensors, prompts, kept)
     if has_half_a_character(config):
-        what, remedy = "the metadata has an unpaired surrogate", "Correct them and save again."
+        what, remedy = "the metadata has an unpaired surrogate", "Correct it and save again."
         raise UserError("E_ENCODING", what, where=folder.name, remedy=remedy)
     files = _files(config, tensors, kept)
     with saving("the map was", folder):

@@ -114,9 +114,13 @@ def _box(page):
     return page.get_by_placeholder("Write a message")
 
 
-def _send(page, message, turns):
+def _submit(page, message):
     _box(page).fill(message)
     _box(page).press("Enter")
+
+
+def _send(page, message, turns):
+    _submit(page, message)
     _finished(page, turns)
 
 
@@ -197,8 +201,7 @@ def test_a_message_that_waits_for_its_turn_is_not_answered_in_a_new_chat(page, a
     page.set_default_timeout(60 * SECONDS)
     _send(page, "hello", 1)
     with _busy(page, address):
-        _box(page).fill("and you?")
-        _box(page).press("Enter")
+        _submit(page, "and you?")
         page.get_by_role("button", name="New chat").click()
         page.locator(".turn.empty").wait_for()
     assert _box(page).input_value() == "and you?"
@@ -210,8 +213,7 @@ def test_a_message_that_waits_gives_way_and_leaves_what_is_typed(page, address):
     page.set_default_timeout(60 * SECONDS)
     _send(page, "hello", 1)
     with _busy(page, address):
-        _box(page).fill("and you?")
-        _box(page).press("Enter")
+        _submit(page, "and you?")
         page.get_by_role("button", name="Regenerate").click()
     _finished(page, 1)
     assert _asked(page) == ["hello"]
