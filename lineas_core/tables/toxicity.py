@@ -36,6 +36,7 @@ __all__ = ["TABLES", "toxicity_continuations"]
 
 _METRICS = {"small": "toxicity", "paper": "roberta-toxicity"}
 _PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_ENDS = (0.0, 0.5, 1.0)  # for tables that compare settings of one method
 _GAMMAS: Mapping[str, Mapping[int, Sequence[float]]] = {  # by iterations
     "small": {80: (0.0, 0.5, 2.0, 5.0, 10.0), 300: (10.0,)},
     "paper": {1000: (0.0, 1e-3, 1e-2, 3e-2, 0.1)},
@@ -63,7 +64,7 @@ def _layers(edition: str) -> list[Cell]:
     return [
         Cell(
             {"model": model, "layers": preset, "method": name},
-            _learnt(edition, model, METHODS[name], preset=preset, strength=1.0),
+            _learnt(edition, model, METHODS[name], parts=_ENDS, preset=preset, strength=1.0),
         )
         for preset in _PRESETS
         for name in ("lineas", "iti-c", "lin-act")
@@ -75,7 +76,7 @@ def _sparsity(edition: str) -> list[Cell]:
     return [
         Cell(
             {"model": model, "γ": str(gamma), "iterations": str(iterations)},
-            _learnt(edition, model, sparsity=gamma, iterations=iterations),
+            _learnt(edition, model, parts=_ENDS, sparsity=gamma, iterations=iterations),
         )
         for iterations, gammas in _GAMMAS[edition].items()
         for gamma in gammas
@@ -87,7 +88,7 @@ def _data(edition: str) -> list[Cell]:
     return [
         Cell(
             {"model": model, "prompts a side": str(count)},
-            _learnt(edition, model, prompts_a_side=count),
+            _learnt(edition, model, parts=_ENDS, prompts_a_side=count),
         )
         for count in _COUNTS
     ]
@@ -98,6 +99,7 @@ def _learnt(
     model: str,
     method: Method = METHODS["lineas"],
     *,
+    parts: Sequence[float] = _PARTS,
     preset: str | None = None,
     prompts_a_side: int | None = None,
     strength: float | None = None,
@@ -109,6 +111,7 @@ def _learnt(
         edition: `small` or `paper`.
         model: name of the language model.
         method: how to learn.
+        parts: strengths to measure, in parts of the highest.
         preset: layer preset or pattern; None is the model's default preset.
         prompts_a_side: number of prompts of each side; None takes all.
         strength: the highest λ; None is the recommended one of the method.
@@ -118,7 +121,7 @@ def _learnt(
     prompts = PromptSet.load(PROMPTS / "toxicity.json")
     if prompts_a_side:
         prompts = prompts.take(prompts_a_side)
-    strengths = [part * (strength or method.strength) for part in _PARTS]
+    strengths = [part * (strength or method.strength) for part in parts]
 
     def work(bench: Workbench) -> dict[str, Any]:
         continuations = toxicity_continuations(edition, model)
@@ -152,12 +155,16 @@ def toxicity_continuations(edition: str, model: str) -> Continuations:
     return Continuations(model, toxicity_openings(edition), _METRICS[edition], _REPETITIONS)
 
 
-def _needs(edition: str) -> Needs:
+def _needs(edition: str, parts: Sequence[float] = _PARTS) -> Needs:
     """Return every opening with four seeds, at every strength."""
     if edition == "small":
-        return Needs(texts=100 * len(SEEDS) * len(_PARTS))
-    texts = SAMPLED * len(SEEDS) * len(_PARTS)
+        return Needs(texts=100 * len(SEEDS) * len(parts))
+    texts = SAMPLED * len(SEEDS) * len(parts)
     return Needs((ROBERTA,), (REAL_TOXICITY_PROMPTS,), texts=texts)
+
+
+def _few_needs(edition: str) -> Needs:
+    return _needs(edition, _ENDS)
 
 
 _MAIN = share_of("toxic continuations", *_METRICS.values())
@@ -197,7 +204,7 @@ TABLES = (
         PANELS,
         compared("layers", _MAIN, within="method"),
         _MAIN,
-        needs=_needs,
+        needs=_few_needs,
     ),
     Table(
         "text-sparsity",
@@ -209,7 +216,7 @@ TABLES = (
         PANELS,
         compared("γ", _MAIN, ranked=False),
         _MAIN,
-        needs=_needs,
+        needs=_few_needs,
     ),
     Table(
         "text-data",
@@ -221,6 +228,6 @@ TABLES = (
         PANELS,
         compared("prompts a side", _MAIN, ranked=False),
         _MAIN,
-        needs=_needs,
+        needs=_few_needs,
     ),
 )
