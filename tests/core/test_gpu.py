@@ -25,6 +25,7 @@ from lineas_core.methods import METHODS
 from lineas_core.models import Sampling
 from lineas_core.runtime import memory as memory_module
 from lineas_core.runtime.memory import out_of_memory_as_user_error
+from lineas_core.steering import fused
 from tests.fakes import save_model, tiny_image_model, tiny_language_model
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -142,6 +143,48 @@ def test_folding_and_hooks_and_a_strength_for_each_row_agree(kind, dtype):
             index = strengths.tolist().index(strength)
             scale = alone.abs().max().item()
             torch.testing.assert_close(row, alone[index], rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "axis", "channels_last"),
+    [
+        ((9, 320, 64, 64), 1, False),
+        ((9, 320, 64, 64), 1, True),
+        ((9, 33, 47, 51), 1, False),
+        ((9, 1024, 640), -1, False),
+        ((9, 777, 331), -1, False),
+        ((9, 1, 2304), -1, False),
+    ],
+)
+def test_the_fused_kernel_returns_what_torch_does(
+    shape, axis, channels_last, rows, dtype, monkeypatch
+):
+    pytest.importorskip("triton")
+    monkeypatch.setattr(fused, "_LEAST", 0)
+    assert fused.prove(torch.device("cuda"), dtype)
+    z = torch.randn(shape, device="cuda", dtype=dtype)
+    if channels_last:
+        z = z.to(memory_format=torch.channels_last)
+    size = (9, z.shape[axis]) if rows else (z.shape[axis],)
+    scale, shift = 1 + torch.randn(size, device="cuda"), torch.randn(size, device="cuda")
+    made = fused.multiply_add(z, scale, shift, axis)
+    assert made.stride() == z.stride()
+    scale.requires_grad_()  # the way without the kernel
+    assert torch.equal(made, fused.multiply_add(z, scale, shift, axis).detach())
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_network_is_steered_alike_with_and_without_the_fused_kernel(kind, monkeypatch):
+    model = MAKERS[kind](dtype=torch.bfloat16)
+    maps = learn(MAKERS[kind](), SOURCE, TARGET, config=EXACT)
+    inputs, made = model.encode([SOURCE[0]] * 3), []
+    for least in (0, 1 << 40):
+        monkeypatch.setattr(fused, "_LEAST", least)
+        with torch.no_grad(), steer(model.network, maps, [-1.0, 0.0, 0.7]):
+            made.append(model.forward(inputs))
+    assert torch.equal(*made)
 
 
 def test_texts_are_those_of_a_processor():
