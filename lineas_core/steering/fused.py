@@ -81,7 +81,8 @@ def layout_of(z: Tensor, maps: tuple[Tensor, Tensor], axis: int) -> Layout | Non
         known = each.dtype == torch.float32 and each.device == z.device and each.is_contiguous()
         if not known or each.shape != maps[0].shape or each.shape not in ((d,), (n, d)):
             return None
-    if z.dtype not in _REDUCED or z.dim() < 2 or not 0 < z.numel() // max(n, 1) <= _MOST:
+    plain = type(z) is Tensor and z.dtype in _REDUCED and z.dim() > 1
+    if not plain or not 0 < z.numel() // max(n, 1) <= _MOST:
         return None
     positions = z.numel() // (n * d)
     if axis in (-1, z.dim() - 1):

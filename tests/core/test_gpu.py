@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.gpu import decoding_ratios, picture_ratios
+from benchmarks.replay import Replay, cuda_graph
 from lineas_core import (
     LearnConfig,
     SteeringMaps,
@@ -23,6 +25,7 @@ from lineas_core import (
 from lineas_core.learning.problem import Problem
 from lineas_core.methods import METHODS
 from lineas_core.models import Sampling
+from lineas_core.models.continuation import Continuation
 from lineas_core.runtime import memory as memory_module
 from lineas_core.runtime.memory import out_of_memory_as_user_error
 from lineas_core.steering import fused
@@ -185,6 +188,32 @@ def test_a_network_is_steered_alike_with_and_without_the_fused_kernel(kind, monk
         with torch.no_grad(), steer(model.network, maps, [-1.0, 0.0, 0.7]):
             made.append(model.forward(inputs))
     assert torch.equal(*made)
+
+
+@pytest.mark.parametrize("strengths", [0.0, [-0.5, 0.0, 0.5]])
+def test_a_decoding_step_recorded_as_a_graph_continues_texts_as_the_network_does(strengths):
+    model = _language()
+    maps = learn(model, SOURCE, TARGET, config=EXACT)
+    ids = torch.arange(3, 21, device="cuda").view(3, 6)
+    mask = torch.ones_like(ids)
+    mask[1, :3] = 0
+    tokens = torch.randint(3, 50, (3, 8), device="cuda").split(1, dim=1)
+    with torch.no_grad(), steer(model.network, maps, strengths):
+        replay, plain = (
+            Replay(model.network, ids, mask, 8, cuda_graph),
+            Continuation(model.network),
+        )
+        torch.testing.assert_close(replay.logits, plain.read(ids, mask), rtol=1e-3, atol=1e-3)
+        for token in tokens:
+            mask = torch.cat([mask, mask.new_ones(3, 1)], dim=1)
+            expected = plain.read(token, mask)
+            torch.testing.assert_close(replay.read(token), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_benchmark_for_gpus_runs():
+    made = [*picture_ratios(_image(dtype=torch.bfloat16), 1)]
+    made += decoding_ratios(_language(dtype=torch.bfloat16), 1, cuda_graph)
+    assert len(made) == 8
 
 
 def test_texts_are_those_of_a_processor():
