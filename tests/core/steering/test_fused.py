@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from lineas_core.steering import fused
 from lineas_core.steering.fused import Layout, layout_of, multiply_add, prove
 
 CPU = torch.device("cpu")
+KERNEL = "lineas_core.steering.fused_kernel"
 # Shape of an activation, axis of its coordinates, and its layout.
 LAYOUTS = {
     "GroupNorm": ((3, 32, 5, 7), 1, Layout(3, 32, 35, last=False)),
@@ -31,12 +33,11 @@ def _drawn(shape, axis, dtype, *, rows):
 @pytest.fixture
 def launch(monkeypatch):
     """The kernel, interpreted on the processor."""
-    pytest.importorskip("triton")
-    name = "lineas_core.steering.fused_kernel"
+    pytest.importorskip("triton", minversion="3.9")  # older interpreters round twice in `fma`
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    yield import_module(name).launch
-    sys.modules.pop(name)
+    monkeypatch.delitem(sys.modules, KERNEL, raising=False)
+    yield import_module(KERNEL).launch
+    sys.modules.pop(KERNEL)
 
 
 @pytest.fixture
@@ -148,11 +149,61 @@ def test_the_kernel_writes_nothing_beyond_its_rows(launch):
     assert not whole[[0, 3]].any()
 
 
-@pytest.mark.usefixtures("launch", "as_on_a_gpu")
-def test_a_kernel_is_proven_where_it_rounds_like_torch_and_then_steers():
-    # The interpreter does not round bfloat16 to the nearest number, but cuts digits off.
-    assert prove(CPU, torch.float16)
+def _computed(z, maps, layout, *, fma):
+    """What a kernel has to return, in float64 as far as one rounding is enough."""
+    shape = (layout.n if maps[0].dim() == 2 else 1, *((1, -1) if layout.last else (-1, 1)))
+    w, c = (part.double().view(shape) for part in maps)
+    product = z.double() * w
+    return (product + c if fma else product.float() + c.float()).float().to(z.dtype)
+
+
+BROKEN = {
+    "rounds down": lambda made, z: torch.where(made > 0, made - made.abs() / 256, made),
+    "skips the last row": lambda made, z: torch.cat([made[:-1], z[-1:]]),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_only_a_kernel_that_rounds_where_torch_does_is_proven(dtype, monkeypatch):
+    def launch(z, maps, out, layout, *, fma):
+        out.copy_(_computed(z, maps, layout, fma=fma))
+
+    monkeypatch.setitem(sys.modules, KERNEL, SimpleNamespace(launch=launch))
+    other = not prove(CPU, dtype).keywords["fma"]
+    stubborn = SimpleNamespace(launch=lambda *given, fma: launch(*given, fma=other))
+    monkeypatch.setitem(sys.modules, KERNEL, stubborn)
+    assert prove(CPU, dtype) is None
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_kernel_that_returns_anything_else_is_not(fault, monkeypatch):
+    def launch(z, maps, out, layout, *, fma):
+        out.copy_(BROKEN[fault](_computed(z, maps, layout, fma=fma), z))
+
+    monkeypatch.setitem(sys.modules, KERNEL, SimpleNamespace(launch=launch))
     assert prove(CPU, torch.bfloat16) is None
+
+
+def test_a_kernel_that_cannot_start_is_reported_and_not_used(monkeypatch, caplog):
+    def launch(*_, fma):
+        raise RuntimeError(f"no C compiler, {fma}")
+
+    monkeypatch.setitem(sys.modules, KERNEL, SimpleNamespace(launch=launch))
+    assert prove(CPU, torch.bfloat16) is None
+    assert "no C compiler" in caplog.text
+
+
+def test_without_triton_there_is_no_kernel_and_no_warning(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, KERNEL, raising=False)
+    assert prove(CPU, torch.bfloat16) is None
+    assert not caplog.text
+
+
+@pytest.mark.usefixtures("launch", "as_on_a_gpu")
+def test_the_kernel_is_proven_and_then_steers():
+    # In float16, because the interpreter does not round bfloat16 to the nearest number.
+    assert prove(CPU, torch.float16)
     z, scale, shift = _drawn((2, 33, 5, 4), 1, torch.float16, rows=True)
     made = multiply_add(z, scale, shift, 1)
     w, c = scale.view(2, 33, 1, 1), shift.view(2, 33, 1, 1)
