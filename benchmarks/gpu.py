@@ -103,10 +103,14 @@ def decoding_ratios(model: Any, pairs: int, capture: Capture) -> Iterator[Ratio]
     steered = partial(_steered, model, maps, _NINE, write)
     made = _with_rows(f"{model.name} writes", steered, write, 1.03, pairs)
     yield from (_in_ms_a_step(each) for each in made)
-    recorded = Replay(model.network, ids, torch.ones_like(ids), _TOKENS, capture)
+    record = partial(Replay, model.network, ids, torch.ones_like(ids), _TOKENS, capture)
+    recorded = record()
+    yield _timed(
+        f"recording a graph ÷ writing {_TOKENS} tokens, {model.name}", record, write, pairs
+    )
     yield _graph_ratio(f"a step ÷ its graph, {model.name}", write, recorded, ids, pairs)
     with fold(model.network, maps, _NINE):
-        bent = Replay(model.network, ids, torch.ones_like(ids), _TOKENS, capture)
+        bent = record()
         title = f"a step at nine strengths ÷ its graph, {model.name}"
         yield _graph_ratio(title, write, bent, ids, pairs)
         title = f"graph of nine strengths ÷ graph of a plain batch, {model.name}"

@@ -130,6 +130,6 @@ def test_every_ratio_of_the_benchmark_is_measured_on_the_same_result():
         *decoding_ratios(text, 1, _recorded),
         learning_ratio(text, 4, 1),
     ]
-    assert len({each.name for each in made}) == len(made) == 9
+    assert len({each.name for each in made}) == len(made) == 10
     assert all(each.ratio > 0 and each.difference < 1e-3 for each in made)
     assert not any(m._forward_hooks for m in [*text.network.modules(), *picture.network.modules()])

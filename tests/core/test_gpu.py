@@ -3,6 +3,7 @@
 import gc
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -213,7 +214,7 @@ def test_a_decoding_step_recorded_as_a_graph_continues_texts_as_the_network_does
 def test_the_benchmark_for_gpus_runs():
     made = [*picture_ratios(_image(dtype=torch.bfloat16), 1)]
     made += decoding_ratios(_language(dtype=torch.bfloat16), 1, cuda_graph)
-    assert len(made) == 8
+    assert len(made) == 9
 
 
 def test_texts_are_those_of_a_processor():
@@ -353,3 +354,26 @@ def test_maps_that_are_nothing_leave_the_network_as_it_is():
         plain = model.forward(inputs)
         with fold(model.network, SteeringMaps({}), 1.0):
             assert torch.equal(model.forward(inputs), plain)
+
+
+def test_a_recording_that_fails_leaves_the_gpu_as_it_was():
+    """Graphs stay out of the library until this passes; it comes last, in case it does not."""
+    model = _language()
+    ids = torch.arange(3, 21, device="cuda").view(3, 6)
+    replay = partial(Replay, model.network, ids, torch.ones_like(ids), 8)
+    expected = replay(cuda_graph).read(ids[:, :1])
+
+    def waiting(step):
+        return cuda_graph(lambda: (made := step()) + made.sum().item())
+
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            replay(waiting)
+    before = torch.cuda.memory_allocated()
+    for _ in range(3):
+        held = [torch.empty(1 << 28, dtype=torch.uint8, device="cuda") for _ in range(4)]
+        del held
+        torch.cuda.empty_cache()
+        torch.testing.assert_close(replay(cuda_graph).read(ids[:, :1]), expected)
+    gc.collect()
+    assert torch.cuda.memory_allocated() <= before
