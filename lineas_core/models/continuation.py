@@ -9,7 +9,7 @@ n rows, t tokens, v words of the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -19,13 +19,14 @@ from weakref import WeakKeyDictionary
 import torch
 import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lineas_core.errors import UserError, first_line
 
 if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
 
-__all__ = ["Continuation", "examine", "is_padded_harmlessly", "last_positions"]
+__all__ = ["Continuation", "aligned", "examine", "is_padded_harmlessly", "last_positions"]
 
 _State = dict[str, Any]
 _WORDS = range(7, 17)  # tokens of the probe; every vocabulary has them
@@ -107,6 +108,17 @@ def examine(network: PreTrainedModel, name: str) -> None:
 def _no_writer(network: PreTrainedModel, name: str, what: str) -> UserError:
     what = f"{name} is a {type(network).__name__}, which {what}"
     return UserError("E_MODEL", what, remedy="Choose a model that writes texts.")
+
+
+def aligned(texts: Sequence[Tensor], padding: int, device: torch.device) -> dict[str, Tensor]:
+    """Return n texts, int64 (t,) each, as `input_ids` and `attention_mask`, (n, t).
+
+    They are padded on the left with this token.
+    """
+    masks = [torch.ones_like(text) for text in texts]
+    pad = partial(pad_sequence, batch_first=True, padding_side="left")
+    ids, mask = pad([*texts], padding_value=padding), pad(masks)
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def last_positions(count: int, ids: Tensor, network: PreTrainedModel) -> Tensor | int:

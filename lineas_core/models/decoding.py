@@ -23,7 +23,14 @@ from lineas_core.models.continuation import is_padded_harmlessly, last_positions
 if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
 
-__all__ = ["DecodingBatch", "check_decodable", "check_length", "context_length", "position_limit"]
+__all__ = [
+    "DecodingBatch",
+    "check_decodable",
+    "check_length",
+    "context_length",
+    "is_decodable",
+    "position_limit",
+]
 
 _ROOM = 64  # columns that are allocated ahead, so that a token does not copy the whole cache
 _ATTENTION = {"full_attention", "sliding_attention"}
@@ -91,6 +98,13 @@ class DecodingBatch:
         return self._cache.layers
 
 
+def is_decodable(network: PreTrainedModel) -> bool:
+    """Return whether rows of a causal language model can join and leave a batch."""
+    kinds = {*(getattr(network.config.get_text_config(), "layer_types", None) or ())}
+    stateful = getattr(network, "_is_stateful", False) or kinds - _ATTENTION
+    return not stateful and is_padded_harmlessly(network)
+
+
 def check_decodable(network: PreTrainedModel, name: str) -> None:
     """Check that rows of a model can join and leave.
 
@@ -102,9 +116,7 @@ def check_decodable(network: PreTrainedModel, name: str) -> None:
         UserError: it keeps something else than keys and values of attention, or padding before
             a text changes what follows.
     """
-    kinds = {*(getattr(network.config.get_text_config(), "layer_types", None) or ())}
-    stateful = getattr(network, "_is_stateful", False) or kinds - _ATTENTION
-    if stateful or not is_padded_harmlessly(network):
+    if not is_decodable(network):
         raise UserError(
             "E_MODEL",
             f"texts of {name} cannot be continued in one batch, because some of its layers are "
