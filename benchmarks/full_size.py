@@ -155,7 +155,7 @@ def main() -> None:
 
 def _learnt(model: Any, count: int, steps: int) -> dict[str, Any]:
     """Measure the first iterations of learning with `count` prompts a side."""
-    source, target = ([_sentence(i, k) for i in range(max(count, 2))] for k in (0, 7))
+    source, target = ([sentence(i, k) for i in range(max(count, 2))] for k in (0, 7))
     config = LearnConfig(iterations=steps, batch_size=count)
     clock = [time.perf_counter()]
     problem = Problem(model, source, target, config, None)
@@ -182,7 +182,7 @@ def _learnt(model: Any, count: int, steps: int) -> dict[str, Any]:
 def _generated(model: Any) -> dict[str, float]:
     """Time what the page generates: unsteered, steered, and nine strengths in a batch."""
     names = model.default_modules
-    maps = drawn({n: _width(model.network.get_submodule(n)) for n in names}, seed=0)
+    maps = drawn({n: width_of(model.network.get_submodule(n)) for n in names}, seed=0)
     nine: Any = torch.arange(-4, 5) / 4
     strengths: dict[str, tuple[Any, int]] = {
         "plain": (0.0, 1),
@@ -193,7 +193,7 @@ def _generated(model: Any) -> dict[str, float]:
     taken: dict[str, list[float]] = {}
     for _ in range(6):  # in turn; the first round warms up
         for name, (strength, rows) in strengths.items():
-            prompts = [_sentence(1, 0)] * rows
+            prompts = [sentence(1, 0)] * rows
             inputs = model.encode(prompts)
             makings = {
                 f"seconds_{name}": lambda p=prompts: model.generate(p, seeds=[0] * len(p)),
@@ -209,11 +209,13 @@ def _generated(model: Any) -> dict[str, float]:
     return {name: round(median(each[1:]), 4) for name, each in taken.items()}
 
 
-def _sentence(number: int, shift: int) -> str:
+def sentence(number: int, shift: int) -> str:
+    """Return 20 words of the random models' vocabulary, others for each number and shift."""
     return " ".join(_WORDS[(number * place + shift) % len(_WORDS)] for place in range(20))
 
 
-def _width(module: nn.Module) -> int:
+def width_of(module: nn.Module) -> int:
+    """Return the number of coordinates of a norm."""
     return len(module.weight)  # type: ignore[arg-type]
 
 

@@ -16,7 +16,7 @@ from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.steering.hooks import record
 from lineas_core.tables.workbench import PROMPTS
 
-__all__ = ["CASES", "bound", "naive"]
+__all__ = ["CASES", "bound", "naive", "two_passes"]
 
 CASES = (  # model, prompts, goal and least of R1
     ("emoji-world", "images/vaporwave", 2.4, 1.8),
@@ -55,7 +55,7 @@ def bound(pairs: int) -> Iterator[Ratio]:
         yield side_by_side(
             f"R2 our step ÷ two plain passes, {name}",
             own_step(problem),
-            partial(_two_passes, model, problem.samples.names, problem.samples.source),
+            partial(two_passes, model, problem.samples.names, problem.samples.source),
             goal=1.10,
             least=1.25,
             pairs=pairs,
@@ -63,7 +63,7 @@ def bound(pairs: int) -> Iterator[Ratio]:
         )
 
 
-def _two_passes(model: SteerableModel, names: list[str], inputs: Inputs) -> None:
+def two_passes(model: SteerableModel, names: list[str], inputs: Inputs) -> None:
     """Run two plain forward passes, each up to the last steered module."""
     for _ in range(2):
         with torch.no_grad(), record(model.network, names, pool=_first, stop=True):

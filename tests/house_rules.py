@@ -40,6 +40,7 @@ FLOORS = (
 EVENT = "a Gradio event hands over its components one by one"
 LAYOUT = "a layout is declared from top to bottom"
 ARGUMENTS = "the options of the command, or of the paper, by name"
+KERNEL = "a GPU kernel takes addresses and sizes one by one"
 # What may be longer than 300 lines, a function longer than 40 or of more than six parameters.
 LARGE = {
     "app.chat.handlers.regenerate": EVENT,
@@ -61,6 +62,7 @@ LARGE = {
     "lineas_core.cli.measurement.evaluate": ARGUMENTS,
     "lineas_core.learning.lineas.learn": ARGUMENTS,
     "lineas_core.learning.lineas.learn_iter": ARGUMENTS,
+    "lineas_core.steering.fused_kernel._kernel": KERNEL,
 }
 # Runs in a Python environment of its own, so it may import what that has, and nothing imports it.
 SCRIPT = "lineas_core.tables.peers_script"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
+from lineas_core.steering.fused import multiply_add
 from lineas_core.steering.low_rank import SMALLEST_SCALE, LowRankMap
 
 __all__ = ["SMALLEST_SCALE", "AffineMap", "SteeringMaps", "Strength", "compose"]
@@ -107,12 +108,7 @@ class AffineMap:
 
         The input of the module, `read`, has no effect; see `LowRankMap.apply`.
         """
-        shape = [1] * output.dim()
-        shape[axis] = self.width
-        if self.rows is not None:
-            shape[0] = self.rows
-        scale, shift = self.scale.view(shape), self.shift.view(shape)
-        return torch.addcmul(shift, output, scale).to(output.dtype)
+        return multiply_add(output, self.scale, self.shift, axis)
 
     def then(self, other: AffineMap) -> AffineMap:
         """Return one map that applies this one first and `other` second."""

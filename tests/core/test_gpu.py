@@ -3,11 +3,14 @@
 import gc
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.gpu import decoding_ratios, picture_ratios
+from benchmarks.replay import Replay, cuda_graph
 from lineas_core import (
     LearnConfig,
     SteeringMaps,
@@ -23,8 +26,10 @@ from lineas_core import (
 from lineas_core.learning.problem import Problem
 from lineas_core.methods import METHODS
 from lineas_core.models import Sampling
+from lineas_core.models.continuation import Continuation
 from lineas_core.runtime import memory as memory_module
 from lineas_core.runtime.memory import out_of_memory_as_user_error
+from lineas_core.steering import fused
 from tests.fakes import save_model, tiny_image_model, tiny_language_model
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -142,6 +147,74 @@ def test_folding_and_hooks_and_a_strength_for_each_row_agree(kind, dtype):
             index = strengths.tolist().index(strength)
             scale = alone.abs().max().item()
             torch.testing.assert_close(row, alone[index], rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "axis", "channels_last"),
+    [
+        ((9, 320, 64, 64), 1, False),
+        ((9, 320, 64, 64), 1, True),
+        ((9, 33, 47, 51), 1, False),
+        ((9, 1024, 640), -1, False),
+        ((9, 777, 331), -1, False),
+        ((9, 1, 2304), -1, False),
+    ],
+)
+def test_the_fused_kernel_returns_what_torch_does(
+    shape, axis, channels_last, rows, dtype, monkeypatch
+):
+    pytest.importorskip("triton")
+    monkeypatch.setattr(fused, "_LEAST", 0)
+    assert fused.prove(torch.device("cuda"), dtype)
+    z = torch.randn(shape, device="cuda", dtype=dtype)
+    if channels_last:
+        z = z.to(memory_format=torch.channels_last)
+    size = (9, z.shape[axis]) if rows else (z.shape[axis],)
+    scale, shift = 1 + torch.randn(size, device="cuda"), torch.randn(size, device="cuda")
+    made = fused.multiply_add(z, scale, shift, axis)
+    assert made.stride() == z.stride()
+    scale.requires_grad_()  # the way without the kernel
+    assert torch.equal(made, fused.multiply_add(z, scale, shift, axis).detach())
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_network_is_steered_alike_with_and_without_the_fused_kernel(kind, monkeypatch):
+    model = MAKERS[kind](dtype=torch.bfloat16)
+    maps = learn(MAKERS[kind](), SOURCE, TARGET, config=EXACT)
+    inputs, made = model.encode([SOURCE[0]] * 3), []
+    for least in (0, 1 << 40):
+        monkeypatch.setattr(fused, "_LEAST", least)
+        with torch.no_grad(), steer(model.network, maps, [-1.0, 0.0, 0.7]):
+            made.append(model.forward(inputs))
+    assert torch.equal(*made)
+
+
+@pytest.mark.parametrize("strengths", [0.0, [-0.5, 0.0, 0.5]])
+def test_a_decoding_step_recorded_as_a_graph_continues_texts_as_the_network_does(strengths):
+    model = _language()
+    maps = learn(model, SOURCE, TARGET, config=EXACT)
+    ids = torch.arange(3, 21, device="cuda").view(3, 6)
+    mask = torch.ones_like(ids)
+    mask[1, :3] = 0
+    tokens = torch.randint(3, 50, (3, 8), device="cuda").split(1, dim=1)
+    with torch.no_grad(), steer(model.network, maps, strengths):
+        replay, plain = (
+            Replay(model.network, ids, mask, 8, cuda_graph),
+            Continuation(model.network),
+        )
+        torch.testing.assert_close(replay.logits, plain.read(ids, mask), rtol=1e-3, atol=1e-3)
+        for token in tokens:
+            mask = torch.cat([mask, mask.new_ones(3, 1)], dim=1)
+            expected = plain.read(token, mask)
+            torch.testing.assert_close(replay.read(token), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_benchmark_for_gpus_runs():
+    made = [*picture_ratios(_image(dtype=torch.bfloat16), 1)]
+    made += decoding_ratios(_language(dtype=torch.bfloat16), 1, cuda_graph)
+    assert len(made) == 9
 
 
 def test_texts_are_those_of_a_processor():
@@ -281,3 +354,26 @@ def test_maps_that_are_nothing_leave_the_network_as_it_is():
         plain = model.forward(inputs)
         with fold(model.network, SteeringMaps({}), 1.0):
             assert torch.equal(model.forward(inputs), plain)
+
+
+def test_a_recording_that_fails_leaves_the_gpu_as_it_was():
+    """Graphs stay out of the library until this passes; it comes last, in case it does not."""
+    model = _language()
+    ids = torch.arange(3, 21, device="cuda").view(3, 6)
+    replay = partial(Replay, model.network, ids, torch.ones_like(ids), 8)
+    expected = replay(cuda_graph).read(ids[:, :1])
+
+    def waiting(step):
+        return cuda_graph(lambda: (made := step()) + made.sum().item())
+
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            replay(waiting)
+    before = torch.cuda.memory_allocated()
+    for _ in range(3):
+        held = [torch.empty(1 << 28, dtype=torch.uint8, device="cuda") for _ in range(4)]
+        del held
+        torch.cuda.empty_cache()
+        torch.testing.assert_close(replay(cuda_graph).read(ids[:, :1]), expected)
+    gc.collect()
+    assert torch.cuda.memory_allocated() <= before
