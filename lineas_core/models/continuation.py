@@ -83,8 +83,8 @@ def examine(network: PreTrainedModel, name: str) -> None:
         name: name of the model, for the error.
 
     Raises:
-        UserError: it reads later words before it writes earlier ones, as BERT does, or does not
-            run on a text alone.
+        UserError: it reads later words before it writes earlier ones, as BERT does, does not
+            run on a text alone, or computes no numbers.
     """
     ids = _probe(network)
     text = ids[:, _PADDING:]
@@ -97,6 +97,10 @@ def examine(network: PreTrainedModel, name: str) -> None:
         raise _no_writer(
             network, name, f"does not read a text alone ({first_line(error)})"
         ) from error
+    if logits.isnan().any():
+        dtype = str(network.dtype).removeprefix("torch.")
+        what = f"{name} computes no numbers (NaN) in {dtype}: its weights are damaged or too large"
+        raise UserError("E_MODEL", what, remedy="Download it again, or choose another model.")
     if not _agree(*logits[:, :-1]):
         raise _no_writer(
             network, name, "reads a text in both directions, so it cannot continue one"
