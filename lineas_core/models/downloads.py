@@ -17,7 +17,7 @@ from lineas_core.errors import UserError
 from lineas_core.models import embedded
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.hub import INDEX
-from lineas_core.models.integrity import CONFIG, TOKENIZERS
+from lineas_core.models.integrity import CONFIG, TOKENIZERS, missing_index
 from lineas_core.models.locations import Location, hub_errors, locate, on_the_hub, short_name
 from lineas_core.models.repositories import HubPlace
 from lineas_core.models.sources import without_weights
@@ -172,6 +172,8 @@ def _of_texts(place: HubPlace, found: Repository) -> list[str]:
     if CONFIG not in names or not weights:
         lacks = "weights in safetensors format" if CONFIG in names else CONFIG
         raise _lacking(place, lacks, without_weights(names))
+    if lacks := missing_index(names):
+        raise _lacking(place, lacks, "")
     if not any(fnmatch(name, pattern) for name in names for pattern in TOKENIZERS):
         raise _lacking(place, "tokenizer", "")
     whole = [name for name in weights if "-of-" not in name]  # comes before its parts
