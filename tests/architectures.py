@@ -260,6 +260,7 @@ def page(rows):
         "loaded, a map learnt at the default modules, saved and checked, folded as it is hooked,",
         "texts in a batch as each alone, and strengths by row with 0 as the original. Written by",
         "`python -m tests.architectures`; the slow tests try all of them, the others a few.",
+        "Networks that also read pictures are steered on texts.",
         "",
         f"| model type | default modules | {' | '.join(STEPS)} |",
         f"|---|---{'|---' * len(STEPS)}|",

@@ -25,7 +25,13 @@ from lineas_core.errors import UserError, first_line
 if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
 
-__all__ = ["Continuation", "examine", "is_padded_harmlessly", "last_positions"]
+__all__ = [
+    "Continuation",
+    "examine",
+    "is_continued_by_attention",
+    "is_padded_harmlessly",
+    "last_positions",
+]
 
 _State = dict[str, Any]
 _WORDS = range(7, 17)  # tokens of the probe; every vocabulary has them
@@ -72,6 +78,16 @@ class Continuation:
 def is_padded_harmlessly(network: PreTrainedModel) -> bool:
     """Return whether a text may be padded on its left, beside longer ones in a batch."""
     return _conduct(network).padded
+
+
+def is_continued_by_attention(network: PreTrainedModel) -> bool:
+    """Return whether keys and values of attention are all that a text is continued from.
+
+    A text may then stand beside longer ones, padded on its left.
+    """
+    conduct = _conduct(network)
+    state = conduct.start() if conduct.start else {}
+    return conduct.padded and isinstance(state.get("past_key_values"), transformers.DynamicCache)
 
 
 @torch.no_grad()

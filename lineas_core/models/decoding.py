@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
 from lineas_core.errors import UserError
-from lineas_core.models.continuation import is_padded_harmlessly, last_positions
+from lineas_core.models.continuation import is_continued_by_attention, last_positions
 
 if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
@@ -104,7 +104,7 @@ def check_decodable(network: PreTrainedModel, name: str) -> None:
     """
     kinds = {*(getattr(network.config.get_text_config(), "layer_types", None) or ())}
     stateful = getattr(network, "_is_stateful", False) or kinds - _ATTENTION
-    if stateful or not is_padded_harmlessly(network):
+    if stateful or not is_continued_by_attention(network):
         raise UserError(
             "E_MODEL",
             f"texts of {name} cannot be continued in one batch, because some of its layers are "

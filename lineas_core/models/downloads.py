@@ -101,19 +101,22 @@ def fetch(
     """Download a model, unless it is on this machine already.
 
     Args:
-        name: catalog name, or hub id.
+        name: catalog name, hub id, or a folder, which is looked at alone.
         progress: called with a sentence at each step; an exception that it raises ends the
             download, and what has arrived is kept.
         verify: as in `embedded.fetch`; the hub's client checks its files itself.
 
     Raises:
-        UserError: the model is a folder or shipped with the project, it lacks something, or the
-            download failed.
+        UserError: the model is shipped with the project, there is none of this name, it lacks
+            something, or the download failed.
     """
-    if not on_the_hub(name):
+    if name in MODELS and not on_the_hub(name):
         embedded.fetch(name, progress, verify=verify)
         return
     place = locate(name)
+    if not on_the_hub(name):
+        progress(f"{short_name(name)}: ready, it is a folder of this machine")
+        return
     own = HubPlace(place.source, place.options["revision"])
     if place.options["local_files_only"]:
         remedy = "Check the network and try again."

@@ -187,6 +187,14 @@ def test_a_download_takes_only_what_is_loaded_and_goes_on_where_it_was_ended(hub
     assert not hub.downloads("consolidated") + hub.downloads("original")
 
 
+def test_to_fetch_what_is_a_folder_or_nothing_says_so(tmp_path):
+    said = []
+    fetch(save_model(tiny_language_model(), tmp_path / "tiny"), said.append)
+    assert said == ["tiny: ready, it is a folder of this machine"]
+    with pytest.raises(UserError, match="there is no model 'gpt2'.*OWNER/NAME of the hub"):
+        fetch("gpt2")
+
+
 def test_a_map_keeps_the_commit_and_does_not_fit_the_next_one(hub, tmp_path):
     model, repository = load_model("some/texts", device="cpu"), hub.repositories["some/texts"]
     config = LearnConfig(iterations=1)
