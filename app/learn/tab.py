@@ -88,12 +88,7 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     duration = gr.HTML(apply_default_css=False)
     with gr.Accordion("Settings", open=False):
         heldout, preset, preview = _run_settings(initial)
-        with gr.Column(visible=in_steps(initial)) as timing:
-            learn_at = gr.Textbox(
-                label="Denoising steps to learn at",
-                info="Counted from 0, such as 0,2 for the mean of both; empty for the first.",
-                max_length=100,
-            )
+        timing, learn_at = _timing(initial)
         settings = settings_panel(suited_config(keeps_layout=keeps_layout(initial)))
     start = gr.Button("Start", variant="primary")
 
@@ -190,6 +185,17 @@ def _run_settings(initial: str) -> tuple[gr.Number, gr.Dropdown, gr.Textbox]:
     )
     preview = gr.Textbox(PREVIEWS[kind_of(initial)], label="Preview prompt")
     return heldout, preset, preview
+
+
+def _timing(initial: str) -> tuple[gr.Column, gr.Textbox]:
+    """Declare the field for the denoising steps, in a column that hides it."""
+    with gr.Column(visible=in_steps(initial)) as timing:
+        learn_at = gr.Textbox(
+            label="Denoising steps to learn at",
+            info="Counted from 0, such as 0,2 for the mean of both; empty for the first.",
+            max_length=100,
+        )
+    return timing, learn_at
 
 
 def _side(handlers: FormHandlers, label: str, model: gr.Dropdown) -> gr.Textbox:
