@@ -57,7 +57,9 @@ def _together(name: str, ask: _Ask, url: str, visitors: int, times: int) -> Iter
     yield Mark(f"{title}: median wait", median(every), "s", every)
     yield Mark(f"{title}: 95% wait less than", slow, "s", every)
     yield Mark(f"{title}: answers a second", speed, "/s", [speed])
-    yield Mark(f"{title}: mean wait, slowest ÷ quickest visitor", max(means) / min(means), "×", means)
+    yield Mark(
+        f"{title}: mean wait, slowest ÷ quickest visitor", max(means) / min(means), "×", means
+    )
 
 
 def _picture(url: str, visitor: int, strength: float) -> None:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from lineas_core import SteeringMaps, compose, steer
 from lineas_core.models import LanguageModel, Sampling
 from lineas_core.models.chat import Prompt
-from lineas_core.models.decoding import check_length, is_decodable
+from lineas_core.models.decoding import check_tokens, is_decodable
 from lineas_core.serving.group import Group, Piece, Request, Row
 
 __all__ = ["Asked", "Together"]
@@ -152,7 +152,8 @@ class _Batch:
 
 def _rows(model: LanguageModel, asked: Asked, take: Callable[[int, Piece], None]) -> list[Row]:
     tokens, new = model.tokens(asked.prompts, chat=asked.chat), asked.sampling.max_new_tokens
-    check_length(model.network, model.name, max(map(len, tokens)), new)
+    for ids in tokens:
+        check_tokens(model.network, model.name, ids, new)
     steering = _at(asked.maps.to(model.network.device), asked.strengths)
     decode = partial(_decoded, model.tokenizer)  # rows must not keep the weights in memory
     rows = zip(tokens, steering, asked.seeds, strict=True)

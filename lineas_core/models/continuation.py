@@ -26,7 +26,14 @@ from lineas_core.errors import UserError, first_line
 if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
 
-__all__ = ["Continuation", "aligned", "examine", "is_padded_harmlessly", "last_positions"]
+__all__ = [
+    "Continuation",
+    "aligned",
+    "examine",
+    "is_continued_by_attention",
+    "is_padded_harmlessly",
+    "last_positions",
+]
 
 _State = dict[str, Any]
 _WORDS = range(7, 17)  # tokens of the probe; every vocabulary has them
@@ -75,6 +82,16 @@ def is_padded_harmlessly(network: PreTrainedModel) -> bool:
     return _conduct(network).padded
 
 
+def is_continued_by_attention(network: PreTrainedModel) -> bool:
+    """Return whether keys and values of attention are all that a text is continued from.
+
+    A text may then stand beside longer ones, padded on its left.
+    """
+    conduct = _conduct(network)
+    state = conduct.start() if conduct.start else {}
+    return conduct.padded and isinstance(state.get("past_key_values"), transformers.DynamicCache)
+
+
 @torch.no_grad()
 def examine(network: PreTrainedModel, name: str) -> None:
     """Try a network on a few tokens, before it is hooked.
@@ -84,8 +101,8 @@ def examine(network: PreTrainedModel, name: str) -> None:
         name: name of the model, for the error.
 
     Raises:
-        UserError: it reads later words before it writes earlier ones, as BERT does, or does not
-            run on a text alone.
+        UserError: it reads later words before it writes earlier ones, as BERT does, does not
+            run on a text alone, or computes no numbers.
     """
     ids = _probe(network)
     text = ids[:, _PADDING:]
@@ -98,6 +115,10 @@ def examine(network: PreTrainedModel, name: str) -> None:
         raise _no_writer(
             network, name, f"does not read a text alone ({first_line(error)})"
         ) from error
+    if logits.isnan().any():
+        dtype = str(network.dtype).removeprefix("torch.")
+        what = f"{name} computes no numbers (NaN) in {dtype}: its weights are damaged or too large"
+        raise UserError("E_MODEL", what, remedy="Download it again, or choose another model.")
     if not _agree(*logits[:, :-1]):
         raise _no_writer(
             network, name, "reads a text in both directions, so it cannot continue one"

@@ -17,7 +17,7 @@ from lineas_core.errors import UserError
 from lineas_core.models.base import Inputs
 from lineas_core.models.chat import Conversation, Prompt, apply_template, recent, tokens_before
 from lineas_core.models.continuation import aligned, examine
-from lineas_core.models.decoding import check_length, context_length, position_limit
+from lineas_core.models.decoding import check_tokens, context_length, position_limit
 from lineas_core.models.likelihood import sum_log_probabilities
 from lineas_core.models.pretrained import load_checkpoint, token_for_padding
 from lineas_core.models.reading import MAX_TOKENS, Reader
@@ -82,8 +82,7 @@ class LanguageModel:
         self.default_modules = (
             find_modules(network, preset) if preset else find_default(network, PRESETS)
         )
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = token_for_padding(network, tokenizer, name)
+        tokenizer.pad_token = token_for_padding(network, tokenizer, name)
 
     @classmethod
     def load(
@@ -96,8 +95,8 @@ class LanguageModel:
             name: name of the model in the files of learnt maps; the source if empty.
             preset: layer preset or pattern for `default_modules`; None takes the first preset
                 that matches.
-            **options: passed to `AutoModelForCausalLM.from_pretrained`, such as `dtype` and
-                `device_map`; `local_files_only` applies to the tokenizer, too.
+            **options: passed to `from_pretrained`, such as `dtype` and `device_map`;
+                `local_files_only` applies to the tokenizer, too.
 
         Raises:
             UserError: the model is neither on this machine nor available from the hub, or its
@@ -136,7 +135,7 @@ class LanguageModel:
             `input_ids` and `attention_mask`, (n, t) each, and the pooling weight (n, t).
 
         Raises:
-            UserError: a prompt is empty.
+            UserError: a prompt is empty, or has a token that the network does not know.
         """
         texts = self._texts(prompts, chat=self.chat)
         tokens = self.tokenizer(
@@ -149,6 +148,7 @@ class LanguageModel:
             return_tensors="pt",
             return_special_tokens_mask=True,
         )
+        check_tokens(self.network, self.name, tokens["input_ids"])
         counts = (1 - tokens["special_tokens_mask"]) * tokens["attention_mask"]
         if self.chat:
             counts[:, : tokens_before(self.tokenizer, self.name)] = 0
@@ -237,8 +237,8 @@ class LanguageModel:
                 f"{len(prompts)} prompts came with {len(seeds)} seeds",
                 remedy="Give one seed for each prompt.",
             )
-        check_length(self.network, self.name, max(map(len, rows)), sampling.max_new_tokens)
         tokens = aligned(rows, self.tokenizer.pad_token_id, self.network.device)
+        check_tokens(self.network, self.name, tokens["input_ids"], sampling.max_new_tokens)
         for ids in sample_tokens(self.network, self.tokenizer, tokens, seeds, sampling):
             yield self.tokenizer.batch_decode(ids, skip_special_tokens=True)
 
@@ -280,7 +280,7 @@ class LanguageModel:
             )
             # The first token of a text has no context, so it has no probability.
             counts.append(max(min(len(whole) - len(start), len(whole) - 1), 0))
-            check_length(self.network, self.name, len(whole))
+            check_tokens(self.network, self.name, whole)
             texts.append(torch.tensor(whole, dtype=torch.long))
         sums = sum_log_probabilities(self.network, texts, counts)
         return torch.tensor([*zip(sums, counts, strict=True)]).view(-1, 2)
