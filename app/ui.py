@@ -27,6 +27,7 @@ from .images.mix_handlers import MixHandlers
 from .images.overview_handlers import OverviewHandlers
 from .images.save_handlers import SaveHandlers
 from .images.tab import ImagesHandlers, images_tab
+from .learn.endpoint import LearnEndpoint
 from .learn.form_handlers import FormHandlers
 from .learn.job_handlers import JobHandlers
 from .learn.model_handlers import ModelHandlers
@@ -91,7 +92,7 @@ class _Handlers:
         self.many_pictures = ImageBatchHandlers(studio)
         self.many_texts = TextBatchHandlers(studio)
         self.form, self.uploads = FormHandlers(studio), UploadHandlers()
-        self.models = ModelHandlers(studio)
+        self.models, self.learn = ModelHandlers(studio), LearnEndpoint(studio)
         self.jobs, self.chat = JobHandlers(studio), ChatHandlers(studio)
         self.library, self.explain = LibraryHandlers(studio), ExplainHandlers(studio)
         self.history = HistoryHandlers(studio, self.mix.show)
@@ -240,7 +241,7 @@ def _endpoints(handlers: _Handlers, *, read_only: bool) -> None:
     gr.api(handlers.rates.rates, api_name="rates", **model)
     if read_only:
         return
-    gr.api(handlers.form.learn, api_name="learn", **quick)
+    gr.api(handlers.learn.learn, api_name="learn", **quick)
     gr.api(handlers.jobs.job, api_name="job", **quick)
     gr.api(handlers.jobs.stop, api_name="stop_job", **quick)
     gr.api(handlers.jobs.resume, api_name="resume_job", **quick)

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+from transformers import CONFIG_MAPPING
 
 from lineas_core import (
     LearnConfig,
@@ -28,6 +28,7 @@ from lineas_core import (
     steer,
 )
 from lineas_core.models import LanguageModel, Sampling
+from lineas_core.models.sources import auto_class
 from lineas_core.storage.fits import check_fits
 from tests.fakes import save_model, tiny_language_model
 
@@ -37,18 +38,26 @@ STEPS = ("load", "learn", "save", "fold", "batch", "sweep")
 # One of each way to build a block, to pad and to remember.
 QUICK = ("llama", "gpt2", "opt", "mamba", "rwkv", "nemotron", "gemma3", "qwen3_5_text")
 _OTHERS = """
-afmoe apertus arcee bamba biogpt bitnet bloom codegen cohere cohere2 ctrl cwm deepseek_v2
-deepseek_v3 deepseek_v32 deepseek_v4 diffllama doge ernie4_5 exaone4 falcon falcon_h1
-falcon_mamba gemma gemma2 gemma3_text gemma3n_text gemma4_text glm glm4 glm4_moe glm_moe_dsa
-gpt_bigcode gpt_neo gpt_neox gpt_oss gptj granite granitemoe granitemoehybrid granitemoeshared
-helium hunyuan_v1_dense jamba jetmoe laguna lfm2 lfm2_moe lfm3 llama4_text mamba2 minicpm3
-minimax minimax_m2 ministral ministral3 mistral mixtral modernbert-decoder moshi mpt nanochat
-nemotron_h olmo olmo2 olmo3 olmo_hybrid olmoe openai-gpt persimmon phi phi3 phimoe qwen2
-qwen2_moe qwen3 qwen3_moe qwen3_next recurrent_gemma seed_oss smollm3 solar_open stablelm
-starcoder2 vaultgemma xglm xlstm youtu zamba zamba2
+afmoe apertus arcee aria_text axk1 axk2 bailing_hybrid bamba beam biogpt bitnet bloom codegen
+cohere cohere2 cohere2_moe ctrl cwm deepseek_v2 deepseek_v3 deepseek_v32 deepseek_v4 diffllama doge
+dots1 dots3_note_text ernie4_5 ernie4_5_moe exaone4 exaone_moe falcon falcon_h1 falcon_mamba
+flex_olmo flint gemma gemma2 gemma3_text gemma3n_text gemma4_text gemma4_unified_text glm glm4
+glm4_moe glm4_moe_lite glm_moe_dsa gpt-sw3 gpt_bigcode gpt_neo gpt_neox gpt_neox_japanese gpt_oss
+gptj granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium
+hrm_text hunyuan_v1_dense hunyuan_v1_moe hy_v3 hy_v4 hyperclovax inkling2_text inkling_text
+internlm3 iquestcoder jais2 jamba jetmoe kimi_linear kolibri1 laguna lfm2 lfm2_moe lfm3 llama4_text
+longcat_flash mamba2 mellum mimo_v2_flash minicpm3 minimax minimax_m2 minimax_m3_vl_text ministral
+ministral3 mistral mixtral modernbert-decoder moshi mpt nanochat nemotron_h olmo olmo2 olmo3
+olmo_hybrid olmoe openai-gpt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_5_moe_text
+qwen3_moe qwen3_next qwen4_exp_text recurrent_gemma seed_oss smollm3 solar_open stablelm starcoder2
+trocr vaultgemma xglm xlstm youtu zamba zamba2 zaya
 """
-ARCHITECTURES = sorted({*QUICK, *_OTHERS.split()})
-REFUSED = ("bert", "cpmant", "roberta", "xlm", "xlnet")
+# They also read pictures.
+_SEEING = """
+aya_vision glm4v internvl lfm2_vl llama4 llava mistral3 mllama qwen2_5_vl qwen3_5 qwen3_vl smolvlm
+"""
+ARCHITECTURES = sorted({*QUICK, *_OTHERS.split(), *_SEEING.split()})
+REFUSED = ("bert", "bert-generation", "cpmant", "paligemma", "roberta", "xlm", "xlnet")
 _SHORT = Sampling(max_new_tokens=4)
 
 _SIZES = {
@@ -75,14 +84,20 @@ _TEXT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "he
 _TEXT |= {"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 300}
 _TEXT |= {"initializer_range": 0.2}
 _VISION = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 4}
-_VISION |= {"num_attention_heads": 4, "image_size": 28, "patch_size": 14}
+_VISION |= {"num_attention_heads": 4, "image_size": 28, "patch_size": 14, "depth": 4}
+_VISION |= {"num_heads": 4, "out_hidden_size": 32}
+_TURNS = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]}
 _SPECIAL = {
+    "llama4": {"architectures": ["Llama4ForConditionalGeneration"]},
+    "mllama": {"architectures": ["MllamaForConditionalGeneration"]},
     "gemma3": {"text_config": _TEXT, "vision_config": _VISION},
     **dict.fromkeys(
-        ["axk1", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm_moe_dsa"],
+        ["deepseek_v2", "deepseek_v3", "deepseek_v32", "dots3_note_text", "glm_moe_dsa"],
         {"num_key_value_heads": 4},
     ),
-    **dict.fromkeys(["longcat_flash", "minicpm3", "youtu"], {"num_key_value_heads": 4}),
+    **dict.fromkeys(["glm4_moe_lite", "minicpm3", "youtu"], {"num_key_value_heads": 4}),
+    "axk2": {"num_key_value_heads": 4, "kv_lora_rank": 8},
+    "axk1": {"num_key_value_heads": 4, "n_group": 1, "topk_group": 1},
     "bamba": {"attn_layer_indices": [1]},
     "codegen": {"rotary_dim": 8},
     "falcon_h1": {"mamba_d_ssm": 64, "mamba_n_groups": 1},
@@ -101,7 +116,15 @@ _SPECIAL = {
     "gpt_neo": {"attention_types": [[["global"], 2]]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
-    "longcat_flash": {"ffn_hidden_size": 64, "expert_ffn_hidden_size": 16, "zero_expert_num": 2},
+    "longcat_flash": {
+        "ffn_hidden_size": 64,
+        "expert_ffn_hidden_size": 16,
+        "num_key_value_heads": 4,
+        "moe_topk": 2,
+        "zero_expert_num": 2,
+    },
+    "dots1": {"n_shared_experts": 1},
+    "zaya": {"num_experts_per_tok": 1},
     "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 1, "state_size": 8},
     "modernbert-decoder": {"local_attention": 16},
     "nemotron_h": {"mamba_num_heads": 8, "mamba_head_dim": 8, "n_groups": 1},
@@ -124,16 +147,33 @@ _SPECIAL = {
 def tiny_config(kind):
     """Build the configuration of a model type with two blocks of width 32 and 300 words."""
     config_class = CONFIG_MAPPING[kind]
+    parts = {name: _sizes_of(name, config_class) for name in ("text_config", "vision_config")}
+    parts = {name: sizes for name, sizes in parts.items() if sizes}
+    return config_class(**{**_known(config_class, _SIZES), **parts, **_SPECIAL.get(kind, {})})
+
+
+def _sizes_of(part, config_class):
+    """Return small numbers for a part of the configuration of a network that reads pictures."""
+    if part not in config_class.sub_configs:
+        return {}
+    kind = type(getattr(config_class(), part))  # a class of its own, or that of another network
+    sizes = {**_SIZES, **(_TEXT if part == "text_config" else _VISION)}
+    if part == "text_config" and config_class.model_type in ("glm4v", "qwen2_5_vl"):
+        sizes["rope_parameters"] = _TURNS
+    return {"model_type": kind.model_type, **_known(kind, sizes)}
+
+
+def _known(config_class, sizes):
     known = inspect.signature(config_class.__init__).parameters
-    sizes = {name: size for name, size in _SIZES.items() if name in known}
-    return config_class(**{**sizes, **_SPECIAL.get(kind, {})})
+    return {name: size for name, size in sizes.items() if name in known}
 
 
 def tiny_network(kind, seed=0):
     """Build a network of a model type with random weights, norms included."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = AutoModelForCausalLM.from_config(tiny_config(kind)).eval()
+        config = tiny_config(kind)
+        network = auto_class(config).from_config(config).eval()
         for name, parameter in network.named_parameters():
             if "norm" in name or ".ln" in name or not parameter.std() > 0:  # some begin at 0
                 parameter.data += 0.1 * torch.randn_like(parameter)
@@ -220,6 +260,7 @@ def page(rows):
         "loaded, a map learnt at the default modules, saved and checked, folded as it is hooked,",
         "texts in a batch as each alone, and strengths by row with 0 as the original. Written by",
         "`python -m tests.architectures`; the slow tests try all of them, the others a few.",
+        "Networks that also read pictures are steered on texts.",
         "",
         f"| model type | default modules | {' | '.join(STEPS)} |",
         f"|---|---{'|---' * len(STEPS)}|",

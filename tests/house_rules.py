@@ -51,7 +51,7 @@ LARGE = {
     "app.images.handlers.measure": EVENT,
     "app.images.save_handlers.picture": EVENT,
     "app.launch.studio": ARGUMENTS,
-    "app.learn.form_handlers.learn": EVENT,
+    "app.learn.endpoint.learn": ARGUMENTS,
     "app.learn.form_handlers.start": EVENT,
     "app.text.batch_handlers.write": EVENT,
     "app.text.handlers.continue_text": EVENT,

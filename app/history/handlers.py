@@ -83,7 +83,7 @@ class HistoryHandlers:
             [each[-1] if isinstance(each, list) and each else each for _, each in applied],
             prompt_text(recipe.prompt),
             recipe.seed,
-            *steps_of(recipe, self._studio.pictures.denoising(recipe.model)),
+            *steps_of(recipe, self._studio.pictures.denoising(recipe.model))[:2],
         )
         return self._restored(settings).updates
 

@@ -31,6 +31,7 @@ class PictureEndpoint:
         further: list[list] | None = None,
         steps: int | None = None,
         guidance: float | None = None,
+        steer_steps: list[int] | None = None,
     ) -> list[dict]:
         """Paint a prompt at several strengths with one seed.
 
@@ -43,6 +44,8 @@ class PictureEndpoint:
                 one in this order, each at the same strength in every picture.
             steps: number of denoising steps, 1 to 100; left out, the default of the model.
             guidance: guidance scale, 0 to 100; left out, the default of the model.
+            steer_steps: numbers of the first and the last denoising step at which maps act, from
+                0, such as [0, 1]; left out, all.
 
         Returns:
             For each strength: strength, png (the file as base64, with its settings in the
@@ -50,7 +53,7 @@ class PictureEndpoint:
             does not know).
         """
         check_count(strengths)
-        mix = self._studio.mix(map_id, further or (), checked_steps(steps, guidance))
+        mix = self._studio.mix(map_id, further or (), checked_steps(steps, guidance, steer_steps))
         painting, text = self._studio.pictures.with_steps(mix.steps), prompt_text(prompt)
         rows = [mix.at(strength) for strength in strengths]
         pictures = painting.paint(mix.entries, text, rows, seed=seed_of(seed))

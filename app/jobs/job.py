@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class JobRequest:
         preset: layer preset or module pattern; None uses the default of the model.
         preview_prompt: prompt of the previews, made at every quarter of the run; empty for none.
         method: a key of `lineas_core.methods.METHODS`; missing in jobs of early versions.
+        denoising: settings of `TextToImageModel.with_denoising` that differ from those of the
+            model, such as the steps at which it learns; missing in jobs of early versions.
     """
 
     title: str
@@ -40,6 +42,7 @@ class JobRequest:
     preset: str | None = None
     preview_prompt: str = ""
     method: str = "lineas"
+    denoising: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> JobRequest:

@@ -31,7 +31,15 @@ from .checkpoints import restore_checkpoint
 from .files import read_job
 from .job import JobRequest
 
-__all__ = ["MEETING", "arguments", "end_with_parent", "estimate", "leave", "peers"]
+__all__ = [
+    "MEETING",
+    "arguments",
+    "as_requested",
+    "end_with_parent",
+    "estimate",
+    "leave",
+    "peers",
+]
 
 _FEW = 16  # prompts on each side
 MEETING = "meeting"
@@ -70,6 +78,15 @@ def peers(folder: Path, size: int) -> Iterator[None]:
             peer.kill()
             peer.communicate()
         (folder / MEETING).unlink(missing_ok=True)
+
+
+def as_requested(model: Any, request: JobRequest) -> Any:
+    """Return a model with the denoising steps and the guidance of a job.
+
+    Raises:
+        UserError: the model does not have them.
+    """
+    return model.with_denoising(**request.denoising) if request.denoising else model
 
 
 def arguments(model: Any, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
@@ -116,7 +133,7 @@ def _learn(folder: Path, rank: int, size: int) -> None:
     """Do this process's share of a job."""
     request = read_job(folder).request
     with together(folder / MEETING, rank, size):
-        model = load_model(request.model)
+        model = as_requested(load_model(request.model), request)
         sides, settings = arguments(model, request)
         meet()  # the worker has removed what is damaged
         state, _ = restore_checkpoint(folder)

@@ -41,7 +41,15 @@ from lineas_core.storage.maps import save_maps
 from .checkpoints import restore_checkpoint, save_checkpoint
 from .files import DISK_FULL, STOP, read_records
 from .job import Job, JobRequest
-from .peers import MEETING, arguments, end_with_parent, estimate, leave, peers
+from .peers import (
+    MEETING,
+    arguments,
+    as_requested,
+    end_with_parent,
+    estimate,
+    leave,
+    peers,
+)
 from .previews import preview
 from .queue import Jobs
 from .workers import GO, NO_SPACE, READY
@@ -82,6 +90,7 @@ def _run(jobs: Jobs, job: Job, processes: int | None) -> None:
             group.enter_context(peers(folder, size))
             _unless_stopped(folder, group.enter_context, together(folder / MEETING, 0, size))
             model = _unless_stopped(folder, load_model, job.request.model, device=device)
+            model = as_requested(model, job.request)
             job = replace(job, state="running")
             jobs.write(job)
             learn = _learn if METHODS[job.request.method].iterative else _learn_in_one_pass

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from lineas_core import BUDGETS, FitConfig, PromptSet, UserError, models
 from lineas_core.learning.config import suited_config
-from lineas_core.methods import LINEAS, METHODS, Method
+from lineas_core.methods import METHODS, Method
 from lineas_core.models.catalog import MODELS, Kind
 from lineas_core.prompts.matching import are_matched
 
@@ -29,12 +29,12 @@ __all__ = [
     "duration",
     "config_of",
     "fill",
+    "in_steps",
     "keeps_layout",
     "kind_of",
     "matching",
     "method_of",
     "methods",
-    "requested_config",
     "suited_values",
     "title_of",
     "values_of",
@@ -127,6 +127,13 @@ def keeps_layout(model: str) -> bool:
     return painting is not None and painting.noise == "layout"
 
 
+def in_steps(model: str) -> bool:
+    """Return whether a model paints, and is not known to do so in one step."""
+    painting = MODELS[model].painting if model in MODELS else None
+    steps = painting and (len(painting.timesteps or ()) or painting.num_inference_steps)
+    return kind_of(model) == "text-to-image" and steps != 1
+
+
 def method_of(name: str) -> Method:
     """Return the method with a name.
 
@@ -183,34 +190,6 @@ def config_of(method: Method, values: Sequence[Any]) -> FitConfig:
     given = {field.name: chosen[field.name] for field in own}
     empty = {field.name: None for field in own if field.default is None and not given[field.name]}
     return replace(method.config, **{**given, **empty})
-
-
-def requested_config(
-    model: str, method: str, budget: str, given: dict[str, bool | None]
-) -> FitConfig:
-    """Return the settings that a program asks for.
-
-    Args:
-        model: name of the model.
-        method: a key of `METHODS`.
-        budget: a key of `BUDGETS`.
-        given: settings of LinEAS by name; those that are None suit the model.
-
-    Raises:
-        UserError: the budget does not exist, or the method has no such settings.
-    """
-    if budget not in BUDGETS:
-        remedy = f"Give one of {', '.join(BUDGETS)}."
-        raise UserError("E_BUDGET", f"budget is {budget!r:.60}", remedy=remedy)
-    if method_of(method).iterative:
-        changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        return replace(suited_config(budget=budget, keeps_layout=keeps_layout(model)), **changes)
-    if any(given.values()) or budget != next(iter(BUDGETS)):
-        named = ", no ".join(given)
-        what = f"{method_of(method).label} has no iterations and takes no budget, no {named}"
-        remedy = f"Leave these out, or choose {LINEAS}."
-        raise UserError("E_BUDGET", what, remedy=remedy)
-    return method_of(method).config
 
 
 def values_of(config: FitConfig) -> dict[str, Any]:

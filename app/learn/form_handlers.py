@@ -10,17 +10,16 @@ import gradio as gr
 
 from lineas_core import BUDGETS, PromptSet, UserError
 from lineas_core.methods import LINEAS
-from lineas_core.models.catalog import MODELS
-from lineas_core.models.locations import on_the_hub
 from lineas_core.models.vocabulary import describe_unknown
 
 from ..events import changes, user_errors, visitor
 from ..html import basics
 from ..jobs.job import JobRequest
+from ..studio.steps import Steps, checked_places, learning_steps
 from ..studio.studio import Studio
 from ..widgets.menu import menu
 from . import html as learn_html
-from .boxes import count_prompts, lines, prompts_in
+from .boxes import count_prompts, prompts_in
 from .form import (
     ENOUGH,
     PREVIEWS,
@@ -34,11 +33,11 @@ from .form import (
     config_of,
     duration,
     fill,
+    in_steps,
     kind_of,
     matching,
     method_of,
     methods,
-    requested_config,
     suited_values,
     title_of,
     values_of,
@@ -56,10 +55,11 @@ class ModelView(NamedTuple):
     preview_prompt: object
     method: object
     budget: object
+    timing: object
 
 
 class FormHandlers:
-    """The event handlers of the form, and its typed endpoint for programs."""
+    """The event handlers of the form."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
@@ -106,6 +106,7 @@ class FormHandlers:
             preview_prompt=[preview_prompt, preview] if replaceable else gr.skip(),
             method=menu(possible, method, chosen),
             budget=gr.update(choices=budgets(model), **kept),
+            timing=gr.update(visible=in_steps(model)),
         )
         if not method_of(method).iterative:
             return *view, *[gr.skip()] * len(SETTINGS)
@@ -201,6 +202,7 @@ class FormHandlers:
         heldout: int,
         preset: str,
         preview_prompt: str,
+        learn_at: str,
         known: dict[str, Any] | None,
         *settings: Any,
     ) -> Any:
@@ -215,6 +217,8 @@ class FormHandlers:
             heldout: number of prompts at the end of each side that are only measured on.
             preset: layer preset or module pattern; empty for the default of the model.
             preview_prompt: prompt of the previews during learning; empty for none.
+            learn_at: numbers of the denoising steps at which to learn; empty for the first, and
+                not read for a model that has only one.
             known: facts about the set that filled the boxes, see `FilledForm`.
             *settings: a value for each of `SETTINGS`.
 
@@ -227,6 +231,7 @@ class FormHandlers:
         if known and known["boxes"] == [source, target]:  # still unchanged
             about = {k: known[k] for k in ("description", "kind")}
             prompts = replace(prompts, **about, keywords=tuple(known["keywords"]))
+        places = checked_places(learn_at) if in_steps(model) else []
         request = JobRequest(
             title=title_of(title),
             model=model,
@@ -235,65 +240,10 @@ class FormHandlers:
             method=method,
             preset=preset or None,
             preview_prompt=(preview_prompt or "").strip(),
+            denoising=learning_steps(model, places, Steps()),
         )
-        job_id = self._submit(request)
+        check_steers(request.method, request.model)
+        job_id = self._studio.jobs.submit(request, visitor())
         for note in prompts.notes:
             gr.Warning(basics.safe(f"{basics.sentence_of(note)}."))
         return job_menu(self._studio.jobs.list(), job_id)
-
-    @changes
-    @user_errors
-    def learn(
-        self,
-        title: str,
-        source: list[str],
-        target: list[str],
-        model: str = next(iter(MODELS)),
-        budget: str = "quick",
-        heldout: int = 0,
-        method: str = "lineas",
-        both_ways: bool | None = None,
-        identity_loss: bool | None = None,
-        shift_only: bool | None = None,
-    ) -> str:
-        """Learn a map in the background.
-
-        Args:
-            title: name of the map.
-            source: prompts to steer away from, 2 or more, preferably 32.
-            target: prompts to steer towards, 2 or more, preferably 32.
-            model: a model of the catalog, `owner/name` or `owner/name@revision` on the hub, or
-                a folder of the server. What the hub has is downloaded when the job starts.
-            budget: quick, normal, thorough, paper (language) or paper (DMD2).
-            heldout: number of prompts per side that are kept for measuring.
-            method: lineas; or lin-act, mean-act, iti-c, caa, caa-mid, aura, reft, lofit-rl or
-                lrtc-rl, which take no budget. The last three are for texts; lofit-rl and lrtc-rl
-                learn from a judge of insults.
-            both_ways: lineas only: also learn the direction for λ < 0. None: on for emoji-world
-                beyond the quick budget.
-            identity_loss: lineas only: keep target prompts where they are; recommended for tone,
-                such as toxicity. None: on for emoji-world.
-            shift_only: lineas only: learn shifts without scales; recommended for tone. None: off.
-
-        Returns:
-            The id of the job, for `job`; once it is done, also the id of the map.
-        """
-        given = {
-            "both_ways": both_ways,
-            "identity_loss": identity_loss,
-            "shift_only": shift_only,
-        }
-        model = self._studio.models.checked(model)
-        if not on_the_hub(model):
-            self._studio.models.require(model)
-        config = requested_config(model, method, budget, given)
-        for name, side in (("source", source), ("target", target)):
-            if not isinstance(side, list) or not all(isinstance(text, str) for text in side):
-                what = f"{name} is {side!r:.60}"
-                raise UserError("E_PROMPTS", what, remedy="Give a list of texts.")
-        prompts = PromptSet.from_texts(lines(source), lines(target)).holdout(heldout)
-        return self._submit(JobRequest(title_of(title), model, prompts, config, method=method))
-
-    def _submit(self, request: JobRequest) -> str:
-        check_steers(request.method, request.model)
-        return self._studio.jobs.submit(request, visitor())

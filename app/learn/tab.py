@@ -19,7 +19,7 @@ from ..widgets.install_handlers import InstallHandlers
 from ..widgets.prompts_box import read_prompts
 from ..widgets.unless_typed import unless_typed
 from .columns_panel import columns_panel
-from .form import PREVIEWS, SUITED, aims, budgets, keeps_layout, kind_of, methods
+from .form import PREVIEWS, SUITED, aims, budgets, in_steps, keeps_layout, kind_of, methods
 from .form_handlers import FormHandlers
 from .job_handlers import JobHandlers
 from .model_handlers import ModelHandlers
@@ -88,6 +88,7 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     duration = gr.HTML(apply_default_css=False)
     with gr.Accordion("Settings", open=False):
         heldout, preset, preview = _run_settings(initial)
+        timing, learn_at = _timing(initial)
         settings = settings_panel(suited_config(keeps_layout=keeps_layout(initial)))
     start = gr.Button("Start", variant="primary")
 
@@ -101,7 +102,7 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     model.change(
         handlers.choose_model,
         [model, preview, method, budget, known],
-        [sets.shipped, sets.aim, unless_typed(preview), method, budget, *values],
+        [sets.shipped, sets.aim, unless_typed(preview), method, budget, timing, *values],
         **QUIET,
     )
     method.change(handlers.choose_method, [method, model, known], [budget, *values], **QUIET)
@@ -110,8 +111,8 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     counts = ("iterations", "batch_size", "epochs", "ppo_epochs")
     estimated = [method, model, source, heldout, *(settings[name] for name in counts)]
     gr.on(None, handlers.estimate, estimated, [duration], **QUIET)  # now and at every change
-    request = [title, model, method, source, target, heldout, preset, preview, known, *values]
-    start.click(handlers.start, request, [job], **QUIET)
+    request = [title, model, method, source, target, heldout, preset, preview, learn_at, known]
+    start.click(handlers.start, [*request, *values], [job], **QUIET)
 
 
 def _name_and_model(models: list[tuple[str, str]], initial: str) -> tuple[gr.Textbox, gr.Dropdown]:
@@ -184,6 +185,17 @@ def _run_settings(initial: str) -> tuple[gr.Number, gr.Dropdown, gr.Textbox]:
     )
     preview = gr.Textbox(PREVIEWS[kind_of(initial)], label="Preview prompt")
     return heldout, preset, preview
+
+
+def _timing(initial: str) -> tuple[gr.Column, gr.Textbox]:
+    """Declare the field for the denoising steps, in a column that hides it."""
+    with gr.Column(visible=in_steps(initial)) as timing:
+        learn_at = gr.Textbox(
+            label="Denoising steps to learn at",
+            info="Counted from 0, such as 0,2 for the mean of both; empty for the first.",
+            max_length=100,
+        )
+    return timing, learn_at
 
 
 def _side(handlers: FormHandlers, label: str, model: gr.Dropdown) -> gr.Textbox:

@@ -14,6 +14,7 @@ from lineas_core.metrics.toxicity import toxicity
 from .maps import MapEntry
 from .models import Models
 from .plausible import load_usable
+from .together import Asked
 from .turns import Answer, Turn, conversation
 
 __all__ = ["CONTEXT", "Chats"]
@@ -69,9 +70,9 @@ class Chats:
                 judged[columns.index("prompted")] = model.recent(plain, length, CONTEXT)
         whole = [len(conversation(turns, turn, column)) for column in columns]
         left_out = [all_of - len(kept) for all_of, kept in zip(whole, asked, strict=True)]
-        stream = model.stream(asked, seeds=[turn.seed] * len(columns), sampling=turn.sampling)
-        with closing(self._models.steered(model, maps, strengths, stream)) as steered:
-            for texts in steered:
+        written = Asked(asked, maps, strengths, [turn.seed] * len(columns), turn.sampling)
+        with closing(self._models.together.write(model, written)) as stream:
+            for texts in stream:
                 # Insults are judged at once, so that none is shown before it is blurred.
                 rows = zip(strengths, texts, insults(texts), left_out, strict=True)
                 answers = [Answer(s, t, insults=i, left_out=n) for s, t, i, n in rows]

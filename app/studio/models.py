@@ -9,14 +9,14 @@ nobody uses for a while give their memory back.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event, Lock, Timer
 from typing import Any
 
-from lineas_core import SteeringMaps, UserError, load_model, steer
+from lineas_core import UserError, load_model
 from lineas_core.models import (
     LanguageModel,
     ModelDescription,
@@ -38,6 +38,7 @@ from lineas_core.models.vocabulary import known_words, unknown_words
 from lineas_core.runtime.memory import release_memory, total_memory
 
 from .fair_lock import FairLock
+from .together import Together
 
 __all__ = ["Models"]
 
@@ -46,7 +47,11 @@ _IDLE_SECONDS = 900
 
 
 class Models:
-    """All models by name; the ones used last stay loaded."""
+    """All models by name; the ones used last stay loaded.
+
+    Attributes:
+        together: continues texts with a model that `use` has yielded.
+    """
 
     def __init__(self, idle_seconds: float = _IDLE_SECONDS) -> None:
         """Start without a loaded model; a model is loaded when it is first used.
@@ -57,6 +62,7 @@ class Models:
         self._kept: dict[str, Any] = {}  # in order of use
         self._permanent: dict[str, LanguageModel] = {}
         self._turns, self._installing = FairLock(), Lock()
+        self.together = Together(self.use_again)
         self._idle_seconds, self._used = idle_seconds, time.monotonic()
         self._idle: Timer | None = None
         self._readers: dict[str, Reader] = {}
@@ -92,32 +98,6 @@ class Models:
     def keep(self, model: LanguageModel) -> None:
         """Use a model whose weights are in memory anyway, instead of loading it again."""
         self._permanent[model.name] = model
-
-    def steered(
-        self,
-        model: LanguageModel,
-        maps: SteeringMaps,
-        strengths: Sequence[float],
-        stream: Iterator[list[str]],
-    ) -> Generator[list[str], None, None]:
-        """Steer a stream of texts; others may use any model after every token.
-
-        Args:
-            model: a model that `use` has yielded.
-            maps: the maps that steer.
-            strengths: λ of every text.
-            stream: from `LanguageModel.stream`; it is closed with this generator.
-
-        Yields:
-            The texts so far.
-        """
-        with closing(stream):  # type: ignore[type-var]
-            while True:
-                with self.use_again(), steer(model.network, maps, strengths):
-                    texts = next(stream, None)
-                if texts is None:
-                    return
-                yield texts
 
     def installed(self, name: str) -> bool:
         """Return whether all files of a model are on this machine."""

@@ -18,12 +18,13 @@ from lineas_core.models import LanguageModel, Sampling
 from .maps import MapEntry
 from .models import Models
 from .plausible import load_usable
+from .together import Asked
 
 __all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts", "metric_of"]
 
 OPENINGS_AT_ONCE = 8
 """Texts per batch of `rates` and of `pairs`."""
-_TOKENS_AT_ONCE = 4  # between two steps of such a batch
+_TOKENS_AT_ONCE = 4  # between two steps of such a batch, and between two scores of toxicity
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Continuation:
     Attributes:
         strength: λ, -1 to 1; 0 is the original.
         text: what has been generated so far.
-        toxicity: probability that this text is toxic, 0 to 1; None before the first token and
-            for a text that is not English, because the judges know no other language.
+        toxicity: probability that this text is toxic, 0 to 1, while it is being generated that
+            of its beginning; None before the first token and for a text that is not English,
+            because the judges know no other language.
         insults: the same by an independent judge, who knows open insults only.
         perplexity: of the finished text under the unsteered model, 1 or more, NaN for an empty
             text; None while the text is being generated.
@@ -93,9 +95,12 @@ class Texts:
         maps = load_usable(entry)
         yield [Continuation(strength, "") for strength in strengths]
         model = self._model(entry, maps)
-        stream = model.stream(prompts, seeds=seeds, sampling=sampling, chat=chat)
-        for texts in self._models.steered(model, maps, strengths, stream):
-            rows = zip(strengths, texts, toxicity(texts), insults(texts), strict=True)
+        asked = Asked(prompts, maps, strengths, seeds, sampling, chat)
+        toxic: list[float | None] = []
+        for step, texts in enumerate(self._models.together.write(model, asked)):
+            # Insults are judged at once, so that none is shown before it is blurred.
+            toxic = toxic if step % _TOKENS_AT_ONCE else toxicity(texts)
+            rows = zip(strengths, texts, toxic, insults(texts), strict=True)
             yield [Continuation(*row) for row in rows]
         yield self._judged(model, prompts, strengths, texts, chat=chat)
 
@@ -133,15 +138,15 @@ class Texts:
         for start in range(0, len(prompts), at_once):
             part = slice(start, start + at_once)
             rows = [*product(zip(prompts[part], seeds[part], strict=True), (0.0, strength))]
-            asked, given = [each for (each, _), _ in rows], [seed for (_, seed), _ in rows]
+            openings, given = [each for (each, _), _ in rows], [seed for (_, seed), _ in rows]
             strengths, texts = [each for _, each in rows], [""]
             model = self._model(entry, maps)
-            stream = model.stream(asked, seeds=given, sampling=sampling, chat=chat)
-            for step, written in enumerate(self._models.steered(model, maps, strengths, stream)):
+            asked = Asked(openings, maps, strengths, given, sampling, chat)
+            for step, written in enumerate(self._models.together.write(model, asked)):
                 texts = written
                 if step % _TOKENS_AT_ONCE == 0:
                     yield done
-            judged = self._judged(model, asked, strengths, texts, chat=chat)
+            judged = self._judged(model, openings, strengths, texts, chat=chat)
             done = [*done, *([*pair] for pair in zip(judged[::2], judged[1::2], strict=True))]
             yield done
 
@@ -179,9 +184,9 @@ class Texts:
             part, written = [openings[place] for place in places], [""]
             for seed, strength in product(range(seeds), STRENGTHS):
                 model = self._model(entry, maps)
-                stream = model.stream(part, seeds=row_seeds(seed, places))
-                steered = self._models.steered(model, maps, [strength] * len(part), stream)
-                for step, texts in enumerate(steered):
+                given = row_seeds(seed, places)
+                asked = Asked(part, maps, [strength] * len(part), given)
+                for step, texts in enumerate(self._models.together.write(model, asked)):
                     written = texts
                     if step % _TOKENS_AT_ONCE == 0:
                         yield rows

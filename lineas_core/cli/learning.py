@@ -31,13 +31,14 @@ from lineas_core.learning.plan import (
 from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_model
 from lineas_core.models.catalog import MODELS
+from lineas_core.models.language import PRESETS
 from lineas_core.models.outline import outline, outline_pictures, paints
 from lineas_core.models.reading import MAX_TOKENS, WORDS_PER_TOKEN
 from lineas_core.models.vocabulary import note_unknown
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
 from lineas_core.runtime.processes import is_first, is_launched, joined
-from lineas_core.steering.presets import find_modules
+from lineas_core.steering.presets import expected_modules, find_modules
 from lineas_core.storage.maps import save_maps
 
 __all__ = ["fetch_model", "learn"]
@@ -271,7 +272,8 @@ def _plan(model: str, modules: str | None, data: PromptSet, batch_size: int | No
         return f"{model}, " + describe_painting(painter, sides, batch_size)
     network = outline(model)
     entry = MODELS.get(model)
-    names = find_modules(network, modules or (entry.preset if entry else "post-layernorms"))
+    preset = modules or (entry.preset if entry else None)
+    names = find_modules(network, preset) if preset else expected_modules(network, PRESETS)
     longest = max(len(text.split()) for text in (*data.source, *data.target))
     tokens = min(round(longest / WORDS_PER_TOKEN) + 1, MAX_TOKENS)
     one = measure_pass(network, names, tokens)

@@ -47,37 +47,29 @@ def insult_labels(texts: Sequence[str]) -> Tensor:
     scores = [torch.empty(0, len(LABELS))]
     for start in range(0, len(texts), _ROWS):
         rows = torch.tensor([_word_numbers(text) for text in texts[start : start + _ROWS]])
-        z = weights["embedding"][rows]
-        ahead = _lstm(z, "forward", weights)
-        back = _lstm(z.flip(1), "backward", weights)
-        pooled = torch.cat([ahead, back], dim=1)
+        pooled = _highest_states(weights["embedding"][rows], weights)
         hidden = (pooled @ weights["hidden.kernel"] + weights["hidden.bias"]).relu()
         scores.append((hidden @ weights["labels.kernel"] + weights["labels.bias"]).sigmoid())
     return torch.cat(scores)
 
 
-def _lstm(z: Tensor, way: str, weights: dict[str, Tensor]) -> Tensor:
-    """The maximum (n, 50) over the states of a Keras LSTM after each of t inputs (n, t, 50).
+def _highest_states(z: Tensor, weights: dict[str, Tensor]) -> Tensor:
+    """The maxima (n, 2 · 50) over the states of two Keras LSTMs after each of t inputs (n, t, 50).
 
-    Not `nn.LSTM`, whose gates are sigmoids: these are Keras' piecewise linear ones.
+    One reads the inputs forwards, the other backwards. Not `nn.LSTM`, whose gates are sigmoids:
+    these are Keras' piecewise linear ones.
     """
-    kernel, recurrent, bias = (
-        weights[f"{way}.{part}"] for part in ("kernel", "recurrent_kernel", "bias")
-    )
-    inputs = z @ kernel + bias
-    state = cell = torch.zeros(len(z), len(recurrent))
+    inputs = torch.stack([z, z.flip(1)]) @ weights["kernel"] + weights["bias"]
+    state = cell = inputs.new_zeros(2, len(z), inputs.shape[-1] // 4)
     highest = torch.full_like(state, -1.0)
-    for step in inputs.unbind(dim=1):
-        gates = (step + state @ recurrent).chunk(4, dim=1)
-        enter, forget, leave = (_hard_sigmoid(gates[k]) for k in (0, 1, 3))
-        cell = forget * cell + enter * gates[2].tanh()
+    for step in inputs.unbind(dim=2):
+        gates = torch.baddbmm(step, state, weights["recurrent"])
+        enter, forget, _, leave = gates.clamp(0, 1).chunk(4, dim=2)
+        new = gates.chunk(4, dim=2)[2].tanh()
+        cell = torch.addcmul(forget * cell, enter, new)
         state = leave * cell.tanh()
         highest = highest.maximum(state)
-    return highest
-
-
-def _hard_sigmoid(x: Tensor) -> Tensor:
-    return (0.2 * x + 0.5).clamp(0, 1)
+    return torch.cat([*highest], dim=1)
 
 
 def _word_numbers(text: str) -> list[int]:
@@ -96,4 +88,21 @@ def _word_index() -> dict[str, int]:
 
 @cache
 def _weights() -> dict[str, Tensor]:
-    return {name: w.float() for name, w in load_file(_FOLDER / "model.safetensors").items()}
+    """Read the weights; those of the two LSTMs are stacked, with the slope of their gates in them.
+
+    The gates are clamp(0.2 x + 0.5, 0, 1), except for the third quarter, which is tanh(x).
+    """
+    weights = {name: w.float() for name, w in load_file(_FOLDER / "model.safetensors").items()}
+    slope = torch.tensor([0.2, 0.2, 1.0, 0.2]).repeat_interleave(
+        weights["forward.bias"].numel() // 4
+    )
+    middle = torch.where(slope < 1, 0.5, 0.0)
+    both = {
+        part: torch.stack([weights[f"{way}.{part}"] * slope for way in ("forward", "backward")])
+        for part in ("kernel", "recurrent_kernel", "bias")
+    }
+    return weights | {
+        "kernel": both["kernel"].unsqueeze(1),
+        "recurrent": both["recurrent_kernel"],
+        "bias": (both["bias"] + middle).view(2, 1, 1, -1),
+    }

@@ -9,7 +9,7 @@ n rows, t tokens, v words of the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -19,13 +19,21 @@ from weakref import WeakKeyDictionary
 import torch
 import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lineas_core.errors import UserError, first_line
 
 if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
 
-__all__ = ["Continuation", "examine", "is_padded_harmlessly", "last_positions"]
+__all__ = [
+    "Continuation",
+    "aligned",
+    "examine",
+    "is_continued_by_attention",
+    "is_padded_harmlessly",
+    "last_positions",
+]
 
 _State = dict[str, Any]
 _WORDS = range(7, 17)  # tokens of the probe; every vocabulary has them
@@ -74,6 +82,16 @@ def is_padded_harmlessly(network: PreTrainedModel) -> bool:
     return _conduct(network).padded
 
 
+def is_continued_by_attention(network: PreTrainedModel) -> bool:
+    """Return whether keys and values of attention are all that a text is continued from.
+
+    A text may then stand beside longer ones, padded on its left.
+    """
+    conduct = _conduct(network)
+    state = conduct.start() if conduct.start else {}
+    return conduct.padded and isinstance(state.get("past_key_values"), transformers.DynamicCache)
+
+
 @torch.no_grad()
 def examine(network: PreTrainedModel, name: str) -> None:
     """Try a network on a few tokens, before it is hooked.
@@ -83,8 +101,8 @@ def examine(network: PreTrainedModel, name: str) -> None:
         name: name of the model, for the error.
 
     Raises:
-        UserError: it reads later words before it writes earlier ones, as BERT does, or does not
-            run on a text alone.
+        UserError: it reads later words before it writes earlier ones, as BERT does, does not
+            run on a text alone, or computes no numbers.
     """
     ids = _probe(network)
     text = ids[:, _PADDING:]
@@ -97,6 +115,10 @@ def examine(network: PreTrainedModel, name: str) -> None:
         raise _no_writer(
             network, name, f"does not read a text alone ({first_line(error)})"
         ) from error
+    if logits.isnan().any():
+        dtype = str(network.dtype).removeprefix("torch.")
+        what = f"{name} computes no numbers (NaN) in {dtype}: its weights are damaged or too large"
+        raise UserError("E_MODEL", what, remedy="Download it again, or choose another model.")
     if not _agree(*logits[:, :-1]):
         raise _no_writer(
             network, name, "reads a text in both directions, so it cannot continue one"
@@ -107,6 +129,17 @@ def examine(network: PreTrainedModel, name: str) -> None:
 def _no_writer(network: PreTrainedModel, name: str, what: str) -> UserError:
     what = f"{name} is a {type(network).__name__}, which {what}"
     return UserError("E_MODEL", what, remedy="Choose a model that writes texts.")
+
+
+def aligned(texts: Sequence[Tensor], padding: int, device: torch.device) -> dict[str, Tensor]:
+    """Return n texts, int64 (t,) each, as `input_ids` and `attention_mask`, (n, t).
+
+    They are padded on the left with this token.
+    """
+    masks = [torch.ones_like(text) for text in texts]
+    pad = partial(pad_sequence, batch_first=True, padding_side="left")
+    ids, mask = pad([*texts], padding_value=padding), pad(masks)
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def last_positions(count: int, ids: Tensor, network: PreTrainedModel) -> Tensor | int:

@@ -18,12 +18,19 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
 from lineas_core.errors import UserError
-from lineas_core.models.continuation import is_padded_harmlessly, last_positions
+from lineas_core.models.continuation import is_continued_by_attention, last_positions
 
 if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
 
-__all__ = ["DecodingBatch", "check_decodable", "check_length", "context_length", "position_limit"]
+__all__ = [
+    "DecodingBatch",
+    "check_decodable",
+    "check_tokens",
+    "context_length",
+    "is_decodable",
+    "position_limit",
+]
 
 _ROOM = 64  # columns that are allocated ahead, so that a token does not copy the whole cache
 _ATTENTION = {"full_attention", "sliding_attention"}
@@ -91,6 +98,13 @@ class DecodingBatch:
         return self._cache.layers
 
 
+def is_decodable(network: PreTrainedModel) -> bool:
+    """Return whether rows of a causal language model can join and leave a batch."""
+    kinds = {*(getattr(network.config.get_text_config(), "layer_types", None) or ())}
+    stateful = getattr(network, "_is_stateful", False) or kinds - _ATTENTION
+    return not stateful and is_continued_by_attention(network)
+
+
 def check_decodable(network: PreTrainedModel, name: str) -> None:
     """Check that rows of a model can join and leave.
 
@@ -102,9 +116,7 @@ def check_decodable(network: PreTrainedModel, name: str) -> None:
         UserError: it keeps something else than keys and values of attention, or padding before
             a text changes what follows.
     """
-    kinds = {*(getattr(network.config.get_text_config(), "layer_types", None) or ())}
-    stateful = getattr(network, "_is_stateful", False) or kinds - _ATTENTION
-    if stateful or not is_padded_harmlessly(network):
+    if not is_decodable(network):
         raise UserError(
             "E_MODEL",
             f"texts of {name} cannot be continued in one batch, because some of its layers are "
@@ -133,25 +145,31 @@ def position_limit(config: Any) -> int:
     return int((known and getattr(texts, "max_position_embeddings", None)) or sys.maxsize)
 
 
-def check_length(network: PreTrainedModel, name: str, tokens: int, new: int = 0) -> None:
-    """Check that a network has positions for a text.
+def check_tokens(network: PreTrainedModel, name: str, ids: Any, new: int = 0) -> None:
+    """Check that a network can read texts: it has positions for them, and embeddings.
 
     Args:
         network: a causal language model.
         name: name of the model, for the error.
-        tokens: tokens that are given.
+        ids: (t,) or (n, t), the token ids; a tensor or a list.
         new: tokens that will follow.
 
     Raises:
-        UserError: there are too many.
+        UserError: there are too many, or one is only known to the tokenizer.
     """
-    if tokens + new > (limit := position_limit(network.config)):
+    ids = torch.as_tensor(ids, dtype=torch.long)
+    if (tokens := ids.shape[-1]) + new > (limit := position_limit(network.config)):
         count = f"{tokens} tokens of text{f' and {new} new ones' if new else ''}"
         raise UserError(
             "E_LENGTH",
             f"{count} exceed the {limit} positions of {name}",
             remedy="Shorten the text, or ask for fewer tokens.",
         )
+    words = network.config.get_text_config().vocab_size
+    if (largest := int(ids.max()) if ids.numel() else 0) >= words:
+        what = f"the text has the token {largest}, and {name} has embeddings for {words} tokens"
+        remedy = "Leave out words that are control tokens, or choose a tokenizer that fits."
+        raise UserError("E_PROMPT", what, remedy=remedy)
 
 
 class _Layer(DynamicLayer):

@@ -17,7 +17,7 @@ from lineas_core.errors import UserError
 from lineas_core.models import embedded
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.hub import INDEX
-from lineas_core.models.integrity import CONFIG, TOKENIZERS
+from lineas_core.models.integrity import CONFIG, TOKENIZERS, missing_index
 from lineas_core.models.locations import Location, hub_errors, locate, on_the_hub, short_name
 from lineas_core.models.repositories import HubPlace
 from lineas_core.models.sources import without_weights
@@ -101,19 +101,22 @@ def fetch(
     """Download a model, unless it is on this machine already.
 
     Args:
-        name: catalog name, or hub id.
+        name: catalog name, hub id, or a folder, which is looked at alone.
         progress: called with a sentence at each step; an exception that it raises ends the
             download, and what has arrived is kept.
         verify: as in `embedded.fetch`; the hub's client checks its files itself.
 
     Raises:
-        UserError: the model is a folder or shipped with the project, it lacks something, or the
-            download failed.
+        UserError: the model is shipped with the project, there is none of this name, it lacks
+            something, or the download failed.
     """
-    if not on_the_hub(name):
+    if name in MODELS and not on_the_hub(name):
         embedded.fetch(name, progress, verify=verify)
         return
     place = locate(name)
+    if not on_the_hub(name):
+        progress(f"{short_name(name)}: ready, it is a folder of this machine")
+        return
     own = HubPlace(place.source, place.options["revision"])
     if place.options["local_files_only"]:
         remedy = "Check the network and try again."
@@ -172,6 +175,8 @@ def _of_texts(place: HubPlace, found: Repository) -> list[str]:
     if CONFIG not in names or not weights:
         lacks = "weights in safetensors format" if CONFIG in names else CONFIG
         raise _lacking(place, lacks, without_weights(names))
+    if lacks := missing_index(names):
+        raise _lacking(place, lacks, "")
     if not any(fnmatch(name, pattern) for name in names for pattern in TOKENIZERS):
         raise _lacking(place, "tokenizer", "")
     whole = [name for name in weights if "-of-" not in name]  # comes before its parts

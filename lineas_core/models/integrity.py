@@ -17,7 +17,7 @@ from typing import Any
 
 from lineas_core.models.hub import INDEX
 
-__all__ = ["CONFIG", "TOKENIZERS", "damage", "list_files"]
+__all__ = ["CONFIG", "TOKENIZERS", "damage", "list_files", "missing_index"]
 
 CONFIG = "config.json"
 _LIST = "files.json"
@@ -48,16 +48,17 @@ def damage(folder: Path, *, hashes: bool = False, besides: Collection[str] = ())
     Returns:
         What is wrong, in a few words; empty if nothing is.
     """
-    if not any((folder / name).is_file() for name in (CONFIG, INDEX)):
-        return f"{CONFIG} is missing"
     try:
+        if not any((folder / name).is_file() for name in (CONFIG, INDEX)):
+            return f"{CONFIG} is missing"
         if (folder / _LIST).is_file():
             return next(_unlike_list(folder, hashes), "")
         if hashes:
             return "an early version installed it without checksums"
         return next(_unlike_model(folder, besides), "")
     except _MALFORMED as error:
-        return f"a file cannot be read ({type(error).__name__})"
+        reason = getattr(error, "strerror", "") or type(error).__name__
+        return f"a file cannot be read ({reason})"
 
 
 def _unlike_list(folder: Path, hashes: bool) -> Iterator[str]:
@@ -87,6 +88,8 @@ def _unlike_model(folder: Path, besides: Collection[str]) -> Iterator[str]:
             yield f"{name} has no tokenizer"
         if (part / CONFIG).is_file() and not weights:
             yield f"{name} has no weights in safetensors format"
+        if not pipeline and weights and (lacks := missing_index(os.listdir(part))):
+            yield f"{name}/{lacks} is missing"
         yield from (f"{name}/{file} is missing" for file in _missing_parts(part))
         for file in weights:
             found = os.stat(file)
@@ -101,6 +104,20 @@ def _missing_parts(folder: Path) -> list[str]:
         return []
     names = {*json.loads(index.read_bytes())["weight_map"].values()}
     return sorted(name for name in names if not (folder / name).is_file())
+
+
+def missing_index(names: Collection[str]) -> str:
+    """Return which file of a language model with weights in safetensors format is missing.
+
+    Args:
+        names: names of its files.
+
+    Returns:
+        The file, without which transformers finds no weights; empty if none is missing.
+    """
+    if {_WHOLE, _PARTS} & {*names}:
+        return ""
+    return _PARTS if any("-of-" in name for name in names) else _WHOLE
 
 
 def _components(folder: Path) -> list[Path]:

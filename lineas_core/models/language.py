@@ -16,8 +16,8 @@ from torch import Tensor
 from lineas_core.errors import UserError
 from lineas_core.models.base import Inputs
 from lineas_core.models.chat import Conversation, Prompt, apply_template, recent, tokens_before
-from lineas_core.models.continuation import examine
-from lineas_core.models.decoding import check_length, context_length, position_limit
+from lineas_core.models.continuation import aligned, examine
+from lineas_core.models.decoding import check_tokens, context_length, position_limit
 from lineas_core.models.likelihood import sum_log_probabilities
 from lineas_core.models.pretrained import load_checkpoint, token_for_padding
 from lineas_core.models.reading import MAX_TOKENS, Reader
@@ -82,8 +82,7 @@ class LanguageModel:
         self.default_modules = (
             find_modules(network, preset) if preset else find_default(network, PRESETS)
         )
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = token_for_padding(network, tokenizer, name)
+        tokenizer.pad_token = token_for_padding(network, tokenizer, name)
 
     @classmethod
     def load(
@@ -96,8 +95,8 @@ class LanguageModel:
             name: name of the model in the files of learnt maps; the source if empty.
             preset: layer preset or pattern for `default_modules`; None takes the first preset
                 that matches.
-            **options: passed to `AutoModelForCausalLM.from_pretrained`, such as `dtype` and
-                `device_map`; `local_files_only` applies to the tokenizer, too.
+            **options: passed to `from_pretrained`, such as `dtype` and `device_map`;
+                `local_files_only` applies to the tokenizer, too.
 
         Raises:
             UserError: the model is neither on this machine nor available from the hub, or its
@@ -136,7 +135,7 @@ class LanguageModel:
             `input_ids` and `attention_mask`, (n, t) each, and the pooling weight (n, t).
 
         Raises:
-            UserError: a prompt is empty.
+            UserError: a prompt is empty, or has a token that the network does not know.
         """
         texts = self._texts(prompts, chat=self.chat)
         tokens = self.tokenizer(
@@ -149,6 +148,7 @@ class LanguageModel:
             return_tensors="pt",
             return_special_tokens_mask=True,
         )
+        check_tokens(self.network, self.name, tokens["input_ids"])
         counts = (1 - tokens["special_tokens_mask"]) * tokens["attention_mask"]
         if self.chat:
             counts[:, : tokens_before(self.tokenizer, self.name)] = 0
@@ -230,17 +230,28 @@ class LanguageModel:
             UserError: the numbers of prompts and seeds differ, a prompt is empty, there is
                 none, or it is a conversation and the model has no chat template.
         """
-        tokens = self._encode_openings(prompts, chat)
+        rows = [torch.tensor(tokens) for tokens in self.tokens(prompts, chat=chat)]
         if len(seeds) != len(prompts):
             raise UserError(
                 "E_SEED",
                 f"{len(prompts)} prompts came with {len(seeds)} seeds",
                 remedy="Give one seed for each prompt.",
             )
-        length = tokens["input_ids"].shape[1]
-        check_length(self.network, self.name, length, sampling.max_new_tokens)
+        tokens = aligned(rows, self.tokenizer.pad_token_id, self.network.device)
+        check_tokens(self.network, self.name, tokens["input_ids"], sampling.max_new_tokens)
         for ids in sample_tokens(self.network, self.tokenizer, tokens, seeds, sampling):
             yield self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+
+    def tokens(self, prompts: Sequence[Prompt], *, chat: bool = False) -> list[list[int]]:
+        """Return the tokens of each prompt; arguments and errors as in `stream`."""
+        chat = chat or _are_conversations(prompts)
+        texts = self._texts(prompts, chat=chat)
+        if not texts:
+            raise UserError("E_PROMPT", "there is no prompt", remedy="Give at least one.")
+        tokens = self.tokenizer(texts, add_special_tokens=not chat)["input_ids"]
+        if not all(tokens):
+            raise UserError("E_PROMPT", "the prompt is empty", remedy="Write a few words.")
+        return [*tokens]
 
     def log_likelihood(
         self, openings: Sequence[Prompt], continuations: Sequence[str], *, chat: bool = False
@@ -269,7 +280,7 @@ class LanguageModel:
             )
             # The first token of a text has no context, so it has no probability.
             counts.append(max(min(len(whole) - len(start), len(whole) - 1), 0))
-            check_length(self.network, self.name, len(whole))
+            check_tokens(self.network, self.name, whole)
             texts.append(torch.tensor(whole, dtype=torch.long))
         sums = sum_log_probabilities(self.network, texts, counts)
         return torch.tensor([*zip(sums, counts, strict=True)]).view(-1, 2)
@@ -278,22 +289,6 @@ class LanguageModel:
         if chat:
             return apply_template(self.tokenizer, self.name, prompts)
         return [prompt for prompt in prompts if isinstance(prompt, str)]
-
-    def _encode_openings(self, prompts: Sequence[Prompt], chat: bool) -> dict[str, Tensor]:
-        chat = chat or _are_conversations(prompts)
-        texts = self._texts(prompts, chat=chat)
-        if not texts:
-            raise UserError("E_PROMPT", "there is no prompt", remedy="Give at least one.")
-        tokens = self.tokenizer(
-            texts,
-            padding=True,
-            padding_side="left",
-            add_special_tokens=not chat,
-            return_tensors="pt",
-        )
-        if not tokens["attention_mask"].any(dim=1).all():
-            raise UserError("E_PROMPT", "the prompt is empty", remedy="Write a few words.")
-        return {k: tokens[k].to(self.network.device) for k in ("input_ids", "attention_mask")}
 
 
 def _are_conversations(prompts: Sequence[Prompt]) -> bool:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from lineas_core.models.continuation import is_padded_harmlessly, last_positions
+from lineas_core.models.continuation import aligned, is_padded_harmlessly, last_positions
 
 if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
@@ -56,14 +55,11 @@ def sum_log_probabilities(
 
 def _log_p(network: PreTrainedModel, texts: Sequence[Tensor], count: int) -> Tensor:
     """Return the log-probability of each text's last tokens, (n, count) on the CPU."""
-    ids, mask = (
-        pad_sequence(rows, batch_first=True, padding_side="left").to(network.device)
-        for rows in ([*texts], [torch.ones_like(text) for text in texts])
-    )
+    tokens = aligned(texts, 0, network.device)
+    ids, mask = tokens["input_ids"], tokens["attention_mask"]
     # Compute only the requested logits: the vocabulary is large.
     output = network(
-        ids,
-        attention_mask=mask,
+        **tokens,
         position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
         logits_to_keep=last_positions(count + 1, ids, network),
         use_cache=False,

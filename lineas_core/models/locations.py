@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.catalog import MODELS, Kind, ModelEntry
@@ -17,7 +17,7 @@ from lineas_core.models.embedded import folder_of
 from lineas_core.models.hub import HUB_ERRORS, INDEX, failure, unreachable
 from lineas_core.models.integrity import CONFIG, damage
 from lineas_core.models.repositories import HubPlace
-from lineas_core.models.sources import check_folder
+from lineas_core.models.sources import ADAPTER, check_folder, check_path
 
 __all__ = [
     "Location",
@@ -64,21 +64,25 @@ def locate(name: str, *, whole: bool = True) -> Location:
         whole: also check that the files in a folder are complete.
 
     Raises:
-        UserError: there is no such model, its folder lacks something, or the repository or its
-            revision does not exist or is not accessible.
+        UserError: there is no such model, its folder lacks something or has a part of a model
+            alone, or the repository or its revision does not exist or is not accessible.
     """
     entry = MODELS.get(name)
     if entry and not on_the_hub(name):
         _check_installed(name, entry)
-    elif not entry and (whole or not Path(name).is_dir()):
-        check_folder(name)
+    if not entry:
+        check_path(name)
     place = _place(name)
+    if place is None:
+        remedy = f"Choose from {', '.join(MODELS)}, or give OWNER/NAME of the hub or a folder."
+        raise UserError("E_MODEL", f"there is no model {name!r:.200}", remedy=remedy)
     if isinstance(place, HubPlace):
-        return _pinned(place, name if entry else None)
-    if place:
-        return Location(name if entry else str(place), str(place), place)
-    remedy = f"Choose from {', '.join(MODELS)}, or give a hub id or a folder."
-    raise UserError("E_MODEL", f"there is no model {name!r:.200}", remedy=remedy)
+        found = _pinned(place, name if entry else None)
+    else:
+        found = Location(name if entry else str(place), str(place), place)
+    if not entry:
+        check_folder(found.folder, name, whole=whole and isinstance(place, Path))
+    return found
 
 
 def _pinned(place: HubPlace, name: str | None) -> Location:
@@ -87,7 +91,7 @@ def _pinned(place: HubPlace, name: str | None) -> Location:
         found = snapshot_download(
             place.repository,
             revision=place.revision,
-            allow_patterns=[CONFIG, INDEX],
+            allow_patterns=[CONFIG, INDEX, ADAPTER],
             local_files_only=offline,
         )
     folder = Path(found)
@@ -125,10 +129,11 @@ def files_here(name: str) -> Path | None:
     place = _place(name)
     if not isinstance(place, HubPlace):
         return place if place and place.is_dir() else None
-    for file in (CONFIG, INDEX):
-        found = try_to_load_from_cache(place.repository, file, revision=place.revision)
-        if isinstance(found, str):
-            return Path(found).parent
+    with suppress(HFValidationError):  # a name that the hub does not allow
+        for file in (CONFIG, INDEX):
+            found = try_to_load_from_cache(place.repository, file, revision=place.revision)
+            if isinstance(found, str):
+                return Path(found).parent
     return None
 
 
@@ -181,11 +186,12 @@ def _place(name: str) -> Path | HubPlace | None:
         if entry.embedded or entry.folder:
             return folder_of(name)
         return HubPlace(str(entry.hub_id))
-    folder = Path(name).expanduser()
+    if not name.strip():
+        return None
     try:
-        if folder.is_dir():
+        if (folder := Path(name).expanduser()).is_dir():
             return folder.resolve()
-    except OSError:  # a name that is too long for the file system
+    except (OSError, RuntimeError):  # such as a name that is too long for the file system
         return None
     return HubPlace.parse(name)
 

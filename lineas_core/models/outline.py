@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import transformers  # not `from`: its classes take seconds to import, so each loads on first use
 from torch import nn
 
 from lineas_core.errors import UserError
@@ -15,6 +14,7 @@ from lineas_core.models.catalog import MODELS
 from lineas_core.models.locations import Location, locate
 from lineas_core.models.pretrained import loading_errors, read_config
 from lineas_core.models.published import PUBLISHED, Published
+from lineas_core.models.sources import auto_class
 from lineas_core.runtime.loading import LOADING
 from lineas_core.runtime.memory import USABLE
 
@@ -91,9 +91,8 @@ def outline_pictures(name: str) -> tuple[dict[str, nn.Module], str]:
 
 def _published(name: str) -> Published | None:
     entry = MODELS.get(name)
-    if not entry and Path(name).is_dir():
-        return None
-    return PUBLISHED.get(str(entry.hub_id) if entry else name)
+    known = PUBLISHED.get(str(entry.hub_id) if entry else name)
+    return known if entry or not known or not Path(name).is_dir() else None
 
 
 def outline_language(place: Location) -> PreTrainedModel:
@@ -105,7 +104,7 @@ def outline_language(place: Location) -> PreTrainedModel:
     with loading_errors(place.source):
         config = read_config(place.source, **place.options)
         with LOADING, torch.device("meta"):
-            network = transformers.AutoModelForCausalLM.from_config(
+            network = auto_class(config).from_config(
                 config, dtype=torch.bfloat16, trust_remote_code=False
             )
     return network.eval().requires_grad_(False)

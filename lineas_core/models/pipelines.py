@@ -20,6 +20,7 @@ import transformers
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import logging
 from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import StrictDataclassError
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -120,7 +121,15 @@ def _loading_errors(source: str | Path) -> Iterator[None]:
     """Raise errors of the libraries as one `UserError`."""
     try:
         yield
-    except (*HUB_ERRORS, TypeError, SafetensorError, RuntimeError) as error:
+    except (
+        *HUB_ERRORS,
+        SafetensorError,
+        ImportError,
+        RuntimeError,
+        TypeError,
+        AttributeError,
+        StrictDataclassError,
+    ) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):
             raise
         known = failure(error, source)
@@ -128,6 +137,9 @@ def _loading_errors(source: str | Path) -> Iterator[None]:
         remedy += " A folder can be given instead; emoji-world needs no connection."
         if not known and (isinstance(error, SafetensorError) or Path(source).is_dir()):
             remedy = "Its files are incomplete or damaged: delete them and download them again."
+        # diffusers checks some packages by itself, and raises other errors.
+        if isinstance(error, ImportError) or "requires" in reason:
+            remedy = "Install that package, or choose weights that do without it."
         what = f"the picture model {str(source)!r} could not be loaded ({reason})"
         raise UserError("E_MODEL", what, remedy=remedy) from error
 
@@ -155,7 +167,9 @@ def _index(source: str | Path, **place: Any) -> dict[str, Any]:
         index = hf_hub_download(str(source), INDEX, **place)
         folder = Path(index).parent
     parts = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    kind = parts["_class_name"]
+    kind = parts.get("_class_name")
+    if not isinstance(kind, str):
+        raise ValueError(f"its {INDEX} names no kind of pipeline")
     if kind not in FAMILIES:
         raise UserError(
             "E_MODEL",
@@ -163,13 +177,34 @@ def _index(source: str | Path, **place: Any) -> dict[str, Any]:
             remedy=f"Choose one of the kinds {', '.join(FAMILIES)}.",
         )
     for name, origin in parts.items():
-        if isinstance(origin, list) and not _is_trusted(origin[0]):
-            raise UserError(
-                "E_MODEL",
-                f"the pipeline {str(source)!r} contains custom code for its {name}",
-                remedy="Code from a model is never run; choose another pipeline.",
-            )
+        if isinstance(origin, list):
+            _check_component(name, origin, source)
+    needed = (FAMILIES[kind].denoiser, "scheduler", "vae")
+    if lacking := [name for name in needed if not isinstance(parts.get(name), list)]:
+        raise ValueError(f"its {INDEX} names no {lacking[0]}")
     return parts
+
+
+def _check_component(name: str, origin: list[Any], source: str | Path) -> None:
+    """Check that a component of a pipeline is of a class that is known here.
+
+    Args:
+        name: its name in the index.
+        origin: library and class; both are None for a component that is left out.
+        source: folder or hub id, for the error.
+    """
+    library, kind = origin
+    if not _is_trusted(library):
+        raise UserError(
+            "E_MODEL",
+            f"the pipeline {str(source)!r} contains custom code for its {name}",
+            remedy="Code from a model is never run; choose another pipeline.",
+        )
+    found = {"diffusers": diffusers, "transformers": transformers}.get(library)
+    if found and not hasattr(found, str(kind)):
+        what = f"the {name} of {str(source)!r} is a {kind}"
+        what += f", which {library} {found.__version__} does not have"
+        raise UserError("E_MODEL", what, remedy=f"Update {library}, or choose another model.")
 
 
 def _is_trusted(library: str | None) -> bool:

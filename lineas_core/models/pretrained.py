@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers  # not `from`: its classes take seconds to import, so each loads on first use
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.hub import HUB_ERRORS, failure
 from lineas_core.models.sampling import end_tokens
-from lineas_core.models.sources import BIN, check_writes
+from lineas_core.models.sources import BIN, auto_class, check_writes
 from lineas_core.models.weights import REPORT, check_weights
 from lineas_core.runtime.loading import LOADING
 
@@ -39,8 +40,8 @@ def load_checkpoint(
 
     Args:
         source: folder or hub id.
-        **options: passed to `AutoModelForCausalLM.from_pretrained`; `local_files_only` and
-            `revision` apply to the tokenizer, too.
+        **options: passed to `from_pretrained`; `local_files_only` and `revision` apply to the
+            tokenizer, too.
 
     Raises:
         UserError: the model is neither on this machine nor available from the hub, does not
@@ -48,12 +49,10 @@ def load_checkpoint(
     """
     files = {k: options[k] for k in ("local_files_only", "revision") if k in options}
     with loading_errors(source):
-        read_config(source, **files)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            source, trust_remote_code=False, **files
-        )
+        config = read_config(source, **files)
+        tokenizer = _tokenizer(source, **files)
         with LOADING:
-            loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
+            loaded: Any = auto_class(config).from_pretrained(
                 source, use_safetensors=True, trust_remote_code=False, **REPORT, **options
             )
     network, report = loaded
@@ -78,7 +77,30 @@ def read_config(source: str | Path, **files: Any) -> Any:
     # Explicit, because transformers otherwise prompts on stdin for custom code.
     config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False, **files)
     check_writes(config, source)
+    if settings := getattr(config, "quantization_config", None):
+        _check_quantised(settings, source)
     return config
+
+
+def _check_quantised(settings: Any, source: str | Path) -> None:
+    """Refuse what transformers would leave as it is, with a warning at most."""
+    from transformers.quantizers import AutoHfQuantizer  # takes seconds to import
+
+    known = False
+    with suppress(ValueError):  # no library is named, as in weights of MLX
+        known = AutoHfQuantizer.supports_quant_method(settings)
+    if not known:
+        library = settings.get("quant_method", "a library that it does not name")
+        what = f"the model {str(source)!r} is quantised by {library}"
+        what += ", which transformers does not know"
+        raise UserError("E_MODEL", what, remedy="Choose weights that are not quantised.")
+
+
+def _tokenizer(source: str | Path, **files: Any) -> PreTrainedTokenizerBase:
+    try:
+        return transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **files)
+    except (LookupError, TypeError, AttributeError) as error:  # the file is no tokenizer
+        raise ValueError(f"its tokenizer cannot be read, {first_line(error)}") from error
 
 
 def check_gradients(config: Any, source: str | Path, device: str) -> None:
@@ -111,30 +133,41 @@ def loading_errors(source: str | Path) -> Iterator[None]:
     except (*HUB_ERRORS, SafetensorError, ImportError, RuntimeError) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):
             raise
-        raise _not_loaded(source, first_line(error), error) from error
+        reason = first_line(error)
+        if isinstance(error, LookupError):  # its text is the key alone
+            reason = f"transformers does not know {reason}"
+        raise _not_loaded(source, reason, error) from error
+    except _MALFORMED as error:
+        reason = str(error).strip().rpartition("\n")[2].strip().rstrip(".")
+        reason = f"its config.json has a value of no use, {reason}"
+        raise _not_loaded(source, reason) from error
 
 
 def token_for_padding(
     network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str
 ) -> str:
-    """Choose a token for padding; it is masked, but should be one that no text contains.
+    """Return the token for padding, or choose one: it is masked, but no text should contain it.
 
     Args:
         network: the network, whose generation settings name the tokens that end a text.
-        tokenizer: its tokenizer, which has no token for padding.
+        tokenizer: its tokenizer, which can lack such a token, or have one that was added to it
+            and not to the network.
         name: name of the model, for the error.
 
     Raises:
         UserError: the tokenizer has no special token at all.
     """
-    known = [*end_tokens(network, tokenizer), tokenizer.unk_token_id, tokenizer.bos_token_id]
-    for number in known:
-        if number is not None:
+    words = network.config.get_text_config().vocab_size
+    known = [tokenizer.pad_token_id, *end_tokens(network, tokenizer)]
+    for number in (*known, tokenizer.unk_token_id, tokenizer.bos_token_id):
+        if number is not None and number < words:
             return str(tokenizer.convert_ids_to_tokens(number))
     what = f"the tokenizer of {name} has no special token that could stand for padding"
     raise UserError("E_MODEL", what, remedy="Give its tokenizer_config.json a `pad_token`.")
 
 
+# What transformers raises for values of a configuration that it does not expect.
+_MALFORMED = (AttributeError, TypeError, ArithmeticError, AssertionError, StrictDataclassError)
 _NEEDS_GPU = "Run it on a machine with a GPU, or choose weights that are not quantised."
 _CAUSES = (  # part of a message of transformers, reason (its first line if empty), remedy
     (
@@ -160,7 +193,7 @@ def _not_loaded(source: str | Path, reason: str, error: Exception | None = None)
         remedy = "Its files are incomplete or damaged: delete them and download them again."
     if isinstance(error, ImportError):
         reason = reason.rstrip(".")
-        remedy = "Install that package, or choose weights that are not quantised."
+        remedy = "Install that package, or choose weights that do without it."
     for part, cause, what_to_do in _CAUSES:
         if part in str(error) and not isinstance(error, ImportError):
             reason, remedy = cause or reason, what_to_do

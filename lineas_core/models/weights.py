@@ -6,6 +6,7 @@ what the network has no place for; both only log it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ _WRAPPERS = {
     "module.": "a network in a parallel wrapper",
     "base_model.model.": "a network in a wrapper of peft",
 }
+# Masks and positions, which the network computes and early versions of transformers saved.
+_COMPUTED = re.compile(
+    r"(^|\.)((attn|attention)\.(masked_)?bias|causal_mask|inv_freq|position_ids"
+    r"|embed_positions\.weights)$"
+)
 _AGAIN = "Its weights and its config.json do not belong together: download both again."
 
 
@@ -30,7 +36,7 @@ def check_weights(report: Mapping[str, Any], source: str | Path, kind: str = "mo
 
     Args:
         report: from `from_pretrained`; output layers that are tied to the embeddings are not
-            among the missing ones.
+            among the missing ones. Left-over masks and positions count for nothing.
         source: folder or hub id.
         kind: what it is, for the error.
 
@@ -45,7 +51,7 @@ def check_weights(report: Mapping[str, Any], source: str | Path, kind: str = "mo
         reasons.append(f"{_count(shapes)} another shape, first {name} {found} for {expected}")
     if missing := [name for name in missing if name not in {name for name, *_ in shapes}]:
         reasons.append(f"{_count(missing)} no value in its files, first {missing[0]}")
-    if unexpected:
+    if unexpected := [name for name in unexpected if not _COMPUTED.search(name)]:
         reasons.append(f"{_count(unexpected)} no place in the network, first {unexpected[0]}")
     if reasons:
         what = f"the {kind} {str(source)!r} could not be loaded ({'; '.join(reasons)})"

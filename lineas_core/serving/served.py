@@ -8,6 +8,7 @@ from threading import Lock
 
 from lineas_core.errors import UserError
 from lineas_core.models.chat import apply_template
+from lineas_core.models.decoding import check_tokens
 from lineas_core.models.language import LanguageModel
 from lineas_core.models.locations import short_name
 from lineas_core.serving.errors import ApiError
@@ -104,8 +105,9 @@ class Served:
 
     def _tokens(self, text: str, *, special: bool) -> list[int]:
         with self._encoding:  # a tokenizer cannot change its settings while it is used
-            tokens = self.model.tokenizer(text, add_special_tokens=special)
-        return [*tokens["input_ids"]]
+            ids = self.model.tokenizer(text, add_special_tokens=special)["input_ids"]
+        check_tokens(self.model.network, self.name, ids)
+        return [*ids]
 
     def _in_name(self, model: str) -> list[tuple[str, float]]:
         """Return the maps in the name of a model, with their strengths."""

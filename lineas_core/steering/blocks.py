@@ -127,11 +127,13 @@ def _size(module: nn.Module) -> int:
 
 def _norms(block: nn.Module) -> list[str]:
     """Return the norms of a block, without those in attention: deeper, or of another width."""
-    found = {
-        name: module
-        for name, module in block.named_modules()
-        if "norm" in type(module).__name__.lower() and not any(module.children())
-    }
+    found: dict[str, nn.Module] = {}
+    for name, module in block.named_modules():
+        inner = any(name.startswith(f"{outer}.") for outer in found)
+        if "norm" not in type(module).__name__.lower() or inner:
+            continue
+        if "norm" in name or not any(module.children()):  # some norms have a gate of their own
+            found[name] = module
     depth = min((name.count(".") for name in found), default=0)
     widths = {n: _norm_width(module) for n, module in found.items() if n.count(".") == depth}
     return [name for name in widths if widths[name] == mode(widths.values())]

@@ -102,16 +102,21 @@ def expected_modules(network: nn.Module, presets: Sequence[str]) -> list[str]:
     """Return the modules of the first preset that matches, without running the network.
 
     On the meta device this is what `find_default` returns with weights, for all architectures in
-    docs/models.md but OPT, which folds rows and tokens into one axis.
+    docs/models.md but two: OPT folds rows and tokens into one axis, and TrOCR has norms that do
+    not run when it reads a text alone.
 
     Args:
         network: a language model.
         presets: as in `find_default`.
     """
+    found: list[str] = []
     for preset in presets:
         with suppress(UserError):
-            return find_modules(network, preset)
-    return []
+            names = find_modules(network, preset)
+            if count_blocks(network, names):  # else they lie in a tower for pictures
+                return names
+            found = found or names
+    return found
 
 
 def _closest(network: nn.Module, preset: str) -> str:

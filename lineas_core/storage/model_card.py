@@ -12,6 +12,7 @@ from typing import Any
 from lineas_core.models import LanguageModel, TextToImageModel
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.repositories import HubPlace
+from lineas_core.models.sources import auto_class
 
 __all__ = ["base_model", "checkpoint_card", "model_card", "modelspec"]
 
@@ -42,10 +43,10 @@ _LICENCES = (
     *("cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
     *("openrail", "openrail++", "creativeml-openrail-m", "llama2", "llama3"),
 )
-_LOAD_TEXTS = """from transformers import AutoModelForCausalLM, AutoTokenizer
+_LOAD_TEXTS = """from transformers import {kind}, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
-model = AutoModelForCausalLM.from_pretrained("FOLDER")"""
+model = {kind}.from_pretrained("FOLDER")"""
 _LOAD_PICTURES = """from diffusers import {kind}
 
 {part} = {kind}.from_pretrained("FOLDER")
@@ -210,7 +211,7 @@ def checkpoint_card(
 def _loading(model: LanguageModel | TextToImageModel) -> str:
     """Return the lines that load a folder with its weights."""
     if isinstance(model, LanguageModel):
-        return _LOAD_TEXTS
+        return _LOAD_TEXTS.format(kind=auto_class(model.network.config).__name__)
     return _LOAD_PICTURES.format(kind=type(model.network).__name__, part=model.denoiser)
 
 

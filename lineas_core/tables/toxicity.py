@@ -64,7 +64,7 @@ def _layers(edition: str) -> list[Cell]:
     return [
         Cell(
             {"model": model, "layers": preset, "method": name},
-            _learnt(edition, model, METHODS[name], parts=_ENDS, preset=preset, strength=1.0),
+            _learnt(edition, model, METHODS[name], preset=preset, strengths=_ENDS),
         )
         for preset in _PRESETS
         for name in ("lineas", "iti-c", "lin-act")
@@ -76,7 +76,7 @@ def _sparsity(edition: str) -> list[Cell]:
     return [
         Cell(
             {"model": model, "γ": str(gamma), "iterations": str(iterations)},
-            _learnt(edition, model, parts=_ENDS, sparsity=gamma, iterations=iterations),
+            _learnt(edition, model, strengths=_ENDS, sparsity=gamma, iterations=iterations),
         )
         for iterations, gammas in _GAMMAS[edition].items()
         for gamma in gammas
@@ -88,7 +88,7 @@ def _data(edition: str) -> list[Cell]:
     return [
         Cell(
             {"model": model, "prompts a side": str(count)},
-            _learnt(edition, model, parts=_ENDS, prompts_a_side=count),
+            _learnt(edition, model, strengths=_ENDS, prompts_a_side=count),
         )
         for count in _COUNTS
     ]
@@ -99,10 +99,9 @@ def _learnt(
     model: str,
     method: Method = METHODS["lineas"],
     *,
-    parts: Sequence[float] = _PARTS,
     preset: str | None = None,
     prompts_a_side: int | None = None,
-    strength: float | None = None,
+    strengths: Sequence[float] | None = None,
     **changes: Any,
 ) -> Callable[[Workbench], dict]:
     """Return the work of a cell: learn from toxic prompts, and count toxic continuations.
@@ -111,20 +110,17 @@ def _learnt(
         edition: `small` or `paper`.
         model: name of the language model.
         method: how to learn.
-        parts: strengths to measure, in parts of the highest.
         preset: layer preset or pattern; None is the model's default preset.
         prompts_a_side: number of prompts of each side; None takes all.
-        strength: the highest λ; None is the recommended one of the method.
+        strengths: λ of the rows; None takes parts of the recommended one of the method.
         changes: settings that differ from the budget.
     """
     config = settings_of(method.name, LANGUAGE_BUDGET[edition], **changes)
     prompts = PromptSet.load(PROMPTS / "toxicity.json")
-    if prompts_a_side:
-        prompts = prompts.take(prompts_a_side)
-    strengths = [part * (strength or method.strength) for part in parts]
+    prompts = prompts.take(prompts_a_side) if prompts_a_side else prompts
+    measured = strengths or [part * method.strength for part in _PARTS]
 
     def work(bench: Workbench) -> dict[str, Any]:
-        continuations = toxicity_continuations(edition, model)
         maps = bench.maps(
             bench.model(model),
             prompts,
@@ -133,7 +129,7 @@ def _learnt(
             preset=preset,
             judge=REWARDS[edition],
         )
-        return continuations.measure(bench, maps, strengths)
+        return toxicity_continuations(edition, model).measure(bench, maps, measured)
 
     return work
 

@@ -12,10 +12,11 @@ from tests.app.served import Program
 
 GOOD = {
     "list_maps": [],
-    "make_pictures": ["letters", "a b", [0.0], 0, None, None, None],
+    "make_pictures": ["letters", "a b", [0.0], 0, None, None, None, None],
     "continue_text": ["words", "a b", [0.0], 0, 1, 1.0, False],
     "rates": ["words", ["a b"], ["e"], 1],
-    "learn": ["Title", ["a", "b"], ["c", "d"], "nope", "quick", 0, "lineas", *[False] * 3],
+    "learn": ["Title", ["a", "b"], ["c", "d"], "nope", "quick", 0, "lineas", *[False] * 3]
+    + [".*norm", [0], 4, 2.5],
     "job": ["20260101-000000-abcd"],
     "stop_job": ["20260101-000000-abcd"],
     "resume_job": ["20260101-000000-abcd"],

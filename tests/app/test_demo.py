@@ -73,7 +73,9 @@ def test_whatever_changes_something_is_refused_and_nothing_changes(demo, studio)
 def test_a_visitor_cannot_make_the_server_look_into_folders_or_at_the_hub(demo, studio):
     page, _ = demo
     names = {getattr(function.fn, "__qualname__", "") for function in page.fns.values()}
-    assert not [name for name in names if name.startswith(("FormHandlers", "ModelHandlers"))]
+    assert not [
+        name for name in names if name.startswith(("FormHandlers", "LearnEnd", "ModelHandlers"))
+    ]
     offer = InstallHandlers(studio).offer("some/model")
     assert "not part of this demo" in offer.sentence
     assert not offer.button.visible

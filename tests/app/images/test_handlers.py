@@ -328,9 +328,11 @@ def test_the_endpoint_answers_files_with_their_recipe(studio):
 
 
 def test_the_endpoint_paints_in_a_number_of_steps(studio):
-    (row,) = PictureEndpoint(studio).make_pictures("robot", "A valley", [1], steps=3, guidance=2)
+    paint = partial(PictureEndpoint(studio).make_pictures, "robot", "A valley", [1], steps=3)
+    (row,) = paint(guidance=2, steer_steps=[0, 1])
     with Image.open(BytesIO(base64.b64decode(row["png"]))) as image:
         assert "Steps: 3" in image.text["parameters"]
+        assert "LinEAS steps: 0-1" in image.text["parameters"]
 
 
 def test_the_endpoint_tells_what_of_a_prompt_is_not_read_or_not_known(studio):

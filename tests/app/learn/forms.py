@@ -13,6 +13,7 @@ def start(handlers, **changes):
         "heldout": 1,
         "preset": "",
         "preview_prompt": "",
+        "learn_at": "",
         "known": None,
     }
     settings = dict(zip(SETTINGS, handlers.budget("quick", "tiny", None), strict=True))

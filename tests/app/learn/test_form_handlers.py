@@ -6,6 +6,7 @@ from functools import partial
 import gradio as gr
 import pytest
 
+from app.learn.endpoint import LearnEndpoint
 from app.learn.form import SETTINGS, SUITED, values_of
 from app.learn.form_handlers import FormHandlers
 from lineas_core import BUDGETS, LearnConfig
@@ -119,7 +120,7 @@ def _suited(filled):
 
 
 def _split(answers):
-    return *answers[:5], answers[5:]
+    return *answers[:5], answers[6:]
 
 
 def test_sides_for_pictures_are_said_to_be_matched_or_not(studio):
@@ -154,6 +155,28 @@ def test_the_form_becomes_a_request(studio):
     assert request.config == LearnConfig()
 
 
+def test_the_steps_to_learn_at_go_along_for_pictures(studio):
+    start(FormHandlers(studio), model="flux.1-schnell", learn_at="0, 2")
+    sides = ["a", "b"], ["c", "d"]
+    learn = LearnEndpoint(studio).learn
+    learn("t", *sides, "emoji-world", learn_at=[1], steps=4, guidance=2.5, modules=".*norm1")
+    learn("t", *sides, "tiny")
+    form, program, texts = studio.jobs.submitted
+    assert form.denoising == {"learn_at": [0, 2]}
+    settings = {"num_inference_steps": 4, "guidance_scale": 2.5, "learn_at": [1]}
+    assert (program.denoising, program.preset) == (settings, ".*norm1")
+    assert texts.denoising == {}
+    for refused in ({"learn_at": [0]}, {"steps": 4}, {"guidance": 0}):
+        with pytest.raises(gr.Error, match="iny writes texts, which take no denoising steps"):
+            learn("t", *sides, "tiny", **refused)
+
+
+def test_steps_to_learn_at_are_offered_where_a_model_has_several(studio):
+    for model, several in (("flux.1-schnell", True), ("emoji-world", False), ("tiny", False)):
+        *_, timing = FormHandlers(studio).choose_model(model, "", "lineas", "quick", None)[:6]
+        assert timing["visible"] == several
+
+
 def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
     handlers = FormHandlers(studio)
     title, source, target, heldout, _, known, *_ = handlers.write_set(
@@ -179,6 +202,10 @@ def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
         ({"sparsity": math.inf}, "Sparsity is inf"),
         ({"iterations": 10**9}, "from 1 to 100000"),
         ({"batch_size": -1}, "batch_size is -1"),
+        (
+            {"model": "flux.1-schnell", "learn_at": "first"},
+            "Give whole numbers from 0, such as 0,2",
+        ),
     ],
 )
 def test_a_form_that_cannot_work_is_refused_in_one_sentence(studio, changes, sentence):
@@ -207,15 +234,15 @@ def test_syntax_of_other_programs_is_named_at_once(studio):
 
 def test_the_endpoint_refuses_an_unknown_budget(studio):
     with pytest.raises(gr.Error, match="quick, normal"):
-        FormHandlers(studio).learn("t", ["a", "b"], ["c", "d"], budget="huge")
+        LearnEndpoint(studio).learn("t", ["a", "b"], ["c", "d"], budget="huge")
 
 
 def test_a_model_that_does_not_exist_is_refused_before_its_job_is_queued(studio):
     with pytest.raises(gr.Error, match="There is no model 'owner/any'"):
-        FormHandlers(studio).learn("t", ["a", "b"], ["c", "d"], model="owner/any")
+        LearnEndpoint(studio).learn("t", ["a", "b"], ["c", "d"], model="owner/any")
     assert studio.jobs.submitted == []
 
 
 def test_half_a_character_in_a_title_does_not_break_the_list_of_jobs(studio):
-    FormHandlers(studio).learn("x\ud83e", ["a", "b"], ["c", "d"], model="tiny")
+    LearnEndpoint(studio).learn("x\ud83e", ["a", "b"], ["c", "d"], model="tiny")
     assert [request.title for request in studio.jobs.submitted] == ["x?"]

@@ -8,6 +8,7 @@ import pytest
 
 from app.html import maps as map_html
 from app.learn import html as learn_html
+from app.learn.endpoint import LearnEndpoint
 from app.learn.form import SETTINGS
 from app.learn.form_handlers import FormHandlers
 from app.learn.job_handlers import JobHandlers
@@ -75,13 +76,13 @@ def test_the_form_asks_a_method_for_what_it_takes(studio):
 
 
 def test_the_endpoint_learns_with_every_method(studio):
-    handlers = FormHandlers(studio)
+    endpoint = LearnEndpoint(studio)
     for name, method in METHODS.items():
-        handlers.learn("t", ["a", "b"], ["c", "d"], method=name)
+        endpoint.learn("t", ["a", "b"], ["c", "d"], method=name)
         assert studio.jobs.submitted[-1].method == name
         assert studio.jobs.submitted[-1].config == method.config
     for settings in ({"both_ways": True}, {"identity_loss": True, "shift_only": True}):
-        handlers.learn("t", ["a", "b"], ["c", "d"], **settings)
+        endpoint.learn("t", ["a", "b"], ["c", "d"], **settings)
         assert studio.jobs.submitted[-1].config == LearnConfig(**settings)
 
 
@@ -98,7 +99,7 @@ def test_the_endpoint_learns_with_every_method(studio):
 )
 def test_the_endpoint_refuses_what_no_method_can(studio, changes, sentence):
     with pytest.raises(gr.Error, match=sentence) as caught:
-        FormHandlers(studio).learn("t", ["a", "b"], ["c", "d"], **changes)
+        LearnEndpoint(studio).learn("t", ["a", "b"], ["c", "d"], **changes)
     assert "<img" not in str(caught.value)
     assert studio.jobs.submitted == []
 

@@ -5,7 +5,7 @@ import pytest
 from app.studio.maps import read_map
 from app.studio.models import Models
 from app.studio.pictures import Pictures
-from app.studio.steps import Steps
+from app.studio.steps import Steps, checked_steps
 from lineas_core import LearnConfig, PromptSet, UserError, learn, save_maps
 from lineas_core.models.denoising import Denoising
 from tests.fakes import save_model
@@ -32,11 +32,30 @@ def test_pictures_are_painted_and_cached_by_their_steps(entry):
     other = pictures.with_steps(steps)
     assert other.painted([entry], "a b", [[0.0]]) is None
     (painted,) = other.paint([entry], "a b", [[0.0]])
-    assert (painted.recipe.num_inference_steps, painted.recipe.guidance_scale) == steps
+    assert (painted.recipe.num_inference_steps, painted.recipe.guidance_scale) == steps[:2]
     assert usual.recipe.num_inference_steps == known.num_inference_steps
     assert pictures.denoising(entry.model) == known
     assert other.painted([entry], "a b", [[0.0]]) == [painted]
     assert pictures.painted([entry], "a b", [[0.0]]) == [usual]
+
+
+def test_maps_act_at_a_range_of_the_steps_alone(entry):
+    pictures = Pictures(Models())
+    first, second, both = (
+        pictures.with_steps(Steps(2, 2.5, at)).paint([entry], "a b", [[0.0], [1.0]])
+        for at in ((0, 0), (1, 1), None)
+    )
+    assert len({each[0].image.tobytes() for each in (first, second, both)}) == 1  # λ = 0
+    assert [first[1].recipe.steer_at, both[1].recipe.steer_at] == [(0, 0), None]
+    assert first[1].image.tobytes() != second[1].image.tobytes()
+    with pytest.raises(UserError, match="a first and a last step up to 1"):
+        pictures.with_steps(Steps(2, 2.5, (0, 2))).paint([entry], "a b", [[0.0]])
+
+
+@pytest.mark.parametrize("steered", [[0], [0, 1, 2], [-1, 0], [0, 1.5], ["0", 1]])
+def test_a_range_that_is_none_is_one_sentence(steered):
+    with pytest.raises(UserError, match="Give"):
+        checked_steps(None, None, steered)
 
 
 def test_a_model_that_takes_no_others_says_so(entry):
@@ -51,5 +70,5 @@ def test_the_catalog_knows_the_models_of_a_fixed_number_of_steps():
 
 
 def test_what_is_the_default_is_left_out():
-    assert Steps(4, 2.5).beyond(None) == (4, 2.5)
-    assert Steps(4, 2.5).beyond(Denoising(4, 3.5)) == (None, 2.5)
+    assert Steps(4, 2.5).beyond(None) == Steps(4, 2.5)
+    assert Steps(4, 2.5).beyond(Denoising(4, 3.5)) == Steps(None, 2.5)

@@ -10,6 +10,7 @@ from lineas_core import UserError, cli
 from lineas_core.learning.plan import describe_learning, measure_pass
 from lineas_core.models.outline import outline
 from lineas_core.steering.presets import find_modules
+from tests.architectures import tiny_model
 from tests.fakes import save_model, tiny_language_model
 from tests.pipelines import model_of
 
@@ -67,12 +68,13 @@ def test_blocks_that_are_computed_again_keep_less():
             tiny_language_model,
             ("6 tokens a prompt: 0.0 billion parameters", "4 GPUs, torchrun: "),
         ),
+        (lambda: tiny_model("gptj"), ("6 tokens a prompt: ",)),  # has no norm after attention
         (
             lambda: model_of("sd"),
             ("32 pixels; 0.0 billion parameters (", "1 GPU: 2 prompts at a time"),
         ),
     ],
-    ids=["texts", "pictures"],
+    ids=["texts", "texts by another preset", "pictures"],
 )
 def test_the_command_prints_the_plan_and_loads_no_weights(build, told, tmp_path):
     name = save_model(build(), tmp_path / "model")

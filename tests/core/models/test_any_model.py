@@ -60,6 +60,12 @@ def _repositories(texts, pictures):
         "some/pickles": bare | {"pytorch_model.bin": b"\x80\x02"},
         "some/gguf": {"model.gguf": b"GGUF"},
         "some/adapter": adapter,
+        "some/both": texts | adapter,
+        "some/unet": {n.removeprefix("unet/"): d for n, d in pictures.items() if "unet/" in n},
+        "some/onnx": bare | {"model.onnx": b"ONNX"},
+        "some/one_file": {"sd_xl_base_1.0.safetensors": b""},
+        "some/no_index": bare | {"model-00001-of-00001.safetensors": b""},
+        "some/mlx": changed(quantization_config={"bits": 4, "group_size": 64}),
         "some/code": changed(model_type="own", auto_map={"AutoConfig": "own.Own"}),
         "some/awq": changed(quantization_config=QUANTISED),
         "some/mute": {name: data for name, data in texts.items() if "tokenizer" not in name},
@@ -120,12 +126,19 @@ REFUSED = {
     "some/bare": "no weights in safetensors format",
     "some/pickles": "no weights in safetensors format.*Pickled weights are not read",
     "some/gguf": "no config.json.*that the GGUF file was made from",
-    "some/adapter": "no config.json.*holds an adapter: merge it",
+    "some/adapter": "it holds an adapter.*Merge it into its model",
+    "some/both": "it holds an adapter.*remove adapter_config.json",
+    "some/unet": "is the UNet2DConditionModel of a pipeline.*whole pipeline",
+    "some/onnx": "no weights in safetensors format.*for another library",
+    "some/one_file": "no config.json.*`from_single_file`",
+    "some/no_index": "has no model.safetensors.index.json",
+    "some/mlx": "quantised by a library that it does not name",
     "some/code": "needs custom code.*never run",
     "some/awq": "requires gptqmodel.*Install that package",
     "some/mute": "has no tokenizer",
     "some/faces": "is of the kind 'DDPMPipeline'",
-    "nowhere": "there is no model 'nowhere'",
+    "nowhere": "there is no model 'nowhere'.*OWNER/NAME of the hub or a folder",
+    "": "there is no model ''",
     "a/b/c": "there is no model 'a/b/c'",
     "/nowhere": "there is no folder '/nowhere'",
 }
@@ -172,6 +185,14 @@ def test_a_download_takes_only_what_is_loaded_and_goes_on_where_it_was_ended(hub
     assert said[-1] == "some/texts: ready"
     assert [Path(path).name for path in hub.downloads("/store/")] == ["model.safetensors"]
     assert not hub.downloads("consolidated") + hub.downloads("original")
+
+
+def test_to_fetch_what_is_a_folder_or_nothing_says_so(tmp_path):
+    said = []
+    fetch(save_model(tiny_language_model(), tmp_path / "tiny"), said.append)
+    assert said == ["tiny: ready, it is a folder of this machine"]
+    with pytest.raises(UserError, match="there is no model 'gpt2'.*OWNER/NAME of the hub"):
+        fetch("gpt2")
 
 
 def test_a_map_keeps_the_commit_and_does_not_fit_the_next_one(hub, tmp_path):

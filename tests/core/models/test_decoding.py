@@ -11,6 +11,7 @@ from transformers import (
 
 from lineas_core import UserError
 from lineas_core.models.decoding import DecodingBatch, check_decodable, context_length
+from tests.architectures import tiny_network
 from tests.fakes import tiny_language_model
 from tests.tolerance import TEXT_NETWORK, tolerance
 
@@ -101,6 +102,13 @@ def test_a_network_whose_state_is_no_attention_is_refused():
     with pytest.raises(UserError, match="mamba cannot be continued in one batch"):
         check_decodable(network, "mamba")
     check_decodable(_gemma(), "gemma")
+
+
+@pytest.mark.parametrize("kind", ["git", "openai-gpt"])
+def test_a_network_that_has_to_read_everything_again_is_refused(kind):
+    """GIT takes keys and values and gives other logits with them: it was wrong, silently."""
+    with pytest.raises(UserError, match=f"{kind} cannot be continued in one batch"):
+        check_decodable(tiny_network(kind), kind)
 
 
 def test_the_context_is_that_of_the_configuration():

@@ -339,3 +339,19 @@ def test_a_tokenizer_without_a_token_for_padding_takes_another_special_one():
         settings.eos_token_id = None
     with pytest.raises(UserError, match="tiny has no special token .* `pad_token`"):
         LanguageModel(model.network, model.tokenizer, name="tiny")
+
+
+def test_a_token_that_only_the_tokenizer_knows_is_refused_and_does_not_pad():
+    model = tiny_language_model()
+    model.tokenizer.add_special_tokens({"pad_token": "<new>"})
+    again = LanguageModel(model.network, model.tokenizer, name="tiny")
+    assert again.tokenizer.pad_token == "<eos>"
+    assert len(again.generate(["a", "abc"], seeds=[0, 1], sampling=SHORT)) == 2
+    reason = "has the token 259, and tiny has embeddings for 259 tokens"
+    for use_it in (
+        lambda: again.generate(["a <new>"], seeds=[0], sampling=SHORT),
+        lambda: again.encode(["a <new>"]),
+        lambda: again.log_likelihood(["a"], ["<new>"]),
+    ):
+        with pytest.raises(UserError, match=reason):
+            use_it()

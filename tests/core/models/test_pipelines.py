@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lineas_core import UserError, load_model
-from lineas_core.models import TextToImageModel, hub, pickled, pipelines
+from lineas_core.models import TextToImageModel, describe, hub, pickled, pipelines
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.pickled import convert_pickle
 from lineas_core.models.pipelines import load_pipeline
@@ -142,6 +142,41 @@ def test_a_damaged_folder_is_one_sentence(index, content):
     index.write_text(content)
     with pytest.raises(UserError, match="could not be loaded"):
         load_model(str(index.parent), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"_class_name": None}, "names no kind of pipeline"),
+        ({"unet": None}, "names no unet"),
+        ({"unet": ["diffusers", "NewUNet"]}, "is a NewUNet, which diffusers .* does not have. Up"),
+        ({"scheduler": ["diffusers", "NewScheduler"]}, "Update diffusers"),
+        ({"text_encoder_2": ["transformers", "NewModel"]}, "Update transformers"),
+    ],
+)
+def test_an_index_of_another_version_is_one_sentence(index, changes, sentence):
+    index.write_text(json.dumps({**json.loads(index.read_text()), **changes}))
+    for use_it in (load_model, describe):
+        with pytest.raises(UserError, match=sentence):
+            use_it(str(index.parent))
+
+
+@pytest.mark.parametrize("part", ["unet", "text_encoder_2"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"quant_method": "bitsandbytes", "load_in_4bit": True},
+        {"quant_method": "torchao", "quant_type": "int8wo"},
+    ],
+    ids=["bitsandbytes", "torchao"],
+)
+def test_a_quantised_network_without_its_library_names_it(tmp_path, part, settings):
+    tiny_pipeline().save_pretrained(tmp_path)
+    file = tmp_path / part / "config.json"
+    config = {**json.loads(file.read_text()), "quantization_config": settings}
+    file.write_text(json.dumps(config))
+    with pytest.raises(UserError, match="Install that package, or choose weights that do with"):
+        load_model(str(tmp_path), device="cpu")
 
 
 def test_pickled_weights_in_a_folder_are_not_read(tmp_path):

@@ -1,10 +1,13 @@
+import errno
 import json
 
 import pytest
 import torch
 
 from lineas_core import UserError, load_model
-from tests.fakes import save_model, tiny_language_model
+from lineas_core.models import describe, installed, kind_of
+from lineas_core.models.outline import paints
+from tests.fakes import save_model, tiny_language_model, tiny_pipeline
 
 
 @pytest.fixture
@@ -31,12 +34,49 @@ def _adapter(folder):
     (folder / "config.json").rename(folder / "adapter_config.json")
 
 
+def _both(folder):
+    (folder / "adapter_config.json").write_text("{}")
+
+
+def _saved_as(name):
+    return lambda folder: (folder / "model.safetensors").rename(folder / name)
+
+
+def _single(folder):
+    for file in [*folder.iterdir()]:
+        file.unlink()
+    (folder / "sd_xl_base_1.0.safetensors").touch()
+
+
+def _inside(folder, *path):
+    whole = folder.rename(folder.with_name("whole"))
+    folder.joinpath(*path[:-1]).mkdir(parents=True)
+    whole.rename(folder.joinpath(*path))
+
+
+def _trained(folder):
+    _inside(folder, "checkpoint-500")
+
+
+def _cached(folder):
+    _inside(folder, "snapshots", "abc")
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         (_pickled, "no weights in safetensors.*Pickled weights are not read"),
         (_gguf, "no weights in safetensors.*that the GGUF file was made from"),
-        (_adapter, "holds an adapter: merge it"),
+        (_adapter, "it holds an adapter.*Merge it into its model"),
+        (_both, "it holds an adapter.*remove adapter_config.json"),
+        (_saved_as("tf_model.h5"), "no weights in safetensors.*for another library"),
+        (_saved_as("model.onnx"), "no weights in safetensors.*for another library"),
+        (_saved_as("consolidated.00.pth"), "no weights in safetensors.*Pickled weights are not"),
+        (_saved_as("consolidated.safetensors"), "/model.safetensors is missing"),
+        (_saved_as("model-00001-of-00002.safetensors"), "safetensors.index.json is missing"),
+        (_single, "config.json is missing.*`from_single_file`"),
+        (_trained, "config.json is missing.*Give a folder inside it, such as .*checkpoint-500"),
+        (_cached, "config.json is missing.*Give a folder inside it, such as .*snapshots/abc"),
         (lambda folder: (folder / "config.json").unlink(), "damaged.*download them again"),
     ],
 )
@@ -52,10 +92,13 @@ def test_a_folder_without_weights_says_what_it_lacks(folder, change, sentence):
         ("model.safetensors", "is a file.*Give the folder that contains it"),
         ("model.gguf", "is a file.*that the GGUF file was made from"),
         ("absent", "there is no folder"),
+        ("../v1-5.ckpt", "is a file.*Pickled weights are not read"),
+        ("../sd_xl_base_1.0.safetensors", "is a file.*`from_single_file`"),
     ],
 )
 def test_a_path_that_is_no_folder_is_not_looked_up_on_the_hub(folder, name, sentence):
-    (folder / "model.gguf").write_bytes(b"GGUF")
+    for file in ("model.gguf", "../v1-5.ckpt", "../sd_xl_base_1.0.safetensors"):
+        (folder / file).touch()
     with pytest.raises(UserError, match=sentence):
         load_model(str(folder / name), device="cpu")
 
@@ -75,6 +118,63 @@ def test_a_configuration_of_no_usable_network_is_one_sentence(folder, settings, 
     with pytest.raises(UserError, match=sentence) as caught:
         load_model(str(folder), device="cpu")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"hidden_size": "a lot"}, "a value of no use.*'hidden_size' expected int, got str"),
+        ({"num_attention_heads": 5}, "a value of no use.*not a multiple of the number of att"),
+        ({"dtype": "float99"}, "a value of no use.*no attribute 'float99'"),
+        ({"hidden_act": "nonsense"}, "transformers does not know 'nonsense'"),
+        ({"quantization_config": "4bit"}, "a value of no use"),
+        ({"quantization_config": {"quant_method": "own"}}, "quantised by own, which transf"),
+        ({"quantization_config": {"bits": 4}}, "quantised by a library that it does not name"),
+    ],
+)
+def test_a_configuration_with_a_value_of_no_use_is_one_sentence(folder, settings, sentence):
+    _configure(folder, **settings)
+    for use_it in (load_model, describe):
+        with pytest.raises(UserError, match=sentence) as caught:
+            use_it(str(folder))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_that_cannot_be_read_is_named(folder):
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match="its tokenizer cannot be read"):
+        load_model(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder_2"])
+def test_a_part_of_a_pipeline_is_named_with_the_way_to_the_whole(tmp_path, part):
+    tiny_pipeline().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=f"is the {part} of a pipeline.*whole pipeline"):
+        load_model(str(tmp_path / part), device="cpu")
+
+
+def test_a_control_net_is_no_language_model(folder):
+    _configure(folder, _class_name="ControlNetModel")
+    with pytest.raises(UserError, match="is the ControlNetModel of a pipeline"):
+        load_model(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody-of-this-name/model", f"owner/{'x' * 300}"])
+def test_a_name_that_nothing_can_have_is_one_sentence(name):
+    for use_it in (load_model, describe, paints):
+        with pytest.raises(UserError) as caught:
+            use_it(name)
+        assert "\n" not in str(caught.value)
+    assert (installed(name), kind_of(name)) == (False, "language")
+
+
+def test_a_folder_that_cannot_be_read_is_one_sentence(folder, monkeypatch):
+    def forbidden(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.iterdir", forbidden)  # root may read any folder
+    with pytest.raises(UserError, match="Permission denied.*Check the path and its permissions"):
+        load_model(str(folder), device="cpu")
 
 
 def test_a_configuration_of_another_library_is_one_sentence(folder):

@@ -2,10 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from lineas_core import UserError, load_model
 from lineas_core.models.weights import check_weights
+from tests.architectures import tiny_model
 from tests.fakes import save_model, tiny_language_model, tiny_pipeline
 
 
@@ -79,6 +81,29 @@ def test_an_output_layer_tied_to_the_embeddings_is_no_missing_weight(folder):
     _rewrite(folder, lambda s: {k: v for k, v in s.items() if k != "lm_head.weight"})
     network = load_model(str(folder), device="cpu").network
     assert network.lm_head.weight is network.model.embed_tokens.weight
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("gpt_neo", "transformer.h.0.attn.attention.bias"),
+        ("gpt_neo", "transformer.h.1.attn.attention.masked_bias"),
+        ("gptj", "transformer.h.0.attn.bias"),
+        ("codegen", "transformer.h.0.attn.causal_mask"),
+        ("openai-gpt", "h.0.attn.bias"),
+        ("xglm", "model.embed_positions.weights"),
+    ],
+)
+def test_a_mask_that_early_versions_saved_is_no_weight_too_many(kind, name, tmp_path):
+    save_model(tiny_model(kind), tmp_path)
+    _rewrite(tmp_path, lambda state: {**state, name: torch.ones(1, 1, 8, 8)})
+    load_model(str(tmp_path), device="cpu")
+
+
+def test_weights_that_are_no_numbers_are_told_as_such(folder):
+    _rewrite(folder, lambda s: {**s, "lm_head.weight": s["lm_head.weight"] * torch.nan})
+    with pytest.raises(UserError, match=r"computes no numbers \(NaN\) in float32.*damaged"):
+        load_model(str(folder), device="cpu")
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder_2"])

@@ -3,9 +3,11 @@ import re
 import pytest
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from lineas_core import UserError, find_modules
+from lineas_core.models.language import PRESETS
+from lineas_core.steering.presets import expected_modules
 from tests.architectures import tiny_config
 
 # What follows the first norm of a block, and what attention or its like writes.
@@ -22,6 +24,7 @@ PARTS = {
     "codegen": (None, "attn.out_proj"),
     "mamba": (None, "mixer.out_proj"),
     "llama": ("post_attention_layernorm", "self_attn.o_proj"),
+    "axk2": ("post_attention_layernorm", "self_attn.o_proj"),  # with a gate inside
 }
 
 
@@ -63,6 +66,14 @@ def test_towers_for_pictures_are_left_out():
         assert found
         if preset != r".*out_proj":  # only the tower has those
             assert all(".language_model." in name for name in found)
+
+
+def test_a_norm_that_only_the_tower_has_is_not_expected_to_be_steered():
+    with torch.device("meta"):
+        network = AutoModelForImageTextToText.from_config(tiny_config("aya_vision"))
+    found = expected_modules(network, PRESETS)
+    assert _parts(found) == {"self_attn.o_proj"}
+    assert all(".language_model." in name for name in found)
 
 
 def _gemma():
