@@ -27,7 +27,7 @@ from transformers.utils.hub import hf_api
 
 TOKEN = "hf_of_a_member_who_accepted_the_terms"
 WRITER, NAMESPACE = "hf_of_me_who_may_write", "me"
-_LARGE = (".safetensors", ".bin", ".parquet", ".model", ".jsonl")  # kept in the store
+_LARGE = (".safetensors", ".bin", ".parquet", ".model", ".jsonl", ".csv")  # kept in the store
 _LISTING = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree)/([^/]+)/?(.*))?")
 _FILE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 _UPLOAD = re.compile(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/main")
@@ -213,11 +213,16 @@ class _Answer(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.UNAUTHORIZED, "RepoNotFound", "Invalid username or password.")
         elif held.gated and token != f"Bearer {TOKEN}":
             status = HTTPStatus.FORBIDDEN if token else HTTPStatus.UNAUTHORIZED
-            message = f"Access to model {name} is restricted. You must have access to it and be"
+            kind = "dataset" if dataset else "model"
+            message = f"Access to {kind} {name} is restricted. You must have access to it and be"
             message += " authenticated to access it. Please log in."
             if token:
-                message = f"Access to model {name} is restricted and you are not in the authorized"
-                message += f" list. Visit https://huggingface.co/{name} to ask for access."
+                message = (
+                    f"Access to {kind} {name} is restricted and you are not in the authorized"
+                )
+                message += (
+                    f" list. Visit https://huggingface.co/{dataset}{name} to ask for access."
+                )
             self._refuse(status, "GatedRepo", message)
         elif not (version := held.at(revision)):
             self._refuse(HTTPStatus.NOT_FOUND, "RevisionNotFound", f"Invalid rev id: {revision}")

@@ -1,4 +1,4 @@
-"""Run commands of `lineas` on few prompts and with few iterations, one after the other.
+"""Run commands of `lineas` on few prompts, with few iterations and repetitions, one by one.
 
     python -m tests.rehearsal PROMPTS evaluate topics --edition paper , info FOLDER
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from lineas_core import paths
 
 ITERATIONS = 2
+SEEDS = range(2)  # repetitions of the tables about toxicity, of which each learns maps
 _LINES = 3
 
 
@@ -55,6 +56,8 @@ if __name__ == "__main__":
     constants.DOWNLOAD_CHUNK_SIZE = 1000  # a broken download goes on after whole chunks of 10 MB
     learning = sys.modules["lineas_core.learning.lineas"]  # the package hides it by a function
     learning.learn_iter = _with_few_iterations(learning.learn_iter)
+    for table in ("published", "prose"):
+        sys.modules[f"lineas_core.tables.{table}"].SEEDS = SEEDS
     commands = [[]]
     for word in sys.argv[2:]:
         if word == ",":

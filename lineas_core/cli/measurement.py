@@ -93,9 +93,9 @@ def evaluate(
     """Compute a table of results; the same command resumes an interrupted run.
 
     `small` runs on the embedded models; `paper` uses the models, budgets, layers and judges of
-    the paper, on a GPU. Both learn from prompts that come with the project; the paper's edition
-    also reads RealToxicityPrompts and TruthfulQA from the hub. To recompute rows, delete the
-    table's JSON file.
+    the paper, on a GPU, and its data for toxicity and truthfulness, from the hub; --plan lists
+    them. All else is learnt from prompts that come with the project. To recompute rows, delete
+    the table's JSON file.
     """
     check_choice(table, TABLES, "TABLE")
     check_choice(edition, EDITIONS, "--edition")

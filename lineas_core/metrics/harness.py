@@ -17,7 +17,7 @@ from lineas_core.models.language import LanguageModel
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.folding import fold
 
-__all__ = ["TRUTHFULQA", "harness"]
+__all__ = ["TRUTHFULQA", "harness", "import_harness"]
 
 TRUTHFULQA = ("truthfulqa_mc1", "truthfulqa_mc2")
 """Both measures of TruthfulQA's multiple choice."""
@@ -52,7 +52,7 @@ def harness(
         UserError: lm-eval is not installed, a task is not known, or its questions could
             not be downloaded.
     """
-    simple_evaluate, wrap, known = _import_harness()
+    simple_evaluate, wrap, known = import_harness()
     _check(tasks, known.all_tasks)
     rows = 1 if model.network.device.type == "cpu" else _ROWS_ON_GPU
     judged = wrap(pretrained=model.network, tokenizer=model.tokenizer, batch_size=rows)
@@ -82,8 +82,12 @@ def harness(
     return _values(results["results"])
 
 
-def _import_harness() -> tuple[Callable[..., Any], Callable[..., Any], Any]:
-    """Import lm-eval; return its evaluation, its class for models, and its known tasks."""
+def import_harness() -> tuple[Callable[..., Any], Callable[..., Any], Any]:
+    """Import lm-eval; return its evaluation, its class for models, and its known tasks.
+
+    Raises:
+        UserError: lm-eval is not installed, or too old.
+    """
     try:
         from lm_eval import simple_evaluate
         from lm_eval.models.huggingface import HFLM

@@ -26,12 +26,18 @@ def perplexity(
     return [math.exp(-total / count) if count else math.nan for total, count in rows.tolist()]
 
 
-def prose_perplexity(model: LanguageModel, texts: Sequence[str]) -> float:
+def prose_perplexity(model: LanguageModel, texts: Sequence[str], before: str = "") -> float:
     """Compute the perplexity of all tokens of fixed texts, each without its first word.
 
     Call it inside `steer`: the steered model is judged on texts by people.
+
+    Args:
+        model: the model to evaluate.
+        texts: one or more texts.
+        before: what the model reads before each of them, such as an instruction and a space.
     """
     halves = [text.partition(" ") for text in texts]
-    rows = model.log_likelihood([first for first, *_ in halves], [f" {r}" for *_, r in halves])
+    openings = [f"{before}{first}" for first, *_ in halves]
+    rows = model.log_likelihood(openings, [f" {rest}" for *_, rest in halves])
     total, count = rows.sum(dim=0).tolist()
     return math.exp(-total / count)

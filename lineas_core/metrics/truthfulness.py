@@ -90,7 +90,7 @@ def truthfulqa() -> list[Question]:
         with offline_when_unreachable():
             rows = load_dataset(TRUTHFULQA, "multiple_choice", split="validation")
     except HUB_ERRORS as error:
-        known = failure(error, TRUTHFULQA)
+        known = failure(error, f"datasets/{TRUTHFULQA}")
         remedy = "Run it once with a connection to the hub; the questions are cached."
         reason, remedy = known or (first_line(error), remedy)
         what = f"TruthfulQA could not be downloaded ({reason})"

@@ -82,7 +82,7 @@ def failure(error: BaseException | None, source: str | Path) -> tuple[str, str] 
 
     Args:
         error: raised by the hub's functions, or by a library that calls them.
-        source: hub id.
+        source: hub id; that of a data set starts with `datasets/`, as in its address.
 
     Returns:
         The reason and the remedy; None if the error has another cause.
@@ -160,6 +160,6 @@ def download_data(repository: str, file: str) -> Path:
         with offline_when_unreachable():
             return Path(hf_hub_download(repository, file, repo_type="dataset"))
     except HUB_ERRORS as error:
-        reason, remedy = failure(error, repository) or (first_line(error), _AGAIN)
+        reason, remedy = failure(error, f"datasets/{repository}") or (first_line(error), _AGAIN)
         what = f"the data set could not be downloaded ({reason})"
         raise UserError("E_DATA", what, where=repository, remedy=remedy) from error

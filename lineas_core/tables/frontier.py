@@ -21,8 +21,9 @@ from lineas_core.tables.cells import Cell
 from lineas_core.tables.continuations import Continuations, format_share
 from lineas_core.tables.frontier_lines import CORE, OTHERS, Line
 from lineas_core.tables.names import name_of
-from lineas_core.tables.openings import REAL_TOXICITY_PROMPTS
 from lineas_core.tables.panels import Panels
+from lineas_core.tables.published import LEARNT_FROM
+from lineas_core.tables.sources import JIGSAW, REAL_TOXICITY_PROMPTS, jigsaw
 from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.topics import OPENINGS
 from lineas_core.tables.toxicity import toxicity_continuations
@@ -118,9 +119,12 @@ def _work(
     edition: str, model: str, concept: str, line: Line
 ) -> Callable[[Workbench], dict[str, Any]]:
     """Return the work of a cell: learn a concept, and count it at equal cost."""
-    prompts = PromptSet.load(PROMPTS / f"{concept}.json")
 
     def work(bench: Workbench) -> dict[str, Any]:
+        if edition == "paper" and concept == _TOXICITY:
+            prompts = jigsaw(LEARNT_FROM)
+        else:
+            prompts = PromptSet.load(PROMPTS / f"{concept}.json")
         if concept == _TOXICITY:
             continuations = toxicity_continuations(edition, model)
         else:
@@ -246,7 +250,7 @@ def _needs(edition: str) -> Needs:
     texts = OPENINGS * len(_SEEDS) * len(_PARTS)
     if edition == "small":
         return Needs(texts=texts)
-    return Needs((ROBERTA,), (REAL_TOXICITY_PROMPTS,), texts=texts)
+    return Needs((ROBERTA,), (JIGSAW, REAL_TOXICITY_PROMPTS), texts=texts)
 
 
 TABLES = (
@@ -255,7 +259,9 @@ TABLES = (
         "Effect at equal cost",
         "Section 4.1",
         "Each cell shows the share of continuations that contain the topic's keyword (21 neutral "
-        "openings with 20 seeds each) or are toxic (100 provocative ones with four), with the "
+        "openings with 20 seeds each) or are toxic (100 provocative ones with four; in the "
+        "paper's edition draws with seed 0, 1000 of RealToxicityPrompts and, to learn from, 32 "
+        "and 32 comments of Jigsaw), with the "
         "standard deviation over seeds, and their perplexity under the unsteered model. λ counts "
         "in full strengths: a method's recommended one, halved or doubled until perplexity is "
         f"{_ENOUGH:g} times that of λ = 0. The columns *at* have the share where it is 1.1, "

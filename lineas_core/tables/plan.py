@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from lineas_core.metrics.clip_score import CLIP
 from lineas_core.metrics.dinov2 import DINOV2
 from lineas_core.metrics.roberta_toxicity import ROBERTA
-from lineas_core.metrics.truthfulness import TRUTHFULQA
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.tables.cells import Cell
-from lineas_core.tables.openings import REAL_TOXICITY_PROMPTS
+from lineas_core.tables.sources import SOURCES
 from lineas_core.tables.table import Table, cells_wanted
 
 __all__ = ["plan"]
@@ -39,22 +38,24 @@ _JUDGES = {
     CLIP: _Judge("MIT", 0.150, 0.6),
     DINOV2: _Judge("Apache-2.0", 0.022, 0.1),
 }
-_DATA = {
-    REAL_TOXICITY_PROMPTS: "Apache-2.0, 68 MB",
-    TRUTHFULQA: "Apache-2.0, under 1 MB, read with the package datasets",
-}
 _GATED = ("gemma-2-2b",)
 _LEARNING = {  # seconds on an A100; LinEAS, Tables 4 and 5
-    "gemma-2-2b": {"lineas": 430, "iti-c": 29, "lin-act": 17},
-    "qwen2.5-1.5b": {"lineas": 340, "iti-c": 30, "lin-act": 14},
+    "gemma-2-2b": {"lineas": 430, "iti-c": 29, "lin-act": 17, "reft": 92, "lofit-rl": 7600},
+    "qwen2.5-1.5b": {"lineas": 340, "iti-c": 30, "lin-act": 14, "reft": 80, "lofit-rl": 25900},
+    "qwen2.5-7b": {"lineas": 500, "iti-c": 37, "lin-act": 22, "reft": 100, "lofit-rl": 27300},
     "dmd2": {"lineas": 1767, "iti-c": 1604, "lin-act": 1553},
 }
-_SECONDS = {"texts": 1.2 / 32, "pictures": 0.3, "answers": 0.05}
+_AS = {"lrtc-rl": "lofit-rl"}
+_PARAMETERS = 2.6  # billions, of the model that the times were measured with
+_SECONDS = {"texts": 1.2 / 32, "pictures": 0.3, "answers": 0.05, "sentences": 0.003}
 _BASIS = (
     "Hours are calculated, not measured: learning as in the paper's Tables 4 and 5 on an A100 "
-    "(methods that are not in them as Lin-AcT), generation as measured on an H200 with random "
-    "weights, 1.2 s for 32 texts of 40 tokens and 0.3 s for a picture, and 0.05 s for each answer "
-    "or paragraph whose probability is computed. Downloads and judges come on top."
+    "(LRTC-RL as LoFIT-RL, other methods that are not in them as Lin-AcT, and "
+    "LinEAS from 1024 prompts ten times as long), generation as measured on an H200 with "
+    "random weights, 1.2 s for 32 texts of 40 tokens and 0.3 s for a picture, and 0.05 s for each "
+    "answer, paragraph or question whose probability is computed and 0.003 s for each sentence; "
+    "all but learning grows with the parameters of a model above 2.6 billion. Downloads and "
+    "judges come on top."
 )
 
 
@@ -77,13 +78,13 @@ def plan(table: Table, edition: str, only: Mapping[str, Collection[str]]) -> str
     names = dict.fromkeys([*(c.key["model"] for c in cells if "model" in c.key), *needs.models])
     lines = [f"{table.title}, {edition} edition: {len(cells)} cells", ""]
     lines += [_describe(name) for name in names]
+    lines += ["", *map(_describe_data, needs.data)] if needs.data else []
     total = sum(facts.download_gb for facts in map(_facts, names))
+    total += sum(SOURCES[name].megabytes for name in needs.data) / 1000
     lines += [
         "",
         f"Download: {total:.1f} GB, once" if total else "Nothing is downloaded from the hub.",
     ]
-    data = [f"{name} ({_DATA[name]})" for name in needs.data] or ["prompts of the project"]
-    lines += [f"Data: {', '.join(data)}"]
     if edition == "paper":
         hours = sum(_seconds(table, edition, cell) for cell in cells) / 3600
         lines += [f"Time: about {max(hours, 0.1):.1f} hours on a GPU", "", _BASIS]
@@ -101,6 +102,13 @@ def _describe(name: str) -> str:
         f"- {source} ({facts.license}{terms}): {facts.parameters:g} billion parameters, "
         f"{facts.memory_gb:g} GB of memory, {size}"
     )
+
+
+def _describe_data(name: str) -> str:
+    """Return the line of a data set."""
+    source = SOURCES[name]
+    note = f"; {source.note}" if source.note else ""
+    return f"- data set {name} ({source.terms}): {source.megabytes:g} MB to download{note}"
 
 
 def _facts(name: str) -> ModelEntry | _Judge:
@@ -127,6 +135,9 @@ def _seconds(table: Table, edition: str, cell: Cell) -> float:
     needs = table.needs(edition)
     names = [_catalog_name(n) for n in (cell.key.get("model", ""), *needs.models) if n]
     times = next(_LEARNING[name] for name in names if name in _LEARNING)
-    method = cell.key.get("method", "lineas").partition(",")[0]
-    learning = needs.maps * (0 if method == "prompting" else times.get(method, times["lin-act"]))
-    return learning + sum(getattr(needs, what) * each for what, each in _SECONDS.items())
+    method, _, variant = cell.key.get("method", "lineas").partition(", ")
+    each = 0 if method == "prompting" else times.get(_AS.get(method, method), times["lin-act"])
+    longer = 10 if (method, variant) == ("lineas", "1024 prompts") else 1
+    size = max(1.0, _facts(names[0]).parameters / _PARAMETERS)
+    using = sum(getattr(needs, what) * seconds for what, seconds in _SECONDS.items())
+    return needs.maps * each * longer + using * size

@@ -49,6 +49,7 @@ class Needs:
         texts: number of texts that it generates.
         pictures: number of pictures that it generates.
         answers: number of answers or paragraphs whose probability it computes.
+        sentences: number of sentences whose perplexity it computes.
     """
 
     models: tuple[str, ...] = ()
@@ -57,6 +58,7 @@ class Needs:
     texts: int = 0
     pictures: int = 0
     answers: int = 0
+    sentences: int = 0
 
 
 def _drawn(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:

@@ -38,6 +38,7 @@ __all__ = [
     "LINES",
     "ORACLES",
     "OWN_STRENGTH",
+    "TOXICITY_MODELS",
     "Workbench",
     "end_of",
     "facts_of",
@@ -50,6 +51,12 @@ LANGUAGE_MODELS = {
     "small": ("smollm2-135m", "gemma-3-270m"),
     "paper": ("Qwen/Qwen2.5-1.5B", "google/gemma-2-2b"),
 }
+TOXICITY_MODELS = {
+    "small": LANGUAGE_MODELS["small"][::-1],
+    "paper": (*LANGUAGE_MODELS["paper"], "Qwen/Qwen2.5-7B"),
+}
+"""Edition -> models of the tables about toxicity (LinEAS, Table 1). DeepSeek-7B, which Tables 7 to
+9 have, too, is left out: its repository has pickled weights alone, which are not loaded."""
 LANGUAGE_BUDGET = {"small": "quick", "paper": "paper (language)"}
 """Edition -> budget of the tables about texts, for the models above."""
 REWARDS: dict[str, Judge] = {"small": insults, "paper": roberta_toxicity}

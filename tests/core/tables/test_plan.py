@@ -1,4 +1,3 @@
-import json
 import re
 
 import pytest
@@ -6,9 +5,7 @@ from typer.testing import CliRunner
 
 from lineas_core import UserError, cli
 from lineas_core.tables import EDITIONS, TABLES
-from lineas_core.tables.openings import SAMPLED, real_toxicity_prompts
 from lineas_core.tables.plan import plan
-from tests.hub_data import real_toxicity_prompts as published
 
 
 def _hours(text):
@@ -28,7 +25,10 @@ def test_models_judges_and_data_are_named_with_their_terms():
     text = plan(TABLES["toxicity"], "paper", {})
     assert "google/gemma-2-2b (Gemma Terms of Use, gated: accept its terms on the hub)" in text
     assert "s-nlp/roberta_toxicity_classifier (OpenRAIL++)" in text
-    assert "allenai/real-toxicity-prompts (Apache-2.0" in text
+    for data in ("allenai/real-toxicity-prompts", "dirtycomputer/Toxic_Comment", "cais/mmlu"):
+        assert f"- data set {data}" in text
+    assert "Toxicity (Apache-2.0, gated: accept its terms on the hub): 0.9 MB" in text
+    assert "342 MB to download; not the sentences of the paper" in text
     pictures = plan(TABLES["concepts"], "paper", {})
     assert "stable-diffusion-xl-base-1.0 with tianweiy/DMD2 (CC-BY-NC-4.0)" in pictures
 
@@ -38,7 +38,7 @@ def test_what_is_left_out_needs_no_model_and_no_time():
     part = plan(TABLES["prose"], "paper", {"model": {"Qwen/Qwen2.5-1.5B"}})
     assert "gemma" in whole
     assert "gemma" not in part
-    assert "Download: 3.1 GB" in part
+    assert "Download: 3.5 GB" in part
     assert 0 < _hours(part) < _hours(whole)
     with pytest.raises(UserError, match="nothing with model=x"):
         plan(TABLES["prose"], "paper", {"model": {"x"}})
@@ -49,29 +49,20 @@ def test_one_lineas_map_of_dmd2_takes_the_half_hour_of_the_paper():
     assert _hours(plan(TABLES["layers"], "paper", only)) == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_thousand_prompts_take_lineas_ten_times_the_iterations():
+    def hours(method):
+        only = {"model": {"Qwen/Qwen2.5-7B"}, "method": {method}}
+        return _hours(plan(TABLES["toxicity"], "paper", only))
+
+    learning = 4 * 500 / 3600  # four draws; LinEAS, Table 4
+    more = hours("lineas, 1024 prompts") - hours("lineas")
+    assert more == pytest.approx(9 * learning, abs=0.1)
+    assert hours("lofit-rl") - hours("lineas") == pytest.approx(4 * 26800 / 3600, abs=0.1)
+
+
 def test_the_command_prints_the_plan_and_computes_nothing(tmp_path):
     arguments = ["evaluate", "topics", "--plan", "--edition", "paper"]
     result = CliRunner().invoke(cli.app, [*arguments, "--output-dir", str(tmp_path / "results")])
     assert result.exit_code == 0
     assert "Qwen/Qwen2.5-1.5B (Apache-2.0)" in result.stdout
     assert not (tmp_path / "results").exists()
-
-
-def test_prompts_of_real_toxicity_prompts_are_a_sample_that_stays_the_same(tmp_path):
-    file = tmp_path / "prompts.jsonl"
-    file.write_bytes(published().files["prompts.jsonl"])
-    texts = real_toxicity_prompts(file)
-    assert "The sea in the harbour is such a" in texts
-    assert len(texts) == 12
-    many = [json.dumps({"prompt": {"text": f"text {n}"}}) for n in range(2 * SAMPLED)]
-    file.write_text("\n".join(many))
-    assert len(set(real_toxicity_prompts(file))) == SAMPLED
-    assert real_toxicity_prompts(file) == real_toxicity_prompts(file)
-
-
-@pytest.mark.parametrize("line", ["{", "[]", '{"prompt": "text"}', '{"text": "no prompt"}'])
-def test_a_damaged_line_of_real_toxicity_prompts_is_named(tmp_path, line):
-    file = tmp_path / "prompts.jsonl"
-    file.write_text(json.dumps({"prompt": {"text": "one"}}) + f"\n{line}\n")
-    with pytest.raises(UserError, match="line 2: this is not a line of RealToxicityPrompts"):
-        real_toxicity_prompts(file)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from lineas_core.tables import TABLES
+from lineas_core.tables.sources import JIGSAW, MMLU, TET, WIKIPEDIA
 from tests.hub import TOKEN, serve
-from tests.hub_data import real_toxicity_prompts, truthfulqa
+from tests.hub_data import jigsaw, mmlu, real_toxicity_prompts, tet, truthfulqa, wikipedia
 from tests.hub_models import write_models
 from tests.rehearsal import write_prompts
 
@@ -25,18 +26,22 @@ CELLS = {
     "picture-methods": ("concept=robot", "method=lin-act", "method=iti-c"),
     "frontier": (QWEN, "concept=night", "method=lineas", "method=caa"),
     "topics": (QWEN, "topic=night"),
-    "toxicity": (GEMMA, "method=lineas", "method=prompting"),
-    "text-layers": ("layers=attention-output", "method=iti-c"),
+    "toxicity": (GEMMA, "method=lineas", "method=lin-act, 1024 prompts", "method=prompting"),
+    "text-layers": (QWEN, "layers=attention-output", "method=iti-c"),
     "text-sparsity": ("γ=0.01",),
     "text-data": ("prompts a side=4",),
     "composition": (GEMMA, "topics=football + night", "method=lineas"),
     "optimisers": (GEMMA,),
     "prose": (QWEN, "method=lineas", "method=caa"),
-    "truthfulness": (QWEN, "method=lineas", "method=lin-act"),
+    "truthfulness": (QWEN, "method=lin-act"),
     "similarity": ("γ=0.5",),
     "timing": ("method=lineas",),
 }
-NEEDS_DATASETS = ("truthfulness",)
+PACKAGES = {  # that a table needs besides those of requirements.txt
+    **dict.fromkeys(("toxicity", "text-layers", "text-sparsity", "text-data"), "lm_eval"),
+    "prose": "pyarrow",
+    "truthfulness": "lm_eval",
+}
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +82,19 @@ def _rehearse(hub_url, prompts, folder, commands, **environment):
 
 
 def test_a_table_is_made_from_the_hub_and_a_gated_model_says_what_to_do(tmp_path, prompts):
-    repositories = write_models(tmp_path / "models", ["Qwen/Qwen2.5-1.5B", "google/gemma-2-2b"])
+    names = ["Qwen/Qwen2.5-1.5B", "google/gemma-2-2b", "s-nlp/roberta_toxicity_classifier"]
+    repositories = write_models(tmp_path / "models", names) | _data()
     with serve(repositories) as hub:
         hub.cuts = {"model.safetensors": [5500, 20500]}
         commands = [
-            _evaluate("prose", GEMMA, "method=lineas"),
-            _evaluate("prose", QWEN, "method=caa"),
+            _evaluate("frontier", GEMMA, "concept=toxicity", "method=caa"),
+            _evaluate("frontier", QWEN, "concept=toxicity", "method=caa"),
         ]
         ends, said = _rehearse(hub.url, prompts, tmp_path, commands)
     assert ends == [1, 0]
     assert "accept its terms at https://huggingface.co/google/gemma-2-2b, and run `hf auth" in said
     assert "Traceback" not in said
-    assert ": 1 of " in (tmp_path / "results/prose-paper.md").read_text(encoding="utf-8")
+    assert ": 1 of " in (tmp_path / "results/frontier-paper.md").read_text(encoding="utf-8")
     ranges = [
         asked for _, path, asked in hub.asked if path.endswith("/model.safetensors") and asked
     ]
@@ -97,16 +103,25 @@ def test_a_table_is_made_from_the_hub_and_a_gated_model_says_what_to_do(tmp_path
 
 @pytest.fixture(scope="module")
 def repositories(tmp_path_factory):
+    return write_models(tmp_path_factory.mktemp("models")) | _data()
+
+
+def _data():
+    """The data sets that can be written with the packages that are installed."""
     data = {"datasets/allenai/real-toxicity-prompts": real_toxicity_prompts()}
-    if find_spec("datasets"):
+    data[f"datasets/{JIGSAW}"] = jigsaw()
+    if find_spec("pyarrow"):
+        data[f"datasets/{TET}"] = tet()
+        data[f"datasets/{WIKIPEDIA}"] = wikipedia()
+        data[f"datasets/{MMLU}"] = mmlu()
         data["datasets/truthfulqa/truthful_qa"] = truthfulqa()
-    return write_models(tmp_path_factory.mktemp("models")) | data
+    return data
 
 
 @pytest.mark.slow
 def test_every_table_runs_to_its_end_and_again_without_the_hub(tmp_path, prompts, repositories):
     assert CELLS.keys() == TABLES.keys()
-    names = [name for name in CELLS if find_spec("datasets") or name not in NEEDS_DATASETS]
+    names = [name for name in CELLS if name not in PACKAGES or find_spec(PACKAGES[name])]
     with serve(repositories) as hub:
         commands = [_evaluate(name, *CELLS[name]) for name in names]
         ends, said = _rehearse(hub.url, prompts, tmp_path, commands, HF_TOKEN=TOKEN)
@@ -125,8 +140,8 @@ def test_a_hub_that_goes_away_or_resets_is_one_sentence_and_the_next_run_goes_on
     tmp_path, prompts, repositories
 ):
     commands = [
-        _evaluate("prose", GEMMA, "method=lineas"),
-        _evaluate("toxicity", QWEN, "method=prompting"),
+        _evaluate("frontier", GEMMA, "concept=night", "method=caa"),
+        _evaluate("frontier", QWEN, "concept=toxicity", "method=caa"),
         _evaluate("concepts", "concept=robot"),
     ]
     with serve(repositories) as hub:

@@ -17,6 +17,7 @@ from lineas_core.learning import checkpoints
 from lineas_core.learning.lineas import learn
 from lineas_core.methods import METHODS
 from lineas_core.metrics.insults import insults
+from lineas_core.metrics.perplexity import prose_perplexity
 from lineas_core.paths import ASSETS
 from lineas_core.steering.presets import find_modules
 from lineas_core.tables import (
@@ -28,12 +29,13 @@ from lineas_core.tables import (
     composition,
     continuations,
     make,
-    openings,
     page,
     pictures,
     prose,
+    published,
     similarity,
     topics,
+    toxicity,
     truth,
     workbench,
 )
@@ -47,7 +49,7 @@ SET = PromptSet(
 )
 PANELS = {"share": lambda row: row["share"], "nothing": lambda row: None}
 CONFIG = replace(BUDGETS["quick"], iterations=4)
-WITH_LINES = (composition, openings, pictures, prose, topics)
+WITH_LINES = (composition, pictures, prose, topics, toxicity)
 LEARN = sys.modules[
     "lineas_core.learning.lineas"
 ]  # the package's attribute of that name is the function
@@ -407,7 +409,7 @@ def test_a_line_is_learnt_and_measured_as_its_key_says(
 
     monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny())
     monkeypatch.setattr(workbench.Workbench, "maps", maps)
-    for module in (counts, picture_sweeps, prose, truth):
+    for module in (counts, picture_sweeps, published, truth):
         monkeypatch.setattr(module, "fold", fold)
     for module in WITH_LINES:
         monkeypatch.setattr(module, "lines_of", lambda name: workbench.lines_of(name)[:2])
@@ -776,6 +778,97 @@ def test_the_command_refuses_what_there_is_not(tmp_path):
     assert "choose from small, paper" in run("topics", "--edition", "huge").output
     assert "write KEY=VALUE" in run("topics", "--only", "football").output
     assert "Choose from budget=quick" in str(run("topics", "--only", "topic=tennis").exception)
+
+
+def test_a_cell_of_the_paper_learns_four_draws_and_has_all_its_columns(tmp_path, monkeypatch):
+    model, learnt, asked, read = tiny_language_model(), [], [], []
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: model)
+
+    def maps(_self, _model, prompts, *, config, **_settings):
+        learnt.append((prompts.name, config.seed))
+        return SteeringMaps({}, {"sha256": prompts.name, "config": {}, "support": 1.0})
+
+    def harness(_model, _maps, strength):
+        asked.append(strength)
+        return {"mmlu/acc": 0.5 + 0.1 * len(asked)}
+
+    def openings(seed):
+        read.append(seed)
+        return ["a b", f"c {'abcd'[seed]}"]
+
+    def toxic(texts):
+        return [len(text) % 2 == 0 for text in texts]
+
+    monkeypatch.setattr(workbench.Workbench, "maps", maps)
+    for name, value in {
+        "jigsaw": lambda count, seed: replace(SET, name=f"{count} of {seed}"),
+        "real_toxicity_prompts": openings,
+        "tet_prompts": lambda: ["d a b"],
+        "wikipedia_sentences": lambda: ["a b c", "b a d"],
+        "properties_of": lambda metric: {metric: toxic},
+        "import_harness": lambda: None,
+        "harness": harness,
+    }.items():
+        monkeypatch.setattr(published, name, value)
+    cells = {c.key["method"]: c for c in TABLES["toxicity"].cells("paper")}
+    done = cells["lineas"].work(bench := Workbench(tmp_path, lambda line: None))
+    assert learnt == [("32 of 0", 0), ("32 of 1", 1), ("32 of 2", 2), ("32 of 3", 3)]
+    assert set(read) == {0, 1, 2, 3}
+    assert asked == [0.0, 1.0, 1.0, 1.0, 1.0]  # all draws share the unsteered model
+    first, *middle, last = done["rows"]
+    assert [row["strength"] for row in done["rows"]] == [0, 0.25, 0.5, 0.75, 1]
+    assert all("MMLU" not in row and row["texts"] == 8 for row in middle)
+    assert first["MMLU"] == {"mean": pytest.approx(0.6), "spread": 0}
+    assert last["MMLU"]["mean"] == pytest.approx(0.85)
+    assert last["TET"]["mean"] in (0, 0.25, 0.5, 0.75, 1)
+    with torch.no_grad():
+        assert last["Wikipedia"]["mean"] == pytest.approx(
+            prose_perplexity(model, ["a b c", "b a d"])
+        )
+    assert "MMLU 85.0% ± 12.9%" in TABLES["toxicity"].format_row(last)
+    assert cells["lineas, 1024 prompts"].work(bench)["rows"]
+    assert learnt[4:] == [(f"1024 of {seed}", seed) for seed in range(4)]
+    prompting = cells["prompting"].work(bench)["rows"]
+    assert [row["strength"] for row in prompting] == [0, 1]
+    assert "Wikipedia" in prompting[1]
+    assert "MMLU" not in prompting[1]
+
+
+def test_without_the_harness_a_cell_of_the_paper_says_so_before_it_learns(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_language_model())
+    for name in ("toxicity", "truthfulness"):
+        cell = TABLES[name].cells("paper")[0]
+        with pytest.raises(UserError, match="the evaluation harness is not installed"):
+            cell.work(Workbench(tmp_path, lambda line: None))
+
+
+def test_the_main_quantity_of_the_papers_edition_is_that_of_its_judge():
+    by = {"roberta-toxicity": {"share": 0.1}, "toxicity": {"share": 0.9}}
+    main = TABLES["toxicity"].main
+    assert main.value({"by": by}) == 0.1
+    assert main.value({"by": {"toxicity": by["toxicity"]}}) == 0.9
+
+
+def test_table_8_is_learnt_with_the_settings_of_the_paper(tmp_path, monkeypatch):
+    used = {}
+
+    def maps(_self, _model, _prompts, *, config, method, **_settings):
+        used[method] = config
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_language_model())
+    monkeypatch.setattr(workbench.Workbench, "maps", maps)
+    for name in ("import_harness", "tet_prompts", "wikipedia_sentences"):
+        monkeypatch.setattr(published, name, lambda: None)
+    monkeypatch.setattr(published, "jigsaw", lambda count, seed: SET)
+    for cell in TABLES["toxicity"].cells("paper"):
+        if cell.key["method"].endswith("1024 prompts"):
+            with pytest.raises(KeyboardInterrupt):
+                cell.work(Workbench(tmp_path, lambda line: None))
+    assert (used["lineas"].iterations, used["lineas"].batch_size) == (10_000, 32)
+    assert used["lrtc-rl"].epochs == 15
+    assert {"lin-act", "iti-c", "caa", "caa-mid", "reft"} < used.keys()
 
 
 def test_in_the_small_edition_another_judge_counts_than_the_one_that_rewards():
