@@ -87,6 +87,7 @@ class Models:
             UserError: the model is not installed or cannot be loaded.
         """
         with self._turn():
+            self.together.tidy()
             yield self._loaded(name)
 
     @contextmanager
@@ -250,6 +251,7 @@ class Models:
                 return
             self._idle = None
             self._kept.clear()
+            self.together.tidy()
         release_memory()
 
     def _loaded(self, name: str) -> Any:

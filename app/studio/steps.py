@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from lineas_core import UserError
 from lineas_core.models import kind_of, title_of
+from lineas_core.models.catalog import MODELS
 from lineas_core.models.denoising import Denoising
 from lineas_core.pictures import Recipe
 
@@ -52,15 +53,27 @@ def checked_steps(
     Raises:
         UserError: one is not a number, or out of bounds.
     """
-    if steered is not None and len(steered) != 2:
-        what = f"{len(steered)} numbers were given for the steps at which maps act"
+    acting = None if steered is None else tuple(_places(steered))
+    if acting is not None and (len(acting) != 2 or acting[0] > acting[1]):
+        what = f"the steps at which maps act are {steered!r:.60}"
         raise UserError("E_SETTING", what, remedy="Give two: the first and the last, from 0.")
-    first, last = (whole("step", each, 0, _MOST_STEPS - 1) for each in steered or (0, 0))
     return Steps(
         None if count is None else whole("number of steps", count, 1, _MOST_STEPS),
         None if guidance is None else number("guidance", guidance, 0, _MOST_GUIDANCE),
-        (first, last) if steered is not None else None,
+        acting,
     )
+
+
+def _places(steps: object) -> list[int]:
+    """Return the numbers of denoising steps in a list of a request.
+
+    Raises:
+        UserError: it is no list of such numbers.
+    """
+    if not isinstance(steps, list | tuple):
+        what, remedy = f"the denoising steps are {steps!r:.60}", "Give a list, such as [0, 2]."
+        raise UserError("E_SETTING", what, remedy=remedy)
+    return [whole("step", each, 0, _MOST_STEPS - 1) for each in steps]
 
 
 def steps_of(recipe: Recipe, default: Denoising | None) -> Steps:
@@ -94,7 +107,7 @@ def checked_places(text: str | None) -> list[int]:
     return [int(part) for part in parts]
 
 
-def learning_steps(model: str, places: Sequence[int], steps: Steps = Steps()) -> dict[str, Any]:  # noqa: B008 - frozen
+def learning_steps(model: str, places: object, steps: Steps = Steps()) -> dict[str, Any]:  # noqa: B008 - frozen
     """Return the settings of `TextToImageModel.with_denoising` for a job, those that are given.
 
     Args:
@@ -107,8 +120,14 @@ def learning_steps(model: str, places: Sequence[int], steps: Steps = Steps()) ->
     """
     settings = {"num_inference_steps": steps.number, "guidance_scale": steps.guidance}
     given: dict[str, Any] = {k: v for k, v in settings.items() if v is not None}
-    given |= {"learn_at": [*places]} if places else {}
+    given |= {"learn_at": _places(places)} if places else {}
     if given and kind_of(model) != "text-to-image":
         what = f"{title_of(model)} writes texts, which take no denoising steps"
         raise UserError("E_SETTING", what, remedy="Leave them out.")
+    entry = MODELS.get(model)
+    fixed = len((entry.painting.timesteps if entry and entry.painting else None) or ())
+    wanted = [*given.get("learn_at", ()), (steps.number or fixed) - 1]
+    if fixed and (max(wanted) >= fixed or steps.number not in (None, fixed)):
+        what = f"{title_of(model)} paints in {fixed} step{'s'[: fixed - 1]}"
+        raise UserError("E_SETTING", what, remedy="Leave out steps and places.")
     return given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
 
@@ -24,7 +25,8 @@ __all__ = ["OPENINGS_AT_ONCE", "Continuation", "Texts", "metric_of"]
 
 OPENINGS_AT_ONCE = 8
 """Texts per batch of `rates` and of `pairs`."""
-_TOKENS_AT_ONCE = 4  # between two steps of such a batch, and between two scores of toxicity
+_TOKENS_AT_ONCE = 4  # between two steps of such a batch
+_UNJUDGED = 16  # characters of a text that grows, before its toxicity is judged again
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Texts:
 
         Yields:
             One continuation per strength: empty ones while the model is loading, the text so far
-            after every token, and finally the finished texts with their perplexity.
+            after every turn, and finally the finished texts with their perplexity.
 
         Raises:
             UserError: the model is not installed, or the map does not fit it.
@@ -96,12 +98,15 @@ class Texts:
         yield [Continuation(strength, "") for strength in strengths]
         model = self._model(entry, maps)
         asked = Asked(prompts, maps, strengths, seeds, sampling, chat)
-        toxic: list[float | None] = []
-        for step, texts in enumerate(self._models.together.write(model, asked)):
-            # Insults are judged at once, so that none is shown before it is blurred.
-            toxic = toxic if step % _TOKENS_AT_ONCE else toxicity(texts)
-            rows = zip(strengths, texts, toxic, insults(texts), strict=True)
-            yield [Continuation(*row) for row in rows]
+        toxic, judged = toxicity(texts), [*texts]
+        with closing(self._models.together.write(model, asked)) as stream:
+            for texts in stream:
+                # Insults are judged at once, so that none is shown before it is blurred. Toxicity
+                # takes six times as long, and may lag behind by a few words.
+                if _differ_by(texts, judged) > _UNJUDGED:
+                    toxic, judged = toxicity(texts), texts
+                rows = zip(strengths, texts, toxic, insults(texts), strict=True)
+                yield [Continuation(*row) for row in rows]
         yield self._judged(model, prompts, strengths, texts, chat=chat)
 
     def pairs(
@@ -142,10 +147,11 @@ class Texts:
             strengths, texts = [each for _, each in rows], [""]
             model = self._model(entry, maps)
             asked = Asked(openings, maps, strengths, given, sampling, chat)
-            for step, written in enumerate(self._models.together.write(model, asked)):
-                texts = written
-                if step % _TOKENS_AT_ONCE == 0:
-                    yield done
+            with closing(self._models.together.write(model, asked)) as stream:
+                for step, written in enumerate(stream):
+                    texts = written
+                    if step % _TOKENS_AT_ONCE == 0:
+                        yield done
             judged = self._judged(model, openings, strengths, texts, chat=chat)
             done = [*done, *([*pair] for pair in zip(judged[::2], judged[1::2], strict=True))]
             yield done
@@ -186,10 +192,11 @@ class Texts:
                 model = self._model(entry, maps)
                 given = row_seeds(seed, places)
                 asked = Asked(part, maps, [strength] * len(part), given)
-                for step, texts in enumerate(self._models.together.write(model, asked)):
-                    written = texts
-                    if step % _TOKENS_AT_ONCE == 0:
-                        yield rows
+                with closing(self._models.together.write(model, asked)) as stream:
+                    for step, texts in enumerate(stream):
+                        written = texts
+                        if step % _TOKENS_AT_ONCE == 0:
+                            yield rows
                 with self._models.use_again():
                     log_p = model.log_likelihood(part, written).tolist()
                 counts[strength][seed] += count(Written(written, log_p), properties)
@@ -217,3 +224,8 @@ class Texts:
             natural = perplexity(model, prompts, texts, chat=chat)
         scores = toxicity(texts), insults(texts), natural
         return [Continuation(*row) for row in zip(strengths, texts, *scores, strict=True)]
+
+
+def _differ_by(texts: Sequence[str], earlier: Sequence[str]) -> int:
+    """Return by how many characters the text that has grown most is longer."""
+    return max(len(new) - len(old) for new, old in zip(texts, earlier, strict=True))

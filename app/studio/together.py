@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,11 +19,13 @@ from lineas_core import SteeringMaps, compose, steer
 from lineas_core.models import LanguageModel, Sampling
 from lineas_core.models.chat import Prompt
 from lineas_core.models.decoding import check_tokens, is_decodable
+from lineas_core.runtime.memory import out_of_memory_as_user_error, release_memory
+from lineas_core.serving.engine import Limits
 from lineas_core.serving.group import Group, Piece, Request, Row
 
 __all__ = ["Asked", "Together"]
 
-_ROWS, _TOKENS = 32, 32_768  # of a batch: texts, and texts times the tokens of the longest
+_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -59,15 +62,18 @@ class Together:
         self._batches: WeakKeyDictionary[LanguageModel, _Batch] = WeakKeyDictionary()
 
     def write(self, model: LanguageModel, asked: Asked) -> Generator[list[str], None, None]:
-        """Continue prompts; others may use any model after every token.
+        """Continue prompts; others may use any model after every turn.
 
         Yields:
-            The n texts so far, after every token of theirs.
+            The n texts so far, whenever the request has had a turn. Others may have generated
+            several tokens of them meanwhile, or a long prompt may still be read.
 
         Raises:
             UserError: as in `LanguageModel.stream`, or there is not enough memory.
         """
-        if not is_decodable(model.network):
+        with self._turn():  # a network that is not known yet is tried, and must not be steered
+            shares = is_decodable(model.network)
+        if not shares:
             yield from self._alone(model, asked)
             return
         pieces: list[tuple[int, Piece]] = []
@@ -89,8 +95,15 @@ class Together:
                     texts[place] += piece.text
                 yield [*texts]
         finally:
-            for row in rows:  # they leave before the next token
+            # They leave before the next token, or with `tidy`. No turn is waited for here: the
+            # garbage collector may close a generator in the thread that has one.
+            for row in rows:
                 row.cancelled.set()
+
+    def tidy(self) -> None:
+        """Drop the texts that nobody waits for; the caller must have a turn."""
+        for batch in [*self._batches.values()]:
+            batch.tidy()
 
     def _alone(self, model: LanguageModel, asked: Asked) -> Generator[list[str], None, None]:
         stream = model.stream(
@@ -117,7 +130,7 @@ class _Batch:
         Returns:
             The group as long as it is not in the batch.
         """
-        self._act(lambda shared: shared.drop(lambda row: row.cancelled.is_set()))
+        self.tidy()
         if own and not own.reading and self._has_room(own):
             if self._shared:
                 self._act(partial(Group.join, other=own), own.rows)
@@ -130,10 +143,12 @@ class _Batch:
             self._act(Group.step)
         return own
 
+    def tidy(self) -> None:
+        """Drop the texts that nobody waits for."""
+        self._act(lambda shared: shared.drop(lambda row: row.cancelled.is_set()))
+
     def _has_room(self, own: Group) -> bool:
-        rows = [*(self._shared.rows if self._shared else ()), *own.rows]
-        longest = max(row.request.longest for row in rows)
-        return len(rows) <= _ROWS and len(rows) * longest <= _TOKENS
+        return _LIMITS.allow([*(self._shared.rows if self._shared else ()), *own.rows])
 
     def _act(self, act: Callable[[Group], object], joining: Sequence[Row] = ()) -> None:
         """Act on the batch, if there is one; if that fails, all of its texts have failed."""
@@ -141,11 +156,14 @@ class _Batch:
             return
         rows = [*shared.rows, *joining]
         try:
-            act(shared)
+            with out_of_memory_as_user_error():
+                act(shared)
         except Exception as error:  # noqa: BLE001 - each request tells its own user
             self._shared = None
             for row in rows:
-                row.fail(error)
+                if not (row.finished or row.cancelled.is_set()):
+                    row.fail(copy(error))  # its traceback keeps the batch in memory
+            release_memory()
         else:
             self._shared = shared if shared.rows else None
 

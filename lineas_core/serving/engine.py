@@ -48,6 +48,11 @@ class Limits:
     waiting: int = 128
     tokens: int = 32_768
 
+    def allow(self, rows: Sequence[Row]) -> bool:
+        """Return whether rows may be in one batch."""
+        space = len(rows) * max(row.request.longest for row in rows)
+        return len(rows) <= self.rows and space <= self.tokens
+
 
 class Busy(UserError):
     """Too many texts wait already.
@@ -219,11 +224,8 @@ class Engine:
         fitting: list[Row] = []
         for row in self._waiting:
             new = [*fitting, row]
-            rows = [*active, *new]
-            space = len(rows) * max(row.request.longest for row in rows)
             reading = len(new) * max(len(row.request.tokens) for row in new)
-            fits = len(rows) <= self.limits.rows and space <= self.limits.tokens
-            if not fits or (fitting and reading > READ_AT_ONCE):
+            if not self.limits.allow([*active, *new]) or (fitting and reading > READ_AT_ONCE):
                 break
             fitting = new
         return fitting

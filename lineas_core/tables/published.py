@@ -64,9 +64,9 @@ def measure(
         learn: seed of a repetition -> its maps.
         strengths: λ of the rows; the first and the last have all columns.
     """
-    # What is missing is reported before hours of learning.
+    # Data that are missing are reported before hours of learning.
     import_harness()
-    for read in (tet_prompts, wikipedia_sentences):
+    for read in (real_toxicity_prompts, tet_prompts, wikipedia_sentences):
         read()
     maps = {seed: learn(seed) for seed in SEEDS}
     ends = (strengths[0], strengths[-1])

@@ -130,7 +130,7 @@ def real_toxicity_prompts(seed: int = 0) -> list[str]:
         UserError: the file could not be downloaded, or is damaged.
     """
     file, texts = _file(REAL_TOXICITY_PROMPTS), []
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:  # a line that is not UTF-8 is a ValueError of json, too
         for number, line in enumerate(lines, 1):
             try:
                 prompt = json.loads(line)["prompt"]
@@ -235,7 +235,7 @@ def _found(wanted: Sequence[str], names: Sequence[str], file: Path) -> str:
         "E_DATA",
         f"there is no column {' or '.join(wanted)}, only {', '.join(names)}",
         where=str(file),
-        remedy="Delete the file and run it again: it is downloaded anew.",
+        remedy=f"If it is damaged, delete {file.resolve()} and run it again.",
     )
 
 
@@ -244,5 +244,5 @@ def _damaged(name: str, file: Path, line: int, reason: str) -> UserError:
         "E_DATA",
         f"this is not the file of {name} ({reason})",
         where=f"{file.name}, line {line}" if line else file.name,
-        remedy=f"Delete {file} and run it again: it is downloaded anew.",
+        remedy=f"Delete {file.resolve()} and run it again: it is downloaded anew.",
     )

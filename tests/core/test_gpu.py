@@ -308,7 +308,7 @@ def test_the_plan_keeps_within_the_memory_that_is_free(monkeypatch):
 
     whole = problem()
     needed, _ = _peak_of(lambda: whole.cost_and_gradient(whole.zeros().requires_grad_(), 0))
-    monkeypatch.setattr(memory_module, "_free", lambda _: needed // 2)
+    monkeypatch.setattr(memory_module, "free_memory", lambda _: needed // 2)
     planned = problem()
     assert 1 < planned.memory.micro_batch < 512
     taken, _ = _peak_of(lambda: planned.cost_and_gradient(planned.zeros().requires_grad_(), 0))

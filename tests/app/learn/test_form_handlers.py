@@ -159,7 +159,7 @@ def test_the_steps_to_learn_at_go_along_for_pictures(studio):
     start(FormHandlers(studio), model="flux.1-schnell", learn_at="0, 2")
     sides = ["a", "b"], ["c", "d"]
     learn = LearnEndpoint(studio).learn
-    learn("t", *sides, "emoji-world", learn_at=[1], steps=4, guidance=2.5, modules=".*norm1")
+    learn("t", *sides, "flux.1-schnell", learn_at=[1], steps=4, guidance=2.5, modules=".*norm1")
     learn("t", *sides, "tiny")
     form, program, texts = studio.jobs.submitted
     assert form.denoising == {"learn_at": [0, 2]}
@@ -169,6 +169,12 @@ def test_the_steps_to_learn_at_go_along_for_pictures(studio):
     for refused in ({"learn_at": [0]}, {"steps": 4}, {"guidance": 0}):
         with pytest.raises(gr.Error, match="iny writes texts, which take no denoising steps"):
             learn("t", *sides, "tiny", **refused)
+    for refused in ({"learn_at": [1]}, {"steps": 4}):
+        with pytest.raises(gr.Error, match="Emoji World paints in 1 step. Leave out"):
+            learn("t", *sides, "emoji-world", **refused)
+    for wrong in (3, ["x"], [-4], [0.5]):
+        with pytest.raises(gr.Error, match="[Ss]tep"):
+            learn("t", *sides, "flux.1-schnell", learn_at=wrong)
 
 
 def test_steps_to_learn_at_are_offered_where_a_model_has_several(studio):

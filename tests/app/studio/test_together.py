@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 
 import pytest
@@ -10,9 +11,12 @@ import torch
 from app.studio import together
 from app.studio.models import Models
 from app.studio.together import Asked
-from lineas_core import AffineMap, SteeringMaps, steer
-from lineas_core.models import Sampling
+from lineas_core import AffineMap, SteeringMaps, UserError, steer
+from lineas_core.models import LanguageModel, Sampling
+from lineas_core.models.decoding import DecodingBatch
+from lineas_core.serving.engine import Limits
 from lineas_core.serving.group import Group
+from tests.architectures import tiny_model
 from tests.fakes import hooks_of, tiny_language_model
 
 STRENGTHS = [0.0, 1.0, -0.5]
@@ -97,7 +101,7 @@ def test_a_request_that_comes_later_and_one_that_is_left_change_nothing(model, s
 def test_what_does_not_fit_into_the_batch_is_written_in_turns_of_its_own(
     model, steps, monkeypatch
 ):
-    monkeypatch.setattr(together, "_ROWS", 4)
+    monkeypatch.setattr(together, "_LIMITS", Limits(rows=4))
     models = Models()
     requests = [_request(models, model, 0, tokens=5), _request(models, model, 1)]
     assert _in_turn(requests) == [_alone(model, 0, 5), _alone(model, 1)]
@@ -106,7 +110,7 @@ def test_what_does_not_fit_into_the_batch_is_written_in_turns_of_its_own(
 
 
 def test_texts_that_are_longer_than_the_batch_may_be_do_not_join_it(model, steps, monkeypatch):
-    monkeypatch.setattr(together, "_TOKENS", 100)
+    monkeypatch.setattr(together, "_LIMITS", Limits(tokens=100))
     models = Models()
     requests = [_request(models, model, 2), _request(models, model, 1)]
     assert _in_turn(requests) == [_alone(model, 2), _alone(model, 1)]
@@ -125,7 +129,7 @@ def test_a_pass_that_fails_fails_for_all_of_its_requests_and_for_no_later_one(mo
 
     monkeypatch.setattr(Group, "step", too_large)
     for request in requests:
-        with pytest.raises(MemoryError):
+        with pytest.raises(UserError, match="not enough memory"):
             list(request)
     monkeypatch.setattr(Group, "step", step)
     assert _in_turn([_request(models, model, 3)]) == [_alone(model, 3)]
@@ -141,10 +145,9 @@ def test_a_batch_that_cannot_be_joined_fails_for_both(model, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(Group, "join", too_large)
-    with pytest.raises(MemoryError):
-        list(requests[1])
-    with pytest.raises(MemoryError):
-        list(requests[0])
+    for request in reversed(requests):
+        with pytest.raises(UserError, match="not enough memory"):
+            list(request)
 
 
 def test_texts_that_were_left_do_not_keep_the_model_in_memory():
@@ -157,3 +160,65 @@ def test_texts_that_were_left_do_not_keep_the_model_in_memory():
     del model, request
     gc.collect()
     assert alive() is None
+
+
+def test_a_text_that_is_complete_outlives_a_pass_that_fails_afterwards(model, monkeypatch):
+    models = Models()
+    short, longer = _request(models, model, 0, tokens=5), _request(models, model, 1)
+
+    def too_large(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(DecodingBatch, "keep", too_large)
+    last = [texts for pair in zip_longest(short, _until_it_fails(longer)) for texts in pair[:1]]
+    assert last[4] == _alone(model, 0, tokens=5)
+
+
+def _until_it_fails(request):
+    with pytest.raises(UserError, match="not enough memory"):
+        yield from request
+
+
+def test_texts_that_were_left_give_their_memory_back_when_any_model_is_used(model, monkeypatch):
+    models, groups, step = Models(), [], Group.step
+    monkeypatch.setattr(Group, "step", lambda g: groups.append(weakref.ref(g)) or step(g))
+    request = _request(models, model, 0)
+    for _ in range(3):
+        next(request)
+    request.close()
+    gc.collect()
+    assert groups[-1]()
+    models.keep(other := tiny_language_model())
+    with models.use(other.name):
+        gc.collect()
+        assert groups[-1]() is None
+
+
+def test_a_network_that_is_not_known_yet_is_tried_while_nobody_steers_it(model):
+    models = Models()
+    twin = model.twin()
+    first = _request(models, model, 0)
+    next(first)
+    with ThreadPoolExecutor(1) as pool:
+        with models.use_again(), steer(twin.network, _maps(model, 1), [1.0, 0.5]):
+            waiting = pool.submit(next, _request(models, twin, 1))
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+        assert len(waiting.result()) == 3
+
+
+def test_visitors_in_threads_get_the_texts_that_they_get_alone(model):
+    models = Models()
+    with ThreadPoolExecutor(4) as pool:
+        written = pool.map(lambda k: [*_request(models, model, k, tokens=5 + k)][-1], range(4))
+        found = [*written]
+    assert found == [_alone(model, k, tokens=5 + k) for k in range(4)]
+
+
+def test_a_network_whose_rows_cannot_share_a_batch_writes_in_turns():
+    odd = tiny_model("mamba")
+    models = Models()
+    requests = [_request(models, odd, k, tokens=4) for k in range(2)]
+    assert _in_turn(requests) == [_alone(odd, k, tokens=4) for k in range(2)]
+    assert hooks_of(odd.network) == []
+    assert isinstance(odd, LanguageModel)
