@@ -474,12 +474,14 @@ PROMISES = {
         ),
     ),
     "X8": Promise(
-        "A model that brings code of its own or pickled weights is refused and never run.",
+        "Code that a model brings, in its files or in pickled weights, is refused and never run.",
         (
             "core/models/test_pipelines.py::"
             "test_a_pipeline_that_brings_code_is_refused_and_never_run",
             "::test_a_pickle_that_holds_anything_else_is_refused_and_never_run",
             "::test_pickled_weights_in_a_folder_are_not_read",
+            "core/models/test_converted.py::test_code_in_pickled_weights_is_refused_and_never_run",
+            "::test_code_in_pickled_weights_of_the_hub_is_refused_and_never_run",
         ),
     ),
     "X9": Promise(

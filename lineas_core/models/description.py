@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from lineas_core.errors import UserError
 from lineas_core.models.catalog import MODELS, Kind, ModelEntry
 from lineas_core.models.downloads import HubFile, Repository, files_of, read_repository
 from lineas_core.models.families import FAMILIES
+from lineas_core.models.integrity import weights_of
 from lineas_core.models.language import PRESETS
 from lineas_core.models.locations import Location, installed, locate, on_the_hub
 from lineas_core.models.outline import outline_language, outline_pipeline
@@ -75,7 +76,7 @@ def describe(name: str) -> ModelDescription:
     network = networks[family.denoiser] if family else next(iter(networks.values()))
     preset = entry.preset if entry else family.preset if family else None
     parameters = sum(p.numel() for each in networks.values() for p in each.parameters())
-    weights = sum(file.size for file in files if file.path.endswith(".safetensors"))
+    weights = sum(file.size for file in files if file.path.endswith((".safetensors", ".bin")))
     return ModelDescription(
         name=place.name,
         kind="text-to-image" if place.is_pipeline else "language",
@@ -153,5 +154,6 @@ def _quantised(network: Any) -> Any:
 
 def _sized(weights: int, place: Location) -> int:
     """Return the memory that weights need which stay as they are in their files."""
-    here = sum(file.stat().st_size for file in Path(place.folder).glob("*.safetensors"))
+    names = weights_of(os.listdir(place.folder))
+    here = sum((place.folder / name).stat().st_size for name in names)
     return int(_BESIDE_WEIGHTS * (weights or here))

@@ -17,14 +17,14 @@ from lineas_core.errors import UserError
 from lineas_core.models import embedded
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.hub import INDEX
-from lineas_core.models.integrity import CONFIG, TOKENIZERS, missing_index
+from lineas_core.models.integrity import CONFIG, TOKENIZERS, missing_index, weights_of
 from lineas_core.models.locations import Location, hub_errors, locate, on_the_hub, short_name
 from lineas_core.models.repositories import HubPlace
 from lineas_core.models.sources import without_weights
 
 __all__ = ["HubFile", "Repository", "fetch", "files_of", "read_repository"]
 
-_WEIGHTS = r"(model|diffusion_pytorch_model)(-\d+-of-\d+)?{}\.safetensors"
+_WEIGHTS = r"(model|diffusion_pytorch_model)(-\d+-of-\d+)?{}\.safetensors"  # of pipelines
 _TEXTS = ("*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken", "merges.*", "vocab.*")
 _MB = 1 << 20
 
@@ -171,7 +171,7 @@ def _by_http() -> Iterator[None]:
 def _of_texts(place: HubPlace, found: Repository) -> list[str]:
     """Return the files of a language model; those in folders belong to other programs."""
     names = [path for path in found.sizes if "/" not in path]
-    weights = [name for name in names if re.fullmatch(_WEIGHTS.format(""), name)]
+    weights = weights_of(names)
     if CONFIG not in names or not weights:
         lacks = "weights in safetensors format" if CONFIG in names else CONFIG
         raise _lacking(place, lacks, without_weights(names))
@@ -179,9 +179,8 @@ def _of_texts(place: HubPlace, found: Repository) -> list[str]:
         raise _lacking(place, lacks, "")
     if not any(fnmatch(name, pattern) for name in names for pattern in TOKENIZERS):
         raise _lacking(place, "tokenizer", "")
-    whole = [name for name in weights if "-of-" not in name]  # comes before its parts
     texts = [name for name in names if any(fnmatch(name, pattern) for pattern in _TEXTS)]
-    return [*texts, *(whole or weights)]
+    return [*texts, *weights]
 
 
 def _of_pipeline(place: Location, found: Repository, entry: ModelEntry | None) -> list[str]:

@@ -1,8 +1,8 @@
 """Whether the files of a model in a folder are whole, so that no damaged model is ever used.
 
 A model that was downloaded and converted here has a list of its files with their sizes and
-checksums. Of other folders, the structure is checked: weights as long as their headers say, a
-tokenizer, and every component of a pipeline.
+checksums. Of other folders, the structure is checked: weights that are not cut short, a tokenizer,
+and every component of a pipeline.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import zipfile
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +19,25 @@ from typing import Any
 
 from lineas_core.models.hub import INDEX
 
-__all__ = ["CONFIG", "TOKENIZERS", "damage", "list_files", "missing_index"]
+__all__ = [
+    "CONFIG",
+    "PARTS",
+    "PICKLED_PARTS",
+    "TOKENIZERS",
+    "are_pickled",
+    "damage",
+    "list_files",
+    "missing_index",
+    "weights_of",
+]
 
 CONFIG = "config.json"
 _LIST = "files.json"
-_WHOLE, _PARTS = "model.safetensors", "model.safetensors.index.json"  # of transformers
+PARTS, PICKLED_PARTS = "model.safetensors.index.json", "pytorch_model.bin.index.json"
+"""Files of transformers that say which of several files has which weight."""
+_WHOLE, _PICKLED_WHOLE = "model.safetensors", "pytorch_model.bin"
+_PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
+_NAMES = (re.compile(r"model(-\d+-of-\d+)?\.safetensors"), _PICKLED)
 TOKENIZERS = ("tokenizer.json", "*.model", "*.tiktoken", "vocab.*")
 """Patterns of the files of which a tokenizer needs one."""
 _MALFORMED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -81,6 +97,8 @@ def _unlike_model(folder: Path, besides: Collection[str]) -> Iterator[str]:
     for part in parts:
         name = part.relative_to(folder.parent).as_posix()
         weights = [*part.glob("*.safetensors")]
+        if not pipeline and are_pickled(names := weights_of(os.listdir(part))):
+            weights += [part / name for name in names]
         if not part.is_dir():
             yield f"{name} is missing"
         tokenizer = [file for pattern in TOKENIZERS for file in part.glob(pattern)]
@@ -99,25 +117,55 @@ def _unlike_model(folder: Path, besides: Collection[str]) -> Iterator[str]:
 
 def _missing_parts(folder: Path) -> list[str]:
     """Return the files of weights that are missing, if the weights are split into several."""
-    index = folder / _PARTS
-    if (folder / _WHOLE).is_file() or not index.is_file():
+    whole, parts = _whole_and_parts(os.listdir(folder))
+    index = folder / parts
+    if (folder / whole).is_file() or not index.is_file():
         return []
     names = {*json.loads(index.read_bytes())["weight_map"].values()}
     return sorted(name for name in names if not (folder / name).is_file())
 
 
-def missing_index(names: Collection[str]) -> str:
-    """Return which file of a language model with weights in safetensors format is missing.
+def weights_of(names: Collection[str]) -> list[str]:
+    """Return which files transformers reads the weights of a language model from.
 
     Args:
         names: names of its files.
 
     Returns:
-        The file, without which transformers finds no weights; empty if none is missing.
+        The safetensors files; if there are none, the pickled ones. The file with all weights comes
+        before files with parts of them. Empty if there are no weights.
     """
-    if {_WHOLE, _PARTS} & {*names}:
+    for pattern in _NAMES:
+        if found := sorted(name for name in names if pattern.fullmatch(name)):
+            return [name for name in found if "-of-" not in name] or found
+    return []
+
+
+def are_pickled(weights: Collection[str]) -> bool:
+    """Return whether files of weights, from `weights_of`, are pickled."""
+    return any(_PICKLED.fullmatch(name) for name in weights)
+
+
+def missing_index(names: Collection[str]) -> str:
+    """Return which file of a language model is missing, without which its weights are not found.
+
+    Args:
+        names: names of its files.
+
+    Returns:
+        The file; empty if none is missing.
+    """
+    whole, parts = _whole_and_parts(names)
+    if {whole, parts} & {*names}:
         return ""
-    return _PARTS if any("-of-" in name for name in names) else _WHOLE
+    return parts if any("-of-" in name for name in names) else whole
+
+
+def _whole_and_parts(names: Collection[str]) -> tuple[str, str]:
+    """Return how the file with all weights, and the index of its parts, are called."""
+    if are_pickled(weights_of(names)):
+        return _PICKLED_WHOLE, PICKLED_PARTS
+    return _WHOLE, PARTS
 
 
 def _components(folder: Path) -> list[Path]:
@@ -136,7 +184,14 @@ def _is_whole(
     size: int,
     changed: int,  # noqa: ARG001 - part of the key, so that a changed file is read again
 ) -> bool:
-    """Return whether a safetensors file is as long as its header says."""
+    """Return whether a safetensors file is as long as its header says, or a pickle has an end.
+
+    Of the pickles that early versions of torch wrote, only the start is recognised.
+    """
+    if _PICKLED.fullmatch(file.name):
+        with file.open("rb") as opened:
+            start = opened.read(2)
+        return zipfile.is_zipfile(file) if start == b"PK" else start[:1] == b"\x80"
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         if length > size:

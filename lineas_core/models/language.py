@@ -88,7 +88,7 @@ class LanguageModel:
     def load(
         cls, source: str | Path, *, name: str = "", preset: str | None = None, **options: Any
     ) -> LanguageModel:
-        """Load a model from a local folder or the hub. Weights are read as safetensors only.
+        """Load a model from a local folder or the hub; pickled weights are converted first.
 
         Args:
             source: folder or hub id.

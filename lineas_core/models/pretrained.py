@@ -14,6 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from lineas_core.errors import UserError, first_line
+from lineas_core.models.converted import with_safetensors
 from lineas_core.models.hub import HUB_ERRORS, failure
 from lineas_core.models.sampling import end_tokens
 from lineas_core.models.sources import BIN, auto_class, check_writes
@@ -36,7 +37,7 @@ __all__ = [
 def load_checkpoint(
     source: str | Path, **options: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a causal language model and its tokenizer. Weights are read as safetensors only.
+    """Load a causal language model and its tokenizer; pickled weights are converted first.
 
     Args:
         source: folder or hub id.
@@ -51,9 +52,10 @@ def load_checkpoint(
     with loading_errors(source):
         config = read_config(source, **files)
         tokenizer = _tokenizer(source, **files)
+        weights = with_safetensors(source, **files)
         with LOADING:
             loaded: Any = auto_class(config).from_pretrained(
-                source, use_safetensors=True, trust_remote_code=False, **REPORT, **options
+                weights, use_safetensors=True, trust_remote_code=False, **REPORT, **options
             )
     network, report = loaded
     check_weights(report, source)

@@ -11,7 +11,7 @@ import transformers  # not `from`: its classes take seconds to import, so each l
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.hub import INDEX
-from lineas_core.models.integrity import CONFIG, damage, missing_index
+from lineas_core.models.integrity import CONFIG, damage, missing_index, weights_of
 
 __all__ = [
     "ADAPTER",
@@ -26,10 +26,11 @@ __all__ = [
 ADAPTER = "adapter_config.json"
 """File that identifies an adapter of peft."""
 BIN = (
-    "Pickled weights are not read, because they can run code: choose a repository with "
-    "safetensors files, or convert them with transformers on a machine where you trust them."
+    "Pickled weights can contain code, and only those of a language model that are called "
+    "pytorch_model.bin are converted: choose a repository with safetensors files, or convert them "
+    "with transformers on a machine where you trust them."
 )
-"""What to do about weights that exist as .bin files only."""
+"""What to do about pickled weights that are not read."""
 
 _GGUF = "Give the folder or hub id of the model that the GGUF file was made from."
 _OTHER = "Its weights are for another library: choose a repository with safetensors files."
@@ -64,7 +65,8 @@ def check_path(name: str) -> None:
         if path.is_file():
             remedy = f"Give the folder that contains it, with {CONFIG} and tokenizer."
             remedy = remedy if (path.parent / CONFIG).is_file() else _SINGLE
-            remedy = _ENDINGS.get(path.suffix, remedy)
+            if not weights_of([path.name]) or remedy == _SINGLE:
+                remedy = _ENDINGS.get(path.suffix, remedy)
             what = f"{name!r} is a file, not the folder of a model"
             raise UserError("E_MODEL", what, remedy=remedy)
         missing = not path.exists() and (path.is_absolute() or name.startswith((".", "~")))

@@ -7,15 +7,32 @@ only accepts tensors and plain containers, and its process does nothing else.
 """
 
 import sys
+import zipfile
 
 import safetensors.torch
 import torch
 
+
+def _apart(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors (any shape) that share no memory, such as tied weights do."""
+    known, apart = set(), {}
+    for name, tensor in state.items():
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in known else tensor
+        apart[name] = apart[name].contiguous()
+        known.add(place)
+    return apart
+
+
 if __name__ == "__main__":
-    state = torch.load(sys.argv[1], map_location="cpu", weights_only=True)
+    source, target = sys.argv[1:]
+    # Of the format before zip archives, the file cannot be mapped into memory.
+    mapped = zipfile.is_zipfile(source)
+    state = torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor)
         for name, tensor in state.items()
     ):
         raise SystemExit("the file holds something other than named tensors")
-    safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, sys.argv[2])
+    # Without the format, transformers would take the weights for those of another library.
+    safetensors.torch.save_file(_apart(state), target, metadata={"format": "pt"})

@@ -53,10 +53,13 @@ LANGUAGE_MODELS = {
 }
 TOXICITY_MODELS = {
     "small": LANGUAGE_MODELS["small"][::-1],
-    "paper": (*LANGUAGE_MODELS["paper"], "Qwen/Qwen2.5-7B"),
+    "paper": (
+        *LANGUAGE_MODELS["paper"],
+        "Qwen/Qwen2.5-7B",
+        "deepseek-ai/deepseek-llm-7b-base",
+    ),
 }
-"""Edition -> models of the tables about toxicity (LinEAS, Table 1). DeepSeek-7B, which Tables 7 to
-9 have, too, is left out: its repository has pickled weights alone, which are not loaded."""
+"""Edition -> models of the tables about toxicity (LinEAS, Tables 1 and 7 to 9)."""
 LANGUAGE_BUDGET = {"small": "quick", "paper": "paper (language)"}
 """Edition -> budget of the tables about texts, for the models above."""
 REWARDS: dict[str, Judge] = {"small": insults, "paper": roberta_toxicity}

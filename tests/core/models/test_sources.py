@@ -2,7 +2,6 @@ import errno
 import json
 
 import pytest
-import torch
 
 from lineas_core import UserError, load_model
 from lineas_core.models import describe, installed, kind_of
@@ -19,11 +18,6 @@ def folder(tmp_path):
 def _configure(folder, **settings):
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | settings))
-
-
-def _pickled(folder):
-    (folder / "model.safetensors").unlink()
-    torch.save({"a": torch.ones(2)}, folder / "pytorch_model.bin")
 
 
 def _gguf(folder):
@@ -65,13 +59,12 @@ def _cached(folder):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (_pickled, "no weights in safetensors.*Pickled weights are not read"),
         (_gguf, "no weights in safetensors.*that the GGUF file was made from"),
         (_adapter, "it holds an adapter.*Merge it into its model"),
         (_both, "it holds an adapter.*remove adapter_config.json"),
         (_saved_as("tf_model.h5"), "no weights in safetensors.*for another library"),
         (_saved_as("model.onnx"), "no weights in safetensors.*for another library"),
-        (_saved_as("consolidated.00.pth"), "no weights in safetensors.*Pickled weights are not"),
+        (_saved_as("consolidated.00.pth"), "no weights in safetensors.*Pickled weights can"),
         (_saved_as("consolidated.safetensors"), "/model.safetensors is missing"),
         (_saved_as("model-00001-of-00002.safetensors"), "safetensors.index.json is missing"),
         (_single, "config.json is missing.*`from_single_file`"),
@@ -92,12 +85,15 @@ def test_a_folder_without_weights_says_what_it_lacks(folder, change, sentence):
         ("model.safetensors", "is a file.*Give the folder that contains it"),
         ("model.gguf", "is a file.*that the GGUF file was made from"),
         ("absent", "there is no folder"),
-        ("../v1-5.ckpt", "is a file.*Pickled weights are not read"),
+        ("pytorch_model.bin", "is a file.*Give the folder that contains it"),
+        ("optimizer.bin", "is a file.*Pickled weights can contain code"),
+        ("../v1-5.ckpt", "is a file.*Pickled weights can contain code"),
         ("../sd_xl_base_1.0.safetensors", "is a file.*`from_single_file`"),
     ],
 )
 def test_a_path_that_is_no_folder_is_not_looked_up_on_the_hub(folder, name, sentence):
-    for file in ("model.gguf", "../v1-5.ckpt", "../sd_xl_base_1.0.safetensors"):
+    names = ("model.gguf", "pytorch_model.bin", "optimizer.bin")
+    for file in (*names, "../v1-5.ckpt", "../sd_xl_base_1.0.safetensors"):
         (folder / file).touch()
     with pytest.raises(UserError, match=sentence):
         load_model(str(folder / name), device="cpu")

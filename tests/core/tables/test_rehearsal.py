@@ -17,6 +17,7 @@ from tests.rehearsal import write_prompts
 
 ROOT = Path(__file__).parents[3]
 QWEN, GEMMA = "model=Qwen/Qwen2.5-1.5B", "model=google/gemma-2-2b"
+DEEPSEEK = "model=deepseek-ai/deepseek-llm-7b-base"
 # One or two cells of every table, each model, judge and data set at least once.
 CELLS = {
     "concepts": ("concept=robot",),
@@ -32,7 +33,7 @@ CELLS = {
     "text-data": ("prompts a side=4",),
     "composition": (GEMMA, "topics=football + night", "method=lineas"),
     "optimisers": (GEMMA,),
-    "prose": (QWEN, "method=lineas", "method=caa"),
+    "prose": (QWEN, DEEPSEEK, "method=lineas", "method=caa"),
     "truthfulness": (QWEN, "method=lin-act"),
     "similarity": ("γ=0.5",),
     "timing": ("method=lineas",),
