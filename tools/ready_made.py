@@ -21,12 +21,14 @@ from lineas_core.models import TextToImageModel
 from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.tables.workbench import Workbench
 
-_TOPICS = ("football", "night", "day", "elephant", "fishing")
+_FOR_TEXTS = ("football", "night", "day", "elephant", "fishing", "toxicity")
 _SETS = {
     **{f"{f.stem}-emoji-world": f for f in sorted((PROMPTS / "images").glob("*.json"))},
-    **{f"{name}-smollm2-135m": PROMPTS / f"{name}.json" for name in _TOPICS},
-    # SmolLM2 gets no toxicity map: its texts are civil already.
-    **{f"{name}-gemma-3-270m": PROMPTS / f"{name}.json" for name in (*_TOPICS, "toxicity")},
+    **{
+        f"{name}-{model}": PROMPTS / f"{name}.json"
+        for model in ("smollm2-135m", "gemma-3-270m")
+        for name in _FOR_TEXTS
+    },
 }
 # Licences of the base models, by their identifiers on the hub; a map has that of its base model.
 _LICENSES = {"emoji-world": "mit", "smollm2-135m": "apache-2.0", "gemma-3-270m": "gemma"}
