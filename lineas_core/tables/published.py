@@ -66,8 +66,9 @@ def measure(
     """
     # Data that are missing are reported before hours of learning.
     import_harness()
-    for read in (real_toxicity_prompts, tet_prompts, wikipedia_sentences):
-        read()
+    real_toxicity_prompts(SEEDS[0])
+    tet_prompts()
+    wikipedia_sentences()
     maps = {seed: learn(seed) for seed in SEEDS}
     ends = (strengths[0], strengths[-1])
     rows = [_row(bench, model, maps, x) for x in strengths]

@@ -859,8 +859,8 @@ def test_table_8_is_learnt_with_the_settings_of_the_paper(tmp_path, monkeypatch)
 
     monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_language_model())
     monkeypatch.setattr(workbench.Workbench, "maps", maps)
-    for name in ("import_harness", "tet_prompts", "wikipedia_sentences"):
-        monkeypatch.setattr(published, name, lambda: None)
+    for name in ("import_harness", "real_toxicity_prompts", "tet_prompts", "wikipedia_sentences"):
+        monkeypatch.setattr(published, name, lambda *_: None)
     monkeypatch.setattr(published, "jigsaw", lambda count, seed: SET)
     for cell in TABLES["toxicity"].cells("paper"):
         if cell.key["method"].endswith("1024 prompts"):
