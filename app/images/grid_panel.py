@@ -10,6 +10,7 @@ import gradio as gr
 from ..events import IN_PAGE, LATEST, QUIET, LatestRequest, latest_only
 from ..scripts import script
 from ..studio.grid import AXES
+from ..widgets.choice import choice_of
 from ..widgets.unless_typed import unless_typed
 from .controls import Controls
 from .gallery import MANY
@@ -44,7 +45,7 @@ def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) ->
                 "inputs": [values, axis, *settings],
                 "outputs": [unless_typed(values)],
             }
-            axis.input(one(handlers.values), **fill, **LATEST)
+            choice_of(axis).change(one(handlers.values), **fill, **LATEST)
             frame.select(one(handlers.first_values), **fill, **QUIET)
     start.click(
         handlers.paint,

@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.components import Component
 
 from ..events import LATEST, QUIET
+from ..widgets.choice import choice_of
 from .upload_handlers import LABELLED, PAIRS, ColumnsView, UploadHandlers
 
 __all__ = ["ColumnsPanel", "columns_panel"]
@@ -37,13 +38,9 @@ class ColumnsPanel:
         view = self.view
         menus = [view.source, view.target, view.text, view.label, view.source_label]
         view.layout.change(handlers.choose_layout, [view.layout, view.label], menus, **QUIET)
-        gr.on(
-            [view.text.input, view.label.input],
-            handlers.choose_columns,
-            [view.upload, view.text, view.label],
-            [view.source_label],
-            **LATEST,
-        )
+        columns, labels = [view.upload, view.text, view.label], [view.source_label]
+        choice_of(view.text).change(handlers.choose_texts, columns, labels, **LATEST)
+        choice_of(view.label).change(handlers.choose_labels, columns, labels, **LATEST)
         values = [view.upload, view.layout, *menus]
         self.use.click(handlers.use, [*chosen, *values], [*filled, *view], **QUIET)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from ..events import LATEST, QUIET
+from ..widgets.choice import choice_of
 from ..widgets.install import install_panel
 from ..widgets.install_handlers import InstallHandlers
 from .model_handlers import ModelHandlers
@@ -32,4 +33,4 @@ def model_panel(handlers: ModelHandlers, install: InstallHandlers, model: gr.Dro
     install_panel(install, model)
     looked = {**QUIET, "show_progress": "minimal", "show_progress_on": None}
     gr.on([look.click, other.submit], handlers.look, [other], [model, found], **looked)
-    model.input(handlers.chosen, None, [found], **LATEST)
+    choice_of(model).change(handlers.chosen, None, [found], **LATEST)

@@ -15,6 +15,7 @@ from lineas_core.steering.presets import PRESETS
 
 from ..events import LATEST, QUIET
 from ..uploads import PROMPT_TYPES
+from ..widgets.choice import choice_of
 from ..widgets.install_handlers import InstallHandlers
 from ..widgets.prompts_box import read_prompts
 from ..widgets.unless_typed import unless_typed
@@ -156,7 +157,7 @@ def _wire_sets(
     handlers: FormHandlers, sets: _Sets, chosen: list[Component], filled: list[Component]
 ) -> None:
     """Fill the form from a set; `chosen` are the model and the budget."""
-    sets.shipped.input(handlers.load_set, [*chosen, sets.shipped], filled, **LATEST)
+    choice_of(sets.shipped).change(handlers.load_set, [*chosen, sets.shipped], filled, **LATEST)
     gr.on(
         [sets.write.click, sets.word.submit],
         handlers.write_set,

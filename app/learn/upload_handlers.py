@@ -87,11 +87,20 @@ class UploadHandlers:
         return *[gr.update(visible=pairs)] * 2, *[gr.update(visible=not pairs)] * 2, labels
 
     @user_errors
-    def choose_columns(self, upload: Upload | None, text: str | None, label: str | None) -> Any:
-        """Offer the labels of the chosen column, each with its first prompt."""
+    def choose_texts(self, upload: Upload | None, text: str | None, label: str | None) -> Any:
+        """Show the first prompt of each label, by the chosen column; a chosen label stays."""
         if upload is None or not label:
-            return gr.Radio([], value=None, visible=False)
-        return _source_labels(read_table(upload.data, upload.name), text or "", label)
+            return gr.skip()
+        choices = _source_labels(read_table(upload.data, upload.name), text or "", label)
+        return gr.Radio(choices)
+
+    @user_errors
+    def choose_labels(self, upload: Upload | None, text: str | None, label: str | None) -> Any:
+        """Offer the labels of the chosen column, each with its first prompt."""
+        choices = []
+        if upload is not None and label:
+            choices = _source_labels(read_table(upload.data, upload.name), text or "", label)
+        return gr.Radio(choices, value=None, visible=bool(choices))
 
     @user_errors
     def use(self, model: str, budget: str, upload: Upload | None, *values: Any) -> tuple[Any, ...]:
@@ -143,6 +152,7 @@ def _ask(upload: Upload, error: UserError) -> ColumnsView:
     flags = [name for name in names if are_flags(table.values(name))]
     labelled = bool(guess.text or guess.label or flags)
     label = guess.label or (flags[0] if len(flags) == 1 else "")
+    labels = _source_labels(table, guess.text, label)
     first, second = names if len(names) == 2 else (None, None)
     return ColumnsView(
         frame=gr.Column(visible=True),
@@ -153,7 +163,7 @@ def _ask(upload: Upload, error: UserError) -> ColumnsView:
         target=gr.Dropdown(names, value=second, visible=not labelled),
         text=gr.Dropdown(names, value=guess.text or None, visible=labelled),
         label=gr.Dropdown(names, value=label or None, visible=labelled),
-        source_label=_source_labels(table, guess.text, label),
+        source_label=gr.Radio(labels, value=None, visible=bool(labels)),
     )
 
 
@@ -169,15 +179,14 @@ def _closed() -> ColumnsView:
     return ColumnsView(gr.Column(visible=False), None, *nothing)
 
 
-def _source_labels(table: Table, text: str, label: str) -> gr.Radio:
+def _source_labels(table: Table, text: str, label: str) -> list[tuple[str, str]]:
     values = table.values(label)
     first = {name: "" for name in labels_of(values)[:_MOST_LABELS]}
     for record in reversed(table.records):
         name = label_of(record.values.get(label), scores=are_scores(values))
         if name in first:
             first[name] = str(record.values.get(text, ""))
-    choices = [(_with_example(name, example), name) for name, example in first.items()]
-    return gr.Radio(choices, value=None, visible=bool(choices))
+    return [(_with_example(name, example), name) for name, example in first.items()]
 
 
 def _with_example(label: str, example: str) -> str:

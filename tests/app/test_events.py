@@ -11,7 +11,7 @@ _SHOWS = (  # what the page shows, by what was sent last
     *("ImageHandlers.measure", "ImageHandlers.offer_steps", "GridHandlers.values"),
     *("HistoryHandlers.begin", "HistoryHandlers.describe", "HistoryHandlers.keep"),
     *("ChatHandlers.show_instruction", "FormHandlers.load_set", "FormHandlers.budget"),
-    *("UploadHandlers.choose_columns", "ModelHandlers.chosen", "ExplainHandlers.draw"),
+    *("UploadHandlers.choose_labels", "ModelHandlers.chosen", "ExplainHandlers.draw"),
 )
 
 _FILL = (  # what is asked to fill a text box, so that it may replace what is typed meanwhile
@@ -51,6 +51,18 @@ def test_what_changes_while_an_event_is_answered_is_sent_again_then(tmp_path):
     followed = [mode for name, mode in modes if name == "FollowHandlers.follow"]
     assert followed[0] == "always_last"  # after a map was chosen
     assert ("LibraryHandlers.pick", "multiple") in modes  # each click says which card
+
+
+def test_no_answer_comes_to_a_menu_that_is_left(tmp_path):
+    """Its input event comes then, too; `choice_of` tells a choice once."""
+    demo = build_demo(Studio(tmp_path))
+    handled = [
+        getattr(fn.fn, "__qualname__", "")
+        for fn in demo.fns.values()
+        for block, event in fn.targets
+        if isinstance(demo.blocks.get(block), gr.Dropdown) and event in ("input", "blur", "focus")
+    ]
+    assert {*handled} == {""}
 
 
 def test_no_other_answer_replaces_what_is_typed(tmp_path):

@@ -69,9 +69,17 @@ def test_columns_with_other_names_are_chosen_for_each_side(handlers, tmp_path):
 
 
 def test_another_label_column_offers_its_labels(handlers):
-    menu = handlers.choose_columns(Upload("x.csv", PAIRED), "before", "note")
+    menu = handlers.choose_labels(Upload("x.csv", PAIRED), "before", "note")
     assert menu.choices == [("x, such as “a b”", "x"), ("y, such as “c d”", "y")]
-    assert handlers.choose_columns(None, None, None).choices == []
+    assert handlers.choose_labels(None, None, None).choices == []
+
+
+def test_another_column_of_prompts_changes_the_examples_of_the_labels_only(handlers):
+    answer = handlers.choose_texts(Upload("x.csv", PAIRED), "after", "note")
+    assert answer.constructor_args == {
+        "choices": [("x, such as “e f”", "x"), ("y, such as “g h”", "y")]
+    }
+    assert is_skip(handlers.choose_texts(None, None, None))
 
 
 def test_a_layout_shows_its_own_menus(handlers):
