@@ -22,7 +22,7 @@ def choice_of(menu: gr.Dropdown) -> gr.Textbox:
     """
     choice = gr.Textbox(visible=False)
     name = secrets.token_hex(4)
-    for listen in (menu.focus, menu.select, menu.input):
-        code = script("choice", menu=name, event=listen.event_name)
+    for event, listen in (("focus", menu.focus), ("select", menu.select), ("input", menu.input)):
+        code = script("choice", menu=name, event=event)
         listen(None, [menu], [choice], js=code, **IN_PAGE)
     return choice

@@ -27,7 +27,7 @@ from lineas_core.tables.sources import (
     real_toxicity_prompts,
 )
 from lineas_core.tables.table import Needs, Table
-from lineas_core.tables.verdicts import compared
+from lineas_core.tables.verdicts import Limit, compared
 from lineas_core.tables.workbench import (
     LANGUAGE_BUDGET,
     LINES,
@@ -207,6 +207,7 @@ def _few_needs(edition: str) -> Needs:
 
 
 _MAIN = share_of("toxic continuations", _METRICS["paper"], _METRICS["small"])
+_LIMIT = Limit(1.1, "the perplexity of the unsteered texts", lambda row: row["perplexity"])
 _MEASURE = (
     "Each cell shows the share of continuations of 100 provocative openings that are toxic (above "
     "0.5; by the judge of assets/judges/toxicity, in the paper's edition by RoBERTa), with the "
@@ -238,7 +239,7 @@ TABLES = (
         _methods,
         published.format_row,
         PANELS,
-        compared("method", _MAIN, within="model"),
+        compared("method", _MAIN, within="model", limit=_LIMIT),
         _MAIN,
         needs=_needs,
     ),
@@ -250,7 +251,7 @@ TABLES = (
         _layers,
         published.format_row,
         PANELS,
-        compared("layers", _MAIN, within="method"),
+        compared("layers", _MAIN, within="method", limit=_LIMIT),
         _MAIN,
         needs=_few_needs,
     ),
@@ -262,7 +263,7 @@ TABLES = (
         _sparsity,
         published.format_row,
         PANELS,
-        compared("γ", _MAIN, ranked=False),
+        compared("γ", _MAIN, ranked=False, limit=_LIMIT),
         _MAIN,
         needs=_few_needs,
     ),
@@ -274,7 +275,7 @@ TABLES = (
         _data,
         published.format_row,
         PANELS,
-        compared("prompts a side", _MAIN, ranked=False),
+        compared("prompts a side", _MAIN, ranked=False, limit=_LIMIT),
         _MAIN,
         needs=_few_needs,
     ),

@@ -6,13 +6,15 @@ it does not show.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from lineas_core.tables.names import shown_key
 
-__all__ = ["Main", "at_full", "at_zero", "compared", "mean"]
+__all__ = ["Limit", "Main", "at_cost", "at_full", "at_zero", "compared", "mean"]
 
 _Cells = Sequence[Mapping[str, Any]]
 _Row = Mapping[str, Any]
@@ -37,6 +39,20 @@ class Main(NamedTuple):
         return "" if figure is None else f"{figure:{self.form}}"
 
 
+class Limit(NamedTuple):
+    """A cost at which the lines of a table are compared.
+
+    Attributes:
+        times: the cost, in times that of λ = 0.
+        name: what it is, as a part of a sentence.
+        cost: row -> cost.
+    """
+
+    times: float
+    name: str
+    cost: Callable[[_Row], float]
+
+
 def at_full(cell: _Row) -> _Row:
     """Return the row of the highest strength of a cell."""
     return max(cell["rows"], key=lambda row: row["strength"])
@@ -53,44 +69,71 @@ def mean(figures: Iterable[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
+def at_cost(cell: _Row, main: Main, limit: Limit) -> float | None:
+    """Return the figure of a line at the first strength where its cost reaches the limit.
+
+    Between two strengths it is interpolated in the logarithm of the cost; below the limit it is
+    that of the full strength. A line with a single strength, as of prompting, that is above the
+    limit has no figure.
+    """
+    rows = sorted(cell["rows"], key=lambda row: row["strength"])
+    most = limit.times * limit.cost(at_zero(cell))
+    for before, after in pairwise(rows):
+        if limit.cost(after) <= most:
+            continue
+        a, b = main.value(before), main.value(after)
+        if len(rows) == 2 or a is None or b is None:
+            return None
+        part = math.log(most / limit.cost(before)) / math.log(
+            limit.cost(after) / limit.cost(before)
+        )
+        return a + part * (b - a)
+    return main.value(rows[-1])
+
+
 def compared(
-    part: str, main: Main, *, within: str | None = None, ranked: bool = True
+    part: str,
+    main: Main,
+    *,
+    within: str | None = None,
+    ranked: bool = True,
+    limit: Limit | None = None,
 ) -> Callable[[_Cells], str]:
-    """Return a verdict that compares the lines of a table at full strength.
+    """Return a verdict that compares the lines of a table.
 
     Args:
         part: part of the key in which the lines differ.
         main: the quantity; less of it is better.
         within: part of the key whose values are compared apart; None takes means over all lines.
         ranked: name the best lines first; otherwise all of them in the order of the table.
+        limit: compare at equal cost, see `at_cost`; None compares at full strength.
     """
     name = main.name[:1].upper() + main.name[1:]
+    where = "full strength"
+    if limit:
+        where = f"{limit.times:g} times {limit.name}, or at full strength where it is less"
+
+    def figure(cell: _Row) -> float | None:
+        return at_cost(cell, main, limit) if limit else main.value(at_full(cell))
+
+    def sentence(group: str, cells: _Cells) -> str:
+        figures: dict[str, list[float]] = {}
+        for cell in cells:
+            figures.setdefault(cell["key"][part], []).append(cell["figure"])
+        means = {label: fmean(found) for label, found in figures.items()}
+        order = sorted(means, key=means.__getitem__)[:_MOST] if ranked else [*means]
+        named = ", ".join(f"{main.shown(means[label])} ({label})" for label in order)
+        before = main.shown(mean(main.value(at_zero(cell)) for cell in cells))
+        on = f", on {group}" if group else ""
+        return f"{name} at {where}, by {part}{on}: {named}; {before} without steering."
 
     def verdict(done: _Cells) -> str:
-        told = [cell for cell in done if main.value(at_full(cell)) is not None]
-        known = [{**cell, "key": shown_key(cell["key"])} for cell in told]
-        if not known:
-            return f"{name}: to be measured again, by the present judge."
-        groups = dict.fromkeys(cell["key"][within] if within else "" for cell in known)
-        sentences = []
-        for group in groups:
-            cells = [cell for cell in known if not within or cell["key"][within] == group]
-            labels = dict.fromkeys(cell["key"][part] for cell in cells)
-            means = {
-                label: fmean(
-                    main.value(at_full(cell)) or 0.0
-                    for cell in cells
-                    if cell["key"][part] == label
-                )
-                for label in labels
-            }
-            order = sorted(means, key=means.__getitem__)[:_MOST] if ranked else [*means]
-            named = ", ".join(f"{main.shown(means[label])} ({label})" for label in order)
-            before = main.shown(mean(main.value(at_zero(cell)) for cell in cells))
-            where = f", on {group}" if group else ""
-            sentences.append(
-                f"{name} at full strength, by {part}{where}: {named}; {before} without steering."
-            )
-        return " ".join(sentences)
+        told = [{**cell, "key": shown_key(cell["key"]), "figure": figure(cell)} for cell in done]
+        known = [cell for cell in told if cell["figure"] is not None]
+        groups: dict[str, list[_Row]] = {}
+        for cell in known:
+            groups.setdefault(cell["key"][within] if within else "", []).append(cell)
+        sentences = [sentence(group, cells) for group, cells in groups.items()]
+        return " ".join(sentences) or f"{name}: to be measured again, by the present judge."
 
     return verdict

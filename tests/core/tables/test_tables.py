@@ -1,4 +1,5 @@
 import json
+import math
 import re
 import sys
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ from lineas_core.tables import (
     workbench,
 )
 from lineas_core.tables.figure import draw
-from lineas_core.tables.verdicts import Main, compared
+from lineas_core.tables.verdicts import Limit, Main, at_cost, compared
 from lineas_core.tables.workbench import LINES, Workbench
 from tests.fakes import tiny_image_model, tiny_language_model, tiny_layout_model
 
@@ -115,6 +116,30 @@ def test_a_comparison_names_what_was_counted_alone():
     assert (
         compared("method", main)(done[2:3])
         == "Toxic texts: to be measured again, by the present judge."
+    )
+
+
+def test_a_comparison_at_equal_cost_is_between_the_strengths():
+    def cell(label, *rows):
+        named = ({"strength": x, "share": y, "cost": z} for x, y, z in rows)
+        return {"key": {"method": label}, "rows": [*named]}
+
+    done = [
+        cell("strong", (0.0, 0.5, 10.0), (0.5, 0.3, 10.5), (1.0, 0.0, 12.0)),
+        cell("cheap", (0.0, 0.5, 10.0), (0.5, 0.3, 9.0), (1.0, 0.2, 10.1)),
+        cell("dear", (0.0, 0.5, 10.0), (0.5, 0.4, 14.0), (1.0, 0.0, 11.0)),
+        cell("prompting", (0.0, 0.5, 10.0), (1.0, 0.1, 15.0)),
+    ]
+    main = Main("toxic texts", lambda row: row["share"])
+    limit = Limit(1.1, "the perplexity", lambda row: row["cost"])
+    found = {one["key"]["method"]: at_cost(one, main, limit) for one in done}
+    assert found["strong"] == pytest.approx(0.3 - 0.3 * math.log(11 / 10.5) / math.log(12 / 10.5))
+    assert found["cheap"] == 0.2
+    assert found["dear"] == pytest.approx(0.5 - 0.1 * math.log(1.1) / math.log(1.4))
+    assert found["prompting"] is None
+    assert compared("method", main, limit=limit)(done) == (
+        "Toxic texts at 1.1 times the perplexity, or at full strength where it is less, by "
+        "method: 20% (strong), 20% (cheap), 47% (dear); 50% without steering."
     )
 
 
