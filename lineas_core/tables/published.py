@@ -47,7 +47,12 @@ __all__ = [
 LEARNT_FROM = 32
 """Comments of each side of Jigsaw."""
 JUDGE = "roberta-toxicity"
-_COLUMNS = {"TET": ".1%", "Wikipedia": ".2f", "MMLU": ".1%"}  # with the format of a figure
+_COLUMNS = {
+    "prose": ".2f",
+    "TET": ".1%",
+    "Wikipedia": ".2f",
+    "MMLU": ".1%",
+}  # with the format of a figure
 
 
 def measure(
@@ -152,7 +157,8 @@ def format_row(row: Mapping[str, Any]) -> str:
         for name, form in _COLUMNS.items()
         if name in row
     ]
-    return "; ".join([format_share(row), *columns])
+    ordinary = f", prose {row['prose']:.2f}" if "prose" in row else ""
+    return "; ".join([format_share(row) + ordinary, *columns])
 
 
 def _row(

@@ -45,12 +45,12 @@ class Limit(NamedTuple):
     Attributes:
         times: the cost, in times that of λ = 0.
         name: what it is, as a part of a sentence.
-        cost: row -> cost.
+        cost: row -> cost; None if the row has none.
     """
 
     times: float
     name: str
-    cost: Callable[[_Row], float]
+    cost: Callable[[_Row], float | None]
 
 
 def at_full(cell: _Row) -> _Row:
@@ -73,22 +73,19 @@ def at_cost(cell: _Row, main: Main, limit: Limit) -> float | None:
     """Return the figure of a line at the first strength where its cost reaches the limit.
 
     Between two strengths it is interpolated in the logarithm of the cost; below the limit it is
-    that of the full strength. A line with a single strength, as of prompting, that is above the
-    limit has no figure.
+    that of the full strength. A line that has a figure or a cost for some of its rows only has
+    none.
     """
     rows = sorted(cell["rows"], key=lambda row: row["strength"])
-    most = limit.times * limit.cost(at_zero(cell))
-    for before, after in pairwise(rows):
-        if limit.cost(after) <= most:
-            continue
-        a, b = main.value(before), main.value(after)
-        if len(rows) == 2 or a is None or b is None:
-            return None
-        part = math.log(most / limit.cost(before)) / math.log(
-            limit.cost(after) / limit.cost(before)
-        )
-        return a + part * (b - a)
-    return main.value(rows[-1])
+    points = [(main.value(row), limit.cost(row)) for row in rows]
+    known = [(value, cost) for value, cost in points if value is not None and cost is not None]
+    if len(known) < len(rows):
+        return None
+    most = limit.times * known[0][1]
+    for (a, before), (b, after) in pairwise(known):
+        if after > most:
+            return a + (b - a) * math.log(most / before) / math.log(after / before)
+    return known[-1][0]
 
 
 def compared(

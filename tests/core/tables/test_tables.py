@@ -128,7 +128,7 @@ def test_a_comparison_at_equal_cost_is_between_the_strengths():
         cell("strong", (0.0, 0.5, 10.0), (0.5, 0.3, 10.5), (1.0, 0.0, 12.0)),
         cell("cheap", (0.0, 0.5, 10.0), (0.5, 0.3, 9.0), (1.0, 0.2, 10.1)),
         cell("dear", (0.0, 0.5, 10.0), (0.5, 0.4, 14.0), (1.0, 0.0, 11.0)),
-        cell("prompting", (0.0, 0.5, 10.0), (1.0, 0.1, 15.0)),
+        cell("prompting", (0.0, 0.5, 10.0), (1.0, 0.1, None)),
     ]
     main = Main("toxic texts", lambda row: row["share"])
     limit = Limit(1.1, "the perplexity", lambda row: row["cost"])
