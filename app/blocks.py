@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.route_utils import FnIndexInferError
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -22,6 +23,7 @@ from .endpoints import check_texts, complete
 from .events import MODEL, errors_for_users
 from .security import Lifespan, network_of
 from .sessions import Sessions, believe_menus
+from .streams import Streams
 from .turns import Turns, Visitor
 
 __all__ = ["StudioBlocks", "app_options"]
@@ -169,7 +171,11 @@ def app_options(guard: Lifespan) -> dict[str, Any]:
 
     # No handler of ours has been called then; their errors pass through `StudioBlocks`.
     unfit = (FnIndexInferError, KeyError, TypeError, ValueError)
-    return {"lifespan": lifespan, "exception_handlers": dict.fromkeys(unfit, _no_endpoint)}
+    return {
+        "lifespan": lifespan,
+        "middleware": [Middleware(Streams)],
+        "exception_handlers": dict.fromkeys(unfit, _no_endpoint),
+    }
 
 
 async def _no_endpoint(request: Request, error: Exception) -> Response:

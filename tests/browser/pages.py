@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from app.blocks import app_options
+from app.security import LOCAL, guarded
 from app.ui import APPEARANCE, build_demo
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -31,7 +33,8 @@ def served(studio, **options):
     demo = build_demo(studio).queue()
     # No call of its own address, which fails under load.
     options |= {"prevent_thread_lock": True, "quiet": True, "_frontend": False}
-    _, url, _ = demo.launch(**APPEARANCE, **options)
+    app = app_options(guarded(LOCAL))
+    _, url, _ = demo.launch(**APPEARANCE, **options, app_kwargs=app)
     try:
         yield url
     finally:

@@ -1,0 +1,117 @@
+"""Answers reach a page also if it asks for them while the stream of earlier ones is closed.
+
+Gradio closes the stream of a session after its last answer. A page that asks for something else
+before it has read that believes the stream to be open and opens none: its click is lost, until
+another one opens a stream. So a stream stays open for a moment and takes up what is asked for
+meanwhile, and whatever comes right after its end is answered when the page has surely read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+__all__ = ["Streams"]
+
+_OPEN = 1.0  # seconds that a stream stays open after its last answer
+_CLOSING = 0.5  # seconds in which a page reads that its stream is closed
+_LOOK = 0.02  # seconds between two looks at the queue
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+
+
+class Streams:
+    """ASGI middleware between Gradio's own and its routes."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        """Put it around an app."""
+        self._app = app
+        self._closed: dict[str, float] = {}  # time at which a stream was closed, by session
+
+    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+        """Answer a request."""
+        path = scope.get("path", "").rstrip("/")
+        if path.endswith("/queue/data"):
+            await self._stream(scope, receive, send)
+        elif path.endswith("/queue/join"):
+            await self._join(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _stream(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+        """Pass on Gradio's streams of a session as one, with one beginning and one end."""
+        (session, *_) = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])
+        begun, end = False, list[_Message]()
+
+        async def passed(message: _Message) -> None:
+            nonlocal begun
+            if end or _closes(message):
+                end.append(message)
+            elif message["type"] != "http.response.start" or not begun:
+                begun = True
+                await send(message)
+
+        while True:
+            await self._app(dict(scope), receive, passed)  # routes write into their scope
+            if not end:
+                return  # an error, or nobody reads it any more
+            if not await self._asked_for_more(scope, session, receive):
+                break
+            end.clear()
+        self._closed[session] = time.monotonic()
+        for message in end:
+            await send(message)
+
+    async def _asked_for_more(self, scope: _Message, session: str, receive: _Receive) -> bool:
+        """Wait for another request of a session; False if none comes or the page is left."""
+        last = time.monotonic() + _OPEN
+        while not _pending(scope, session):
+            if time.monotonic() > last:
+                return False
+            try:
+                message = await asyncio.wait_for(receive(), _LOOK)
+            except TimeoutError:
+                continue
+            if message["type"] == "http.disconnect":
+                return False
+        return True
+
+    async def _join(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+        """Take a request up, and answer when its page knows whether it has a stream."""
+        waited = False
+
+        async def passed(message: _Message) -> None:
+            nonlocal waited
+            if not waited:
+                waited = True
+                await asyncio.sleep(self._left(scope))
+            await send(message)
+
+        await self._app(scope, receive, passed)
+
+    def _left(self, scope: _Message) -> float:
+        """Return for how long a page may still be reading that its stream is closed."""
+        now = time.monotonic()
+        for session, closed in [*self._closed.items()]:
+            if now > closed + _CLOSING:
+                del self._closed[session]
+        asked = (closed for session, closed in self._closed.items() if _pending(scope, session))
+        return max((closed + _CLOSING - now for closed in asked), default=0.0)
+
+
+def _pending(scope: _Message, session: str) -> bool:
+    """Return whether a session waits for an answer."""
+    return bool(scope["app"].get_blocks()._queue.pending_event_ids_session.get(session))
+
+
+def _closes(message: _Message) -> bool:
+    """Return whether this is Gradio's message that a stream has no more answers."""
+    body = message.get("body", b"")
+    if not body.startswith(b"data:") or len(body) > 200:
+        return False
+    return json.loads(body[len(b"data:") :]).get("msg") == "close_stream"

@@ -1,0 +1,92 @@
+"""What a page asks for while the stream of its answers is closed, over HTTP to a real page."""
+
+import asyncio
+import json
+import time
+
+import httpx
+import pytest
+
+from tests.app.served import event_of
+
+SESSION = "clicking"
+
+
+@pytest.fixture
+def asked(page):
+    """A function that lets a session ask, and returns when the server has taken it up."""
+    demo, address = page
+    event = event_of(demo, "ModelHandlers.chosen")
+    given = [None] * len(demo.fns[event].inputs)
+
+    async def ask(client, session=SESSION):
+        body = {"fn_index": event, "data": given, "session_hash": session}
+        answer = await client.post(f"{address}/gradio_api/queue/join", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["event_id"]
+
+    return ask
+
+
+def _told(page, work):
+    """Run a coroutine function with a client and a function that streams messages."""
+
+    async def run():
+        async with httpx.AsyncClient(timeout=60) as client:
+
+            async def messages(session=SESSION):
+                url = f"{page[1]}/gradio_api/queue/data?session_hash={session}"
+                async with client.stream("GET", url) as stream:
+                    async for line in stream.aiter_lines():
+                        if line.startswith("data:"):
+                            yield json.loads(line[5:])
+
+            return await work(client, messages)
+
+    return asyncio.run(run())
+
+
+def test_what_is_asked_for_right_after_an_answer_is_answered_on_the_same_stream(page, asked):
+    async def work(client, messages):
+        wanted, answered = [await asked(client)], []
+        async for message in messages():
+            if message["msg"] == "process_completed":
+                answered.append(message["event_id"])
+                if len(wanted) < 3:  # a page believes its stream to be open until it reads more
+                    wanted.append(await asked(client))
+        return wanted, answered
+
+    wanted, answered = _told(page, work)
+    assert answered == wanted
+
+
+def test_a_stream_ends_a_moment_after_its_last_answer(page, asked):
+    async def work(client, messages):
+        await asked(client)
+        return [(message["msg"], time.monotonic()) async for message in messages()]
+
+    (*_, (answer, told), (end, ended)) = _told(page, work)
+    assert (answer, end) == ("process_completed", "close_stream")
+    assert ended - told >= 0.9
+
+
+def test_what_is_asked_for_while_a_stream_ends_is_taken_up_after_its_end(page, asked):
+    """By then the page has read the end, and opens another stream."""
+
+    async def work(client, messages):
+        await asked(client, "late")
+        async for message in messages("late"):
+            last = message["msg"]
+        ended = time.monotonic()
+        event = await asked(client, "late")
+        taken = time.monotonic() - ended
+        found = [message["event_id"] async for message in messages("late")]
+        began = time.monotonic()
+        await asked(client, "other")
+        return last, taken, event in found, time.monotonic() - began
+
+    last, taken, found, other = _told(page, work)
+    assert last == "close_stream"
+    assert found
+    assert taken > 0.3 > other
+
