@@ -412,6 +412,18 @@ PROMISES = {
             "browser/test_batch.py::test_a_batch_is_stopped_and_what_is_done_is_kept",
         ),
     ),
+    "S7": Promise(
+        "A click is answered also in the moment in which the stream of earlier answers ends, and "
+        "a menu that is left without a choice changes nothing.",
+        (
+            "app/test_streams.py"
+            "::test_what_is_asked_for_right_after_an_answer_is_answered_on_the_same_stream",
+            "::test_what_is_asked_for_while_a_stream_ends_is_taken_up_after_its_end",
+            "browser/test_menus.py"
+            "::test_prompts_edited_after_a_set_was_loaded_stay_when_its_menu_is_left",
+            "::test_the_choice_of_a_column_is_asked_for_once",
+        ),
+    ),
     "X1": Promise(
         "No id, name or path in a request leads out of its folder.",
         (

@@ -89,4 +89,3 @@ def test_what_is_asked_for_while_a_stream_ends_is_taken_up_after_its_end(page, a
     assert last == "close_stream"
     assert found
     assert taken > 0.3 > other
-
