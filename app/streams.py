@@ -12,13 +12,14 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
 __all__ = ["Streams"]
 
-_OPEN = 1.0  # seconds that a stream stays open after its last answer
-_CLOSING = 0.5  # seconds in which a page reads that its stream is closed
+_OPEN = 0.5  # seconds that a stream stays open after its last answer
+_READ = 0.5  # seconds in which a page reads that its stream is closed, and leaves it
 _LOOK = 0.02  # seconds between two looks at the queue
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -31,7 +32,7 @@ class Streams:
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         """Put it around an app."""
         self._app = app
-        self._closed: dict[str, float] = {}  # time at which a stream was closed, by session
+        self._closing: dict[str, asyncio.Event] = {}  # set when a session has read that it closes
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Answer a request."""
@@ -63,45 +64,45 @@ class Streams:
             if not await self._asked_for_more(scope, session, receive):
                 break
             end.clear()
-        self._closed[session] = time.monotonic()
-        for message in end:
+        read = self._closing[session] = asyncio.Event()
+        try:
+            await send(end[0])
+            await _left(receive, _READ)
+        finally:
+            read.set()
+            if self._closing.get(session) is read:
+                del self._closing[session]
+        for message in end[1:]:
             await send(message)
 
     async def _asked_for_more(self, scope: _Message, session: str, receive: _Receive) -> bool:
         """Wait for another request of a session; False if none comes or the page is left."""
         last = time.monotonic() + _OPEN
         while not _pending(scope, session):
-            if time.monotonic() > last:
-                return False
-            try:
-                message = await asyncio.wait_for(receive(), _LOOK)
-            except TimeoutError:
-                continue
-            if message["type"] == "http.disconnect":
+            if time.monotonic() > last or await _left(receive, _LOOK):
                 return False
         return True
 
     async def _join(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Take a request up, and answer when its page knows whether it has a stream."""
-        waited = False
 
         async def passed(message: _Message) -> None:
-            nonlocal waited
-            if not waited:
-                waited = True
-                await asyncio.sleep(self._left(scope))
+            for session, read in [*self._closing.items()]:
+                if _pending(scope, session):
+                    await read.wait()
             await send(message)
 
         await self._app(scope, receive, passed)
 
-    def _left(self, scope: _Message) -> float:
-        """Return for how long a page may still be reading that its stream is closed."""
-        now = time.monotonic()
-        for session, closed in [*self._closed.items()]:
-            if now > closed + _CLOSING:
-                del self._closed[session]
-        asked = (closed for session, closed in self._closed.items() if _pending(scope, session))
-        return max((closed + _CLOSING - now for closed in asked), default=0.0)
+
+async def _left(receive: _Receive, seconds: float) -> bool:
+    """Wait so long at most for a page to leave a stream; return whether it has."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return True
+    return False
 
 
 def _pending(scope: _Message, session: str) -> bool:
