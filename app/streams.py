@@ -85,14 +85,19 @@ class Streams:
 
     async def _join(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Take a request up, and answer when its page knows whether it has a stream."""
+        body = bytearray()
+
+        async def received() -> _Message:
+            message = await receive()
+            body.extend(message.get("body", b""))
+            return message
 
         async def passed(message: _Message) -> None:
-            for session, read in [*self._closing.items()]:
-                if _pending(scope, session):
-                    await read.wait()
+            if self._closing and (read := self._closing.get(_session_in(body))):
+                await read.wait()
             await send(message)
 
-        await self._app(scope, receive, passed)
+        await self._app(scope, received, passed)
 
 
 async def _left(receive: _Receive, seconds: float) -> bool:
@@ -108,6 +113,14 @@ async def _left(receive: _Receive, seconds: float) -> bool:
 def _pending(scope: _Message, session: str) -> bool:
     """Return whether a session waits for an answer."""
     return bool(scope["app"].get_blocks()._queue.pending_event_ids_session.get(session))
+
+
+def _session_in(body: bytearray) -> str:
+    """Return the session that a request names; empty if there is none."""
+    try:
+        return str(json.loads(body)["session_hash"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def _closes(message: _Message) -> bool:
