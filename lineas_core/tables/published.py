@@ -47,12 +47,7 @@ __all__ = [
 LEARNT_FROM = 32
 """Comments of each side of Jigsaw."""
 JUDGE = "roberta-toxicity"
-_COLUMNS = {
-    "prose": ".2f",
-    "TET": ".1%",
-    "Wikipedia": ".2f",
-    "MMLU": ".1%",
-}  # with the format of a figure
+_COLUMNS = {"TET": ".1%", "Wikipedia": ".2f", "MMLU": ".1%"}  # with the format of a figure
 
 
 def measure(
