@@ -19,7 +19,6 @@ def address(letters, tmp_path_factory):
 @pytest.fixture
 def page(address):
     with visited(address) as page:
-        page.set_default_timeout(30 * SECONDS)
         page.wait_for_function(STRIP)
         page.evaluate(
             """() => {
