@@ -50,6 +50,7 @@ LARGE = {
     "app.images.handlers.generate": EVENT,
     "app.images.handlers.measure": EVENT,
     "app.images.save_handlers.picture": EVENT,
+    "app.images.save_handlers.strip": EVENT,
     "app.launch.studio": ARGUMENTS,
     "app.learn.endpoint.learn": ARGUMENTS,
     "app.learn.form_handlers.start": EVENT,

@@ -23,7 +23,7 @@ from ..studio.checks import prompt_text
 from ..studio.maps import MapEntry
 from ..studio.mix import MOST_FURTHER
 from ..studio.settings import Settings
-from ..studio.steps import Steps, steps_of
+from ..studio.steps import range_text, steps_of
 from ..studio.studio import Studio
 from ..widgets.map_menu import map_menu
 from . import html as history_html
@@ -34,7 +34,7 @@ __all__ = ["HistoryHandlers"]
 
 _MOST = 12  # earlier results that are kept
 _OTHERS = {  # settings besides maps and strengths, in the order of `SteeringTab.asked`
-    "text-to-image": ("prompt", "seed", "steps", "guidance"),
+    "text-to-image": ("prompt", "seed", "steps", "guidance", "steer_steps"),
     "language": ("prompt", "seed", "length", "temperature", "chat"),
 }
 
@@ -83,7 +83,7 @@ class HistoryHandlers:
             [each[-1] if isinstance(each, list) and each else each for _, each in applied],
             prompt_text(recipe.prompt),
             recipe.seed,
-            *steps_of(recipe, self._studio.pictures.denoising(recipe.model))[:2],
+            *steps_of(recipe, self._studio.pictures.denoising(recipe.model)),
         )
         return self._restored(settings).updates
 
@@ -127,8 +127,8 @@ class HistoryHandlers:
             strength: λ of the first map.
             map_id: id of the first map.
             further: pairs (id, λ) of the maps that are applied after it.
-            others: prompt and seed; then for a picture steps and guidance, for a text length,
-                temperature and chat.
+            others: prompt and seed; then for a picture steps, guidance and steered steps,
+                for a text length, temperature and chat.
 
         Returns:
             The query of the link, and the code as HTML.
@@ -208,6 +208,7 @@ class HistoryHandlers:
             further=further,
             steps=settings.steps,
             guidance=settings.guidance,
+            steer_steps=range_text(settings.steer_steps),
             rows=self._mix_rows(first, further),
         )
 
@@ -258,7 +259,7 @@ class HistoryHandlers:
         entries = self._entries(settings)
         if entries[0].kind == "language":
             return entries, None
-        pictures = self._studio.pictures.with_steps(Steps(settings.steps, settings.guidance))
+        pictures = self._studio.pictures.with_steps(settings.denoising)
         found = pictures.painted(
             entries, settings.prompt, [settings.strengths], seed=settings.seed
         )
@@ -271,8 +272,7 @@ class HistoryHandlers:
             entries, image = self._cached(settings)
         except UserError:
             return None
-        titles = [entry.title for entry in entries]
-        applied = [*zip(titles, settings.strengths, strict=True)]
+        applied = [*zip((each.title for each in entries), settings.strengths, strict=True)]
         small = small_jpeg(image) if image else ""
         return history_html.Tile(query, applied, settings.prompt, settings.seed, small)
 

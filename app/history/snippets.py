@@ -10,6 +10,7 @@ from lineas_core.paths import ASSETS
 
 from ..studio.maps import MapEntry
 from ..studio.settings import Settings, plain
+from ..studio.steps import Steps, range_text
 
 __all__ = ["snippets"]
 
@@ -70,9 +71,7 @@ def _python(settings: Settings, entries: Sequence[MapEntry]) -> str:
     return template.strip().format(
         names=f"{'compose, ' if several else ''}load_maps, load_model, steer",
         model=repr(entries[0].model),
-        denoising=f".with_denoising({', '.join(f'{k}={plain(v)}' for k, v in steps.items())})"
-        if (steps := _steps(settings))
-        else "",
+        denoising=_denoising(settings),
         maps=f"compose([{', '.join(loads)}], [{', '.join(strengths)}])" if several else loads[0],
         strength="" if several else f", strength={strengths[0]}",
         prompt=repr(settings.prompt),
@@ -94,6 +93,8 @@ def _command(settings: Settings, entries: Sequence[MapEntry]) -> str:
         words += ["--chat"] * settings.chat
     for name, value in _steps(settings).items():
         words += [f"--{name.replace('_', '-')}", plain(value)]
+    if settings.steer_steps:
+        words += ["--steer-steps", range_text(settings.steer_steps)]
     return shlex.join([*words, "--", settings.prompt])  # the prompt may start with a dash
 
 
@@ -106,12 +107,19 @@ def _curl(settings: Settings, entries: Sequence[MapEntry], home: str) -> str:
     else:
         name, then = "make_pictures", _TO_FILE
         request += [[*zip(others, strengths, strict=True)]]
-        request += [settings.steps, settings.guidance] if _steps(settings) else []
+        request += settings.denoising if settings.denoising != Steps() else ()
     return _CURL.strip().format(
         address=shlex.quote(f"{home.rstrip('/')}/gradio_api/call/{name}"),
         request=shlex.quote(json.dumps({"data": request}, ensure_ascii=False)),
         then=then,
     )
+
+
+def _denoising(settings: Settings) -> str:
+    """Return the call that sets how a model denoises, if it differs from its default."""
+    given = [f"{name}={plain(value)}" for name, value in _steps(settings).items()]
+    given += [f"steer_at={settings.steer_steps}"] if settings.steer_steps else []
+    return f".with_denoising({', '.join(given)})" if given else ""
 
 
 def _steps(settings: Settings) -> dict[str, float]:

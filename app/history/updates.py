@@ -24,6 +24,7 @@ class PictureSettings(NamedTuple):
         further: pairs (id, λ) of the maps that are applied after the first one.
         steps: number of denoising steps; None for the default of the model.
         guidance: guidance scale; None for the default of the model.
+        steer_steps: the steps at which maps act, as a text; empty for all.
         rows: the rows that show these pairs.
     """
 
@@ -35,6 +36,7 @@ class PictureSettings(NamedTuple):
     further: Any = gr.skip()
     steps: Any = gr.skip()
     guidance: Any = gr.skip()
+    steer_steps: Any = gr.skip()
     rows: Sequence[Any] = [gr.skip()] * (3 * MOST_FURTHER + 1)
 
     @property

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from lineas_core import UserError
+
 from ..events import BySession, session, user_errors
 from ..html import basics
 from ..html import maps as map_html
@@ -46,6 +48,7 @@ class MapView(NamedTuple):
     strength: Any = gr.skip()
     steps: Any = gr.skip()
     guidance: Any = gr.skip()
+    steer_steps: Any = gr.skip()
 
 
 class Canvas(NamedTuple):
@@ -89,7 +92,7 @@ class ImageHandlers(SteeringHandlers):
             map_id: id of the map; None if there is no map.
             prompt: the current prompt; an example is adapted to the map, other texts stay.
             restored: map and prompt that were restored together; then the prompt stays.
-            before: model of the map before; steps and guidance of another model are cleared.
+            before: model of the map before; the boxes for steps of another model are cleared.
         """
         self.chosen[session()] = map_id
         if not map_id:
@@ -98,7 +101,9 @@ class ImageHandlers(SteeringHandlers):
         entry = self._studio.entry(map_id)
         adapted = self._adapted_example(prompt, entry, restored)
         scenes, kept = self.examples, entry.model == before or map_id in restored[:1]
-        steps, guidance = step_boxes(self._studio.pictures.denoising(entry.model), kept=kept)
+        steps, guidance, steer_steps = step_boxes(
+            self._studio.pictures.denoising(entry.model), kept=kept
+        )
         return MapView(
             summary=summary_of(self._studio, entry),
             facts=map_html.about(entry, self._studio.steering(entry)),
@@ -109,10 +114,11 @@ class ImageHandlers(SteeringHandlers):
             strength=gr.update(label=strength_label(entry)),
             steps=steps,
             guidance=guidance,
+            steer_steps=steer_steps,
         )
 
     @user_errors
-    def offer_steps(self, model: str) -> tuple[Any, Any]:
+    def offer_steps(self, model: str) -> tuple[Any, Any, Any]:
         """Show the boxes for steps and guidance once a model has painted, if it takes others."""
         return step_boxes(self._studio.pictures.denoising(model), kept=True)
 
@@ -127,6 +133,7 @@ class ImageHandlers(SteeringHandlers):
         seed: int | None,
         steps: int | None,
         guidance: float | None,
+        steer_steps: str | None,
         request: gr.Request,
     ) -> Iterator[Canvas]:
         """Paint the original and the steered picture, then the strip.
@@ -140,6 +147,7 @@ class ImageHandlers(SteeringHandlers):
             seed: seed of the starting noise; None while the user types.
             steps: number of denoising steps; None is the default of the model.
             guidance: guidance scale; None is the default of the model.
+            steer_steps: first and last step at which maps act; empty for all.
             request: identifies the browser session; a newer request ends this one.
 
         Yields:
@@ -147,13 +155,13 @@ class ImageHandlers(SteeringHandlers):
         """
         if not map_id or strength is None or seed is None or self.is_opening(prompt, request):
             return
-        latest, chosen = self.requests.latest(request), checked_steps(steps, guidance)
+        latest, chosen = self.requests.latest(request), checked_steps(steps, guidance, steer_steps)
         mix = self._studio.mix(map_id, further, chosen)
         entry = mix.entries[0]
         if not self._studio.models.installed(entry.model):
             return  # the install panel is shown
         text, seed, strengths = prompt_text(prompt), seed_of(seed), mix.at(strength)
-        self._wanted[request.session_hash or ""] = _picture_key(mix, strengths, text, seed)
+        self._wanted[request.session_hash or ""] = repr((mix.key, strengths, text, seed))
         try:
             for canvas in self._canvases(shown, mix, strengths, text, seed):
                 if self.requests.outdated(latest, request):
@@ -174,6 +182,7 @@ class ImageHandlers(SteeringHandlers):
         seed: int | None,
         steps: int | None,
         guidance: float | None,
+        steer_steps: str | None,
         request: gr.Request,
     ) -> Iterator[Measured]:
         """Measure the painted pictures: the steered one, then the strip.
@@ -187,6 +196,7 @@ class ImageHandlers(SteeringHandlers):
             seed: seed of the starting noise; None while the user types.
             steps: number of denoising steps; None is the default of the model.
             guidance: guidance scale; None is the default of the model.
+            steer_steps: first and last step at which maps act; empty for all.
             request: identifies the browser session; its next picture ends this one.
 
         Yields:
@@ -194,18 +204,22 @@ class ImageHandlers(SteeringHandlers):
         """
         if not map_id or strength is None or seed is None or not (prompt or "").strip():
             return  # `generate` has said so
-        mix = self._studio.mix(map_id, further, checked_steps(steps, guidance))
+        try:
+            chosen = checked_steps(steps, guidance, steer_steps)
+        except UserError:
+            return  # a range that is being typed
+        mix = self._studio.mix(map_id, further, chosen)
         text, seed, strengths = prompt_text(prompt), seed_of(seed), mix.at(strength)
         pictures = self._studio.pictures.with_steps(mix.steps)
         # The number of the request would not do: this event can start after a newer request.
-        wanted, mine = _picture_key(mix, strengths, text, seed), request.session_hash or ""
+        wanted, mine = repr((mix.key, strengths, text, seed)), request.session_hash or ""
         if self._wanted.get(mine) != wanted:
             return
         figures = figures_of(pictures, mix, strengths, text, seed)
         if figures is None or self._wanted.get(mine) != wanted:
             return
         yield figures
-        key = _strip_key(mix, text, seed)
+        key = repr((mix.key, text, seed))
         curve = curve_of(pictures, mix, text, seed) if measured != key else None
         if curve is not None and self._wanted.get(mine) == wanted:
             yield Measured(curve=curve, measured=key)
@@ -248,7 +262,7 @@ class ImageHandlers(SteeringHandlers):
         paint = partial(pictures.paint, mix.entries, prompt, seed=seed)
         painted = partial(pictures.painted, mix.entries, prompt, seed=seed)
         note = partial(self._note, mix.entries[0], prompt)
-        key, pair = _strip_key(mix, prompt, seed), [mix.original, strengths]
+        key, pair = repr((mix.key, prompt, seed)), [mix.original, strengths]
         if shown != key and painted(pair) is None:
             yield Canvas(note=note(doing=_PAINTING))
         both = paint(pair)
@@ -282,13 +296,3 @@ def warm_up(studio: Studio) -> None:
         ready = [entry for entry in entries if studio.models.installed(entry.model)]
         prompt = ready[0].within(studio.prompts.scenes()[_FIRST])
         studio.pictures.paint([ready[0]], prompt, [[each] for each in STRIP], seed=SEED)
-
-
-def _strip_key(mix: Mix, prompt: str, seed: int) -> str:
-    """Return a text that changes with everything that a strip depends on."""
-    return repr((mix.ids, mix.values, mix.fixed, mix.steps, prompt, seed))
-
-
-def _picture_key(mix: Mix, strengths: Sequence[float], prompt: str, seed: int) -> str:
-    """Return a text that changes with everything that a steered picture depends on."""
-    return repr((mix.ids, mix.values, strengths, mix.steps, prompt, seed))

@@ -43,9 +43,10 @@ class SaveHandlers:
         seed: int | None,
         steps: int | None = None,
         guidance: float | None = None,
+        steer_steps: str | None = None,
     ) -> SavedFile:
         """Return the steered picture, named like `vaporwave+0.75_seed7.png`."""
-        mix = self._studio.mix(map_id or "", further, checked_steps(steps, guidance))
+        mix = self._studio.mix(map_id or "", further, checked_steps(steps, guidance, steer_steps))
         pictures, seed = self._studio.pictures.with_steps(mix.steps), seed_of(seed)
         strengths = mix.at(strength)
         (painted,) = pictures.paint(mix.entries, prompt_text(prompt), [strengths], seed=seed)
@@ -60,9 +61,10 @@ class SaveHandlers:
         seed: int | None,
         steps: int | None = None,
         guidance: float | None = None,
+        steer_steps: str | None = None,
     ) -> SavedFile:
         """Return the strip as one picture."""
-        mix = self._studio.mix(map_id or "", further, checked_steps(steps, guidance))
+        mix = self._studio.mix(map_id or "", further, checked_steps(steps, guidance, steer_steps))
         pictures, seed = self._studio.pictures.with_steps(mix.steps), seed_of(seed)
         rows = [mix.at(each) for each in STRIP]
         painted = pictures.paint(mix.entries, prompt_text(prompt), rows, seed=seed)

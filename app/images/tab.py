@@ -34,6 +34,7 @@ from .overview_handlers import OverviewHandlers
 from .overview_panel import overview
 from .pair import view
 from .save_handlers import SaveHandlers
+from .steps_boxes import settled
 from .toolbar import Toolbar, toolbar, wire_saving
 
 __all__ = ["ImagesHandlers", "images_tab"]
@@ -211,10 +212,7 @@ def _wire(
     # Numbering a request first ends the work on older ones, so that their events leave the queue
     # early and the latest request is next.
     gr.on(
-        [
-            prompt.submit,
-            *(each.change for each in (strength, seed, further, *boxes)),
-        ],
+        [prompt.submit, *(each.change for each in (strength, seed, further)), *settled(boxes)],
         handlers.new_request,
         None,
         [request],

@@ -1,4 +1,4 @@
-"""The line below the slider: seed, steps and guidance, and the buttons that save what is shown."""
+"""The line below the slider: seed, denoising, and the buttons that save what is shown."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ The main slider sets the strength of the first map; the others keep theirs.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ class Mix:
     Attributes:
         entries: the maps, in the order in which they are applied.
         fixed: strength λ of each map but the first, -1 to 1.
-        steps: number of denoising steps and guidance.
+        steps: number of denoising steps, guidance and steered steps.
     """
 
     entries: tuple[MapEntry, ...]
@@ -44,6 +45,11 @@ class Mix:
     def values(self) -> tuple[str | None, ...]:
         """The checksum of each map's values, which change while it is being learnt."""
         return tuple(entry.metadata.get("sha256") for entry in self.entries)
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """Everything that a strip of pictures depends on besides the prompt and the seed."""
+        return self.ids, self.values, self.fixed, self.steps
 
     def at(self, strength: object) -> tuple[float, ...]:
         """Return the strength of every map, with the first one at `strength`.

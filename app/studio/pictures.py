@@ -51,7 +51,7 @@ class Pictures:
         return self._denoising.get(model)
 
     def with_steps(self, steps: Steps) -> Pictures:
-        """Return the same pictures, painted in other steps or with other guidance."""
+        """Return the same pictures, painted or steered in other steps, or with other guidance."""
         other = copy(self)
         other._steps = steps
         return other
@@ -107,10 +107,7 @@ class Pictures:
             found = {key: hit for key in wanted if (hit := self._cache.get(key))}
             missing = {key: row for key, row in wanted.items() if key not in found}
             if missing:
-                steps, guidance, steered = self._steps
-                model = model.with_denoising(
-                    num_inference_steps=steps, guidance_scale=guidance, steer_at=steered
-                )
+                model = self._steps.set_in(model)
                 fresh = _paint(model, entries, prompt, [*missing.values()], seed)
                 found.update(zip(missing, fresh, strict=True))
             for key, picture in found.items():

@@ -17,7 +17,7 @@ from lineas_core.models import Sampling
 
 from .checks import number, prompt_text, seed_of, whole
 from .mix import MOST_FURTHER
-from .steps import checked_steps
+from .steps import Steps, checked_steps, range_text
 
 __all__ = ["LENGTH", "LONGEST", "SEED", "STRIP", "Settings", "plain", "sampling_of"]
 
@@ -44,6 +44,8 @@ class Settings:
         seed: seed of the starting noise or of the sampling.
         steps: number of denoising steps of a picture; None is the default of the model.
         guidance: guidance scale of a picture; None is the default of the model.
+        steer_steps: numbers of the first and the last denoising step at which maps act, from 0;
+            None stands for all. A text is parsed, see `checked_steps`.
         length: length of a text in tokens.
         temperature: sampling temperature of a text, 0 to 2.
         chat: whether the prompt of a text is put into the chat template.
@@ -55,6 +57,7 @@ class Settings:
     seed: int = SEED
     steps: int | None = None
     guidance: float | None = None
+    steer_steps: tuple[int, int] | None = None
     length: int = LENGTH
     temperature: float = Sampling.temperature
     chat: bool = False
@@ -74,11 +77,17 @@ class Settings:
             raise UserError("E_STRENGTH", what, remedy="Give one for each map.")
         for strength in self.strengths:
             number("λ", strength, -1, 1)
-        checked_steps(self.steps, self.guidance)
+        steps = checked_steps(self.steps, self.guidance, self.steer_steps)
+        object.__setattr__(self, "steer_steps", steps.steered)
         sampling_of(self.length, self.temperature)
         seed_of(self.seed)
         if self.prompt:  # stripped as in a request, so that the settings match those of the result
             object.__setattr__(self, "prompt", prompt_text(self.prompt))
+
+    @property
+    def denoising(self) -> Steps:
+        """Steps, guidance and steered steps of a picture."""
+        return Steps(self.steps, self.guidance, self.steer_steps)
 
     @classmethod
     def from_link(cls, query: str) -> Settings | None:
@@ -116,7 +125,8 @@ class Settings:
         for field in fields(self)[4:]:  # each used by pictures or by texts only
             value = getattr(self, field.name)
             if value != field.default:
-                pairs.append((field.name, plain(value)))
+                text = range_text(value) if field.name == "steer_steps" else plain(value)
+                pairs.append((field.name, text))
         return "?" + urlencode(pairs, quote_via=quote, errors="replace")
 
 
@@ -148,6 +158,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "seed": _whole,
     "steps": _whole,
     "guidance": float,
+    "steer_steps": str,
     "length": _whole,
     "temperature": float,
     "chat": lambda text: bool(_whole(text)),

@@ -1,21 +1,31 @@
-"""The number of denoising steps and the guidance of a picture, where they are not the default."""
+"""The denoising steps and the guidance of a picture, where they are not the default."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from lineas_core import UserError
-from lineas_core.models import kind_of, title_of
+from lineas_core.models import TextToImageModel, kind_of, title_of
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.denoising import Denoising
 from lineas_core.pictures import Recipe
+from lineas_core.prompts.errors import plural
 
 from .checks import number, whole
 
-__all__ = ["Steps", "checked_places", "checked_steps", "learning_steps", "steps_of"]
+__all__ = [
+    "Steps",
+    "checked_places",
+    "checked_steps",
+    "learning_steps",
+    "range_text",
+    "steps_of",
+]
 
 _MOST_STEPS, _MOST_GUIDANCE = 100, 100
+_RANGE = re.compile(r"(\d{1,3})(?:\s*[-–]\s*(\d{1,3}))?")
 
 
 class Steps(NamedTuple):
@@ -37,31 +47,71 @@ class Steps(NamedTuple):
             return self
         number = None if self.number == default.num_inference_steps else self.number
         guidance = None if self.guidance == default.guidance_scale else self.guidance
-        return self._replace(number=number, guidance=guidance)
+        whole_range = 0, (self.number or default.num_inference_steps) - 1
+        return Steps(number, guidance, None if self.steered == whole_range else self.steered)
+
+    def set_in(self, model: TextToImageModel) -> TextToImageModel:
+        """Return a model that paints with these settings.
+
+        Raises:
+            UserError: the model does not have a setting, or not this value of it.
+        """
+        steps = self.number or model.denoising.num_inference_steps
+        if self.steered and self.steered[1] >= steps:
+            what = f"the steered steps are {range_text(self.steered)}, but the picture is painted "
+            what += f"in {plural(steps, 'step')}"
+            remedy = f"Give steps from 0 to {steps - 1}." if steps > 1 else "Leave them out."
+            raise UserError("E_SETTING", what, remedy=remedy)
+        return model.with_denoising(
+            num_inference_steps=self.number, guidance_scale=self.guidance, steer_at=self.steered
+        )
 
 
 def checked_steps(
-    count: object, guidance: object, steered: Sequence[object] | None = None
+    count: object, guidance: object, steered: Sequence[object] | str | None = None
 ) -> Steps:
     """Return the steps and the guidance of a request; None stands for the default.
 
     Args:
         count: number of denoising steps.
         guidance: guidance scale.
-        steered: numbers of the first and the last step at which maps act.
+        steered: numbers of the first and the last step at which maps act, also as a text, such
+            as `0-1`, or `2` for one step; an empty text stands for all steps.
 
     Raises:
         UserError: one is not a number, or out of bounds.
     """
-    acting = None if steered is None else tuple(_places(steered))
+    given = _range_in(steered) if isinstance(steered, str) else steered
+    acting = None if given is None else tuple(_places(given))
     if acting is not None and (len(acting) != 2 or acting[0] > acting[1]):
-        what = f"the steps at which maps act are {steered!r:.60}"
-        raise UserError("E_SETTING", what, remedy="Give two: the first and the last, from 0.")
+        what = f"the steered steps are {steered!r:.60}"
+        raise UserError("E_SETTING", what, remedy="Give the first and the last step, from 0.")
     return Steps(
         None if count is None else whole("number of steps", count, 1, _MOST_STEPS),
         None if guidance is None else number("guidance", guidance, 0, _MOST_GUIDANCE),
         acting,
     )
+
+
+def _range_in(text: str) -> tuple[int, int] | None:
+    """Return the first and the last step that a text names; None if it is empty.
+
+    Raises:
+        UserError: it is neither a number nor a range.
+    """
+    if not text.strip():
+        return None
+    if not (found := _RANGE.fullmatch(text.strip())):
+        what = f"the steered steps are {text!r:.60}"
+        remedy = "Give one step or a range such as 0-1, where 0 is the first step."
+        raise UserError("E_SETTING", what, remedy=remedy)
+    first, last = found.groups()
+    return int(first), int(last or first)
+
+
+def range_text(steered: Sequence[int] | None) -> str:
+    """Return the first and the last steered step as a text that `checked_steps` takes."""
+    return "-".join(map(str, dict.fromkeys(steered or ())))
 
 
 def _places(steps: object) -> list[int]:
@@ -84,14 +134,10 @@ def steps_of(recipe: Recipe, default: Denoising | None) -> Steps:
         default: of the model; None if it is not known.
 
     Raises:
-        UserError: they are invalid, or the maps act at some of the steps only.
+        UserError: they are invalid.
     """
-    if recipe.steer_at:
-        what = "the maps of this picture act only at some of its steps"
-        remedy = "Paint it with `lineas generate --steer-steps`, or by `steer_steps` of the "
-        remedy += "endpoint `make_pictures`; the page steers all steps."
-        raise UserError("E_RECIPE", what, remedy=remedy)
-    return checked_steps(recipe.num_inference_steps, recipe.guidance_scale).beyond(default)
+    facts = recipe.num_inference_steps, recipe.guidance_scale, recipe.steer_at
+    return checked_steps(*facts).beyond(default)
 
 
 def checked_places(text: str | None) -> list[int]:

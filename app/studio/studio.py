@@ -137,7 +137,7 @@ class Studio:
         Args:
             map_id: id of the first map.
             further: pairs (id, λ) of the other maps.
-            steps: number of denoising steps and guidance.
+            steps: number of denoising steps, guidance and steered steps.
 
         Raises:
             UserError: as in `together`; or there are too many pairs, or one is invalid.

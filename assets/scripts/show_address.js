@@ -4,7 +4,7 @@
   const others = new URLSearchParams(location.search); // such as the theme
   const ours = [
     ...["map", "strength", "seed", "prompt"],
-    ...["steps", "guidance", "length", "temperature", "chat"],
+    ...["steps", "guidance", "steer_steps", "length", "temperature", "chat"],
   ];
   for (const key of ours) others.delete(key);
   const rest = others.toString();

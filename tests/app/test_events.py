@@ -70,6 +70,7 @@ def test_no_other_answer_replaces_what_is_typed(tmp_path):
     demo = build_demo(Studio(tmp_path))
     neither = ("ChatHandlers.regenerate", "ChatHandlers.start_anew")
     neither += ("ChatHandlers.show_instruction", "HistoryHandlers.open")
+    neither += ("ImageHandlers.choose", "ImageHandlers.offer_steps")  # for the steered steps
     fills = {
         getattr(fn.fn, "__qualname__", "")
         for fn in demo.fns.values()

@@ -1,4 +1,4 @@
-"""Steps and guidance in a real browser: chosen, in the address, saved, and restored."""
+"""Steps, guidance and steered steps in a real browser: chosen, linked, saved, and restored."""
 
 import pytest
 
@@ -20,6 +20,7 @@ ASKED = "?map={}&strength=1&seed=3&prompt=a%20b"
 def studio(tmp_path):
     """A studio with a map for a model of three steps, and one for a model of a single step."""
     prompts = PromptSet(("a b", "c d"), ("e", "f"), name="Letters")
+    config = LearnConfig(iterations=3, learning_rate=0.5)
     for name, painting in (
         ("several", {"num_inference_steps": 3}),
         ("single", {"timesteps": [399]}),
@@ -27,7 +28,7 @@ def studio(tmp_path):
         model = model_of("dmd2" if name == "single" else "sd")
         model.pipeline.scheduler.register_to_config(_painting=painting)
         model.name = save_model(model, tmp_path / name)
-        maps = learn(model, prompts.source, prompts.target, config=LearnConfig(iterations=1))
+        maps = learn(model, prompts.source, prompts.target, config=config)
         save_maps(maps, tmp_path / "data" / "maps" / name, prompts=prompts)
     return Studio(tmp_path / "data", assets=tmp_path / "none")
 
@@ -55,3 +56,44 @@ def test_steps_are_chosen_saved_and_restored_where_a_model_takes_others(studio, 
         page.goto(url + ASKED.format("single"))
         page.wait_for_function(STRIP)
         assert steps.count() == 0
+
+
+def test_a_range_of_steered_steps_is_typed_linked_restored_and_refused(studio):
+    with served(studio) as url, visited(url + ASKED.format("several")) as page:
+        page.wait_for_function(STRIP)
+        page.get_by_text("The picture changed by").wait_for()  # nothing else is asked for now
+        at_all_steps = _steered(page, "")
+        box = page.get_by_label("Steered steps")
+        box.press_sequentially("0-1", delay=200)  # unfinished texts are not refused
+        box.press("Enter")
+        early = _steered(page, "0-1", at_all_steps)
+        assert page.locator(".toast-body").all_inner_texts() == []
+        link = page.url
+        box.fill("2")
+        box.press("Tab")
+        late = _steered(page, "2", early)
+        assert late != at_all_steps
+        box.fill("the first")
+        box.press("Tab")
+        page.get_by_text("Give one step or a range such as 0-1").wait_for()
+        page.locator(".tiles button").last.click()
+        assert _steered(page, "", late) == at_all_steps
+        assert box.input_value() == ""
+        page.goto(link)
+        page.wait_for_function(STRIP)
+        assert _steered(page, "0-1") == early
+        assert box.input_value() == "0-1"
+        page.goto(url + ASKED.format("single"))
+        page.wait_for_function(STRIP)
+        assert box.count() == 0
+
+
+def _steered(page, steps, other_than=None):
+    """The source of the steered picture; waits for these steps in the address, and for another."""
+    page.wait_for_function(
+        """([steps, before]) =>
+            (new URLSearchParams(location.search).get('steer_steps') ?? '') === steps &&
+            ![undefined, before].includes(document.querySelector('#steered img')?.src)""",
+        arg=[steps, other_than],
+    )
+    return page.locator("#steered img").get_attribute("src")

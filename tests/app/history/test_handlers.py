@@ -15,14 +15,15 @@ from app.history.handlers import HistoryHandlers
 from app.images.handlers import ImageHandlers
 from app.images.mix_handlers import MixHandlers
 from app.studio.settings import Settings
+from app.studio.steps import checked_steps
 from app.text.handlers import TextHandlers
 from lineas_core.models.denoising import Denoising
 from lineas_core.pictures import Recipe, save_png
 from tests.app.fakes import MARKUP, image_studio, is_skip
 
 HOME = "http://localhost:7860/"
-PICTURES = slice(2, 17)  # of what `open` answers
-TEXTS = slice(17, 25)
+PICTURES = slice(2, 18)  # of what `open` answers
+TEXTS = slice(18, 26)
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def _recipe(maps, prompt="A valley", seed=7, model="small"):
 
 
 def test_a_link_opens_its_tab_with_all_that_it_names(handlers, user_errors):
-    settings = Settings(["mine", "robot"], [0.35, -1], "A valley", 7, steps=4)
+    settings = Settings(["mine", "robot"], [0.35, -1], "A valley", 7, steps=4, steer_steps=(0, 1))
     tab, home, *shown = handlers.open(f"{HOME}{settings.query}&__theme=dark#x")
     assert (tab, home) == ("text-to-image", HOME)
     menu, *values = shown[:6]
@@ -59,11 +60,11 @@ def test_a_link_opens_its_tab_with_all_that_it_names(handlers, user_errors):
     strength, prompt, *values = values
     assert is_skip(prompt)  # comes with its map
     assert [strength, *values] == [0.35, 7, ["mine", "A valley"], [("robot", -1)]]
-    assert shown[6:8] == [4, None]
-    rows = shown[8:15]
+    assert shown[6:9] == [4, None, "0-1"]
+    rows = shown[9:16]
     assert [rows[0].visible, rows[1].value, rows[2]] == [True, "robot", -1]
     assert not rows[3].visible
-    assert all(map(is_skip, shown[15:]))  # the other tab stays, and asks no model for work
+    assert all(map(is_skip, shown[16:]))  # the other tab stays, and asks no model for work
     assert user_errors == []
 
 
@@ -155,17 +156,34 @@ def test_a_saved_picture_brings_its_settings_back(handlers, tmp_path):
     assert values == [0.35, "浮世絵", 7, ["mine", "浮世絵"], [("robot", -0.5)]]
 
 
-def test_a_saved_picture_brings_its_steps_and_guidance_back(handlers, studio, tmp_path):
-    file = _png(tmp_path, replace(_recipe([]), num_inference_steps=4, guidance_scale=2.5))
-    assert handlers.from_picture(file, None)[6:8] == (4, 2.5)
-    studio.pictures.known["small"] = Denoising(4, 3.5)
-    assert handlers.from_picture(file, None)[6:8] == (None, 2.5)  # an empty box is the default
+@pytest.mark.parametrize(
+    ("steered", "text"), [((0, 1), "0-1"), ((2, 2), "2"), (None, ""), ((0, 3), "")]
+)
+def test_a_saved_picture_brings_its_steps_and_guidance_back(
+    handlers, studio, tmp_path, steered, text
+):
+    recipe = replace(_recipe([]), num_inference_steps=4, guidance_scale=2.5, steer_at=steered)
+    file, all_steps = _png(tmp_path, recipe), "0-3" if steered == (0, 3) else text
+    assert handlers.from_picture(file, None)[6:9] == (4, 2.5, all_steps)
+    studio.pictures.known["small"] = Denoising(4, 3.5)  # an empty box is the default
+    assert handlers.from_picture(file, None)[6:9] == (None, 2.5, text)
 
 
-def test_a_picture_steered_at_some_steps_is_refused(handlers, tmp_path):
-    file = _png(tmp_path, replace(_recipe([]), steer_at=(0, 1)))
-    with pytest.raises(gr.Error, match="act only at some of its steps.*--steer-steps"):
-        handlers.from_picture(file, None)
+def test_an_earlier_result_is_that_of_its_steered_steps(handlers, studio):
+    entry = studio.entry("robot")
+    queries = []
+    for steered in ("", "0-1"):
+        steps = checked_steps(None, None, steered)
+        studio.pictures.with_steps(steps).paint([entry], "A valley", [[1]], seed=7)
+        query, _ = handlers.describe(HOME, 1, "robot", [], "A valley", 7, None, None, steered)
+        queries.append(query)
+    past, _ = handlers.keep([queries[0]], queries[1])
+    assert past == queries[::-1]
+    assert queries[1] == f"{queries[0]}&steer_steps=0-1"
+    unmade = handlers.keep([], f"{queries[0]}&steer_steps=1")
+    assert all(map(is_skip, unmade))
+    *_, last = handlers.again(SimpleNamespace(query=queries[1]))[6:9]
+    assert last == "0-1"
 
 
 def test_an_original_keeps_the_map_that_is_chosen(handlers, tmp_path):
@@ -204,6 +222,9 @@ def test_a_strip_opens_at_its_last_picture(handlers, tmp_path):
         (replace(_recipe([]), num_inference_steps=0), "Number of steps is 0"),
         (replace(_recipe([]), num_inference_steps="x"), "Number of steps is"),
         (replace(_recipe([]), guidance_scale=float("nan")), "Guidance is nan"),
+        (replace(_recipe([]), steer_at=MARKUP), "The steered steps are"),
+        (replace(_recipe([]), steer_at=[0, 1e999]), "Step is inf"),
+        (replace(_recipe([]), steer_at=[2, 1]), "The steered steps are"),
     ],
 )
 def test_whatever_a_picture_says_is_checked(handlers, tmp_path, recipe, sentence):

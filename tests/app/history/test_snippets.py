@@ -16,7 +16,9 @@ from app.studio.settings import Settings
 from lineas_core import LearnConfig, PromptSet, cli, learn, load_maps, load_model, save_maps, steer
 from lineas_core.models import Sampling
 from lineas_core.paths import ASSETS
+from lineas_core.pictures import read_recipe
 from tests.fakes import save_model, tiny_image_model, tiny_language_model
+from tests.pipelines import model_of
 
 HOME = "https://example.org/studio/"
 PROMPTS = PromptSet(("a b", "b c"), ("y z", "x y"), name="Letters")
@@ -34,6 +36,12 @@ def _map(root, name, model):
 @pytest.fixture(scope="module")
 def painted(tmp_path_factory):
     return _map(tmp_path_factory.mktemp("pictures"), "letters", tiny_image_model())
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A map for a model that paints in several steps."""
+    return _map(tmp_path_factory.mktemp("several"), "letters", model_of("sd"))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +134,26 @@ def test_steps_and_guidance_are_copied_where_they_are_not_the_default(painted):
     assert "--num-inference-steps 4 --guidance-scale 2.5" in copied["Command line"]
     words = shlex.split(copied["curl"])
     posted = json.loads(words[words.index("-d") + 1])
-    assert posted == {"data": ["letters", "a b", [0.5], 7, [], 4, 2.5]}
+    assert posted == {"data": ["letters", "a b", [0.5], 7, [], 4, 2.5, None]}
+
+
+@pytest.mark.parametrize("steered", [(0, 1), (2, 2)])
+def test_what_is_copied_paints_with_the_steered_steps_of_the_page(
+    several, steered, tmp_path, monkeypatch
+):
+    settings = Settings(["letters"], [0.5], "a b", 7, steps=3, steer_steps=steered)
+    copied = snippets(settings, [several], HOME)
+    monkeypatch.chdir(tmp_path)
+    exec(copied["Python"], {})
+    with_steps = Pictures(Models()).with_steps(settings.denoising)
+    (shown,) = with_steps.paint([several], "a b", [[0.5]], seed=7)
+    assert _same("picture.png", shown.image)
+    file = Path(_run(copied["Command line"]).strip())
+    assert _same(file, shown.image)
+    assert read_recipe(file).steer_at == [*steered]
+    words = shlex.split(copied["curl"])
+    posted = json.loads(words[words.index("-d") + 1])
+    assert posted == {"data": ["letters", "a b", [0.5], 7, [], 3, None, [*steered]]}
 
 
 def test_nothing_in_an_address_ends_a_quoted_word(written):

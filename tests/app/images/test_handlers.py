@@ -28,7 +28,7 @@ def studio():
 
 ASKED = {
     **{"strength": 0.6, "map_id": "robot", "further": [], "prompt": "A valley", "seed": 1},
-    **{"steps": None, "guidance": None},
+    **{"steps": None, "guidance": None, "steer_steps": None},
 }
 
 
@@ -117,6 +117,9 @@ def test_nothing_is_painted_while_a_number_is_typed_or_a_model_is_missing(studio
         ({"steps": 0}, "Number of steps is 0"),
         ({"steps": 2.5}, "Give a whole number from 1 to 100"),
         ({"guidance": math.inf}, "Guidance is inf"),
+        ({"steer_steps": "first"}, "Give one step or a range such as 0-1"),
+        ({"steer_steps": "3-1"}, "Give the first and the last step"),
+        ({"steer_steps": MARKUP}, "The steered steps are '<img"),
         ({"map_id": "gone"}, "no such map"),
     ],
 )
@@ -286,26 +289,42 @@ def test_a_click_on_the_strip_is_its_strength(studio):
 def test_other_steps_and_guidance_are_other_pictures(studio):
     handlers = ImageHandlers(studio)
     *_, usual = _generate(handlers)
-    *_, other = _generate(handlers, shown=usual.shown, steps=4, guidance=2.5)
-    assert other.shown != usual.shown
+    chosen = {"steps": 4, "guidance": 2.5, "steer_steps": "0-1"}
+    *_, other = _generate(handlers, shown=usual.shown, **chosen)
     recipe = json.loads(other.strip[0][0].info["lineas"])
     assert (recipe["num_inference_steps"], recipe["guidance_scale"]) == (4, 2.5)
-    assert _measure(handlers, measured="", steps=4, guidance=2.5)
-    assert not _measure(handlers, measured="")  # of other pictures than those that are shown
+    assert recipe["steer_at"] == [0, 1]
+    assert _measure(handlers, measured="", **chosen)
+    for name in chosen:
+        one_less = chosen | {name: None}
+        assert not _measure(handlers, measured="", **one_less)  # not what is shown
+        *_, another = _generate(handlers, shown=other.shown, **one_less)
+        assert another.shown not in (other.shown, usual.shown)
+        *_, other = _generate(handlers, shown=another.shown, **chosen)
+
+
+def test_a_range_that_is_being_typed_is_no_error_of_the_figures(studio):
+    handlers = ImageHandlers(studio)
+    list(_generate(handlers))
+    assert _measure(handlers, steer_steps="0-") == []
 
 
 def test_steps_and_guidance_are_offered_where_a_model_takes_others(studio):
     handlers, known = ImageHandlers(studio), studio.pictures.known
     assert not any(box["visible"] for box in handlers.offer_steps("small"))  # not known yet
     known["small"] = Denoising(4, 3.5)
-    steps, guidance = handlers.offer_steps("small")
+    steps, guidance, steer_steps = handlers.offer_steps("small")
+    assert steer_steps["visible"]
     assert (steps["visible"], steps["placeholder"]) == (True, "4")
     assert (guidance["visible"], guidance["placeholder"]) == (True, "3.5")
-    assert "value" not in steps | guidance
-    known["small"] = Denoising(4, None)
-    assert [box["visible"] for box in handlers.offer_steps("small")] == [True, False]
-    known["small"] = Denoising(1, 0.0, timesteps=(399,))
-    assert not any(box["visible"] for box in handlers.offer_steps("small"))
+    assert "value" not in steps | guidance | steer_steps
+    for denoising, visible in (
+        (Denoising(4, None), [True, False, True]),
+        (Denoising(2, 0.0, timesteps=(999, 399)), [False, False, True]),
+        (Denoising(1, 0.0, timesteps=(399,)), [False, False, False]),
+    ):
+        known["small"] = denoising
+        assert [box["visible"] for box in handlers.offer_steps("small")] == visible
 
 
 def test_another_model_clears_steps_and_guidance_unless_they_are_restored(studio):
@@ -317,7 +336,7 @@ def test_another_model_clears_steps_and_guidance_unless_they_are_restored(studio
         ("other", ["mine", ""], True),
     ):
         view = choose("robot", "", restored, before)
-        assert [each.get("value", "kept") is None for each in view[-2:]] == [cleared] * 2
+        assert [each.get("value", "kept") is None for each in view[-3:]] == [cleared] * 3
 
 
 def test_the_endpoint_answers_files_with_their_recipe(studio):

@@ -36,10 +36,11 @@ def test_a_picture_is_named_after_its_settings_and_contains_them(handlers, tmp_p
 
 
 def test_a_picture_and_a_strip_are_those_of_their_steps(handlers, tmp_path):
-    asked = ASKED | {"steps": 4, "guidance": 2.5}
+    asked = ASKED | {"steps": 4, "guidance": 2.5, "steer_steps": "0-1"}
     for file in (handlers.picture(0.75, **asked), handlers.strip(**asked)):
         recipe = read_recipe(_saved(file, tmp_path))
         assert (recipe.num_inference_steps, recipe.guidance_scale) == (4, 2.5)
+        assert recipe.steer_at == [0, 1]
 
 
 def test_every_map_is_in_the_name(handlers):

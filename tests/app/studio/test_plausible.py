@@ -128,7 +128,7 @@ def absurd(assets, tmp_path):
 
 
 PICTURE, TEXT = "absurd-letters", "absurd-words"
-ASKED = ("a b", 0, None, None, ME)
+ASKED = ("a b", 0, None, None, None, ME)
 STEERED_BY = {
     "pictures": lambda s: PictureEndpoint(s).make_pictures(PICTURE, "a b", [1.0]),
     "a further map": lambda s: PictureEndpoint(s).make_pictures(

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from app.studio.settings import Settings
+from app.studio.steps import Steps
 from lineas_core import UserError
 from lineas_core.paths import ASSETS
 
@@ -18,6 +19,8 @@ SETTINGS = [
     Settings(["a"], [1e-9], MARKUP, 0, length=12, temperature=0.7, chat=True),
     Settings(["a"], [0.1 + 0.2]),
     Settings(["a"], [1], "A valley", 7, steps=4, guidance=2.5),
+    Settings(["a"], [1], "A valley", 7, steer_steps=(1, 3)),
+    Settings(["a"], [1], "A valley", 7, steer_steps="2"),
 ]
 
 
@@ -25,8 +28,9 @@ SETTINGS = [
 def test_a_link_leads_back_to_the_same_settings(settings):
     back = Settings.from_link(settings.query[1:])
     assert back.strengths == pytest.approx(settings.strengths)
-    for name in ("maps", "prompt", "seed", "steps", "guidance", "length", "temperature", "chat"):
-        assert getattr(back, name) == getattr(settings, name)
+    for field in fields(Settings):
+        if field.name != "strengths":
+            assert getattr(back, field.name) == getattr(settings, field.name)
 
 
 def test_the_address_of_the_page_has_every_setting_once():
@@ -39,6 +43,12 @@ def test_the_address_of_the_page_has_every_setting_once():
 
 def test_a_link_says_no_more_than_it_must():
     assert SETTINGS[0].query == "?map=robot&strength=0.35&seed=7&prompt=A%20valley"
+
+
+def test_a_range_of_steps_is_written_as_it_is_typed():
+    assert SETTINGS[5].query.endswith("&steer_steps=1-3")
+    assert SETTINGS[6].query.endswith("&steer_steps=2")
+    assert SETTINGS[6].denoising == Steps(steered=(2, 2))
 
 
 def test_half_a_surrogate_pair_does_not_break_a_link():
@@ -70,6 +80,9 @@ def test_an_address_that_asks_for_nothing_is_none(query):
         ("map=a&strength=1&steps=0", "number of steps is 0"),
         ("map=a&strength=1&steps=1.5", "steps is '1.5'"),
         ("map=a&strength=1&guidance=nan", "guidance is nan"),
+        ("map=a&strength=1&steer_steps=1-x", "steered steps are '1-x'"),
+        ("map=a&strength=1&steer_steps=1-0", "steered steps are '1-0'"),
+        ("map=a&strength=1&steer_steps=100", "step is 100"),
         ("map=a&strength=1&length=0", "length is 0"),
         ("map=a&strength=1&temperature=nan", "temperature is nan"),
         ("map=a&strength=1&chat=yes", "chat is 'yes'"),
