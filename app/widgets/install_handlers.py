@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import gradio as gr
@@ -40,33 +40,48 @@ class InstallHandlers:
         self._studio = studio
 
     @user_errors
-    def offer(self, model: str | None) -> Offer:
-        """Show the panel if the model is missing, and hide it if not."""
+    def offer(self, model: str | None, running: Collection[str] = ()) -> Offer:
+        """Show the panel if the model is missing, and hide it if not.
+
+        Args:
+            model: name of the chosen model.
+            running: the models that the panel is installing.
+        """
         if not model or self._studio.models.installed(model):
             return Offer(gr.Column(visible=False), cancel=gr.Button(visible=False), progress="")
         sentence, label = self._offer(model)
-        button = gr.Button(label, visible=bool(label))
+        busy = model in running
+        button = gr.Button(label, visible=bool(label) and not busy)
         shown = gr.Column(visible=True), basics.hint(sentence), button
-        return Offer(*shown, gr.Button(visible=False))
+        return Offer(*shown, gr.Button(visible=busy))
 
     @changes
     @user_errors
-    def install(self, model: str) -> Iterator[tuple[str, object, object]]:
+    def install(self, model: str, running: set[str]) -> Iterator[tuple[str, object, object]]:
         """Download and convert a model.
 
+        Args:
+            model: its name.
+            running: the models that the panel is installing; this one is among them meanwhile.
+
         Yields:
-            The progress, and both buttons.
+            The progress, and both buttons, which change only at the start: another model may be
+            chosen meanwhile, and they are then about that one.
         """
+        running.add(model)
+        buttons: tuple[object, object]
+        buttons = gr.Button(visible=False), stop_shown(busy=True, label=CANCEL)
         try:
-            cancel: object = stop_shown(busy=True, label=CANCEL)
             for sentence in self._studio.models.install(model):
-                yield basics.hint(sentence), gr.Button(visible=False), cancel
-                cancel = gr.skip()
+                yield basics.hint(sentence), *buttons
+                buttons = gr.skip(), gr.skip()
         except UserError as error:
             if error.code != "E_CANCELLED":
                 raise
-            buttons = gr.Button(visible=True), stop_shown(busy=False)
-            yield basics.hint(f"The download was cancelled. {error.remedy}"), *buttons
+            told = f"The download was cancelled. {error.remedy}"
+            yield basics.hint(told), gr.skip(), gr.skip()
+        finally:
+            running.discard(model)
 
     @changes
     @user_errors
