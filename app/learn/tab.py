@@ -96,11 +96,10 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     values = [*settings.values()]
     suited = [settings[name] for name in SUITED]
     filled = [title, source, target, heldout, preview, known, *suited]  # a `FilledForm`
-    chosen: list[Component] = [model, method, budget]
-    _wire_sets(handlers, sets, chosen, filled)
-    upload = [*chosen, sets.upload]
+    _wire_sets(handlers, sets, [model, method, budget], filled)
+    upload = [model, method, budget, sets.upload]
     sets.upload.upload(uploads.read_set, upload, [*filled, *panel.view], **QUIET)
-    panel.wire(uploads, chosen, filled)
+    panel.wire(uploads, [model, method, budget], filled)
     model.change(
         handlers.choose_model,
         [model, preview, method, budget, known],
