@@ -19,7 +19,8 @@ from .stop_button import stop_shown, stopping
 
 __all__ = ["CANCEL", "InstallHandlers"]
 
-CANCEL = "Cancel the download"
+CANCEL = "Cancel"
+_PICKLED = "The weights of this model are pickled. They are converted to safetensors once."
 _ONCE = "This model is not on this machine yet. It is downloaded once."
 
 
@@ -41,13 +42,13 @@ class InstallHandlers:
 
     @user_errors
     def offer(self, model: str | None, running: Collection[str] = ()) -> Offer:
-        """Show the panel if the model is missing, and hide it if not.
+        """Show the panel if the model is missing or to be converted, and hide it if not.
 
         Args:
             model: name of the chosen model.
             running: the models that the panel is installing.
         """
-        if not model or self._studio.models.installed(model):
+        if not model or (self._studio.models.installed(model) and not self._unconverted(model)):
             return Offer(gr.Column(visible=False), cancel=gr.Button(visible=False), progress="")
         sentence, label = self._offer(model)
         busy = model in running
@@ -78,7 +79,7 @@ class InstallHandlers:
         except UserError as error:
             if error.code != "E_CANCELLED":
                 raise
-            told = f"The download was cancelled. {error.remedy}"
+            told = f"The installation was cancelled. {error.remedy}"
             yield basics.hint(told), gr.skip(), gr.skip()
         finally:
             running.discard(model)
@@ -86,13 +87,22 @@ class InstallHandlers:
     @changes
     @user_errors
     def cancel(self, model: str) -> gr.Button:
-        """End the download of a model; returns what the button says until it has ended."""
+        """End the installation of a model; returns what the button says until it has ended."""
         self._studio.models.cancel(model)
         return stopping("Cancelling …")
 
+    def _unconverted(self, model: str) -> int:
+        """Return how many bytes of pickled weights of a model the visitor may convert."""
+        models = self._studio.models
+        if self._studio.read_only or not models.installed(model):
+            return 0
+        return models.unconverted(model)
+
     def _offer(self, model: str) -> tuple[str, str]:
-        """Return a sentence about a missing model, and what its button says; empty for none."""
+        """Return a sentence about a model, and what its button says; empty for no button."""
         title, entry = title_of(model), MODELS.get(model)
+        if size := self._unconverted(model):
+            return _PICKLED, f"Convert {title} ({megabytes(size)} MB)"
         if entry and entry.folder:
             return f"The weights of {title} are missing from {entry.folder}.", ""
         if self._studio.read_only:

@@ -19,7 +19,6 @@ import transformers
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import logging
 from huggingface_hub import hf_hub_download
-from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -33,10 +32,10 @@ from lineas_core.models.components import (
     networks_of,
     read_index,
 )
+from lineas_core.models.converted import convert_file
 from lineas_core.models.denoising import FACTS
 from lineas_core.models.failures import MALFORMED, own_failure
 from lineas_core.models.hub import HUB_ERRORS, failure
-from lineas_core.models.pickled import convert_pickle
 from lineas_core.models.published import Published
 from lineas_core.models.weights import REPORT, check_weights
 from lineas_core.runtime.loading import LOADING
@@ -173,8 +172,7 @@ def _unet(
     repository, revision, file = origin
     weights = Path(hf_hub_download(repository, file, **{**place, "revision": revision}))
     if weights.suffix == ".bin":
-        name = f"{Path(file).stem}-{revision[:8]}.safetensors"
-        weights = convert_pickle(weights, user_cache_path("lineas") / "models" / name)
+        weights = convert_file(weights, revision)
     with torch.device("meta"):
         unet: Any = UNet2DConditionModel.from_config(
             UNet2DConditionModel.load_config(base, subfolder="unet", **place)

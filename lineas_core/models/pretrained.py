@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -30,12 +30,13 @@ __all__ = ["load_checkpoint", "loading_errors", "read_config", "token_for_paddin
 
 
 def load_checkpoint(
-    source: str | Path, **options: Any
+    source: str | Path, progress: Callable[[str], None] = lambda _: None, **options: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer; pickled weights are converted first.
 
     Args:
         source: folder or hub id.
+        progress: told how far the conversion is.
         **options: passed to `from_pretrained`; `local_files_only` and `revision` apply to the
             tokenizer, too.
 
@@ -47,7 +48,7 @@ def load_checkpoint(
     with loading_errors(source, **files):
         config = read_config(source, **files)
         tokenizer = _tokenizer(source, **files)
-        weights = with_safetensors(source, **files)
+        weights = with_safetensors(source, progress, **files)
         with LOADING:
             loaded: Any = auto_class(config).from_pretrained(
                 weights, use_safetensors=True, trust_remote_code=False, **REPORT, **options

@@ -4,6 +4,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 import gradio as gr
+import pytest
 
 from app.widgets.install import install_panel
 from app.widgets.install_handlers import InstallHandlers, Offer
@@ -65,3 +66,17 @@ def test_a_model_is_offered_again_after_its_installation_has_failed_or_was_cance
         with suppress(gr.Error):
             assert all(map(is_skip, list(handlers.install(A, running))[-1][1:]))
         assert handlers.offer(A, running).button.visible
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_pickled_weights_are_offered_to_be_converted(read_only):
+    models = SimpleNamespace(installed=lambda _: True, unconverted=lambda _: 14 << 30)
+    studio = SimpleNamespace(models=models, read_only=read_only)
+    offer = InstallHandlers(studio).offer("some/model")
+    assert offer.column.visible == (not read_only)
+    if not read_only:
+        shown = offer.button.value, offer.button.visible
+        assert shown == ("Convert some/model (14,336 MB)", True)
+        assert "pickled" in offer.sentence
+    models.unconverted = lambda _: 0
+    assert not InstallHandlers(studio).offer("some/model").column.visible
