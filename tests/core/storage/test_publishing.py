@@ -275,6 +275,22 @@ def test_the_shipped_cards_name_the_method_as_its_paper_does():
     assert all("- Method: LinEAS\n" in card for card in cards)
 
 
+def test_a_style_is_called_so_wherever_the_project_describes_one():
+    """It was called a look in half of the places."""
+    root = ASSETS.parent
+    sets = [PromptSet.load(file) for file in root.glob("prompts/images/*.json")]
+    told = [each.description for each in sets if each.kind == "style"]
+    told += [load_maps(file.parent).metadata["description"] for file in _shipped()]
+    told += [(root / name).read_text() for name in ("README.md", "docs/clean-removal.md")]
+    told += [file.with_name("README.md").read_text() for file in _shipped()]
+    assert len(told) > 20
+    assert not [text for text in told if re.search(r"\b(the|a|of|ten) looks?\b", text)]
+
+
+def _shipped():
+    return ASSETS.glob("maps/*/lineas.safetensors")
+
+
 def test_the_command_line_takes_a_map_of_the_hub_and_publishes_one(hub):
     shown = CliRunner().invoke(cli.app, ["info", "some/letters"])
     assert '"title": "Letters"' in shown.stdout
