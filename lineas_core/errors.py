@@ -2,7 +2,7 @@
 
 from functools import partial
 
-__all__ = ["UserError", "first_line", "is_disk_full"]
+__all__ = ["UserError", "first_line", "is_disk_full", "last_line"]
 
 
 class UserError(ValueError):
@@ -36,6 +36,11 @@ class UserError(ValueError):
 def first_line(error: Exception) -> str:
     """Return the first line of another library's error message."""
     return str(error).strip().partition("\n")[0]
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of another library's error message, without a final full stop."""
+    return str(error).strip().rpartition("\n")[2].strip().rstrip(".")
 
 
 def is_disk_full(message: str) -> bool:

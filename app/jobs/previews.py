@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lineas_core.methods import LINEAS, METHODS
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel
 from lineas_core.pictures import paint, recipe_of, save_png
 from lineas_core.steering.affine import SteeringMaps
@@ -44,11 +45,8 @@ def preview(
         with steer(model.network, maps, strength):
             (text,) = model.generate([prompt], seeds=[_SEED], sampling=_SAMPLING)
         return {"strength": strength, "text": text}
-    stage = (
-        f"iteration {iteration}"
-        if metadata.get("method", "lineas") == "lineas"
-        else metadata["method"]
-    )
+    method = METHODS[metadata.get("method", LINEAS)]
+    stage = f"iteration {iteration}" if method.iterative else method.label
     images = paint(model, [maps], [[strength] for strength in _STRENGTHS], prompt, _SEED)
     files = []
     for image, strength in zip(images, _STRENGTHS, strict=True):

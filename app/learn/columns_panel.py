@@ -34,7 +34,7 @@ class ColumnsPanel:
     def wire(
         self, handlers: UploadHandlers, chosen: list[Component], filled: list[Component]
     ) -> None:
-        """Fill the form by the button; `chosen` are the model and the budget."""
+        """Fill the form by the button; `chosen` are the model, the method and the budget."""
         view = self.view
         menus = [view.source, view.target, view.text, view.label, view.source_label]
         view.layout.change(handlers.choose_layout, [view.layout, view.label], menus, **QUIET)

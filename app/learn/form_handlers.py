@@ -12,7 +12,7 @@ from lineas_core import BUDGETS, PromptSet, UserError
 from lineas_core.methods import LINEAS
 from lineas_core.models.vocabulary import describe_unknown
 
-from ..events import changes, user_errors, visitor
+from ..events import LatestRequest, changes, latest_only, user_errors, visitor
 from ..html import basics
 from ..jobs.job import JobRequest
 from ..studio.steps import Steps, checked_places, learning_steps
@@ -20,6 +20,7 @@ from ..studio.studio import Studio
 from ..widgets.menu import menu
 from . import html as learn_html
 from .boxes import count_prompts, prompts_in
+from .choices import chooses, unless_chosen
 from .form import (
     ENOUGH,
     PREVIEWS,
@@ -44,7 +45,11 @@ from .form import (
 )
 from .job_handlers import job_menu
 
-__all__ = ["FormHandlers"]
+__all__ = ["FILLED", "FormHandlers", "fill_for"]
+
+FILLED = slice(len(FilledForm._fields) - len(SUITED), len(FilledForm._fields))
+"""Where the settings are among the fields of `FilledForm`."""
+_MODELS = LatestRequest()  # choices of a model
 
 
 class ModelView(NamedTuple):
@@ -56,6 +61,17 @@ class ModelView(NamedTuple):
     method: object
     budget: object
     timing: object
+
+
+_VIEW = len(ModelView._fields)
+
+
+def fill_for(prompts: PromptSet, model: str, method: str, budget: str) -> FilledForm:
+    """Fill the form with a prompt set; the settings of a method without budgets stay."""
+    filled = fill(prompts, model, budget)
+    if method_of(method).iterative:
+        return filled
+    return filled._replace(**{name: gr.skip() for name in SUITED})
 
 
 class FormHandlers:
@@ -75,6 +91,8 @@ class FormHandlers:
         """List the shipped sets for a model as pairs of title and file stem."""
         return [(title, stem) for stem, title in self._studio.prompts.sets(kind_of(model)).items()]
 
+    @latest_only(_MODELS)
+    @unless_chosen(slice(_VIEW, None))
     @user_errors
     def choose_model(
         self,
@@ -110,34 +128,35 @@ class FormHandlers:
         )
         if not method_of(method).iterative:
             return *view, *[gr.skip()] * len(SETTINGS)
-        values = self.budget(budget if keep else names[0], model, known)
-        changed = SUITED if keep else SETTINGS
-        return *view, *(
-            value if name in changed else gr.skip()
-            for name, value in zip(SETTINGS, values, strict=True)
-        )
+        values = suited_values(model, known, budget if keep else names[0])
+        changed = SUITED if keep else (*values,)
+        return *view, *(values[name] if name in changed else gr.skip() for name in SETTINGS)
 
+    @unless_chosen(FILLED)
     @user_errors
-    def load_set(self, model: str, budget: str, stem: str | None) -> FilledForm:
+    def load_set(self, model: str, method: str, budget: str, stem: str | None) -> FilledForm:
         """Fill the form with a shipped set; without a choice it stays as it is."""
         if not stem:
             return FilledForm(*[gr.skip()] * len(FilledForm._fields))
-        return fill(self._studio.prompts.set_of(stem), model, budget)
+        return fill_for(self._studio.prompts.set_of(stem), model, method, budget)
 
+    @unless_chosen(FILLED)
     @user_errors
-    def write_set(self, model: str, budget: str, word: str, aim: str) -> FilledForm:
+    def write_set(self, model: str, method: str, budget: str, word: str, aim: str) -> FilledForm:
         """Fill the form with a set about one concept, written from templates."""
         template, remove = aim_of(model, aim)
         kind = kind_of(model)
         prompts = self._studio.prompts.about(word or "", template, kind, remove=remove)
-        return fill(prompts, model, budget)
+        return fill_for(prompts, model, method, budget)
 
+    @chooses
     @user_errors
     def budget(self, name: str, model: str, known: dict[str, Any] | None) -> tuple[Any, ...]:
         """Return a value for each of `SETTINGS`: the one of the budget, or no change."""
         values = suited_values(model, known, name)
         return tuple(values.get(each, gr.skip()) for each in SETTINGS)
 
+    @chooses
     @user_errors
     def choose_method(
         self, method: str, model: str, known: dict[str, Any] | None

@@ -96,10 +96,10 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     values = [*settings.values()]
     suited = [settings[name] for name in SUITED]
     filled = [title, source, target, heldout, preview, known, *suited]  # a `FilledForm`
-    _wire_sets(handlers, sets, [model, budget], filled)
-    upload = [model, budget, sets.upload]
+    _wire_sets(handlers, sets, [model, method, budget], filled)
+    upload = [model, method, budget, sets.upload]
     sets.upload.upload(uploads.read_set, upload, [*filled, *panel.view], **QUIET)
-    panel.wire(uploads, [model, budget], filled)
+    panel.wire(uploads, [model, method, budget], filled)
     model.change(
         handlers.choose_model,
         [model, preview, method, budget, known],
@@ -156,7 +156,7 @@ def _sets(handlers: FormHandlers, initial: str) -> _Sets:
 def _wire_sets(
     handlers: FormHandlers, sets: _Sets, chosen: list[Component], filled: list[Component]
 ) -> None:
-    """Fill the form from a set; `chosen` are the model and the budget."""
+    """Fill the form from a set; `chosen` are the model, the method and the budget."""
     choice_of(sets.shipped).change(handlers.load_set, [*chosen, sets.shipped], filled, **LATEST)
     gr.on(
         [sets.write.click, sets.word.submit],

@@ -15,7 +15,9 @@ from lineas_core.prompts.tables import Columns, Table, guess_columns
 
 from ..events import inform, user_errors
 from . import html as learn_html
-from .form import FilledForm, fill
+from .choices import unless_chosen
+from .form import FilledForm
+from .form_handlers import FILLED, fill_for
 
 __all__ = ["LABELLED", "PAIRS", "ColumnsView", "Upload", "UploadHandlers"]
 
@@ -60,8 +62,9 @@ class _Choice(NamedTuple):
 class UploadHandlers:
     """The event handlers of uploaded prompts; they need no models."""
 
+    @unless_chosen(FILLED)
     @user_errors
-    def read_set(self, model: str, budget: str, path: str) -> tuple[Any, ...]:
+    def read_set(self, model: str, method: str, budget: str, path: str) -> tuple[Any, ...]:
         """Fill the form with an uploaded file that has both sides.
 
         If it is not certain which column holds what, the form stays as it is, and the panel asks.
@@ -71,13 +74,13 @@ class UploadHandlers:
         """
         data, name = read_file(Path(path))
         try:
-            filled = _filled(data, name, Columns(), model, budget)
+            prompts = _parsed(data, name, Columns())
         except UserError as error:
             if error.code not in UNCLEAR:
                 raise
             nothing = [gr.skip()] * len(FilledForm._fields)
             return *nothing, *_ask(Upload(name, data), error)
-        return *filled, *_closed()
+        return *fill_for(prompts, model, method, budget), *_closed()
 
     @user_errors
     def choose_layout(self, layout: str, label: str | None) -> tuple[Any, ...]:
@@ -102,12 +105,16 @@ class UploadHandlers:
             choices = _source_labels(read_table(upload.data, upload.name), text or "", label)
         return gr.Radio(choices, value=None, visible=bool(choices))
 
+    @unless_chosen(FILLED)
     @user_errors
-    def use(self, model: str, budget: str, upload: Upload | None, *values: Any) -> tuple[Any, ...]:
+    def use(
+        self, model: str, method: str, budget: str, upload: Upload | None, *values: Any
+    ) -> tuple[Any, ...]:
         """Fill the form with the uploaded file, read by the chosen columns.
 
         Args:
             model: name of the model.
+            method: a key of `METHODS`.
             budget: a key of `BUDGETS`.
             upload: the file.
             *values: the values of the panel from `layout` on.
@@ -117,18 +124,18 @@ class UploadHandlers:
         """
         if upload is None:
             raise UserError("E_FILE", "there is no file", remedy="Upload it again.")
-        filled = _filled(upload.data, upload.name, _columns(_Choice(*values)), model, budget)
-        return *filled, *_closed()
+        prompts = _parsed(upload.data, upload.name, _columns(_Choice(*values)))
+        return *fill_for(prompts, model, method, budget), *_closed()
 
     def cancel(self) -> ColumnsView:
         """Close the panel; the form stays as it is."""
         return _closed()
 
 
-def _filled(data: bytes, name: str, columns: Columns, model: str, budget: str) -> FilledForm:
+def _parsed(data: bytes, name: str, columns: Columns) -> PromptSet:
     prompts = PromptSet.parse(data, name, columns=columns)
     inform(prompts.dropped)
-    return fill(prompts, model, budget)
+    return prompts
 
 
 def _columns(choice: _Choice) -> Columns:

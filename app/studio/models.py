@@ -28,6 +28,7 @@ from lineas_core.models import (
     folder_of,
     installed,
     title_of,
+    unconverted,
 )
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.chat import has_template
@@ -36,6 +37,7 @@ from lineas_core.models.outline import device_for
 from lineas_core.models.reading import Reader, load_reader
 from lineas_core.models.vocabulary import known_words, unknown_words
 from lineas_core.runtime.memory import release_memory, total_memory
+from lineas_core.runtime.reporting import on_change
 
 from .fair_lock import FairLock
 from .together import Together
@@ -104,6 +106,10 @@ class Models:
         """Return whether all files of a model are on this machine."""
         return installed(name)
 
+    def unconverted(self, name: str) -> int:
+        """Return how many bytes of pickled weights of an installed model are to be converted."""
+        return unconverted(name)
+
     def catalog(self) -> list[str]:
         """Return the models of the catalog for which this machine has the memory."""
         return [name for name in MODELS if fits(name)]
@@ -165,22 +171,26 @@ class Models:
         raise UserError("E_NOT_INSTALLED", f"{entry.title} is {state}", remedy=remedy)
 
     def install(self, name: str) -> Iterator[str]:
-        """Download a model; it continues if the generator is closed, until `cancel` is called.
+        """Download and convert a model.
+
+        The work continues if the generator is closed, until `cancel` is called.
 
         Yields:
             One sentence per step.
 
         Raises:
-            UserError: the download failed, or was cancelled.
+            UserError: the work failed, or was cancelled.
         """
         sentences: SimpleQueue[str | None] = SimpleQueue()
         cancelled = self._cancelled.setdefault(name, Event())
 
+        put = on_change(sentences.put)
+
         def tell(sentence: str) -> None:
             if cancelled.is_set():
-                remedy = "What was downloaded is kept: the next download continues from there."
-                raise UserError("E_CANCELLED", "the download was cancelled", remedy=remedy)
-            sentences.put(sentence)
+                remedy = "What is complete is kept: the next try continues from there."
+                raise UserError("E_CANCELLED", "the installation was cancelled", remedy=remedy)
+            put(sentence)
 
         def work() -> None:
             try:
@@ -197,7 +207,7 @@ class Models:
         outcome.result()
 
     def cancel(self, name: str) -> None:
-        """End the download of a model at its next step, if there is one."""
+        """End the installation of a model within a second, if there is one."""
         if name in self._cancelled:
             self._cancelled[name].set()
 

@@ -35,17 +35,19 @@ def install_panel(handlers: InstallHandlers, model: gr.State | gr.Dropdown) -> I
         button = gr.Button("Install", variant="primary")
         progress = gr.HTML()
         cancel = stop_button(CANCEL)
+    running = gr.State(set())  # of this panel; the event that installs changes it
     panel = [column, sentence, button, cancel, progress]
     offer = latest_only(LatestRequest())(handlers.offer)
-    gr.on(None, offer, [model], panel, **QUIET)  # when the page loads and at every change
+    # When the page loads and at every change.
+    gr.on(None, offer, [model, running], panel, **QUIET)
     done = button.click(
         handlers.install,
-        [model],
+        [model, running],
         [progress, button, cancel],
         show_progress="minimal",
         concurrency_id="install",
         concurrency_limit=2,
         api_visibility="private",
-    ).then(offer, [model], panel, **QUIET)
+    ).then(offer, [model, running], panel, **QUIET)
     cancel.click(handlers.cancel, [model], [cancel], **QUIET)
     return InstallPanel(column, button, done)

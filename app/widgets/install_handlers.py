@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import gradio as gr
@@ -19,7 +19,8 @@ from .stop_button import stop_shown, stopping
 
 __all__ = ["CANCEL", "InstallHandlers"]
 
-CANCEL = "Cancel the download"
+CANCEL = "Cancel"
+_PICKLED = "The weights of this model are pickled. They are converted to safetensors once."
 _ONCE = "This model is not on this machine yet. It is downloaded once."
 
 
@@ -40,44 +41,68 @@ class InstallHandlers:
         self._studio = studio
 
     @user_errors
-    def offer(self, model: str | None) -> Offer:
-        """Show the panel if the model is missing, and hide it if not."""
-        if not model or self._studio.models.installed(model):
+    def offer(self, model: str | None, running: Collection[str] = ()) -> Offer:
+        """Show the panel if the model is missing or to be converted, and hide it if not.
+
+        Args:
+            model: name of the chosen model.
+            running: the models that the panel is installing.
+        """
+        if not model or (self._studio.models.installed(model) and not self._unconverted(model)):
             return Offer(gr.Column(visible=False), cancel=gr.Button(visible=False), progress="")
         sentence, label = self._offer(model)
-        button = gr.Button(label, visible=bool(label))
+        busy = model in running
+        button = gr.Button(label, visible=bool(label) and not busy)
         shown = gr.Column(visible=True), basics.hint(sentence), button
-        return Offer(*shown, gr.Button(visible=False))
+        return Offer(*shown, gr.Button(visible=busy))
 
     @changes
     @user_errors
-    def install(self, model: str) -> Iterator[tuple[str, object, object]]:
+    def install(self, model: str, running: set[str]) -> Iterator[tuple[str, object, object]]:
         """Download and convert a model.
 
+        Args:
+            model: its name.
+            running: the models that the panel is installing; this one is among them meanwhile.
+
         Yields:
-            The progress, and both buttons.
+            The progress, and both buttons, which change only at the start: another model may be
+            chosen meanwhile, and they are then about that one.
         """
+        running.add(model)
+        buttons: tuple[object, object]
+        buttons = gr.Button(visible=False), stop_shown(busy=True, label=CANCEL)
         try:
-            cancel: object = stop_shown(busy=True, label=CANCEL)
             for sentence in self._studio.models.install(model):
-                yield basics.hint(sentence), gr.Button(visible=False), cancel
-                cancel = gr.skip()
+                yield basics.hint(sentence), *buttons
+                buttons = gr.skip(), gr.skip()
         except UserError as error:
             if error.code != "E_CANCELLED":
                 raise
-            buttons = gr.Button(visible=True), stop_shown(busy=False)
-            yield basics.hint(f"The download was cancelled. {error.remedy}"), *buttons
+            told = f"The installation was cancelled. {error.remedy}"
+            yield basics.hint(told), gr.skip(), gr.skip()
+        finally:
+            running.discard(model)
 
     @changes
     @user_errors
     def cancel(self, model: str) -> gr.Button:
-        """End the download of a model; returns what the button says until it has ended."""
+        """End the installation of a model; returns what the button says until it has ended."""
         self._studio.models.cancel(model)
         return stopping("Cancelling …")
 
+    def _unconverted(self, model: str) -> int:
+        """Return how many bytes of pickled weights of a model the visitor may convert."""
+        models = self._studio.models
+        if self._studio.read_only or not models.installed(model):
+            return 0
+        return models.unconverted(model)
+
     def _offer(self, model: str) -> tuple[str, str]:
-        """Return a sentence about a missing model, and what its button says; empty for none."""
+        """Return a sentence about a model, and what its button says; empty for no button."""
         title, entry = title_of(model), MODELS.get(model)
+        if size := self._unconverted(model):
+            return _PICKLED, f"Convert {title} ({megabytes(size)} MB)"
         if entry and entry.folder:
             return f"The weights of {title} are missing from {entry.folder}.", ""
         if self._studio.read_only:

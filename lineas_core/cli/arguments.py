@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from lineas_core.cli.runs import report
 from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, TextToImageModel, load_model
+from lineas_core.runtime.reporting import on_change
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.plausible import describe_implausible, recommended_strength
 from lineas_core.storage.fits import check_fits
@@ -221,7 +223,7 @@ def load_model_of(maps: SteeringMaps, where: str) -> LanguageModel | TextToImage
             where=where,
             remedy="Use a map saved by `lineas learn`.",
         )
-    model = load_model(name)
+    model = load_model(name, progress=on_change(report))
     check_fits(maps, model)
     return model
 
@@ -232,7 +234,7 @@ def load_language_model(name: str, device: str | None = None) -> LanguageModel:
     Raises:
         UserError: it paints pictures, or cannot be read.
     """
-    model = load_model(name, device=device)
+    model = load_model(name, device=device, progress=on_change(report))
     if not isinstance(model, LanguageModel):
         remedy = "Choose a language model, such as smollm2-135m."
         raise UserError("E_MODEL", f"{name} paints pictures", remedy=remedy)

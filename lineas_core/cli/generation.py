@@ -24,9 +24,11 @@ from lineas_core.cli.arguments import (
     step_range,
 )
 from lineas_core.cli.formats import format_result, json_line
+from lineas_core.cli.runs import report
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, load_model
 from lineas_core.models.vocabulary import note_unknown
 from lineas_core.pictures import label_of, paint, recipe_of, save_png, strip
+from lineas_core.runtime.reporting import on_change
 from lineas_core.steering.affine import SteeringMaps, compose
 from lineas_core.steering.folding import fold
 from lineas_core.storage.fits import check_fits
@@ -60,7 +62,9 @@ def generate(
     """Generate from prompts with one or more maps."""
     steering = _Steering.load(map or [], strengths)
     loaded = as_denoising(
-        load_model(model or steering.model or "smollm2-135m", device=device),
+        load_model(
+            model or steering.model or "smollm2-135m", device=device, progress=on_change(report)
+        ),
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
         steer_at=step_range(steer_steps),

@@ -38,6 +38,7 @@ from lineas_core.models.vocabulary import note_unknown
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
 from lineas_core.runtime.processes import is_first, is_launched, joined
+from lineas_core.runtime.reporting import on_change
 from lineas_core.steering.presets import expected_modules, find_modules
 from lineas_core.storage.maps import save_maps
 
@@ -54,10 +55,12 @@ def fetch_model(
 ) -> None:
     """Download a model of the catalog, or OWNER/NAME[@REVISION] from the hub, once.
 
+    Pickled weights are converted to safetensors; those of a folder, too.
+
     After Ctrl-C, the same command continues.
     """
     try:
-        fetch(model, lambda line: typer.echo(line, err=True), verify=verify)
+        fetch(model, on_change(report), verify=verify)
     except KeyboardInterrupt:
         typer.echo("Interrupted. Run the same command again to continue.", err=True)
         raise SystemExit(130) from None
@@ -241,7 +244,7 @@ def _load_model(name: str, device: str | None, *, chat: bool) -> LanguageModel |
     if is_launched() and device is not None:
         reason = "under torchrun, every process takes the GPU of its rank"
         raise typer.BadParameter(reason, param_hint="--device")
-    model = load_model(name, device=device)
+    model = load_model(name, device=device, progress=on_change(report))
     if not chat:
         return model
     if isinstance(model, LanguageModel):

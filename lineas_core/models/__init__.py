@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.description import ModelDescription, describe, fits
-from lineas_core.models.downloads import fetch
 from lineas_core.models.embedded import folder_of
+from lineas_core.models.installation import convert, fetch, unconverted
 from lineas_core.models.integrity import damage
 from lineas_core.models.language import LanguageModel
-from lineas_core.models.locations import files_here, installed, kind_of, locate, title_of
+from lineas_core.models.locations import Location, files_here, installed, kind_of, locate, title_of
 from lineas_core.models.sampling import Sampling
 from lineas_core.models.text_to_image import TextToImageModel
 
@@ -30,11 +32,16 @@ __all__ = [
     "kind_of",
     "load_model",
     "title_of",
+    "unconverted",
 ]
 
 
 def load_model(
-    name: str, *, device: str | None = None, dtype: torch.dtype | None = None
+    name: str,
+    *,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> LanguageModel | TextToImageModel:
     """Load a model by its catalog name, hub id or local folder.
 
@@ -47,6 +54,8 @@ def load_model(
             over memory and disk where they do not suffice; None takes the GPU if there is one.
         dtype: of the weights; None is bfloat16 on a GPU and float32 on a CPU. The decoder of an
             image model stays in float32.
+        progress: called with a sentence, the same one again while nothing changes, as long as
+            pickled weights are converted; an exception that it raises ends that.
 
     Raises:
         UserError: the model is not installed, not found, damaged or of an unsupported kind, or
@@ -59,27 +68,35 @@ def load_model(
     dtype = dtype or (torch.float32 if "cpu" in (device, kind) else torch.bfloat16)
     place = locate(name)
     if entry.painting if entry else place.is_pipeline:
-        from lineas_core.models.pipelines import load_pipeline  # takes seconds to import
-
         if device == "auto":
             remedy = "Leave out the device."
             raise UserError("E_DEVICE", f"{name} paints pictures on one device", remedy=remedy)
-        # diffusers would look for more files than `fetch` downloads.
-        source = str(place.folder) if installed(name) else place.source
-        painting = entry.painting if entry else None
-        pipeline = load_pipeline(
-            source, device=device, dtype=dtype, painting=painting, **place.options
-        )
-        preset = entry.preset if entry else None
-        return TextToImageModel(pipeline, name=place.name, preset=preset)
+        convert(name, progress)
+        return _load_pictures(name, place, device, dtype)
     return LanguageModel.load(
         place.source,
         name=place.name,
         preset=entry.preset if entry else None,
         dtype=dtype,
         device_map=device,
+        progress=progress,
         **place.options,
     )
+
+
+def _load_pictures(
+    name: str, place: Location, device: str, dtype: torch.dtype
+) -> TextToImageModel:
+    from lineas_core.models.pipelines import load_pipeline  # takes seconds to import
+
+    entry = MODELS.get(name)
+    # diffusers would look for more files than `fetch` downloads.
+    source = str(place.folder) if installed(name) else place.source
+    painting = entry.painting if entry else None
+    pipeline = load_pipeline(
+        source, device=device, dtype=dtype, painting=painting, **place.options
+    )
+    return TextToImageModel(pipeline, name=place.name, preset=entry.preset if entry else None)
 
 
 def _check_device(device: str | None) -> None:

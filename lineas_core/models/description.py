@@ -18,7 +18,8 @@ from lineas_core.models.integrity import weights_of
 from lineas_core.models.language import PRESETS
 from lineas_core.models.locations import Location, installed, locate, on_the_hub
 from lineas_core.models.outline import outline_language, outline_pipeline
-from lineas_core.models.pretrained import check_gradients, loading_errors
+from lineas_core.models.pretrained import loading_errors
+from lineas_core.models.quantisation import check_gradients
 from lineas_core.models.repositories import HubPlace
 from lineas_core.runtime.memory import total_memory
 from lineas_core.steering.presets import expected_modules, find_modules
@@ -138,7 +139,7 @@ def _networks(place: Location) -> tuple[dict[str, nn.Module], str]:
         return outline_pipeline(place)
     network = outline_language(place)
     if settings := _quantised(network):
-        with loading_errors(place.source):
+        with loading_errors(place.source, **place.options):
             from transformers.quantizers import AutoHfQuantizer  # takes seconds to import
 
             quantizer: Any = AutoHfQuantizer.from_config(settings, pre_quantized=True)

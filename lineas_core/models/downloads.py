@@ -14,15 +14,14 @@ from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_
 from tqdm import tqdm
 
 from lineas_core.errors import UserError
-from lineas_core.models import embedded
 from lineas_core.models.catalog import MODELS, ModelEntry
 from lineas_core.models.hub import INDEX
 from lineas_core.models.integrity import CONFIG, TOKENIZERS, missing_index, weights_of
-from lineas_core.models.locations import Location, hub_errors, locate, on_the_hub, short_name
+from lineas_core.models.locations import Location, hub_errors
 from lineas_core.models.repositories import HubPlace
 from lineas_core.models.sources import without_weights
 
-__all__ = ["HubFile", "Repository", "fetch", "files_of", "read_repository"]
+__all__ = ["HubFile", "Repository", "download", "files_of", "read_repository"]
 
 _WEIGHTS = r"(model|diffusion_pytorch_model)(-\d+-of-\d+)?{}\.safetensors"  # of pipelines
 _TEXTS = ("*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken", "merges.*", "vocab.*")
@@ -95,48 +94,28 @@ def files_of(name: str, place: Location, found: Repository) -> list[HubFile]:
     return files
 
 
-def fetch(
-    name: str, progress: Callable[[str], None] = lambda _: None, *, verify: bool = False
-) -> None:
-    """Download a model, unless it is on this machine already.
+def download(files: list[HubFile], progress: Callable[[str], None]) -> None:
+    """Download files, unless they are on this machine already.
 
     Args:
-        name: catalog name, hub id, or a folder, which is looked at alone.
-        progress: called with a sentence at each step; an exception that it raises ends the
-            download, and what has arrived is kept.
-        verify: as in `embedded.fetch`; the hub's client checks its files itself.
+        files: what a model needs.
+        progress: called with how much has arrived; an exception that it raises ends the download,
+            and what has arrived is kept.
 
     Raises:
-        UserError: the model is shipped with the project, there is none of this name, it lacks
-            something, or the download failed.
+        UserError: the hub does not give a file.
     """
-    if name in MODELS and not on_the_hub(name):
-        embedded.fetch(name, progress, verify=verify)
-        return
-    place = locate(name)
-    if not on_the_hub(name):
-        progress(f"{short_name(name)}: ready, it is a folder of this machine")
-        return
-    own = HubPlace(place.source, place.options["revision"])
-    if place.options["local_files_only"]:
-        remedy = "Check the network and try again."
-        raise UserError("E_HUB", "the hub cannot be reached", where=str(own), remedy=remedy)
-    files = files_of(name, place, read_repository(own))
     missing = [file for file in files if not file.is_here]
-    total, done, last = sum(file.size for file in missing), 0, ""
+    total, done = sum(file.size for file in missing), 0
 
     def tell(file: HubFile, count: int) -> None:
-        nonlocal last
         arrived = f"{(done + count) / _MB:,.1f} of {total / _MB:,.1f} MB"
-        sentence = f"{short_name(name)}: {arrived} downloaded, now {file.path}"
-        if sentence != last:
-            progress(last := sentence)
+        progress(f"{arrived} downloaded, now {file.path}")
 
     for file in missing:
         tell(file, 0)
         _download(file, tell)
         done += file.size
-    progress(f"{short_name(name)}: ready")
 
 
 def _download(file: HubFile, tell: Callable[[HubFile, int], None]) -> None:

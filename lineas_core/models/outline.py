@@ -101,7 +101,7 @@ def outline_language(place: Location) -> PreTrainedModel:
     Raises:
         UserError: it is not a language model, or its configuration cannot be read.
     """
-    with loading_errors(place.source):
+    with loading_errors(place.source, **place.options):
         config = read_config(place.source, **place.options)
         with LOADING, torch.device("meta"):
             network = auto_class(config).from_config(

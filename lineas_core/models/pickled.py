@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lineas_core.errors import UserError, first_line, is_disk_full
 from lineas_core.models import unpickle
+from lineas_core.runtime.children import run_child
 
 __all__ = ["conversion_errors", "convert_pickle"]
 
 
-def convert_pickle(pickle: Path, target: Path) -> Path:
+def convert_pickle(
+    pickle: Path, target: Path, progress: Callable[[int], None] = lambda _: None
+) -> Path:
     """Convert a pickled state dict to safetensors in a separate process.
 
     Args:
         pickle: the downloaded file.
         target: the safetensors file; kept if it exists. Its folder is created if missing.
+        progress: called every quarter of a second with the bytes that are written; an exception
+            that it raises ends the conversion, and nothing is left of it.
 
     Returns:
         The target.
@@ -38,11 +43,19 @@ def convert_pickle(pickle: Path, target: Path) -> Path:
             unfinished = Path(folder) / target.name
             # -P: modules must not be imported from the script's folder.
             command = [sys.executable, "-P", unpickle.__file__, str(pickle), str(unfinished)]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            result = run_child(command, lambda: progress(_size(unfinished)))
             if result.returncode:
                 raise _failed(pickle, target.parent, result)
             unfinished.replace(target)
     return target
+
+
+def _size(file: Path) -> int:
+    """Return how many bytes a file has; 0 if there is none."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 @contextmanager

@@ -7,8 +7,7 @@ a saved pipeline needs no catalog entry.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
@@ -20,25 +19,28 @@ import transformers
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import logging
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import StrictDataclassError
-from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.models.catalog import Painting
+from lineas_core.models.components import (
+    check_quantised,
+    comes_from_config,
+    empty_network,
+    networks_of,
+    read_index,
+)
+from lineas_core.models.converted import convert_file
 from lineas_core.models.denoising import FACTS
-from lineas_core.models.families import FAMILIES
-from lineas_core.models.hub import HUB_ERRORS, INDEX, failure
-from lineas_core.models.pickled import convert_pickle
+from lineas_core.models.failures import MALFORMED, own_failure
+from lineas_core.models.hub import HUB_ERRORS, failure
 from lineas_core.models.published import Published
 from lineas_core.models.weights import REPORT, check_weights
 from lineas_core.runtime.loading import LOADING
 
 __all__ = ["empty_networks", "load_pipeline", "published_networks"]
-
-_TRUSTED = {"diffusers", "transformers", None}  # libraries whose classes may be components
 
 
 def load_pipeline(
@@ -68,14 +70,15 @@ def load_pipeline(
     dtypes = {"default": dtype, "vae": torch.float32}
     place: Any = {"local_files_only": local_files_only}
     place |= {"revision": revision} if revision else {}
-    with _loading_errors(source):
-        index = _index(source, **place)
+    with _loading_errors(source, **place):
+        index = read_index(source, **place)
         parts: dict[str, Any] = {}
         if painting and painting.unet:
             parts["unet"] = _unet(source, painting.unet, dtype, place)
         with LOADING, _quiet():
             files: Any = {"use_safetensors": True, **place}
-            for name, network_class in _networks(index, besides=parts):
+            for name, network_class in networks_of(index, besides=parts):
+                check_quantised(network_class, source, name, place)
                 options = {"variant": _variant(source, name, painting), **files}
                 parts[name], report = network_class.from_pretrained(
                     source, subfolder=name, dtype=dtypes.get(name, dtype), **options, **REPORT
@@ -103,33 +106,24 @@ def empty_networks(source: str | Path, **place: Any) -> tuple[dict[str, nn.Modul
     Raises:
         UserError: as in `load_pipeline`.
     """
-    with _loading_errors(source), _quiet():
-        index = _index(source, **place)
-        found = _networks(index, besides=())
-        networks = {name: _empty(kind, source, name, place) for name, kind in found}
+    with _loading_errors(source, **place), _quiet():
+        index = read_index(source, **place)
+        found = networks_of(index, besides=())
+        networks = {name: empty_network(kind, source, name, place) for name, kind in found}
         return networks, index["_class_name"]
 
 
-def _empty(kind: Any, source: str | Path, name: str, place: dict[str, Any]) -> nn.Module:
-    if issubclass(kind, diffusers.ModelMixin):
-        return kind.from_config(kind.load_config(source, subfolder=name, **place))
-    return kind(kind.config_class.from_pretrained(source, subfolder=name, **place))
-
-
 @contextmanager
-def _loading_errors(source: str | Path) -> Iterator[None]:
-    """Raise errors of the libraries as one `UserError`."""
+def _loading_errors(source: str | Path, **place: Any) -> Iterator[None]:
+    """Raise errors of the libraries as one `UserError`.
+
+    Args:
+        source: folder or hub id.
+        **place: `revision` and `local_files_only`, as diffusers has them.
+    """
     try:
         yield
-    except (
-        *HUB_ERRORS,
-        SafetensorError,
-        ImportError,
-        RuntimeError,
-        TypeError,
-        AttributeError,
-        StrictDataclassError,
-    ) as error:
+    except (*HUB_ERRORS, SafetensorError, ImportError, RuntimeError, *MALFORMED) as error:
         if isinstance(error, UserError | torch.OutOfMemoryError):
             raise
         known = failure(error, source)
@@ -137,9 +131,13 @@ def _loading_errors(source: str | Path) -> Iterator[None]:
         remedy += " A folder can be given instead; emoji-world needs no connection."
         if not known and (isinstance(error, SafetensorError) or Path(source).is_dir()):
             remedy = "Its files are incomplete or damaged: delete them and download them again."
-        # diffusers checks some packages by itself, and raises other errors.
-        if isinstance(error, ImportError) or "requires" in reason:
+        if isinstance(error, ImportError):
             remedy = "Install that package, or choose weights that do without it."
+        if isinstance(error, MALFORMED) and not comes_from_config(error, source, place):
+            found = own_failure(error)
+            if found is None:
+                raise
+            reason, remedy = found
         what = f"the picture model {str(source)!r} could not be loaded ({reason})"
         raise UserError("E_MODEL", what, remedy=remedy) from error
 
@@ -154,73 +152,6 @@ def _built(kind: str, config: dict[str, Any]) -> nn.Module:
         return getattr(diffusers, kind).from_config(config)
     network_class = getattr(transformers, kind)
     return network_class(network_class.config_class(**config))
-
-
-def _index(source: str | Path, **place: Any) -> dict[str, Any]:
-    """Return the components of a pipeline.
-
-    Raises:
-        UserError: it is of another class, or has components from unknown libraries.
-    """
-    folder = Path(source)
-    if not folder.is_dir():
-        index = hf_hub_download(str(source), INDEX, **place)
-        folder = Path(index).parent
-    parts = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    kind = parts.get("_class_name")
-    if not isinstance(kind, str):
-        raise ValueError(f"its {INDEX} names no kind of pipeline")
-    if kind not in FAMILIES:
-        raise UserError(
-            "E_MODEL",
-            f"the pipeline {str(source)!r} is of the kind {kind!r}",
-            remedy=f"Choose one of the kinds {', '.join(FAMILIES)}.",
-        )
-    for name, origin in parts.items():
-        if isinstance(origin, list):
-            _check_component(name, origin, source)
-    needed = (FAMILIES[kind].denoiser, "scheduler", "vae")
-    if lacking := [name for name in needed if not isinstance(parts.get(name), list)]:
-        raise ValueError(f"its {INDEX} names no {lacking[0]}")
-    return parts
-
-
-def _check_component(name: str, origin: list[Any], source: str | Path) -> None:
-    """Check that a component of a pipeline is of a class that is known here.
-
-    Args:
-        name: its name in the index.
-        origin: library and class; both are None for a component that is left out.
-        source: folder or hub id, for the error.
-    """
-    library, kind = origin
-    if not _is_trusted(library):
-        raise UserError(
-            "E_MODEL",
-            f"the pipeline {str(source)!r} contains custom code for its {name}",
-            remedy="Code from a model is never run; choose another pipeline.",
-        )
-    found = {"diffusers": diffusers, "transformers": transformers}.get(library)
-    if found and not hasattr(found, str(kind)):
-        what = f"the {name} of {str(source)!r} is a {kind}"
-        what += f", which {library} {found.__version__} does not have"
-        raise UserError("E_MODEL", what, remedy=f"Update {library}, or choose another model.")
-
-
-def _is_trusted(library: str | None) -> bool:
-    """Return whether a class is from a known library, or from a module of its pipelines."""
-    return library in _TRUSTED or hasattr(diffusers.pipelines, str(library))
-
-
-def _networks(index: dict[str, Any], besides: Container[str]) -> Iterator[tuple[str, Any]]:
-    """Yield name and class of the components that have weights, except those named."""
-    for name, origin in index.items():
-        library = {"diffusers": diffusers, "transformers": transformers}.get(
-            origin[0] if isinstance(origin, list) else ""
-        )
-        found = library and getattr(library, origin[1], None)
-        if name not in besides and isinstance(found, type) and issubclass(found, nn.Module):
-            yield name, found
 
 
 def _variant(source: str | Path, name: str, painting: Painting | None) -> str | None:
@@ -241,8 +172,7 @@ def _unet(
     repository, revision, file = origin
     weights = Path(hf_hub_download(repository, file, **{**place, "revision": revision}))
     if weights.suffix == ".bin":
-        name = f"{Path(file).stem}-{revision[:8]}.safetensors"
-        weights = convert_pickle(weights, user_cache_path("lineas") / "models" / name)
+        weights = convert_file(weights, revision)
     with torch.device("meta"):
         unet: Any = UNet2DConditionModel.from_config(
             UNet2DConditionModel.load_config(base, subfolder="unet", **place)

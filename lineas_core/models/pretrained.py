@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers  # not `from`: its classes take seconds to import, so each loads on first use
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from lineas_core.errors import UserError, first_line
+from lineas_core.errors import UserError, first_line, last_line
 from lineas_core.models.converted import with_safetensors
+from lineas_core.models.failures import MALFORMED, has_wrong_value, own_failure
 from lineas_core.models.hub import HUB_ERRORS, failure
+from lineas_core.models.quantisation import NEEDS_GPU, check_gradients, check_language
 from lineas_core.models.sampling import end_tokens
 from lineas_core.models.sources import BIN, auto_class, check_writes
 from lineas_core.models.weights import REPORT, check_weights
@@ -25,22 +26,17 @@ if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
     from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-__all__ = [
-    "check_gradients",
-    "load_checkpoint",
-    "loading_errors",
-    "read_config",
-    "token_for_padding",
-]
+__all__ = ["load_checkpoint", "loading_errors", "read_config", "token_for_padding"]
 
 
 def load_checkpoint(
-    source: str | Path, **options: Any
+    source: str | Path, progress: Callable[[str], None] = lambda _: None, **options: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer; pickled weights are converted first.
 
     Args:
         source: folder or hub id.
+        progress: told how far the conversion is.
         **options: passed to `from_pretrained`; `local_files_only` and `revision` apply to the
             tokenizer, too.
 
@@ -49,10 +45,10 @@ def load_checkpoint(
             write texts, needs a library that is not installed, or its files are damaged.
     """
     files = {k: options[k] for k in ("local_files_only", "revision") if k in options}
-    with loading_errors(source):
+    with loading_errors(source, **files):
         config = read_config(source, **files)
         tokenizer = _tokenizer(source, **files)
-        weights = with_safetensors(source, **files)
+        weights = with_safetensors(source, progress, **files)
         with LOADING:
             loaded: Any = auto_class(config).from_pretrained(
                 weights, use_safetensors=True, trust_remote_code=False, **REPORT, **options
@@ -79,23 +75,8 @@ def read_config(source: str | Path, **files: Any) -> Any:
     # Explicit, because transformers otherwise prompts on stdin for custom code.
     config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False, **files)
     check_writes(config, source)
-    if settings := getattr(config, "quantization_config", None):
-        _check_quantised(settings, source)
+    check_language(getattr(config, "quantization_config", None), source)
     return config
-
-
-def _check_quantised(settings: Any, source: str | Path) -> None:
-    """Refuse what transformers would leave as it is, with a warning at most."""
-    from transformers.quantizers import AutoHfQuantizer  # takes seconds to import
-
-    known = False
-    with suppress(ValueError):  # no library is named, as in weights of MLX
-        known = AutoHfQuantizer.supports_quant_method(settings)
-    if not known:
-        library = settings.get("quant_method", "a library that it does not name")
-        what = f"the model {str(source)!r} is quantised by {library}"
-        what += ", which transformers does not know"
-        raise UserError("E_MODEL", what, remedy="Choose weights that are not quantised.")
 
 
 def _tokenizer(source: str | Path, **files: Any) -> PreTrainedTokenizerBase:
@@ -105,31 +86,14 @@ def _tokenizer(source: str | Path, **files: Any) -> PreTrainedTokenizerBase:
         raise ValueError(f"its tokenizer cannot be read, {first_line(error)}") from error
 
 
-def check_gradients(config: Any, source: str | Path, device: str) -> None:
-    """Check that maps can be learnt on quantised weights.
-
-    On a CPU bitsandbytes packs weights of 4 bits anew at the first pass without gradients; those
-    of later passes are wrong, and only torch warns (bitsandbytes 0.50, measured).
+@contextmanager
+def loading_errors(source: str | Path, **files: Any) -> Iterator[None]:
+    """Raise what transformers raises while it loads a model as one `UserError`.
 
     Args:
-        config: configuration of the network.
-        source: folder or hub id, for the error.
-        device: type of the device that computes.
-
-    Raises:
-        UserError: the gradients would be wrong.
+        source: folder or hub id.
+        **files: `local_files_only` and `revision`, as transformers has them.
     """
-    settings = getattr(config, "quantization_config", None) or {}
-    facts = settings if isinstance(settings, dict) else settings.to_dict()
-    if facts.get("load_in_4bit") and device == "cpu":
-        what = f"the model {str(source)!r} is quantised to 4 bits by bitsandbytes"
-        what += ", whose gradients are wrong on a CPU"
-        raise UserError("E_MODEL", what, remedy=_NEEDS_GPU)
-
-
-@contextmanager
-def loading_errors(source: str | Path) -> Iterator[None]:
-    """Raise what transformers raises while it loads a model as one `UserError`."""
     try:
         yield
     except (*HUB_ERRORS, SafetensorError, ImportError, RuntimeError) as error:
@@ -139,10 +103,31 @@ def loading_errors(source: str | Path) -> Iterator[None]:
         if isinstance(error, LookupError):  # its text is the key alone
             reason = f"transformers does not know {reason}"
         raise _not_loaded(source, reason, error) from error
-    except _MALFORMED as error:
-        reason = str(error).strip().rpartition("\n")[2].strip().rstrip(".")
-        reason = f"its config.json has a value of no use, {reason}"
-        raise _not_loaded(source, reason) from error
+    except MALFORMED as error:
+        if has_wrong_value(error, lambda: _own(source, files), lambda: _default(source, files)):
+            reason = f"its config.json has a value of no use, {last_line(error)}"
+            raise _not_loaded(source, reason) from error
+        found = own_failure(error)
+        if found is None:
+            raise
+        raise _unusable(source, *found) from error
+
+
+def _own(source: str | Path, files: dict[str, Any]) -> None:
+    """Build a network from the configuration of a model, with its quantisation."""
+    from transformers.quantizers.auto import AutoQuantizationConfig  # takes seconds to import
+
+    config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False, **files)
+    auto_class(config).from_config(config, trust_remote_code=False)
+    if settings := getattr(config, "quantization_config", None):
+        AutoQuantizationConfig.from_dict(settings)
+
+
+def _default(source: str | Path, files: dict[str, Any]) -> None:
+    """Build a network from the defaults of the class of its configuration."""
+    facts, _ = transformers.PretrainedConfig.get_config_dict(source, **files)
+    config = transformers.CONFIG_MAPPING[facts["model_type"]]()
+    auto_class(config).from_config(config, trust_remote_code=False)
 
 
 def token_for_padding(
@@ -168,9 +153,6 @@ def token_for_padding(
     raise UserError("E_MODEL", what, remedy="Give its tokenizer_config.json a `pad_token`.")
 
 
-# What transformers raises for values of a configuration that it does not expect.
-_MALFORMED = (AttributeError, TypeError, ArithmeticError, AssertionError, StrictDataclassError)
-_NEEDS_GPU = "Run it on a machine with a GPU, or choose weights that are not quantised."
 _CAUSES = (  # part of a message of transformers, reason (its first line if empty), remedy
     (
         "not recognize this architecture",
@@ -184,7 +166,7 @@ _CAUSES = (  # part of a message of transformers, reason (its first line if empt
     ),
     ("model_type", "its config.json names no model type of transformers", "Choose another model."),
     ("file named model.safetensors", "it has no weights in safetensors format", BIN),
-    ("GPU", "", _NEEDS_GPU),
+    ("GPU", "", NEEDS_GPU),
 )
 
 
@@ -200,6 +182,9 @@ def _not_loaded(source: str | Path, reason: str, error: Exception | None = None)
         if part in str(error) and not isinstance(error, ImportError):
             reason, remedy = cause or reason, what_to_do
             break
-    reason, remedy = failure(error, source) or (reason, remedy)
+    return _unusable(source, *(failure(error, source) or (reason, remedy)))
+
+
+def _unusable(source: str | Path, reason: str, remedy: str) -> UserError:
     what = f"the model {str(source)!r} could not be loaded ({reason})"
     return UserError("E_MODEL", what, remedy=remedy)

@@ -43,6 +43,19 @@ _LICENCES = (
     *("cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
     *("openrail", "openrail++", "creativeml-openrail-m", "llama2", "llama3"),
 )
+# The methods as their papers write them, by the name that maps remember.
+_METHODS = {
+    "lineas": "LinEAS",
+    "lin-act": "Lin-AcT",
+    "mean-act": "Mean-AcT",
+    "iti-c": "ITI-C",
+    "caa": "CAA",
+    "caa-mid": "CAA at one module",
+    "aura": "AURA",
+    "reft": "ReFT",
+    "lofit-rl": "LoFIT-RL",
+    "lrtc-rl": "LRTC-RL",
+}
 _LOAD_TEXTS = """from transformers import {kind}, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
@@ -67,9 +80,10 @@ def model_card(
         Markdown text.
     """
     model, title = str(config.get("model", "unknown")), config.get("title") or "Steering map"
+    method = config.get("method")
     facts = {
         "Base model": model,
-        "Method": config.get("method"),
+        "Method": _METHODS.get(str(method), method),
         "Modules steered": len(config["modules"]),
         "Prompts": f"{config.get('source_size')} source, {config.get('target_size')} target",
         "Iterations": config.get("iteration"),

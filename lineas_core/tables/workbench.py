@@ -26,6 +26,7 @@ from lineas_core.models.base import SteerableModel, fingerprint
 from lineas_core.paths import PROMPTS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.runtime.precision import native_bfloat16
+from lineas_core.runtime.reporting import on_change
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.presets import find_modules
 from lineas_core.storage.disk import saving, write_atomically
@@ -155,7 +156,9 @@ class Workbench:
         if any(other != name for other, _ in self._models):
             self._models.clear()
         if (name, dtype) not in self._models:
-            self._models[name, dtype] = load_model(name, device=self._device, dtype=dtype)
+            self._models[name, dtype] = load_model(
+                name, device=self._device, dtype=dtype, progress=on_change(self.report)
+            )
         return self._models[name, dtype]
 
     def writer(self, name: str) -> Any:

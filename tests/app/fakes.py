@@ -76,6 +76,9 @@ class FakeModels:
     def installed(self, model):
         return model not in self.missing
 
+    def unconverted(self, model):  # noqa: ARG002
+        return 0
+
     def require(self, model):
         if not self.installed(model):
             raise UserError("E_NOT_INSTALLED", "not on this machine", remedy="Click Install.")

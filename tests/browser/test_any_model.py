@@ -1,9 +1,12 @@
 """Models outside of the catalog in a real browser: looked at, downloaded, cancelled, learnt on."""
 
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from app.studio.studio import Studio
 from tests.browser.pages import CHROMIUM, served, visited
@@ -25,11 +28,20 @@ def place(tmp_path_factory):
     save_model(tiny_language_model(endless=True), root / "published")
     folder = save_model(tiny_language_model(seed=1, endless=True), root / "own")
     files = Repository.of(root / "published").files | CARD
-    with serve({"some/texts": Repository(files)}) as hub, pytest.MonkeyPatch.context() as patch:
+    pickles = save_model(tiny_language_model(seed=2, endless=True), root / "pickles")
+    state = load_file(f"{pickles}/model.safetensors")
+    torch.save(state, f"{pickles}/pytorch_model.bin")
+    Path(pickles, "model.safetensors").unlink()
+    both = {
+        "some/texts": Repository(files),
+        "some/pickles": Repository(Repository.of(Path(pickles)).files | CARD),
+    }
+    with serve(both) as hub, pytest.MonkeyPatch.context() as patch:
         use(hub, patch, root / "hub")
         # The worker is a process of its own.
         patch.setenv("HF_ENDPOINT", hub.url)
         patch.setenv("HF_HUB_CACHE", str(root / "hub"))
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         studio = Studio(root / "data", assets=root)
         with served(studio) as address:
             yield SimpleNamespace(hub=hub, folder=folder, studio=studio, address=address)
@@ -78,10 +90,10 @@ def test_a_model_of_the_hub_is_looked_at_downloaded_and_learnt_on(page, place):
     download = page.get_by_role("button", name="Download some/texts (1 MB, apache-2.0)")
     download.click()
     page.get_by_text("now model.safetensors").wait_for()
-    page.get_by_role("button", name="Cancel the download").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_text("Cancelling").wait_for()
     release.set()
-    page.get_by_text("The download was cancelled.").wait_for()
+    page.get_by_text("The installation was cancelled.").wait_for()
     assert not place.studio.models.installed("some/texts")
 
     download.click()
@@ -93,6 +105,21 @@ def test_a_model_of_the_hub_is_looked_at_downloaded_and_learnt_on(page, place):
     assert page.get_by_label("Concept").and_(page.locator(":visible")).input_value() == (
         "From the hub · some/texts · yours"
     )
+
+
+def test_pickled_weights_are_converted_with_progress_and_can_be_cancelled(page, place):
+    _look(page, "some/pickles")
+    page.get_by_role("button", name="Download some/pickles").click()
+    page.get_by_text("converting the weights to safetensors").wait_for()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_text("The installation was cancelled.").wait_for()
+    convert = page.get_by_role("button", name="Convert some/pickles")
+    convert.wait_for()
+    assert place.studio.models.unconverted("some/pickles")
+    convert.click()
+    convert.wait_for(state="hidden")
+    page.get_by_text("converting the weights to safetensors").wait_for(state="hidden")
+    assert not place.studio.models.unconverted("some/pickles")
 
 
 def test_a_model_in_a_folder_is_looked_at_and_learnt_on(page, place):

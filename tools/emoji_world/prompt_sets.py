@@ -160,7 +160,7 @@ def _description(concept: str) -> str:
     if concept in OBJECTS:
         it = article(concept)
         return f"Takes {it} out of a picture: scenes with {it} and the same scenes without it."
-    return f"Takes the look {concept} away: scenes with it and the same scenes without it."
+    return f"Takes the style {concept} away: scenes with it and the same scenes without it."
 
 
 def _sentence(text: str) -> str:

@@ -11,7 +11,7 @@ from app.learn.form import SETTINGS, SUITED, values_of
 from app.learn.form_handlers import FormHandlers
 from lineas_core import BUDGETS, LearnConfig
 from lineas_core.learning.config import suited_config
-from tests.app.fakes import JOB, is_skip, text_studio
+from tests.app.fakes import JOB, is_skip, requested, text_studio
 from tests.app.learn.forms import start
 
 
@@ -21,7 +21,7 @@ def studio():
 
 
 def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
-    filled = FormHandlers(studio).load_set("smollm2-135m", "quick", "letters")
+    filled = FormHandlers(studio).load_set("smollm2-135m", "lineas", "quick", "letters")
     assert _suited(filled) == _of(LearnConfig())
     *filled, known = filled[: -len(SUITED)]
     assert filled == ["Letters", "a\nb\nc\nd", "x\ny\nz\nw", 1, "Once upon a time"]
@@ -30,20 +30,22 @@ def test_a_shipped_set_fills_the_form_with_its_heldout_prompts_last(studio):
 
 def test_one_thing_fills_the_form_from_templates(studio):
     handlers = FormHandlers(studio)
-    filled = handlers.write_set("emoji-world", "quick", "owl", "remove an object")
+    filled = handlers.write_set("emoji-world", "lineas", "quick", "owl", "remove an object")
     title, source, target, held, painted = filled[:5]
     assert (title, held) == ("Owl", 1)
     assert _suited(filled) == _of(suited_config(keeps_layout=True))
     assert painted == source.splitlines()[-1]  # held out, with an owl to take out
     assert all("an owl" in line for line in source.splitlines())
     assert "owl" not in target
-    _, source, target, *_ = handlers.write_set("smollm2-135m", "quick", "chess", "write about it")
+    _, source, target, *_ = handlers.write_set(
+        "smollm2-135m", "lineas", "quick", "chess", "write about it"
+    )
     assert all("chess" in line.lower() for line in target.splitlines())
     assert "chess" not in source
 
 
 def test_the_budget_of_the_paper_is_not_changed_to_suit_a_set(studio):
-    filled = FormHandlers(studio).load_set("emoji-world", "paper (DMD2)", "robot")
+    filled = FormHandlers(studio).load_set("emoji-world", "lineas", "paper (DMD2)", "robot")
     assert _suited(filled) == _of(BUDGETS["paper (DMD2)"])
 
 
@@ -65,7 +67,9 @@ def test_settings_follow_the_kind_of_the_model_and_of_the_set(studio):
 
 def test_an_aim_of_another_kind_of_model_is_refused(studio):
     with pytest.raises(gr.Error, match="Aim is 'remove an object'"):
-        FormHandlers(studio).write_set("smollm2-135m", "quick", "owl", "remove an object")
+        FormHandlers(studio).write_set(
+            "smollm2-135m", "lineas", "quick", "owl", "remove an object"
+        )
 
 
 @pytest.mark.parametrize(
@@ -121,6 +125,56 @@ def _suited(filled):
 
 def _split(answers):
     return *answers[:5], answers[6:]
+
+
+def test_a_set_leaves_the_settings_of_a_method_that_has_no_budgets(studio):
+    """The learning rate of ReFT became that of LinEAS, five times as large."""
+    handlers = FormHandlers(studio)
+    loaded = handlers.load_set("smollm2-135m", "reft", "quick", "letters")
+    written = handlers.write_set("smollm2-135m", "reft", "quick", "chess", "write about it")
+    assert loaded.source
+    assert all(map(is_skip, [*_suited(loaded).values(), *_suited(written).values()]))
+
+
+def _meanwhile(patch, holder, name, choose):
+    """Let a choice come while a function is running."""
+    found = getattr(holder, name)
+    patch.setattr(holder, name, lambda *given, **options: (choose(), found(*given, **options))[1])
+
+
+@pytest.mark.parametrize("choice", ["method", "budget"])
+def test_a_late_answer_leaves_the_settings_of_what_was_chosen_meanwhile(
+    studio, monkeypatch, choice
+):
+    handlers = FormHandlers(studio)
+    choices = {
+        "method": lambda: handlers.choose_method("reft", "smollm2-135m", None),
+        "budget": lambda: handlers.budget("thorough", "smollm2-135m", None),
+    }
+    asked = (handlers.choose_model, ("smollm2-135m", "", "lineas", "normal", None))
+    with requested():
+        *view, settings = _split(asked[0](*asked[1]))
+        assert not all(map(is_skip, settings))
+    for name in ("sets", "set_of", "about"):
+        holder = handlers if name == "sets" else studio.prompts
+        _meanwhile(monkeypatch, holder, name, choices[choice])
+    with requested():
+        *view, settings = _split(asked[0](*asked[1]))
+        assert all(map(is_skip, settings))
+        assert view[0].choices  # the menus are still those of the model
+        loaded = handlers.load_set("smollm2-135m", "lineas", "quick", "letters")
+        written = handlers.write_set("smollm2-135m", "lineas", "quick", "owl", "write about it")
+    assert all(map(is_skip, [*_suited(loaded).values(), *_suited(written).values()]))
+    assert written[0] == "Owl"
+
+
+def test_a_late_answer_leaves_the_menus_of_a_model_chosen_meanwhile(studio, monkeypatch):
+    handlers = FormHandlers(studio)
+    later = FormHandlers(studio)
+    given = ("", "lineas", "quick", None)
+    _meanwhile(monkeypatch, handlers, "sets", lambda: later.choose_model("emoji-world", *given))
+    with requested():
+        assert all(map(is_skip, handlers.choose_model("smollm2-135m", *given)))
 
 
 def test_sides_for_pictures_are_said_to_be_matched_or_not(studio):
@@ -186,7 +240,7 @@ def test_steps_to_learn_at_are_offered_where_a_model_has_several(studio):
 def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
     handlers = FormHandlers(studio)
     title, source, target, heldout, _, known, *_ = handlers.write_set(
-        "smollm2-135m", "quick", "chess", "write about it"
+        "smollm2-135m", "lineas", "quick", "chess", "write about it"
     )
     form = {"title": title, "source": source, "target": target, "heldout": heldout}
     start(handlers, **form, known=known)

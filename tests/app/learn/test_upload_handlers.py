@@ -20,7 +20,7 @@ def handlers():
 def read(handlers, folder, name, content):
     """The form and the panel after an upload."""
     (folder / name).write_bytes(content)
-    return split(handlers.read_set("tiny", "quick", str(folder / name)))
+    return split(handlers.read_set("tiny", "lineas", "quick", str(folder / name)))
 
 
 def split(answers):
@@ -53,7 +53,7 @@ def test_labels_that_do_not_tell_are_asked_about_and_the_form_stays(handlers, tm
 def test_the_chosen_label_becomes_the_source(handlers, tmp_path):
     _, panel = read(handlers, tmp_path, "x.csv", LABELS)
     choice = (LABELLED, None, None, "text", "label", "1")
-    form, closed = split(handlers.use("tiny", "quick", panel.upload, *choice))
+    form, closed = split(handlers.use("tiny", "lineas", "quick", panel.upload, *choice))
     assert (form.title, form.source, form.target) == ("x", "a b\ne f", f"{MARKUP}\nc d")
     assert closed.frame.visible is False
     assert closed.upload is None
@@ -64,7 +64,7 @@ def test_columns_with_other_names_are_chosen_for_each_side(handlers, tmp_path):
     assert (panel.layout, panel.source.value, panel.target.value) == (PAIRS, None, None)
     assert "column names do not say which column holds what" in panel.preview
     choice = (PAIRS, "after", "before", None, None, None)
-    form, _ = split(handlers.use("tiny", "quick", panel.upload, *choice))
+    form, _ = split(handlers.use("tiny", "lineas", "quick", panel.upload, *choice))
     assert (form.source, form.target) == ("e f\ng h", "a b\nc d")
 
 
@@ -103,7 +103,7 @@ def test_a_layout_shows_its_own_menus(handlers):
 )
 def test_a_choice_that_cannot_work_is_one_sentence(handlers, choice, sentence):
     with pytest.raises(gr.Error, match=sentence):
-        handlers.use("tiny", "quick", Upload("x.csv", PAIRED), *choice)
+        handlers.use("tiny", "lineas", "quick", Upload("x.csv", PAIRED), *choice)
 
 
 def test_what_is_likely_is_chosen_already(handlers, tmp_path):
@@ -116,7 +116,7 @@ def test_what_is_likely_is_chosen_already(handlers, tmp_path):
 
 def test_a_choice_without_a_file_is_one_sentence(handlers):
     with pytest.raises(gr.Error, match="Upload it again"):
-        handlers.use("tiny", "quick", None, PAIRS, "a", "b", None, None, None)
+        handlers.use("tiny", "lineas", "quick", None, PAIRS, "a", "b", None, None, None)
 
 
 def test_the_panel_closes_without_a_choice(handlers):
@@ -147,6 +147,6 @@ def test_an_upload_that_cannot_be_read_is_one_sentence(
 ):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(gr.Error, match=sentence) as caught:
-        handlers.read_set("tiny", "quick", str(tmp_path / name))
+        handlers.read_set("tiny", "lineas", "quick", str(tmp_path / name))
     assert "Internal error" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)

@@ -32,6 +32,23 @@ def test_installing_tells_its_steps_and_then_its_failure(monkeypatch):
         next(steps)
 
 
+def test_work_whose_progress_stands_still_can_be_cancelled(monkeypatch):
+    """As that of a conversion does, for seconds."""
+
+    def fetch(_, progress):
+        while True:
+            progress("tiny: converting, 0 of 9 MB")
+
+    monkeypatch.setattr("app.studio.models.fetch", fetch)
+    models = Models()
+    steps = models.install("tiny")
+    assert next(steps) == "tiny: converting, 0 of 9 MB"
+    models.cancel("tiny")
+    with pytest.raises(UserError, match="was cancelled") as caught:
+        next(steps)
+    assert caught.value.code == "E_CANCELLED"
+
+
 @pytest.mark.usefixtures("anything")
 def test_at_most_two_models_stay_loaded(monkeypatch):
     monkeypatch.setattr("app.studio.models.load_model", lambda name, **_: name)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -9,9 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from lineas_core import UserError, load_model
-from lineas_core.models import LanguageModel, describe, fetch, installed, pickled, unpickle
+from lineas_core import UserError, cli, load_model
+from lineas_core.models import (
+    LanguageModel,
+    describe,
+    fetch,
+    installed,
+    pickled,
+    unconverted,
+    unpickle,
+)
 from lineas_core.models.integrity import damage
 from tests.fakes import save_model, tiny_language_model
 from tests.full_disk import full_disk
@@ -32,16 +42,21 @@ class Touch:
         return os.mkdir, (str(self.file),)
 
 
-RUN = subprocess.run
+RUN = pickled.run_child
+# Writes half of the file, and goes on until it is killed.
+SLOW = """import os, sys, time
+open(sys.argv[2], "wb").write(b"half")
+open({pid!r}, "w").write(str(os.getpid()))
+time.sleep(600)
+"""
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Convert in this process: a new one needs seconds to import torch."""
 
-    def run(command, **options):
-        if command[1:3] != ["-P", unpickle.__file__]:
-            return RUN(command, **options)
+    def run(command, tick):
+        tick()
         monkeypatch.setattr(sys, "argv", command[2:])
         try:
             runpy.run_path(command[2], run_name="__main__")
@@ -49,7 +64,7 @@ def at_once(monkeypatch):
             return subprocess.CompletedProcess(command, 1, "", str(error))
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(pickled, "run_child", run)
 
 
 @pytest.fixture(autouse=True)
@@ -105,9 +120,76 @@ def test_pickled_weights_are_converted_once_and_the_folder_stays_as_it_is(
     assert _same_weights(model)
     assert model.name == str(folder)
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(pickled, "run_child", None)
     assert _same_weights(load_model(str(folder), device="cpu"))
     assert not [*cache.rglob("*.bin")]
+
+
+def test_the_conversion_tells_how_far_it_is(folder):
+    said = []
+    load_model(str(folder), device="cpu", progress=said.append)
+    files = sorted(file.name for file in folder.glob("*.bin"))
+    assert len(said) == len(files)
+    for number, (name, sentence) in enumerate(zip(files, said, strict=True), start=1):
+        assert re.search(r"converting the weights to safetensors, 0.0 of [\d.]+ MB", sentence)
+        part = f"file {number} of 2, {name}" if len(files) == 2 else name
+        assert sentence.endswith(f"now {part}")
+
+
+def test_the_command_line_tells_the_conversion_too(folder):
+    for arguments in (["fetch", str(folder)], ["fetch", str(folder)]):
+        ended = CliRunner().invoke(cli.app, arguments)
+        assert (ended.exit_code, ended.stdout) == (0, "")
+        lines = ended.stderr.splitlines()
+        assert "ready" in lines[-1]
+        assert all("converting the weights" in line for line in lines[:-1])
+    assert len(lines) == 1  # once
+
+
+def test_a_text_is_generated_after_the_conversion_was_told(folder):
+    arguments = ["generate", "a", "--model", str(folder), "--max-new-tokens", "2"]
+    ended = CliRunner().invoke(cli.app, arguments)
+    assert ended.exit_code == 0
+    assert "converting the weights" in ended.stderr
+
+
+def test_a_conversion_that_is_cancelled_is_ended_and_leaves_nothing(tmp_path, cache, monkeypatch):
+    folder, pid = _pickle(tmp_path / "model", split=True), tmp_path / "pid"
+    (tmp_path / "slow.py").write_text(SLOW.format(pid=str(pid)))
+
+    def cancel(_):
+        if pid.exists() and pid.read_text():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pickled, "run_child", RUN)
+        patch.setattr(unpickle, "__file__", str(tmp_path / "slow.py"))
+        with pytest.raises(KeyboardInterrupt):
+            fetch(str(folder), cancel)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert not [file for file in cache.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in folder.glob("*.bin"))
+    assert unconverted(str(folder)) == size
+    assert _same_weights(load_model(str(folder), device="cpu"))
+    assert unconverted(str(folder)) == 0
+
+
+def test_a_file_that_is_converted_is_kept_when_the_next_one_is_cancelled(tmp_path, monkeypatch):
+    folder = _pickle(tmp_path / "model", split=True)
+
+    def cancel(sentence):
+        if "file 2 of 2" in sentence:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(str(folder), cancel)
+    assert unconverted(str(folder)) == (folder / SECOND).stat().st_size
+    said = []
+    fetch(str(folder), said.append)
+    assert ["file 2 of 2" in sentence for sentence in said] == [True, False]
+    monkeypatch.setattr(pickled, "run_child", None)
+    assert _same_weights(load_model(str(folder), device="cpu"))
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -146,7 +228,7 @@ def test_weights_in_the_format_of_early_versions_of_torch_are_converted(tmp_path
 
 def test_weights_in_safetensors_format_come_first(folder, monkeypatch):
     save_model(tiny_language_model(seed=1), folder)
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(pickled, "run_child", None)
     assert _same_weights(load_model(str(folder), device="cpu"), tiny_language_model(seed=1))
 
 
@@ -231,7 +313,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(folder, cache):
 @pytest.mark.parametrize("end", [(-9, ""), (1, "DefaultCPUAllocator: can't allocate memory")])
 def test_a_conversion_without_enough_memory_does_not_blame_the_file(folder, monkeypatch, end):
     killed = subprocess.CompletedProcess([], end[0], "", end[1])
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: killed)
+    monkeypatch.setattr(pickled, "run_child", lambda *_: killed)
     with pytest.raises(UserError, match="not enough memory") as caught:
         load_model(str(folder), device="cpu")
     assert caught.value.code == "E_MEMORY"
@@ -270,6 +352,7 @@ def test_pickled_weights_of_the_hub_count_as_the_download_and_go_on_where_it_was
     assert installed(found.name)
     assert describe(found.name).download == 0
     assert [Path(path).name for path in hub.downloads("/store/")] == sorted(weights)
+    assert any("some/pickles: converting the weights" in sentence for sentence in said)
     model = load_model(found.name, device="cpu")
     assert _same_weights(model)
     assert model.name == found.name
@@ -277,6 +360,7 @@ def test_pickled_weights_of_the_hub_count_as_the_download_and_go_on_where_it_was
 
 def test_what_was_fetched_is_converted_and_loaded_without_the_hub(hub, monkeypatch):
     fetch("some/pickles")
+    monkeypatch.setattr(pickled, "run_child", None)
     count = len(hub.asked)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert _same_weights(load_model("some/pickles", device="cpu"))

@@ -47,7 +47,7 @@ def test_a_pickle_of_tensors_is_converted_once(tmp_path, monkeypatch):
     converted = load_file(target)
     assert converted.keys() == state.keys()
     assert all(torch.equal(converted[name], tensor) for name, tensor in state.items())
-    monkeypatch.setattr(pickled.subprocess, "run", None)
+    monkeypatch.setattr(pickled, "run_child", None)
     assert convert_pickle(tmp_path / "model.bin", target) == target
 
 
@@ -177,6 +177,57 @@ def test_a_quantised_network_without_its_library_names_it(tmp_path, part, settin
     file.write_text(json.dumps(config))
     with pytest.raises(UserError, match="Install that package, or choose weights that do with"):
         load_model(str(tmp_path), device="cpu")
+
+
+def _configure(folder, part, **settings):
+    file = folder / part / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+
+
+@pytest.mark.parametrize("part", ["unet", "text_encoder_2"])
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [({"quant_method": "mlx"}, "by mlx, which"), ({"bits": 4}, "by a library that it does not")],
+)
+def test_a_quantisation_that_no_library_reads_is_named(tmp_path, part, settings, sentence):
+    tiny_pipeline().save_pretrained(tmp_path)
+    _configure(tmp_path, part, quantization_config=settings)
+    with pytest.raises(UserError, match=f"{part}' is quantised {sentence}") as caught:
+        load_pipeline(tmp_path, device="cpu")
+    assert caught.value.remedy == "Choose weights that are not quantised."
+
+
+def test_a_message_about_what_is_required_does_not_name_a_package(folder, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("the scheduler requires at least one step")
+
+    monkeypatch.setattr("diffusers.StableDiffusionXLPipeline.from_pretrained", fail)
+    with pytest.raises(UserError, match="requires at least one step") as caught:
+        load_pipeline(folder, device="cpu")
+    assert "package" not in caught.value.remedy
+
+
+@pytest.mark.parametrize("part", ["unet", "text_encoder_2"])
+def test_a_fault_of_a_library_is_not_blamed_on_the_files(folder, monkeypatch, part):
+    places = {
+        "unet": ("diffusers", "diffusers.models.modeling_utils.load_state_dict"),
+        "text_encoder_2": ("transformers", "transformers.modeling_utils.safe_open"),
+    }
+    library, name = places[part]
+    monkeypatch.setattr(name, None)
+    with pytest.raises(
+        UserError, match=rf"{library} [\d.]+ failed with \w+Error: 'None"
+    ) as caught:
+        load_pipeline(folder, device="cpu")
+    assert f"another version of {library}" in caught.value.remedy
+
+
+def test_a_value_of_no_use_in_a_configuration_is_blamed_on_the_files(tmp_path):
+    tiny_pipeline().save_pretrained(tmp_path)
+    _configure(tmp_path, "unet", block_out_channels="many")
+    for use_it in (load_model, describe):
+        with pytest.raises(UserError, match="Its files are incomplete or damaged"):
+            use_it(str(tmp_path))
 
 
 def test_pickled_weights_in_a_folder_are_not_read(tmp_path):

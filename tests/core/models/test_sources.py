@@ -6,6 +6,7 @@ import pytest
 from lineas_core import UserError, load_model
 from lineas_core.models import describe, installed, kind_of
 from lineas_core.models.outline import paints
+from lineas_core.models.pretrained import load_checkpoint
 from tests.fakes import save_model, tiny_language_model, tiny_pipeline
 
 
@@ -134,6 +135,27 @@ def test_a_configuration_with_a_value_of_no_use_is_one_sentence(folder, settings
         with pytest.raises(UserError, match=sentence) as caught:
             use_it(str(folder))
         assert "\n" not in str(caught.value)
+
+
+def test_a_fault_of_a_library_is_not_blamed_on_the_configuration(folder):
+    with pytest.raises(UserError, match=r"transformers [\d.]+ failed with TypeError") as caught:
+        load_checkpoint(folder, unknown=1)
+    assert "config.json" not in str(caught.value)
+    assert "Install another version of transformers" in caught.value.remedy
+    assert "\n" not in str(caught.value)
+
+
+def test_a_fault_of_a_library_that_breaks_every_network_of_a_kind_is_its_own(folder, monkeypatch):
+    monkeypatch.setattr("transformers.models.llama.modeling_llama.LlamaAttention", None)
+    for use_it in (load_model, describe):
+        with pytest.raises(UserError, match=r"transformers [\d.]+ failed with TypeError: 'None"):
+            use_it(str(folder))
+
+
+def test_a_fault_of_this_project_is_no_error_of_the_user(folder, monkeypatch):
+    monkeypatch.setattr("lineas_core.models.pretrained.check_writes", None)
+    with pytest.raises(TypeError):
+        load_model(str(folder), device="cpu")
 
 
 def test_a_tokenizer_that_cannot_be_read_is_named(folder):

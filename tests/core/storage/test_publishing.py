@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, cli, load_maps, push_maps
 from lineas_core import save_maps as save
 from lineas_core.cli.arguments import load_map_and_strength, split_strength
+from lineas_core.methods import METHODS
 from lineas_core.models import hub as hub_module
 from lineas_core.models.repositories import HubPlace
 from lineas_core.paths import ASSETS
@@ -261,6 +262,35 @@ def test_the_front_matter_says_what_is_known(facts, expected):
     assert expected.items() <= front.items()
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_the_card_names_the_method_as_its_paper_does(name):
+    card = model_card({**FACTS, "method": name, "modules": {}})
+    assert f"- Method: {METHODS[name].label}\n" in card
+
+
+def test_the_shipped_cards_name_the_method_as_its_paper_does():
+    folders = [file.parent for file in ASSETS.glob("maps/*/README.md")]
+    assert folders
+    cards = [(folder / "README.md").read_text() for folder in folders]
+    assert all("- Method: LinEAS\n" in card for card in cards)
+
+
+def test_a_style_is_called_so_wherever_the_project_describes_one():
+    """It was called a look in half of the places."""
+    root = ASSETS.parent
+    sets = [PromptSet.load(file) for file in root.glob("prompts/images/*.json")]
+    told = [each.description for each in sets if each.kind == "style"]
+    told += [load_maps(file.parent).metadata["description"] for file in _shipped()]
+    told += [(root / name).read_text() for name in ("README.md", "docs/clean-removal.md")]
+    told += [file.with_name("README.md").read_text() for file in _shipped()]
+    assert len(told) > 20
+    assert not [text for text in told if re.search(r"\b(the|a|of|ten) looks?\b", text)]
+
+
+def _shipped():
+    return ASSETS.glob("maps/*/lineas.safetensors")
+
+
 def test_the_command_line_takes_a_map_of_the_hub_and_publishes_one(hub):
     shown = CliRunner().invoke(cli.app, ["info", "some/letters"])
     assert '"title": "Letters"' in shown.stdout
@@ -272,6 +302,7 @@ def test_the_command_line_takes_a_map_of_the_hub_and_publishes_one(hub):
 
 def test_metadata_of_strange_types_still_make_a_card():
     strange = {"model": ["a"], "license": {"a": 1}, "strength": "much", "kind": ["language"]}
+    strange["method"] = ["a"]
     assert _front(model_card({**strange, "modules": {}}))["license"] == "other"
     facts = {**FACTS, "strength": "much", "modules": {}}
     assert "strength=1)" in model_card(facts)

@@ -49,6 +49,23 @@ def test_one_lineas_map_of_dmd2_takes_the_half_hour_of_the_paper():
     assert _hours(plan(TABLES["layers"], "paper", only)) == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_picture_of_dmd2_takes_the_time_that_was_measured_with_dmd2():
+    """It grew with the parameters above 2.6 billion; DMD2 has 3.5, with its text encoders."""
+    table = TABLES["concepts"]
+    cells = len(table.cells("paper"))
+    measured = cells * (1767 + 0.3 * table.needs("paper").pictures) / 3600
+    assert _hours(plan(table, "paper", {})) == pytest.approx(measured, abs=0.05)
+
+
+def test_texts_of_seven_billion_parameters_take_no_longer_and_answers_do():
+    only = {"model": {"Qwen/Qwen2.5-7B"}, "method": {"lineas"}}
+    needs, size = TABLES["toxicity"].needs("paper"), 7.62 / 2.6
+    learning, texts = 500 * needs.maps, 1.2 / 32 * needs.texts
+    passes = (0.05 * needs.answers + 0.003 * needs.sentences) * size
+    hours = _hours(plan(TABLES["toxicity"], "paper", only))
+    assert hours == pytest.approx((learning + texts + passes) / 3600, abs=0.06)
+
+
 def test_a_thousand_prompts_take_lineas_ten_times_the_iterations():
     def hours(method):
         only = {"model": {"Qwen/Qwen2.5-7B"}, "method": {method}}
