@@ -108,7 +108,7 @@ def compared(
     name = main.name[:1].upper() + main.name[1:]
     where = "full strength"
     if limit:
-        where = f"{limit.times:g} times {limit.name}, or at full strength where it is less"
+        where = f"{limit.times:g} times {limit.name}, or at full strength if that costs less"
 
     def figure(cell: _Row) -> float | None:
         return at_cost(cell, main, limit) if limit else main.value(at_full(cell))

@@ -138,7 +138,7 @@ def test_a_comparison_at_equal_cost_is_between_the_strengths():
     assert found["dear"] == pytest.approx(0.5 - 0.1 * math.log(1.1) / math.log(1.4))
     assert found["prompting"] is None
     assert compared("method", main, limit=limit)(done) == (
-        "Toxic texts at 1.1 times the perplexity, or at full strength where it is less, by "
+        "Toxic texts at 1.1 times the perplexity, or at full strength if that costs less, by "
         "method: 20% (strong), 20% (cheap), 47% (dear); 50% without steering."
     )
 
