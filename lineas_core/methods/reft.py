@@ -45,6 +45,10 @@ from lineas_core.steering.low_rank import LowRankMap
 __all__ = ["METHOD", "ReftConfig", "learn"]
 
 
+_MAX_HALVINGS = 5  # of the learning rate
+_GROWN = 1.2  # times the first loss; a run does not come back from there in its few steps
+
+
 @dataclass(frozen=True)
 class ReftConfig(FitConfig):
     """Settings of ReFT.
@@ -52,7 +56,8 @@ class ReftConfig(FitConfig):
     Attributes:
         rank: number of directions r of each map, 1 to 256, at most the coordinates of a module.
         epochs: number of steps, each on all prompts, 1 to 10,000.
-        learning_rate: initial rate of AdamW, 1e-8 to 10.
+        learning_rate: initial rate of AdamW, 1e-8 to 10; halved if the loss grows, see `halvings`
+            in the metadata of the maps.
         seed: whole number, 0 to 2**53; it determines the first directions.
 
     Raises:
@@ -84,9 +89,9 @@ def learn(
     samples = Samples(model, source, target, config, modules)
     _check_rank(samples, config.rank)
     evaluate = heldout_distance([samples], heldout)
-    maps, losses = _descend(samples, _Pairs(model, source, target), config)
+    maps, losses, halvings = _descend(samples, _Pairs(model, source, target), config)
     facts = describe_run(model, samples, METHOD.name)
-    facts |= {"loss_start": losses[0], "loss": losses[-1]}
+    facts |= {"loss_start": losses[0], "loss": losses[-1], "halvings": halvings}
     if evaluate:
         facts |= {"heldout_start": evaluate(UNTOUCHED), "heldout": evaluate(maps)}
     return SteeringMaps(maps.maps, facts)
@@ -151,29 +156,52 @@ class _Parameters:
 
 def _descend(
     samples: Samples, pairs: _Pairs, config: ReftConfig
+) -> tuple[SteeringMaps, list[float], int]:
+    """Take the steps; start again at half the rate where the loss grows.
+
+    A rate that suits one network is too high for one whose activations are larger, such as
+    Gemma's.
+
+    Returns:
+        The maps, the loss before each step and after the last, and how often the rate was halved.
+
+    Raises:
+        UserError: the loss grows also at the last rate.
+    """
+    for halvings in range(_MAX_HALVINGS + 1):
+        rate = config.learning_rate * 0.5**halvings
+        maps, losses = _steps(samples, pairs, config, rate)
+        if losses[-1] <= losses[0]:
+            return maps, losses, halvings
+    raise UserError(
+        "E_DIVERGED",
+        f"ReFT diverged: the loss was {losses[0]:.3g} and became {losses[-1]:.3g}, although the "
+        f"learning rate was halved {_MAX_HALVINGS} times",
+        remedy="Give a smaller learning rate.",
+    )
+
+
+def _steps(
+    samples: Samples, pairs: _Pairs, config: ReftConfig, rate: float
 ) -> tuple[SteeringMaps, list[float]]:
-    """Take the steps; return the maps, and the loss before each step and after the last."""
+    """Take the steps at an initial rate, but no further ones once the loss has grown."""
     random = torch.Generator().manual_seed(config.seed)
     learnt = {
         name: _Parameters(width, config.rank, samples.device, random)
         for name, width in zip(samples.names, samples.widths, strict=True)
     }
     parameters = [part for p in learnt.values() for part in (p.free, p.weight, p.bias)]
-    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=config.epochs)
-    losses = []
-    for _ in range(config.epochs):
+    losses: list[float] = []
+    for step in range(config.epochs + 1):
         optimizer.zero_grad()
-        losses.append(_loss(samples, pairs, learnt, backward=True))
+        last = step == config.epochs
+        losses.append(_loss(samples, pairs, learnt, backward=not last))
+        if last or not losses[-1] <= _GROWN * losses[0]:  # NaN fails every comparison
+            break
         optimizer.step()
         decay.step()
-    losses.append(_loss(samples, pairs, learnt, backward=False))
-    if not losses[-1] <= losses[0]:  # rather than `>`: NaN fails every comparison
-        raise UserError(
-            "E_DIVERGED",
-            f"ReFT diverged: the loss was {losses[0]:.3g} and became {losses[-1]:.3g}",
-            remedy="Give a smaller learning rate.",
-        )
     return SteeringMaps({name: _detached(p.map()) for name, p in learnt.items()}), losses
 
 

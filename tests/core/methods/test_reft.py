@@ -114,8 +114,18 @@ def test_the_network_stays_frozen_and_without_gradients(model, maps):
 
 
 def test_a_run_that_diverges_says_so(model):
-    with pytest.raises(UserError, match="Give a smaller learning rate"):
-        _learn(model, ReftConfig(epochs=1, learning_rate=3))
+    with pytest.raises(UserError, match="halved 5 times. Give a smaller learning rate"):
+        _learn(model, ReftConfig(epochs=1, learning_rate=10))
+
+
+def test_a_rate_that_is_too_high_is_halved_until_the_loss_falls(model):
+    maps = _learn(model, ReftConfig(epochs=1, learning_rate=3))
+    halvings = maps.metadata["halvings"]
+    assert 1 <= halvings <= 5
+    assert maps.metadata["loss"] < maps.metadata["loss_start"]
+    slower = _learn(model, ReftConfig(epochs=1, learning_rate=3 / 2**halvings))
+    assert slower.metadata["halvings"] == 0
+    assert slower.metadata["loss"] == maps.metadata["loss"]
 
 
 @pytest.mark.parametrize(
