@@ -103,6 +103,32 @@ class StudioBlocks(gr.Blocks):
                 self._forget(session)
         return answer
 
+    def handle_streaming_diffs(
+        self,
+        block_fn: BlockFunction,
+        data: list[Any],
+        session_hash: str | None,
+        run: str | None,
+        final: bool,  # noqa: FBT001 - as in Gradio
+        simple_format: bool = False,  # noqa: FBT001, FBT002
+    ) -> list[Any]:
+        """Describe a step by its changes to the one before, but by none within a value.
+
+        A page changes a value in place, though it may not have shown the step before yet: a
+        button that one step brings and the next one does not mention would never be seen.
+        """
+        begun = session_hash and run in self.pending_diff_streams[session_hash]
+        whole = [*data]
+        told = super().handle_streaming_diffs(
+            block_fn, data, session_hash, run, final, simple_format
+        )
+        if not begun or final or simple_format:
+            return told
+        return [
+            [["replace", [], value]] if any(place for _, place, _ in edits) else edits
+            for edits, value in zip(told, whole, strict=True)
+        ]
+
     def _check(self, block_fn: BlockFunction | int) -> None:
         """Refuse what a public demo does not do."""
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn

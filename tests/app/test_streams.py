@@ -5,9 +5,11 @@ import json
 import time
 from contextlib import aclosing
 
+import gradio as gr
 import httpx
 import pytest
 
+from app.blocks import StudioBlocks
 from tests.app.served import event_of
 
 SESSION = "clicking"
@@ -59,6 +61,42 @@ def test_what_is_asked_for_right_after_an_answer_is_answered_on_the_same_stream(
 
     wanted, answered = _told(page, work)
     assert answered == wanted
+
+
+def test_a_step_of_an_answer_changes_no_value_of_the_one_before():
+    """A page that shows it late would show a button as the next step leaves it."""
+
+    def steps():
+        yield gr.Button("Stop", visible=True), "a"
+        yield gr.skip(), "ab"
+        yield gr.Button(visible=False), "c"
+
+    with StudioBlocks() as demo:
+        outputs = [gr.Button(), gr.Textbox()]
+        demo.load(steps, None, outputs)
+    _, url, _ = demo.queue().launch(prevent_thread_lock=True, quiet=True, _frontend=False)
+    try:
+
+        async def work(client, messages):
+            body = {"fn_index": 0, "data": [], "session_hash": SESSION}
+            await client.post(f"{url.rstrip('/')}/gradio_api/queue/join", json=body)
+            return [
+                message["output"]["data"]
+                async for message in messages()
+                if message["msg"] == "process_generating"
+            ]
+
+        first, *later = _told((demo, url.rstrip("/")), work)
+    finally:
+        demo.close()
+    assert first == [{"__type__": "update", "value": "Stop", "visible": True}, "a"]
+    assert later == [
+        [[["replace", [], {"__type__": "update"}]], [["append", [], "b"]]],
+        [
+            [["replace", [], {"__type__": "update", "visible": False}]],
+            [["replace", [], "c"]],
+        ],
+    ]
 
 
 def test_a_stream_ends_a_moment_after_its_last_answer(page, asked):
