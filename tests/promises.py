@@ -419,6 +419,7 @@ PROMISES = {
             "app/test_streams.py"
             "::test_what_is_asked_for_right_after_an_answer_is_answered_on_the_same_stream",
             "::test_what_is_asked_for_while_a_stream_ends_is_taken_up_after_its_end",
+            "::test_a_step_of_an_answer_changes_no_value_of_the_one_before",
             "browser/test_menus.py"
             "::test_prompts_edited_after_a_set_was_loaded_stay_when_its_menu_is_left",
             "::test_the_choice_of_a_column_is_asked_for_once",
