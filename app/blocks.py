@@ -21,6 +21,7 @@ from lineas_core import UserError
 
 from .endpoints import check_texts, complete
 from .events import MODEL, errors_for_users
+from .picture_files import write_pictures_once
 from .security import Lifespan, network_of
 from .sessions import Sessions, believe_menus
 from .streams import Streams
@@ -59,6 +60,7 @@ class StudioBlocks(gr.Blocks):
         self._read_only = read_only
         self._turns = Turns(**_DEMO) if read_only else Turns()
         self._done: deque[str] = deque()  # requests without a session, oldest first
+        write_pictures_once()
         super().__init__(**options)
 
     def get_config_file(self) -> Any:

@@ -19,7 +19,10 @@ from urllib.parse import parse_qs
 __all__ = ["Streams"]
 
 _OPEN = 0.5  # seconds that a stream stays open after its last answer
-_READ = 0.5  # seconds in which a page reads that its stream is closed, and leaves it
+_READ = 5.0  # seconds in which a page reads that its stream is closed, and leaves it
+# For its cache, Chromium would send the request of a stream twice if the last one, at the same
+# address, is just being left; half of the answers would go where nobody reads them.
+_UNCACHED = (b"cache-control", b"no-store")
 _LOOK = 0.02  # seconds between two looks at the queue
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -53,9 +56,11 @@ class Streams:
             nonlocal begun
             if end or _closes(message):
                 end.append(message)
-            elif message["type"] != "http.response.start" or not begun:
-                begun = True
+            elif message["type"] != "http.response.start":
                 await send(message)
+            elif not begun:
+                begun = True
+                await send({**message, "headers": [*message["headers"], _UNCACHED]})
 
         while True:
             await self._app(dict(scope), receive, passed)  # routes write into their scope

@@ -29,7 +29,7 @@ FLOORS = (
     ("app.security",),
     ("app.openai_api",),
     ("app.events",),
-    ("app.sessions", "app.streams", "app.turns"),
+    ("app.picture_files", "app.sessions", "app.streams", "app.turns"),
     ("app.widgets",),
     ("app.blocks",),
     (FEATURES,),

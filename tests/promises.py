@@ -413,13 +413,16 @@ PROMISES = {
         ),
     ),
     "S7": Promise(
-        "A click is answered also in the moment in which the stream of earlier answers ends, and "
-        "a menu that is left without a choice changes nothing.",
+        "A click is answered also in the moment in which the stream of earlier answers ends, a "
+        "menu that is left without a choice changes nothing, and a picture comes as a whole while "
+        "others are shown it.",
         (
             "app/test_streams.py"
             "::test_what_is_asked_for_right_after_an_answer_is_answered_on_the_same_stream",
             "::test_what_is_asked_for_while_a_stream_ends_is_taken_up_after_its_end",
             "::test_a_step_of_an_answer_changes_no_value_of_the_one_before",
+            "::test_no_browser_keeps_a_stream_in_its_cache",
+            "app/test_picture_files.py::test_a_picture_that_is_shown_again_is_not_written_again",
             "browser/test_menus.py"
             "::test_prompts_edited_after_a_set_was_loaded_stay_when_its_menu_is_left",
             "::test_the_choice_of_a_column_is_asked_for_once",

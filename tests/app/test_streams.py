@@ -99,6 +99,16 @@ def test_a_step_of_an_answer_changes_no_value_of_the_one_before():
     ]
 
 
+def test_no_browser_keeps_a_stream_in_its_cache(page, asked):
+    async def work(client, _):
+        await asked(client)
+        url = f"{page[1]}/gradio_api/queue/data?session_hash={SESSION}"
+        async with client.stream("GET", url) as stream:
+            return stream.headers.get_list("cache-control")
+
+    assert _told(page, work) == ["no-store"]
+
+
 def test_a_stream_ends_a_moment_after_its_last_answer(page, asked):
     async def work(client, messages):
         await asked(client)

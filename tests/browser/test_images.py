@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from app.studio.studio import Studio
 from lineas_core.methods import METHODS
 from lineas_core.models import installed
-from tests.browser.pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
+from tests.browser.pages import CHROMIUM, MARKUP, STRIP, served, visible, visited, visitor
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing")
 EMBEDDED = "emoji-world"
@@ -321,9 +321,9 @@ def test_all_methods_learn_in_the_page_and_are_painted_side_by_side(letters, tmp
 
 
 def test_two_visitors_at_different_strengths_do_not_meet(page, tiny):
-    other = page.context.browser.new_page()
-    for visitor, strength in ((page, 0.35), (other, -0.6), (page, 0.4)):
-        visitor.goto(f"{tiny}?map=letters&strength={strength}&seed=3&prompt={quote(SCENE)}")
+    other = visitor(page.context.browser)
+    for somebody, strength in ((page, 0.35), (other, -0.6), (page, 0.4)):
+        somebody.goto(f"{tiny}?map=letters&strength={strength}&seed=3&prompt={quote(SCENE)}")
     _asks_for(other, "-0.6", "3")
     _asks_for(page, "0.4", "3")
     assert _pixels(_saved_at(other, -0.6)) != _pixels(_saved_at(page, 0.4))
@@ -349,7 +349,7 @@ def test_a_job_is_stopped_and_resumed_and_a_second_tab_sees_it(tmp_path):
         page.wait_for_function(STRIP)
         page.get_by_role("tab", name="Learn").click()
 
-        second = page.context.browser.new_page()
+        second = visitor(page.context.browser)
         second.goto(url)
         second.get_by_role("tab", name="Learn").click()
         second.locator(".job.running", has_text="Mine").wait_for()

@@ -4,7 +4,7 @@ import socket
 
 from app.studio.studio import Studio
 from tests.app.served import served
-from tests.browser.pages import CHROMIUM, STRIP, playwright, visible
+from tests.browser.pages import CHROMIUM, STRIP, playwright, visible, visitor
 
 TYPED = "a prompt that was typed\nand not sent"
 
@@ -14,8 +14,7 @@ def test_a_page_survives_a_restart_of_its_server_with_what_was_typed(letters, tm
         port = free.getsockname()[1]
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(300_000)  # met only where something hangs
+        page = visitor(browser)
         with served(Studio(tmp_path, assets=letters), server_port=port) as (_, address):
             page.goto(address)
             page.wait_for_function(STRIP)
