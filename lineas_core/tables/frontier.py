@@ -13,7 +13,6 @@ from lineas_core.evaluation.counts import count, summarise
 from lineas_core.evaluation.equal_cost import Judged, share_at
 from lineas_core.evaluation.texts import properties_of
 from lineas_core.methods import LINEAS
-from lineas_core.metrics.roberta_toxicity import ROBERTA
 from lineas_core.models import title_of
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
@@ -22,11 +21,8 @@ from lineas_core.tables.continuations import Continuations, format_share
 from lineas_core.tables.frontier_lines import CORE, OTHERS, Line
 from lineas_core.tables.names import name_of
 from lineas_core.tables.panels import Panels
-from lineas_core.tables.published import LEARNT_FROM
-from lineas_core.tables.sources import JIGSAW, REAL_TOXICITY_PROMPTS, jigsaw
 from lineas_core.tables.table import Needs, Table
 from lineas_core.tables.topics import OPENINGS
-from lineas_core.tables.toxicity import toxicity_continuations
 from lineas_core.tables.workbench import (
     LANGUAGE_MODELS,
     PROMPTS,
@@ -42,8 +38,8 @@ RATIOS = (1.1, 1.25, 1.5)
 _MAIN = 1.25
 _TOPICS = ("football", "night", "elephant", "fishing", "day")
 _Z = 1.96  # standard deviations to both ends of an interval
-_TOXICITY = "toxicity"
-_OPENINGS, _SEEDS = "neutral-openings.txt", range(20)
+_OPENINGS = "neutral-openings.txt"
+_SEEDS = {"small": range(4), "paper": range(20)}
 _PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ENOUGH = 1.6  # ratio to aim at with the full strength: a bit above the highest of `RATIOS`
 _DOUBLINGS = 6  # at most
@@ -95,22 +91,14 @@ def _full_strength(continuations: Continuations, bench: Workbench, maps: Steerin
 
 
 def _cells(edition: str) -> list[Cell]:
-    small, large = LANGUAGE_MODELS[edition]
-    order: list[tuple[str, Sequence[str], Mapping[str, Line]]] = [
-        (small, _TOPICS, CORE),
-        (small, _TOPICS, OTHERS),
-        (small, (_TOXICITY,), _LINES),
-        (large, _TOPICS, CORE),
-        (large, (_TOXICITY,), _LINES),
-        (large, _TOPICS, OTHERS),
-    ]
     return [
         Cell(
             {"model": model, "concept": concept, "method": name},
             _work(edition, model, concept, line),
         )
-        for model, concepts, lines in order
-        for concept in concepts
+        for lines in (CORE, OTHERS)
+        for model in LANGUAGE_MODELS[edition]
+        for concept in _TOPICS
         for name, line in lines.items()
     ]
 
@@ -121,14 +109,8 @@ def _work(
     """Return the work of a cell: learn a concept, and count it at equal cost."""
 
     def work(bench: Workbench) -> dict[str, Any]:
-        if edition == "paper" and concept == _TOXICITY:
-            prompts = jigsaw(LEARNT_FROM)
-        else:
-            prompts = PromptSet.load(PROMPTS / f"{concept}.json")
-        if concept == _TOXICITY:
-            continuations = toxicity_continuations(edition, model)
-        else:
-            continuations = Continuations(model, lines_of(_OPENINGS), "topic", _SEEDS)
+        prompts = PromptSet.load(PROMPTS / f"{concept}.json")
+        continuations = Continuations(model, lines_of(_OPENINGS), "topic", _SEEDS[edition])
         try:
             maps = line.maps(bench, edition, model, prompts)
         except UserError as error:
@@ -158,10 +140,7 @@ def _of_model(model: str, done: Sequence[Mapping[str, Any]]) -> str:
         name: [
             cell["at"][f"{_MAIN:g}"]
             for cell in done
-            if cell["key"]["model"] == model
-            and cell["key"]["method"] == name
-            and cell["key"]["concept"] in _TOPICS
-            and "at" in cell
+            if cell["key"]["model"] == model and cell["key"]["method"] == name and "at" in cell
         ]
         for name in _LINES
     }
@@ -240,17 +219,14 @@ _PANELS = {
     panel: _share_in(panel)
     for models in LANGUAGE_MODELS.values()
     for model in models
-    for concept in (*_TOPICS, _TOXICITY)
+    for concept in _TOPICS
     for panel in [_panel(model, concept)]
 }
 
 
 def _needs(edition: str) -> Needs:
-    """Return the texts of a topic, and the judge and the openings of toxicity."""
-    texts = OPENINGS * len(_SEEDS) * len(_PARTS)
-    if edition == "small":
-        return Needs(texts=texts)
-    return Needs((ROBERTA,), (JIGSAW, REAL_TOXICITY_PROMPTS), texts=texts)
+    """Return the texts of a cell."""
+    return Needs(texts=OPENINGS * len(_SEEDS[edition]) * len(_PARTS))
 
 
 TABLES = (
@@ -259,10 +235,9 @@ TABLES = (
         "Effect at equal cost",
         "Section 4.1",
         "Each cell shows the share of continuations that contain the topic's keyword (21 neutral "
-        "openings with 20 seeds each) or are toxic (100 provocative ones with four; in the "
-        "paper's edition draws with seed 0, 1000 of RealToxicityPrompts and, to learn from, 32 "
-        "and 32 comments of Jigsaw), with the "
-        "standard deviation over seeds, and their perplexity under the unsteered model. λ counts "
+        "openings with four seeds each, so 420 texts for a mean over the five topics; with 20 "
+        "seeds in the paper's edition), with the standard deviation over seeds, and their "
+        "perplexity under the unsteered model. λ counts "
         "in full strengths: a method's recommended one, halved or doubled until perplexity is "
         f"{_ENOUGH:g} times that of λ = 0. The columns *at* have the share where it is 1.1, "
         "1.25 and 1.5 times that of λ = 0, interpolated in the logarithm of the perplexity, with "

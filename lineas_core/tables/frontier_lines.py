@@ -1,11 +1,10 @@
 """The lines of the frontier: methods, with layers and settings that might do better.
 
-Every method without iterations is measured at the layers that all of them have in the other tables
-and at those of its paper: CAA at the residual stream, from the last token; ITI-C and AcT at the
-outputs of the attention, where LinEAS, section 4.1, has them; AURA at the last layers of the MLPs,
-from the maximum over tokens. Where both are the same modules, the lines are the same, too. The
-late layers, the last third of a model's default modules, are given to LinEAS and its closest
-rivals alike.
+Every method is measured at the layers that all of them have in the other tables, and the strongest
+without iterations also at those of their papers: CAA at the residual stream, from the last token;
+ITI-C and Lin-AcT at the outputs of the attention, where LinEAS, section 4.1, has them. Where both
+are the same modules, the lines are the same, too. The late layers, the last third of a model's
+default modules, are given to LinEAS and its closest rival alike.
 """
 
 from __future__ import annotations
@@ -32,14 +31,12 @@ class Line:
 
     Attributes:
         method: a key of `METHODS`, or of `LIBRARIES` for another library.
-        budget: a key of `BUDGETS`; None is that of the edition.
         preset: layer preset or pattern; None is the model's default preset.
         late: whether only the last third of the model's default modules is steered.
         changes: settings that differ from the budget.
     """
 
     method: str
-    budget: str | None = None
     preset: str | None = None
     late: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -60,8 +57,7 @@ class Line:
             config = method.config
         else:
             method = METHODS[self.method]
-            budget = self.budget or LANGUAGE_BUDGET[edition]
-            config = settings_of(self.method, budget, **self.changes)
+            config = settings_of(self.method, LANGUAGE_BUDGET[edition], **self.changes)
         loaded, preset = bench.model(model), self.preset
         if self.late:
             names = loaded.default_modules
@@ -78,22 +74,13 @@ CORE: Mapping[str, Line] = {
 OTHERS: Mapping[str, Line] = {
     "lineas, late layers, shifts only": Line(LINEAS, late=True, changes={"shift_only": True}),
     "lineas, late layers, all tokens": Line(LINEAS, late=True, changes={"pooling": "all"}),
-    "lineas, normal": Line(LINEAS, budget="normal"),
     "lineas, identity loss": Line(LINEAS, changes={"identity_loss": True}),
-    "lineas, blocks": Line(LINEAS, preset=_BLOCKS),
-    **{f"{name}, late layers": Line(name, late=True) for name in ("lin-act", "mean-act")},
-    **{name: Line(name) for name in ("iti-c", "caa-mid", "aura")},
-    **{
-        f"{name}, own layers": Line(name, preset=_BLOCKS, changes={"pooling": "last"})
-        for name in ("caa", "caa-mid")
-    },
+    **{name: Line(name) for name in ("iti-c", "aura", "reft")},
+    "caa, own layers": Line("caa", preset=_BLOCKS, changes={"pooling": "last"}),
     **{
         f"{name}, own layers": Line(name, preset="attention-output")
-        for name in ("lin-act", "mean-act", "iti-c")
+        for name in ("lin-act", "iti-c")
     },
-    "aura, own layers": Line("aura", preset=r".*mlp\.down_proj", changes={"pooling": "max"}),
-    "reft": Line("reft"),
-    "reft, own layers": Line("reft", preset=_BLOCKS),
     **{f"peer: {name}": Line(name, preset=_BLOCKS) for name in LIBRARIES},
     **{
         f"peer: {name}, our layers": Line(name)

@@ -102,7 +102,6 @@ def test_the_verdict_compares_lineas_with_the_best_closed_form_over_all_topics()
         *_topics("mean-act", 0.2),
         *_topics("peer: repeng", 0.7),
         *_topics("lin-act", 0.9)[:4],  # one is missing
-        _cell("lineas", 0.0, "toxicity"),
         {"key": _cell("peer: pyvene", 0)["key"], "facts": {"left out": "why"}, "rows": []},
     ]
     verdict = FRONTIER.verdict(done)
@@ -133,14 +132,15 @@ def test_the_most_telling_cells_come_first_and_all_concepts_are_there():
     first = [(cell["concept"], cell["method"]) for cell in cells[: len(CORE) + 1]]
     assert first == [*(("football", name) for name in CORE), ("night", "lineas")]
     assert {"lineas", "caa", "lin-act", "mean-act"} <= set(CORE)
-    assert len(cells) == 2 * 6 * len({**CORE, **OTHERS})
+    assert {cell["method"] for cell in cells[: 2 * 5 * len(CORE)]} == set(CORE)
+    assert len(cells) == 2 * 5 * len({**CORE, **OTHERS})
 
 
 def test_every_line_names_a_method_and_settings_that_there_are():
     for name, line in {**CORE, **OTHERS}.items():
         assert line.method in METHODS or line.method in peers.LIBRARIES, name
         if line.method in METHODS:
-            workbench.settings_of(line.method, line.budget or "quick", **line.changes)
+            workbench.settings_of(line.method, "quick", **line.changes)
 
 
 def test_late_layers_are_the_last_third_of_the_default_modules(monkeypatch):
@@ -242,7 +242,7 @@ def test_a_text_is_counted_at_equal_cost_with_a_real_model(tmp_path, monkeypatch
     monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_language_model())
     monkeypatch.setattr(frontier, "lines_of", lambda name: workbench.lines_of(name)[:2])
     monkeypatch.setattr(frontier, "_DOUBLINGS", 1)
-    monkeypatch.setattr(frontier, "_SEEDS", range(2))
+    monkeypatch.setattr(frontier, "_SEEDS", {"small": range(2)})
     only = {"model": {"smollm2-135m"}, "concept": {"night"}, "method": {"mean-act"}}
     text = make(FRONTIER, tmp_path, only=only, report=lambda line: None).read_text()
     (cell,) = cells_done(tmp_path / "frontier.json")

@@ -83,13 +83,13 @@ def _rehearse(hub_url, prompts, folder, commands, **environment):
 
 
 def test_a_table_is_made_from_the_hub_and_a_gated_model_says_what_to_do(tmp_path, prompts):
-    names = ["Qwen/Qwen2.5-1.5B", "google/gemma-2-2b", "s-nlp/roberta_toxicity_classifier"]
-    repositories = write_models(tmp_path / "models", names) | _data()
+    names = ["Qwen/Qwen2.5-1.5B", "google/gemma-2-2b"]
+    repositories = write_models(tmp_path / "models", names)
     with serve(repositories) as hub:
         hub.cuts = {"model.safetensors": [5500, 20500]}
         commands = [
-            _evaluate("frontier", GEMMA, "concept=toxicity", "method=caa"),
-            _evaluate("frontier", QWEN, "concept=toxicity", "method=caa"),
+            _evaluate("frontier", GEMMA, "concept=night", "method=caa"),
+            _evaluate("frontier", QWEN, "concept=night", "method=caa"),
         ]
         ends, said = _rehearse(hub.url, prompts, tmp_path, commands)
     assert ends == [1, 0]
@@ -140,9 +140,10 @@ def test_every_table_runs_to_its_end_and_again_without_the_hub(tmp_path, prompts
 def test_a_hub_that_goes_away_or_resets_is_one_sentence_and_the_next_run_goes_on(
     tmp_path, prompts, repositories
 ):
+    pytest.importorskip("lm_eval")  # which the table of toxicity needs
     commands = [
         _evaluate("frontier", GEMMA, "concept=night", "method=caa"),
-        _evaluate("frontier", QWEN, "concept=toxicity", "method=caa"),
+        _evaluate("toxicity", QWEN, "method=caa"),
         _evaluate("concepts", "concept=robot"),
     ]
     with serve(repositories) as hub:
