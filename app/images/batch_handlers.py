@@ -14,6 +14,7 @@ from ..html.thumbnails import small_jpeg
 from ..studio.batch import Item, archive, items_of
 from ..studio.maps import MapEntry
 from ..studio.mix import Mix
+from ..studio.steps import checked_steps
 from ..widgets.batch_handlers import COUNTING, BatchHandlers, BatchView, Step
 from . import html as images_html
 from .save_handlers import file_name
@@ -36,6 +37,9 @@ class ImageBatchHandlers(BatchHandlers):
         map_id: str | None,
         further: list[tuple[str, float]],
         seed: int | None,
+        steps: int | None,
+        guidance: float | None,
+        steer_steps: str | None,
         request: gr.Request,
     ) -> Iterator[BatchView]:
         """Paint every prompt without steering and steered, and offer the pictures as a zip.
@@ -47,12 +51,15 @@ class ImageBatchHandlers(BatchHandlers):
             map_id: id of the first map.
             further: pairs (id, λ) of the maps that are applied after it.
             seed: seed of the first prompt.
+            steps: number of denoising steps; None is the default of the model.
+            guidance: guidance scale; None is the default of the model.
+            steer_steps: first and last step at which maps act; empty for all.
             request: identifies the browser session, which can stop the batch.
 
         Yields:
             The pictures so far.
         """
-        mix = self._studio.mix(map_id or "", further)
+        mix = self._studio.mix(map_id or "", further, checked_steps(steps, guidance, steer_steps))
         strengths = mix.at(strength)
         self._studio.models.require(mix.entries[0].model)
         items, dropped = items_of(prompts, seed, counting=seeds == COUNTING)
@@ -68,11 +75,10 @@ class ImageBatchHandlers(BatchHandlers):
     ) -> Generator[Step, None, None]:
         """Paint the prompts one after another, and write the pictures into an archive."""
         shown, rows = "", {"original": mix.original, mix.label(strengths[0]): strengths}
+        pictures = self._studio.pictures.with_steps(mix.steps)
         with archive(file) as opened:
             for place, (prompt, seed) in enumerate(items, 1):
-                painted = self._studio.pictures.paint(
-                    mix.entries, prompt, [*rows.values()], seed=seed
-                )
+                painted = pictures.paint(mix.entries, prompt, [*rows.values()], seed=seed)
                 for picture, row in zip(painted, rows.values(), strict=True):
                     opened.writestr(f"{place:03}_{file_name(mix, row, seed)}", picture.png())
                 small = (small_jpeg(picture.image, _SIDE) for picture in painted)

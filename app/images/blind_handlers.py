@@ -11,6 +11,7 @@ from PIL.Image import Image
 
 from ..events import BySession, session, user_errors
 from ..html.votes import votes_table
+from ..studio.steps import checked_steps
 from ..studio.studio import Studio
 from ..studio.votes import ORIGINAL, STEERED, UNDECIDED, Vote
 from . import html as images_html
@@ -56,21 +57,32 @@ class BlindHandlers:
         self._asked = BySession[str]()  # key of what was drawn last, until there is an answer
 
     @user_errors
-    def draw(self, map_id: str | None, further: list[tuple[str, float]]) -> Pair:
+    def draw(
+        self,
+        map_id: str | None,
+        further: list[tuple[str, float]],
+        steps: int | None = None,
+        guidance: float | None = None,
+        steer_steps: str | None = None,
+    ) -> Pair:
         """Paint a new pair with a random scene, seed, strength and order.
 
         Args:
             map_id: id of the first map.
             further: pairs (id, λ) of the maps that are applied after it.
+            steps: number of denoising steps; None is the default of the model.
+            guidance: guidance scale; None is the default of the model.
+            steer_steps: first and last step at which maps act; empty for all.
         """
-        mix = self._studio.mix(map_id, further)
+        mix = self._studio.mix(map_id, further, checked_steps(steps, guidance, steer_steps))
         entry = mix.entries[0]
         self._studio.models.require(entry.model)
         prompt = entry.within(secrets.choice(self._studio.prompts.scenes()))
         seed = secrets.randbelow(_SEEDS)
         strengths = mix.at(secrets.choice(_STRENGTHS))
         rows = [mix.original, strengths]
-        painted = self._studio.pictures.paint(mix.entries, prompt, rows, seed=seed)
+        pictures = self._studio.pictures.with_steps(mix.steps)
+        painted = pictures.paint(mix.entries, prompt, rows, seed=seed)
         steered = secrets.randbelow(2)
         a, b = (_anonymous(painted[side == steered].image) for side in range(2))
         pair: dict[str, Any] = {

@@ -8,17 +8,21 @@ import gradio as gr
 
 from ..events import MODEL, QUIET
 from .blind_handlers import SIDES, BlindHandlers
+from .steps_boxes import StepsBoxes
 
 __all__ = ["blind_choice"]
 
 
-def blind_choice(handlers: BlindHandlers, concept: gr.Dropdown, further: gr.State) -> None:
+def blind_choice(
+    handlers: BlindHandlers, concept: gr.Dropdown, further: gr.State, boxes: StepsBoxes
+) -> None:
     """Declare the panel.
 
     Args:
         handlers: its event handlers.
         concept: menu of the first map.
         further: pairs (id, λ) of the maps that are applied after it.
+        boxes: steps and guidance of both pictures.
     """
     with gr.Tab("Blind choice") as frame:
         pair, key = gr.State(None), gr.Textbox(visible=False)
@@ -35,7 +39,7 @@ def blind_choice(handlers: BlindHandlers, concept: gr.Dropdown, further: gr.Stat
         preferences = gr.HTML(apply_default_css=False)
     draw.click(
         handlers.draw,
-        [concept, further],
+        [concept, further, *boxes],
         [pair, key, *images, question, shown, answers, verdict],
         show_progress="minimal",
         **MODEL,

@@ -10,12 +10,13 @@ import gradio as gr
 from lineas_core.evaluation.effect import Effect
 
 from ..html import charts
+from ..studio.maps import MapEntry
 from ..studio.mix import Mix
 from ..studio.pictures import IMG_SCORE, Pictures
 from ..studio.settings import STRIP
 from . import html as images_html
 
-__all__ = ["Measured", "curve_of", "figures_of"]
+__all__ = ["Measured", "curve_of", "figures_of", "short_figures"]
 
 
 class Measured(NamedTuple):
@@ -84,3 +85,13 @@ def _height(effect: Effect, *, left: bool) -> float | None:
     if effect.way is None:
         return None
     return min(max(1 - effect.way if left else effect.way, 0), 1)
+
+
+def short_figures(
+    pictures: Pictures, entry: MapEntry, prompt: str, strength: float, seed: int
+) -> str:
+    """Return what a map did to its picture, as a line of a caption."""
+    effects = pictures.effects([entry], prompt, [[strength]], seed=seed)
+    if effects is None:  # no longer in the cache
+        return ""
+    return f"\n{images_html.short_effect(pictures.goal(entry, prompt, strength), effects[0])}"

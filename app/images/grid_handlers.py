@@ -15,6 +15,8 @@ from ..html import basics
 from ..html.thumbnails import small_jpeg
 from ..studio.checks import number, prompt_text, seed_of
 from ..studio.grid import Cell, axis_values, grid
+from ..studio.pictures import Pictures
+from ..studio.steps import checked_steps
 from ..studio.studio import Studio
 from . import html as images_html
 
@@ -69,6 +71,9 @@ class GridHandlers:
         prompt: str,
         seed: int | None,
         strength: float | None,
+        steps: int | None,
+        guidance: float | None,
+        steer_steps: str | None,
         *axes: str,
     ) -> Iterator[GridView]:
         """Paint the grid row by row.
@@ -79,6 +84,9 @@ class GridHandlers:
             prompt: see the class.
             seed: see the class.
             strength: see the class.
+            steps: number of denoising steps; None is the default of the model.
+            guidance: guidance scale; None is the default of the model.
+            steer_steps: first and last step at which maps act; empty for all.
             *axes: key and values of the columns, then key and values of the rows.
 
         Yields:
@@ -87,12 +95,13 @@ class GridHandlers:
         if not map_id:
             return
         cell = self._cell(map_id, further, prompt, seed, strength)
+        paints = self._studio.pictures.with_steps(checked_steps(steps, guidance, steer_steps))
         self._studio.models.require(cell.entries[0].model)
         columns, column_values, rows, row_values = axes
         plan = grid(self._studio, cell, (columns, column_values), (rows, row_values))
         done: list[str] = []
         wanted = [each for row in plan.cells for each in row]
-        for pictures in self._batches(wanted):
+        for pictures in _batches(paints, wanted):
             rows_before = len(done) // len(plan.columns)
             done += pictures
             left = len(wanted) - len(done)
@@ -115,13 +124,14 @@ class GridHandlers:
         at = mix.at(number("λ", strength, -1, 1))
         return Cell(mix.entries, at, prompt_text(prompt), seed_of(seed))
 
-    def _batches(self, cells: list[Cell]) -> Iterator[list[str]]:
-        """Paint neighbours that differ in λ only together; yields them as JPEGs in base64."""
-        for (entries, prompt, seed), same in groupby(
-            cells, lambda each: (each.entries, each.prompt, each.seed)
-        ):
-            rows = [each.strengths for each in same]
-            for start in range(0, len(rows), _AT_ONCE):
-                batch = rows[start : start + _AT_ONCE]
-                painted = self._studio.pictures.paint(entries, prompt, batch, seed=seed)
-                yield [small_jpeg(picture.image, _SIDE) for picture in painted]
+
+def _batches(paints: Pictures, cells: list[Cell]) -> Iterator[list[str]]:
+    """Paint neighbours that differ in λ only together; yields them as JPEGs in base64."""
+    for (entries, prompt, seed), same in groupby(
+        cells, lambda each: (each.entries, each.prompt, each.seed)
+    ):
+        rows = [each.strengths for each in same]
+        for start in range(0, len(rows), _AT_ONCE):
+            batch = rows[start : start + _AT_ONCE]
+            painted = paints.paint(entries, prompt, batch, seed=seed)
+            yield [small_jpeg(picture.image, _SIDE) for picture in painted]

@@ -15,17 +15,21 @@ from ..widgets.unless_typed import unless_typed
 from .controls import Controls
 from .gallery import MANY
 from .grid_handlers import GridHandlers
+from .steps_boxes import StepsBoxes
 
 __all__ = ["grid_panel"]
 
 
-def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) -> None:
+def grid_panel(
+    handlers: GridHandlers, controls: Controls, further: gr.State, boxes: StepsBoxes
+) -> None:
     """Declare the panel.
 
     Args:
         handlers: its event handlers.
         controls: the settings that the axes change.
         further: pairs (id, λ) of the maps that are applied after the first one.
+        boxes: steps and guidance of all pictures.
     """
     settings = [
         *(controls.concept, further, controls.prompt, controls.seed, controls.strength),
@@ -49,7 +53,7 @@ def grid_panel(handlers: GridHandlers, controls: Controls, further: gr.State) ->
             frame.select(one(handlers.first_values), **fill, **QUIET)
     start.click(
         handlers.paint,
-        [*settings, columns, across, rows, down],
+        [*settings, *boxes, columns, across, rows, down],
         [table, description],
         **MANY,
     )

@@ -5,7 +5,6 @@ The methods without iterations can learn the missing ones from here, in one pass
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,13 +17,14 @@ from lineas_core.methods import METHODS
 
 from ..events import BySession, LatestRequest, latest_only, user_errors, visitor
 from ..html import basics
-from ..jobs.job import PENDING, Job, JobRequest
+from ..jobs.job import PENDING, Job
 from ..studio.checks import number, prompt_text, seed_of
 from ..studio.maps import MapEntry, prompts_of, same_prompts, siblings
 from ..studio.plausible import usable
+from ..studio.steps import checked_steps
 from ..studio.studio import Studio
-from ..studio.user_maps import LONGEST_TITLE
-from . import html as images_html
+from .figures import short_figures
+from .methods_request import request_for
 from .side_by_side import GalleryView, Labelled, Restored, restore_from, side_by_side
 
 __all__ = ["MethodsHandlers"]
@@ -122,7 +122,7 @@ class MethodsHandlers:
         if prompts := prompts_of(entry):
             progress = self._progress(entry, prompts)
             for name in progress.missing:
-                request = _request(entry, prompts, progress.found, name)
+                request = request_for(entry, prompts, progress.found, name)
                 self._studio.jobs.submit(request, visitor())
         return self._view(map_id, painted)
 
@@ -142,6 +142,9 @@ class MethodsHandlers:
         prompt: str,
         seed: int | None,
         strength: float | None,
+        steps: int | None,
+        guidance: float | None,
+        steer_steps: str | None,
         request: gr.Request,
     ) -> Iterator[GalleryView]:
         """Paint one prompt and seed with the map of every method, the original first.
@@ -153,6 +156,9 @@ class MethodsHandlers:
             prompt: description of the picture.
             seed: seed of the starting noise; None while the user types.
             strength: λ of every map, -1 to 1; None while the user types.
+            steps: number of denoising steps; None is the default of the model.
+            guidance: guidance scale; None is the default of the model.
+            steer_steps: first and last step at which maps act; empty for all.
             request: identifies the browser session; choosing another map ends the painting.
 
         Yields:
@@ -167,12 +173,13 @@ class MethodsHandlers:
         original = f"original{_heldout(entry.metadata.get('heldout_start'))}"
         wanted: list[Labelled] = [(None, original), *((each, _caption(each)) for each in found)]
         done, ids = f"{_DONE}{left_out}", [map_id, *(each.id for each in found)]
-        for view in side_by_side(self._studio, wanted, text, strength, seed, done):
+        paints = self._studio.pictures.with_steps(checked_steps(steps, guidance, steer_steps))
+        for view in side_by_side(paints, wanted, text, strength, seed, done):
             if not self._shows(ids, request):
                 break
             yield view
         else:
-            figures = ["", *(self._figures(each, text, strength, seed) for each in found)]
+            figures = ["", *(short_figures(paints, each, text, strength, seed) for each in found)]
             both = [(image, f"{label}{figures.pop(0)}") for image, label in view.pictures]
             view = view._replace(pictures=both)
         # Else as `choose` left it: pictures may have come after its answer.
@@ -186,11 +193,15 @@ class MethodsHandlers:
         prompt: str,
         seed: int | None,
         strength: float | None,
+        steps: int | None,
+        guidance: float | None,
+        steer_steps: str | None,
         request: gr.Request,
     ) -> Iterator[GalleryView]:
         """Paint as `paint` does once methods have learnt; Gradio also calls it before that."""
         if learnt:
-            yield from self.paint(map_id, prompt, seed, strength, request)
+            settings = map_id, prompt, seed, strength, steps, guidance, steer_steps
+            yield from self.paint(*settings, request)
 
     @user_errors
     def take(self, painted: dict[str, Any], event: gr.SelectData) -> Restored:
@@ -222,14 +233,6 @@ class MethodsHandlers:
             return self._studio.entry(map_id)
         return None
 
-    def _figures(self, entry: MapEntry, prompt: str, strength: float, seed: int) -> str:
-        """Return what a map did to its picture, as a line of a caption."""
-        pictures = self._studio.pictures
-        effects = pictures.effects([entry], prompt, [[strength]], seed=seed)
-        if effects is None:  # no longer in the cache
-            return ""
-        return f"\n{images_html.short_effect(pictures.goal(entry, prompt, strength), effects[0])}"
-
     def _found(self, entry: MapEntry) -> list[MapEntry]:
         return siblings(entry, self._studio.maps())
 
@@ -240,32 +243,6 @@ class MethodsHandlers:
             if job.request.model == entry.model and same_prompts(job.request.prompts, prompts)
         ]
         return _Progress(self._found(entry), jobs)
-
-
-def _request(
-    entry: MapEntry, prompts: PromptSet, found: Sequence[MapEntry], method: str
-) -> JobRequest:
-    """Request that another method learns from the prompts of a map, at the same modules."""
-    title = entry.title.removesuffix(f" · {entry.method_label}")
-    label = _label(method)
-    return JobRequest(
-        title=f"{title[: LONGEST_TITLE - len(label) - 3]} · {label}",
-        model=entry.model,
-        prompts=prompts,
-        config=METHODS[method].config,
-        preset=_modules(found),
-        method=method,
-    )
-
-
-def _modules(found: Sequence[MapEntry]) -> str | None:
-    """Return a pattern for the modules that these maps steer.
-
-    The result is None, the default of the method, if every map steers a single module: CAA, for
-    one, selects its own.
-    """
-    names = max((entry.metadata.get("modules", ()) for entry in found), key=len)
-    return "|".join(map(re.escape, names)) if len(names) > 1 else None
 
 
 def _describe(progress: _Progress) -> str:

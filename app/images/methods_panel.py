@@ -8,6 +8,7 @@ from ..events import QUIET
 from .controls import Controls
 from .gallery import MANY, gallery_of
 from .methods_handlers import MethodsHandlers
+from .steps_boxes import StepsBoxes
 
 __all__ = ["methods"]
 
@@ -15,7 +16,7 @@ __all__ = ["methods"]
 _POLLING = 1.5  # seconds between two looks at the running jobs
 
 
-def methods(handlers: MethodsHandlers, controls: Controls) -> None:
+def methods(handlers: MethodsHandlers, controls: Controls, boxes: StepsBoxes) -> None:
     """Declare the panel; a click on a picture sets the controls of the tab."""
     with gr.Tab("Compare methods") as frame:
         painted, learnt = gr.State({}), gr.State("")
@@ -36,7 +37,7 @@ def methods(handlers: MethodsHandlers, controls: Controls) -> None:
     controls.concept.change(handlers.choose, outputs=view, **event)
     others.click(handlers.learn_others, outputs=view, **event)
     timer.tick(handlers.wait, outputs=view, **event)
-    asked = [controls.concept, controls.prompt, controls.seed, controls.strength]
+    asked = [controls.concept, controls.prompt, controls.seed, controls.strength, *boxes]
     shown = [gallery, description, painted]
     start.click(handlers.paint, asked, shown, **MANY)
     learnt.change(handlers.paint_learnt, [learnt, *asked], shown, **MANY)

@@ -10,6 +10,7 @@ import gradio as gr
 from ..events import user_errors
 from ..studio.checks import number, prompt_text, seed_of
 from ..studio.plausible import usable
+from ..studio.steps import checked_steps
 from ..studio.studio import Studio
 from .side_by_side import GalleryView, Labelled, Restored, restore_from, side_by_side
 
@@ -24,7 +25,14 @@ class OverviewHandlers:
 
     @user_errors
     def overview(
-        self, map_id: str | None, prompt: str, seed: int | None, strength: float
+        self,
+        map_id: str | None,
+        prompt: str,
+        seed: int | None,
+        strength: float,
+        steps: int | None = None,
+        guidance: float | None = None,
+        steer_steps: str | None = None,
     ) -> Iterator[GalleryView]:
         """Paint one prompt and seed with every map of the model, the original first.
 
@@ -35,6 +43,9 @@ class OverviewHandlers:
             prompt: description of the picture.
             seed: seed of the starting noise.
             strength: λ of every map, -1 to 1.
+            steps: number of denoising steps; None is the default of the model.
+            guidance: guidance scale; None is the default of the model.
+            steer_steps: first and last step at which maps act; empty for all.
 
         Yields:
             The pictures so far.
@@ -49,7 +60,8 @@ class OverviewHandlers:
         )
         wanted: list[Labelled] = [(None, "original"), *((e, e.title) for e in entries)]
         done = f"click a picture to use its concept.{left_out}"
-        yield from side_by_side(self._studio, wanted, text, strength, seed, done)
+        paints = self._studio.pictures.with_steps(checked_steps(steps, guidance, steer_steps))
+        yield from side_by_side(paints, wanted, text, strength, seed, done)
 
     @user_errors
     def take(self, painted: Mapping[str, Any], event: gr.SelectData) -> Restored:

@@ -8,11 +8,12 @@ from ..events import QUIET
 from .controls import Controls
 from .gallery import MANY, gallery_of
 from .overview_handlers import OverviewHandlers
+from .steps_boxes import StepsBoxes
 
 __all__ = ["overview"]
 
 
-def overview(handlers: OverviewHandlers, controls: Controls) -> None:
+def overview(handlers: OverviewHandlers, controls: Controls, boxes: StepsBoxes) -> None:
     """Declare the panel; a click on a picture sets the controls of the tab."""
     with gr.Tab("All concepts on this prompt"):
         painted = gr.State({})
@@ -30,7 +31,7 @@ def overview(handlers: OverviewHandlers, controls: Controls) -> None:
         gallery = gallery_of("Every concept on this prompt; click one")
     start.click(
         handlers.overview,
-        [controls.concept, controls.prompt, controls.seed, strength],
+        [controls.concept, controls.prompt, controls.seed, strength, *boxes],
         [gallery, description, painted],
         **MANY,
     )

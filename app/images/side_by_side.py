@@ -10,6 +10,7 @@ from PIL.Image import Image
 
 from ..html import basics
 from ..studio.maps import MapEntry
+from ..studio.pictures import Pictures
 from ..studio.studio import Studio
 from ..widgets.map_menu import map_menu
 
@@ -40,12 +41,17 @@ class Restored(NamedTuple):
 
 
 def side_by_side(
-    studio: Studio, wanted: Sequence[Labelled], prompt: str, strength: float, seed: int, done: str
+    paints: Pictures,
+    wanted: Sequence[Labelled],
+    prompt: str,
+    strength: float,
+    seed: int,
+    done: str,
 ) -> Iterator[GalleryView]:
     """Paint one prompt and seed with several maps, a few at a time.
 
     Args:
-        studio: paints the pictures.
+        paints: the pictures of the page, in the wanted steps.
         wanted: the maps, all of one model.
         prompt: description of the picture.
         strength: λ of every map, -1 to 1.
@@ -62,7 +68,7 @@ def side_by_side(
         batch = wanted[start : start + _AT_ONCE]
         entries = [entry for entry, _ in batch if entry]
         rows = [[strength * (own is entry) for entry in entries] for own, _ in batch]
-        pictures = studio.pictures.paint(entries, prompt, rows, seed=seed)
+        pictures = paints.paint(entries, prompt, rows, seed=seed)
         labelled += [
             (picture.image, label) for picture, (_, label) in zip(pictures, batch, strict=True)
         ]

@@ -29,12 +29,12 @@ from .handlers import ImageHandlers
 from .methods_handlers import MethodsHandlers
 from .methods_panel import methods
 from .mix_handlers import MixHandlers
-from .mix_panel import MixRows, mix
+from .mix_panel import mix
 from .overview_handlers import OverviewHandlers
 from .overview_panel import overview
 from .pair import view
 from .save_handlers import SaveHandlers
-from .steps_boxes import settled
+from .steps_boxes import StepsBoxes, settled
 from .toolbar import Toolbar, toolbar, wire_saving
 
 __all__ = ["ImagesHandlers", "images_tab"]
@@ -109,7 +109,7 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
     controls = Controls(ask.concept, canvas.strength, ask.prompt, seed.number, kept)
     with ask.rows:  # declared after the slider, which they move as well
         rows = mix(handlers.mix, controls)
-    below = _below(handlers, controls, rows)
+    below = _below(handlers, controls, rows.further, canvas.tools.boxes)
     ask.prompt.submit(**seed.renewal)
     events = _wire(handlers.pictures, ask, canvas, below, controls, rows.further)
     follow(handlers.follow, ask.concept, ask.summary, events.request, events.chosen)
@@ -171,18 +171,20 @@ def _canvas_column() -> _Canvas:
     return _Canvas(original, steered, scores, strength, tools, strip, curve)
 
 
-def _below(handlers: ImagesHandlers, controls: Controls, rows: MixRows) -> _Below:
+def _below(
+    handlers: ImagesHandlers, controls: Controls, further: gr.State, boxes: StepsBoxes
+) -> _Below:
     """Declare the panels below the pictures."""
     upload = gr.Column()  # filled by the page, as are `earlier` and `code`
     with gr.Tabs(overflow_behavior="wrap", elem_classes="panels"):
         earlier = gr.Tab("Earlier results")
         with gr.Tab("Goal picture"):
             goal = gr.HTML(apply_default_css=False)
-        overview(handlers.overview, controls)
-        methods(handlers.methods, controls)
-        grid_panel(handlers.grid, controls, rows.further)
-        batch(handlers.batch, controls, rows.further)
-        blind_choice(handlers.blind, controls.concept, rows.further)
+        overview(handlers.overview, controls, boxes)
+        methods(handlers.methods, controls, boxes)
+        grid_panel(handlers.grid, controls, further, boxes)
+        batch(handlers.batch, controls, further, boxes)
+        blind_choice(handlers.blind, controls.concept, further, boxes)
         code = gr.Tab("Code")
         with gr.Tab("Known words"):
             words = gr.HTML(apply_default_css=False)

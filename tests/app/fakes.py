@@ -25,6 +25,7 @@ from lineas_core.evaluation.effect import Effect, goal_of
 from lineas_core.models.catalog import MODELS
 from lineas_core.pictures import Recipe
 
+USUAL = (None, None, None)  # the boxes for steps, guidance and steered steps, left empty
 ME = SimpleNamespace(session_hash="me")
 MARKUP = "<img src=x onerror=alert(1)>"
 PROMPTS = PromptSet(("a", "b", "c"), ("x", "y", "z"), ("d",), ("w",), name="Letters")

@@ -12,13 +12,13 @@ from app.images.batch_handlers import ImageBatchHandlers
 from app.widgets.batch_handlers import COUNTING, SAME
 from lineas_core import UserError
 from lineas_core.pictures import read_recipe
-from tests.app.fakes import MARKUP, ME, image_studio
+from tests.app.fakes import MARKUP, ME, USUAL, image_studio
 
 PROMPTS = f"A lake\n\nA hill\nA lake\n{MARKUP}"
 
 
 def _paint(handlers, prompts=PROMPTS, seeds=SAME, seed=3, strength=0.5):
-    return handlers.paint(prompts, seeds, strength, "robot", [], seed, ME)
+    return handlers.paint(prompts, seeds, strength, "robot", [], seed, *USUAL, ME)
 
 
 def _archive(view, folder):
@@ -72,7 +72,7 @@ def test_what_fails_on_the_way_keeps_what_is_done(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise UserError("E_MEMORY", "memory ran out", remedy="Close other programs.")
 
-    monkeypatch.setattr(studio.pictures, "paint", fail)
+    monkeypatch.setattr(type(studio.pictures), "paint", fail)
     assert len(_archive(next(steps), tmp_path)) == 2
     with pytest.raises(gr.Error, match="Memory ran out"):
         next(steps)

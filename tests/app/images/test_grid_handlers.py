@@ -9,11 +9,12 @@ from gradio import Error
 from app.images.controls import Controls
 from app.images.grid_handlers import GridHandlers
 from app.images.grid_panel import grid_panel
-from tests.app.fakes import image_studio, is_skip, requested
+from app.images.steps_boxes import steps_boxes
+from tests.app.fakes import USUAL, image_studio, is_skip, requested
 
 
 def _paint(handlers, *axes):
-    return [*handlers.paint("robot", [], "a hill", 7, 1.0, *axes)]
+    return [*handlers.paint("robot", [], "a hill", 7, 1.0, *USUAL, *axes)]
 
 
 def test_a_grid_is_painted_batch_by_batch_in_the_order_of_its_cells():
@@ -75,7 +76,7 @@ def test_the_first_values_of_an_axis_do_not_replace_those_of_a_later_choice():
     )
     with gr.Blocks() as demo:
         boxes = gr.Dropdown(), gr.Slider(), gr.Textbox(), gr.Number(), gr.State()
-        grid_panel(handlers, Controls(*boxes), gr.State())
+        grid_panel(handlers, Controls(*boxes), gr.State(), steps_boxes())
     values, first, *_ = (event.fn for event in demo.fns.values() if event.fn)
     with requested():
         assert is_skip(first("", "strength"))

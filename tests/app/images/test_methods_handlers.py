@@ -13,7 +13,7 @@ from app.studio.maps import MapEntry
 from lineas_core import PromptSet
 from lineas_core.methods import METHODS
 from lineas_core.steering.presets import find_modules
-from tests.app.fakes import JOB, MARKUP, ME, FakeStudio
+from tests.app.fakes import JOB, MARKUP, ME, USUAL, FakeStudio
 
 PROMPTS = PromptSet(("a b", "b c"), ("y z", "x y"), ("c d",), ("w x",), keywords=("with ab",))
 PICTURES = [name for name, method in METHODS.items() if "text-to-image" in method.kinds]
@@ -124,7 +124,7 @@ def test_only_maps_of_the_same_prompts_and_model_stand_beside_each_other(studio,
         studio.map("copy", "lineas", sha256="mine"),
         studio.map("unmeasured", "mean-act", heldout=None),
     ]
-    *_, (labelled, told, painted) = handlers.paint("mine", "A valley", 3, 0.75, ME)
+    *_, (labelled, told, painted) = handlers.paint("mine", "A valley", 3, 0.75, *USUAL, ME)
     assert painted["maps"] == ["", "mine", "unmeasured", "iti"]
     assert [label for _, label in labelled] == [
         "original\nheld-out 2.00",
@@ -139,7 +139,7 @@ def test_only_maps_of_the_same_prompts_and_model_stand_beside_each_other(studio,
 def test_every_method_says_what_it_left(studio, handlers):
     tagged = {"keywords": ["with a robot", "robot"]}
     studio.entries = [studio.map("one", "lineas", **tagged), studio.map("iti", "iti-c", **tagged)]
-    *_, (labelled, *_) = handlers.paint("one", "A valley, with a robot", 3, 0.75, ME)
+    *_, (labelled, *_) = handlers.paint("one", "A valley, with a robot", 3, 0.75, *USUAL, ME)
     assert [label.split("\n")[-1] for _, label in labelled[1:]] == [
         "25% left, rest changed by 4%"
     ] * 2
@@ -147,7 +147,7 @@ def test_every_method_says_what_it_left(studio, handlers):
 
 def test_a_picture_that_is_clicked_brings_back_all_that_made_it(studio, handlers):
     studio.entries.append(studio.map("iti", "iti-c"))
-    *_, (*_, painted) = handlers.paint("mine", "A valley", 3, 1, ME)
+    *_, (*_, painted) = handlers.paint("mine", "A valley", 3, 1, *USUAL, ME)
     menu, *settings = handlers.take(painted, SimpleNamespace(index=2))
     assert menu.value == "iti"
     assert settings == [1, "A valley", 3, ["iti", "A valley"]]
@@ -171,7 +171,7 @@ def test_waiting_for_a_map_that_was_deleted_ends(handlers):
 def test_another_map_ends_the_painting_for_the_one_before(studio, handlers, monkeypatch):
     monkeypatch.setattr("app.images.side_by_side._AT_ONCE", 1)
     studio.entries += [studio.map("iti", "iti-c"), studio.map("other", "caa", None)]
-    stream = handlers.paint("mine", "A valley", 3, 1, ME)
+    stream = handlers.paint("mine", "A valley", 3, 1, *USUAL, ME)
     *_, painted = next(stream)
     handlers.choose("iti", painted, ME)  # one of those that are painted
     next(stream)
@@ -190,12 +190,12 @@ def test_once_all_have_learnt_they_are_painted(studio, handlers):
 
 
 def test_nothing_is_painted_while_a_number_is_typed(handlers):
-    assert list(handlers.paint("mine", "A valley", None, 1, ME)) == []
-    assert list(handlers.paint(None, "A valley", 1, 1, ME)) == []
+    assert list(handlers.paint("mine", "A valley", None, 1, *USUAL, ME)) == []
+    assert list(handlers.paint(None, "A valley", 1, 1, *USUAL, ME)) == []
 
 
 def test_a_painting_that_has_waited_for_its_turn_is_not_of_the_map_before(studio, handlers):
     """Its map was chosen when it was asked for, but not when its turn came."""
     studio.entries.append(studio.map("other", "caa", replace(PROMPTS, source=("e f", "g h"))))
     handlers.choose("other", {}, ME)
-    assert [*handlers.paint("mine", "A valley", 3, 0.75, ME)] == [([], "", {})]
+    assert [*handlers.paint("mine", "A valley", 3, 0.75, *USUAL, ME)] == [([], "", {})]

@@ -16,7 +16,7 @@ from app.studio.studio import Studio
 from app.text.handlers import TextHandlers
 from app.text.rates_handlers import RatesHandlers
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, load_maps, save_maps
-from tests.app.fakes import ME
+from tests.app.fakes import ME, USUAL
 
 PROMPTS = PromptSet(("a", "b"), ("x", "y"), name="Letters")
 
@@ -156,7 +156,7 @@ def test_nothing_is_steered_by_a_map_that_is_not_confirmed(absurd, way):
 
 GALLERIES = {
     "overview": lambda s: OverviewHandlers(s).overview("letters", "a b", 0, 1),
-    "methods": lambda s: MethodsHandlers(s).paint("letters", "a b", 0, 1, ME),
+    "methods": lambda s: MethodsHandlers(s).paint("letters", "a b", 0, 1, *USUAL, ME),
 }
 
 
