@@ -274,7 +274,8 @@ class HistoryHandlers:
             return None
         applied = [*zip((each.title for each in entries), settings.strengths, strict=True)]
         small = small_jpeg(image) if image else ""
-        return history_html.Tile(query, applied, settings.prompt, settings.seed, small)
+        facts = query, applied, settings.prompt, settings.seed, small
+        return history_html.Tile(*facts, settings.denoising)
 
 
 def _parsed(query: str) -> Settings:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lineas_core.pictures import label_of
+from lineas_core.prompts.errors import plural
 
 from ..html.basics import hint, safe
+from ..studio.steps import Steps, range_text
 
 __all__ = ["Tile", "copies", "earlier"]
 
@@ -24,6 +26,7 @@ class Tile:
         prompt: the prompt.
         seed: the seed.
         picture: a JPEG as base64; empty for a text, or if the picture is not cached any more.
+        steps: what differs from how the model paints by default.
     """
 
     query: str
@@ -31,6 +34,7 @@ class Tile:
     prompt: str
     seed: int
     picture: str = ""
+    steps: Steps = Steps()
 
 
 def earlier(tiles: Sequence[Tile]) -> str:
@@ -60,5 +64,14 @@ def _tile(tile: Tile) -> str:
     return (
         f'<button type="button" data-query="{safe(tile.query)}">{picture}'
         f"<b>{safe(applied)}</b><small>{safe(beginning)}</small>"
-        f"<small>seed {tile.seed}</small></button>"
+        f"<small>{', '.join([f'seed {tile.seed}', *_steps(tile.steps)])}</small></button>"
     )
+
+
+def _steps(steps: Steps) -> Iterator[str]:
+    if steps.number:
+        yield plural(steps.number, "step")
+    if steps.guidance is not None:
+        yield f"guidance {steps.guidance:g}"
+    if steps.steered:
+        yield f"steered at {range_text(steps.steered)}"

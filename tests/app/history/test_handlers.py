@@ -12,10 +12,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from app.history.handlers import HistoryHandlers
+from app.history.html import Tile, earlier
 from app.images.handlers import ImageHandlers
 from app.images.mix_handlers import MixHandlers
 from app.studio.settings import Settings
-from app.studio.steps import checked_steps
+from app.studio.steps import Steps, checked_steps
 from app.text.handlers import TextHandlers
 from lineas_core.models.denoising import Denoising
 from lineas_core.pictures import Recipe, save_png
@@ -177,13 +178,21 @@ def test_an_earlier_result_is_that_of_its_steered_steps(handlers, studio):
         studio.pictures.with_steps(steps).paint([entry], "A valley", [[1]], seed=7)
         query, _ = handlers.describe(HOME, 1, "robot", [], "A valley", 7, None, None, steered)
         queries.append(query)
-    past, _ = handlers.keep([queries[0]], queries[1])
+    past, tiles = handlers.keep([queries[0]], queries[1])
     assert past == queries[::-1]
+    assert re.findall(r"<small>(seed .*?)</small>", tiles) == ["seed 7, steered at 0-1", "seed 7"]
     assert queries[1] == f"{queries[0]}&steer_steps=0-1"
     unmade = handlers.keep([], f"{queries[0]}&steer_steps=1")
     assert all(map(is_skip, unmade))
     *_, last = handlers.again(SimpleNamespace(query=queries[1]))[6:9]
     assert last == "0-1"
+
+
+def test_a_tile_names_steps_and_guidance_that_are_not_the_default():
+    tile = Tile("?a=b", [("Robot", 1)], "A valley", 7, steps=Steps(1, 0.0))
+    assert "<small>seed 7, 1 step, guidance 0</small>" in earlier([tile])
+    tile = replace(tile, steps=Steps(20, 2.5, (0, 9)))
+    assert "<small>seed 7, 20 steps, guidance 2.5, steered at 0-9</small>" in earlier([tile])
 
 
 def test_an_original_keeps_the_map_that_is_chosen(handlers, tmp_path):
