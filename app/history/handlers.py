@@ -273,9 +273,8 @@ class HistoryHandlers:
         except UserError:
             return None
         applied = [*zip((each.title for each in entries), settings.strengths, strict=True)]
-        small = small_jpeg(image) if image else ""
-        facts = query, applied, settings.prompt, settings.seed, small
-        return history_html.Tile(*facts, settings.denoising)
+        small, steps = small_jpeg(image) if image else "", settings.denoising
+        return history_html.Tile(query, applied, settings.prompt, settings.seed, small, steps)
 
 
 def _parsed(query: str) -> Settings:
