@@ -68,6 +68,7 @@ def test_a_range_of_steered_steps_is_typed_linked_restored_and_refused(studio):
         box.press("Enter")
         early = _steered(page, "0-1", at_all_steps)
         assert page.locator(".toast-body").all_inner_texts() == []
+        page.locator(".tiles button", has_text="seed 3, steered at 0-1").wait_for()
         link = page.url
         box.fill("2")
         box.press("Tab")
