@@ -16,7 +16,7 @@ def write_pictures_once() -> None:
     """Let Gradio write the file of a picture only if there is none.
 
     Gradio names the file by its content, and writes it again whenever the picture is shown.
-    Whoever loads it at that moment, such as another visitor, gets a part of it.
+    Whoever loads it at that moment, such as another visitor, gets only part of it.
     """
     # Of a subclass of a component, Gradio would write a .pyi file beside its module.
     processing_utils.save_pil_to_cache = _save  # type: ignore[assignment]

@@ -20,8 +20,8 @@ __all__ = ["Streams"]
 
 _OPEN = 0.5  # seconds that a stream stays open after its last answer
 _READ = 5.0  # seconds in which a page reads that its stream is closed, and leaves it
-# For its cache, Chromium would send the request of a stream twice if the last one, at the same
-# address, is just being left; half of the answers would go where nobody reads them.
+# Without it, Chromium's cache sends the request for a stream twice if the page has only just left
+# the previous one, at the same address, and half of the answers go where nobody reads them.
 _UNCACHED = (b"cache-control", b"no-store")
 _LOOK = 0.02  # seconds between two looks at the queue
 _Message = MutableMapping[str, Any]
