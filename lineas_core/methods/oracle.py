@@ -132,7 +132,7 @@ def _train(
 ) -> tuple[SteeringMaps, list[float]]:
     """Train the adapter on a copy of the network; return its maps and the reward of each epoch."""
     model: Any = samples.model
-    trainer_class, arguments_class, dataset_class = _import_trainer()
+    trainer_class, arguments_class, dataset_of = _import_trainer()
     network = deepcopy(model.network)  # TRL and peft change what they train
     with ExitStack() as stack:
         stack.enter_context(_random_state())
@@ -143,7 +143,7 @@ def _train(
             network,
             reward_funcs=partial(_rewards, judge),
             args=arguments_class(**_arguments(samples, len(prompts), folder)),
-            train_dataset=dataset_class.from_dict({"prompt": [*prompts]}),
+            train_dataset=dataset_of(prompts),
             processing_class=model.tokenizer,
             peft_config=adapter.prepare(network, samples.names, samples.config),
         )
@@ -198,9 +198,10 @@ def _newest(folder: Path) -> str | None:
 
 
 def _import_trainer() -> tuple[Any, Any, Any]:
-    """Import TRL and peft; return TRL's trainer, its settings, and the class of data sets."""
+    """Import TRL and peft; return TRL's trainer, its settings, and prompts -> its data set."""
     try:
         import peft  # noqa: F401 - TRL needs it only when an adapter is trained
+        import pyarrow
         from datasets import Dataset
         from trl import RLOOConfig, RLOOTrainer
     except ImportError as error:
@@ -209,7 +210,13 @@ def _import_trainer() -> tuple[Any, Any, Any]:
             f"learning from a judge needs peft and trl ({error})",
             remedy='Run `pip install "lineas-studio[oracle]"`.',
         ) from error
-    return RLOOTrainer, RLOOConfig, Dataset
+
+    def dataset_of(prompts: Sequence[str]) -> Any:
+        # Without a fingerprint datasets computes one by pickling the table, which fails with
+        # pyarrow 26.
+        return Dataset(pyarrow.table({"prompt": [*prompts]}), fingerprint="prompts")
+
+    return RLOOTrainer, RLOOConfig, dataset_of
 
 
 @contextmanager
