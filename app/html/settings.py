@@ -13,6 +13,7 @@ LABELS = {
     "rank": "Rank",
     "learning_rate": "Learning rate",
     "sparsity": "Sparsity γ",
+    "support": "Share of coordinates",
     "optimizer": "Optimiser",
     "batch_size": "Batch size",
     "seed": "Seed",

@@ -79,6 +79,14 @@ def _steps(config: LearnConfig) -> dict[str, Component]:
 
 def _sampling(config: LearnConfig) -> dict[str, Component]:
     return {
+        "support": gr.Slider(
+            0.01,
+            1,
+            config.support,
+            step=0.01,
+            label=LABELS["support"],
+            info="Steers only the coordinates in which the two sides differ most; 1: all of them.",
+        ),
         "optimizer": gr.Dropdown(OPTIMIZERS, value=config.optimizer, label=LABELS["optimizer"]),
         "batch_size": gr.Number(
             config.batch_size or 0, label=LABELS["batch_size"], info="0: all prompts.", precision=0

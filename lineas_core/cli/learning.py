@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,6 +107,10 @@ def learn(
         bool | None,
         typer.Option(help="Learn shifts only, no scales [default: on for sets about a tone]."),
     ] = None,
+    support: Annotated[
+        float | None,
+        typer.Option(help="For lineas and caa: share of the coordinates to steer [default: 1]."),
+    ] = None,
     compare: Annotated[
         str | None,
         typer.Option(
@@ -178,13 +182,15 @@ def learn(
         "both_ways": both_ways,
         "identity_loss": identity_loss,
         "shift_only": shift_only,
+        "support": support,
         "compare": compare,
         "fresh_noise": fresh_noise,
         "matched": None if matched is None else MATCHING[1 if matched else 2],
         "batch_size": batch_size,
+        "micro_batch_size": micro_batch_size,
     }
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
-    _check(method, budget, given, chosen)
+    _check(method, budget, given)
     with joined():
         first = is_first()
         data = _load(prompts, _columns(text_column or [], label_column, source_label))
@@ -199,16 +205,14 @@ def learn(
             guidance_scale=guidance_scale,
             learn_at=whole_numbers(denoising_step),
         )
-        sides = (data.source, data.heldout_source), (data.target, data.heldout_target)
-        source, target = (own + heldout for own, heldout in sides)
+        source, target = data.source + data.heldout_source, data.target + data.heldout_target
         _note(loaded.reader.describe(source, target))
         _note(note_unknown(loaded.name, (*source, *target)))
         config = METHODS[method].config
         if METHODS[method].iterative:
-            suited = suited_config(data.kind, budget, keeps_layout=loaded.keeps_layout)
-            config = replace(suited, seed=seed, **given)
-        if micro_batch_size is not None:
-            config = replace(config, micro_batch_size=micro_batch_size)
+            config = suited_config(data.kind, budget, keeps_layout=loaded.keeps_layout)
+            config = replace(config, seed=seed)
+        config = replace(config, **given)
         learner = Learner(METHODS[method], loaded, data, config, modules)
         maps, status = learner.learn(checkpoint)
     if first:
@@ -253,19 +257,19 @@ def _load_model(name: str, device: str | None, *, chat: bool) -> LanguageModel |
     raise UserError("E_CHAT", f"{name} makes pictures and has no chat template", remedy=remedy)
 
 
-def _check(method: str, budget: str, given: dict[str, Any], options: Iterable[str]) -> None:
+def _check(method: str, budget: str, given: dict[str, Any]) -> None:
     """Refuse what the method does not take, before a model is loaded."""
     check_choice(budget, BUDGETS, "--budget")
     check_choice(method, METHODS, "--method")
     if is_launched() and not METHODS[method].iterative:
         raise typer.BadParameter("only lineas learns under torchrun", param_hint="--method")
-    if METHODS[method].iterative:
-        replace(BUDGETS[budget], **given)  # raises an error for a value out of range
-    elif given or budget != _QUICK:
-        raise typer.BadParameter(
-            f"only lineas takes {', '.join(options)} and a budget",
-            param_hint="--method",
-        )
+    config = METHODS[method].config
+    others = [name for name in given if name not in (field.name for field in fields(config))]
+    if budget != _QUICK and not METHODS[method].iterative:
+        others.append("budget")
+    if others:
+        raise typer.BadParameter(f"{method} takes no {', '.join(others)}", param_hint="--method")
+    replace(config, **given)  # raises an error for a value out of range
 
 
 def _plan(model: str, modules: str | None, data: PromptSet, batch_size: int | None) -> str:

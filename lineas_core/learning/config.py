@@ -17,6 +17,7 @@ __all__ = [
     "PRECISIONS",
     "FitConfig",
     "LearnConfig",
+    "SelectConfig",
     "check_settings",
     "suited_config",
 ]
@@ -32,13 +33,14 @@ _RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (1, 100_000),
     "micro_batch_size": (1, 100_000),
     "sparsity": (0, 10),
+    "support": (1e-4, 1),
     "heldout_every": (1, 100_000),
     "rank": (1, 256),
     "epochs": (1, 10_000),
     "ppo_epochs": (1, 1000),
     "seed": (0, 2**53),
 }
-_FRACTIONS = ("learning_rate", "sparsity")
+_FRACTIONS = ("learning_rate", "sparsity", "support")
 _OPTIONAL = ("batch_size", "micro_batch_size")
 _CHOICES = {
     "optimizer": OPTIMIZERS,
@@ -87,8 +89,23 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
-class LearnConfig(FitConfig):
-    """Settings of LinEAS, in addition to those that every method has.
+class SelectConfig(FitConfig):
+    """Settings of a method that can leave coordinates out, in addition to those of every method.
+
+    Attributes:
+        support: share of the coordinates that may be steered, 0.0001 to 1: those in which the
+            two sides differ most, see `lineas_core.learning.selection`.
+
+    Raises:
+        UserError: a value is out of range.
+    """
+
+    support: float = 1.0
+
+
+@dataclass(frozen=True)
+class LearnConfig(SelectConfig):
+    """Settings of LinEAS, in addition to those that every method has, and `support`.
 
     Attributes:
         iterations: number of optimiser steps, 1 to 100,000.

@@ -21,6 +21,8 @@ Differs from the paper:
   a coordinate; unit and centre are then taken over all positions of the steered modules, and a
   cost is in units of the spread of the whole output. In units of each channel's own spread, faint
   channels, which hardly change the picture, would count as much as those that make it.
+- With `support` below 1, α and β are 0 in the other coordinates, see
+  `lineas_core.learning.selection`.
 - A model can learn at several denoising steps. Iterations take turns at them, both sides at the
   same one, so that on average they minimise the mean over steps of the distance at each. In the
   map, centre and unit are then means over the steps; a cost is in units of its own step.
@@ -40,6 +42,7 @@ from torch import Tensor
 from lineas_core.errors import UserError
 from lineas_core.learning.config import LearnConfig, check_settings
 from lineas_core.learning.samples import Samples
+from lineas_core.learning.selection import effect_sizes, threshold
 from lineas_core.learning.tasks import Task, Tasks
 from lineas_core.models.base import SteerableModel
 from lineas_core.models.denoising import at_each_step
@@ -99,6 +102,10 @@ class Problem:
         )
         costs = self._standardise() if config.standardise else [1.0] * len(self.steps)
         self._cost_unit = costs[0]
+        self._steered: Tensor | None = None
+        if config.support < 1:
+            effects = self._mean(lambda s: effect_sizes(s)[0])
+            self._steered = effects.abs() > threshold(effects, config.support)
         self._tasks = Tasks(self.steps, config, costs)
 
     def zeros(self) -> Tensor:
@@ -107,6 +114,8 @@ class Problem:
 
     def maps(self, parameters: Tensor) -> SteeringMaps:
         """The maps that belong to parameters (2, D)."""
+        if self._steered is not None:
+            parameters = parameters * self._steered
         alpha, beta = parameters
         if self.config.shift_only:
             alpha = torch.zeros_like(alpha)  # its gradient is 0 as well

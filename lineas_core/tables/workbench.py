@@ -117,7 +117,7 @@ def facts_of(maps: SteeringMaps) -> dict[str, Any]:
     metadata = maps.metadata
     names = {"heldout_start": "held-out before", "heldout": "after"}
     facts = {label: metadata[name] for name, label in names.items() if name in metadata}
-    if metadata["config"].get("sparsity"):
+    if metadata["config"].get("sparsity") or metadata["config"].get("support", 1) < 1:
         facts["support"] = maps.support
     return facts | end_of(maps)
 

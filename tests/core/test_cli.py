@@ -95,12 +95,26 @@ def test_other_methods_learn_by_name_and_are_applied_at_their_own_strength(
         ["--method", "caa", "--both-ways"],
         ["--method", "caa", "--no-shift-only"],
         ["--method", "caa", "--iterations", 0],
+        ["--method", "lin-act", "--support", 0.5],
     ],
 )
 def test_methods_and_budgets_that_do_not_fit_are_refused(workplace, arguments):
     result = _run("learn", workplace / "set.json", workplace / "none", *arguments)
     assert result.exit_code == 2
     assert not (workplace / "none").exists()
+
+
+@pytest.mark.parametrize("method", ["lineas", "caa"])
+def test_few_coordinates_are_steered(workplace, method):
+    folder = workplace / f"few-{method}"
+    options = ["--iterations", 2] if method == "lineas" else []
+    result = _run(
+        "learn", workplace / "set.json", folder, "--method", method, "--support", 0.1, *options
+    )
+    assert result.exit_code == 0
+    maps = load_maps(folder)
+    assert maps.metadata["config"]["support"] == 0.1
+    assert 0 < maps.support <= 0.11
 
 
 @pytest.fixture(scope="module")
