@@ -13,7 +13,7 @@ h and w height and width, v words of the vocabulary.
 """
 
 from lineas_core.errors import UserError
-from lineas_core.learning.config import BUDGETS, FitConfig, LearnConfig
+from lineas_core.learning.config import BUDGETS, FitConfig, LearnConfig, SelectConfig
 from lineas_core.learning.lineas import Iterate, learn, learn_iter
 from lineas_core.learning.wasserstein import wasserstein_1d
 from lineas_core.models import load_model
@@ -35,6 +35,7 @@ __all__ = [
     "LearnConfig",
     "LowRankMap",
     "PromptSet",
+    "SelectConfig",
     "SteeringMaps",
     "UserError",
     "check_fits",
