@@ -19,8 +19,8 @@ test-avx2: export ATEN_CPU_CAPABILITY = avx2
 test-avx2: export MKL_ENABLE_INSTRUCTIONS = AVX2
 test-avx2: test
 
-test-slow: .venv/ready-dev models
-	$(BIN)/python -m pytest -m slow $(ARGS)
+test-slow: .venv/ready-extras models
+	$(BIN)/python -m pytest -m "slow or extra" $(ARGS)
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
@@ -40,6 +40,10 @@ models: .venv/ready
 
 .venv/ready-dev: .venv/ready requirements-dev.txt
 	$(BIN)/pip install --disable-pip-version-check --quiet -r requirements-dev.txt -c constraints.txt
+	touch $@
+
+.venv/ready-extras: .venv/ready-dev setup.py
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-build-isolation -e ".[oracle,harness]" -c constraints.txt
 	touch $@
 
 clean:

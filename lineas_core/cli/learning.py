@@ -264,11 +264,12 @@ def _check(method: str, budget: str, given: dict[str, Any]) -> None:
     if is_launched() and not METHODS[method].iterative:
         raise typer.BadParameter("only lineas learns under torchrun", param_hint="--method")
     config = METHODS[method].config
-    others = [name for name in given if name not in (field.name for field in fields(config))]
+    others = given.keys() - {field.name for field in fields(config)}
     if budget != _QUICK and not METHODS[method].iterative:
-        others.append("budget")
+        others.add("budget")
     if others:
-        raise typer.BadParameter(f"{method} takes no {', '.join(others)}", param_hint="--method")
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(others))
+        raise typer.BadParameter(f"{method} takes no {options}", param_hint="--method")
     replace(config, **given)  # raises an error for a value out of range
 
 

@@ -48,7 +48,8 @@ def _difference(samples: Samples) -> Tensor:
 def _shrunken(samples: Samples, support: float) -> Tensor:
     effects, spread = effect_sizes(samples)
     few = soft_threshold(effects, max(threshold(effects, support), 0))
-    return spread * few * effects.norm() / few.norm()
+    length = few.norm()
+    return spread * few * (effects.norm() / length if length else 0)  # nothing differs: no shift
 
 
 METHOD = closed_form(

@@ -104,6 +104,12 @@ def test_methods_and_budgets_that_do_not_fit_are_refused(workplace, arguments):
     assert not (workplace / "none").exists()
 
 
+def test_an_option_of_another_method_is_named(workplace):
+    options = ["--method", "lin-act", "--support", 0.5, "--no-both-ways"]
+    result = _run("learn", workplace / "set.json", workplace / "none", *options)
+    assert "lin-act takes no --both-ways, --support" in " ".join(result.stderr.split())
+
+
 @pytest.mark.parametrize("method", ["lineas", "caa"])
 def test_few_coordinates_are_steered(workplace, method):
     folder = workplace / f"few-{method}"

@@ -63,6 +63,12 @@ def test_caa_shrinks_the_differences_and_keeps_their_length(model, samples):
     assert all((step.scale == 1).all() for step in maps.affine.values())
 
 
+@pytest.mark.parametrize("method", [caa.learn, learn])
+def test_sides_that_do_not_differ_give_the_identity(model, method):
+    config = FEW if method is caa.learn else LearnConfig(iterations=2, support=0.2)
+    assert not _moved(method(model, SOURCE, SOURCE, config=config)).any()
+
+
 @pytest.mark.parametrize(
     "settings", [{}, {"both_ways": True}, {"standardise": False}, {"sparsity": 0.1}]
 )

@@ -18,6 +18,7 @@ SOURCE = ["a b c", "b c d", "c d e f", "d e"]
 TARGET = ["h g f", "g f e", "f e d c", "e d"]
 ORACLES = ("lofit-rl", "lrtc-rl")
 NEAR = tolerance(terms=TEXT_NETWORK)
+pytestmark = pytest.mark.extra
 INSTALLED = pytest.mark.skipif(
     not all(map(find_spec, ("peft", "trl"))),
     reason='pip install "lineas-studio[oracle]"',

@@ -11,6 +11,7 @@ from lineas_core.models import hub
 from tests.fakes import tiny_language_model
 
 CHOICES = ["A", "B", "C", "D"]
+pytestmark = pytest.mark.extra
 
 
 @pytest.fixture(scope="module")

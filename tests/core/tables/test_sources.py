@@ -123,6 +123,7 @@ def test_without_pyarrow_a_parquet_file_is_one_sentence(copied, monkeypatch):
         tet_prompts()
 
 
+@pytest.mark.extra
 def test_tet_and_wikipedia_are_read_from_their_parquet_files(hub, monkeypatch, copied):
     pytest.importorskip("pyarrow")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
