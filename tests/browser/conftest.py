@@ -3,7 +3,19 @@
 import pytest
 
 from lineas_core import LearnConfig, PromptSet, learn, save_maps
+from tests.browser.pages import TRAFFIC
 from tests.fakes import save_model, tiny_image_model
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Print what the pages did with a test that failed: a hang tells nothing else."""
+    report = yield
+    if call.when == "setup":
+        TRAFFIC.clear()
+    if report.failed and TRAFFIC:
+        report.sections.append(("requests and answers of the pages", "\n".join(TRAFFIC)))
+    return report
 
 
 @pytest.fixture(scope="session")

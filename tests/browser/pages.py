@@ -1,6 +1,8 @@
 """A page in a real browser; complains where the page does."""
 
 import shutil
+import time
+from collections import deque
 from contextlib import contextmanager
 
 import pytest
@@ -14,6 +16,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
 SECONDS = 1000  # Playwright counts in milliseconds
 STRIP = "() => document.querySelectorAll('.strip img').length === 9"
+TRAFFIC = deque(maxlen=300)  # what the pages of a test sent and said; printed if it fails
 MARKUP = '<img src=x onerror="window.hacked = true">'
 # What Gradio says when a page is left amid an answer; the last two when its server forgets the
 # session of the page that was left a moment before the browser has closed the stream.
@@ -65,7 +68,18 @@ def visitor(browser):
     """A page of somebody else, who shares nothing with the pages that are open."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     context.set_default_timeout(300 * SECONDS)  # met only where something hangs
-    return context.new_page()
+    context.on("request", lambda sent: _note(sent.method, sent.url, sent.post_data or ""))
+    context.on("response", lambda answer: _note(answer.status, answer.url))
+    context.on("requestfailed", lambda sent: _note("failed", sent.url, sent.failure or ""))
+    context.on("console", lambda line: _note("console", line.text))
+    page = context.new_page()
+    page.on("framenavigated", lambda frame: _note("opened", frame.url))
+    return page
+
+
+def _note(*facts):
+    if not any("/assets/" in str(fact) or "/static/" in str(fact) for fact in facts):
+        TRAFFIC.append(f"{time.strftime('%X')} {' '.join(str(fact)[:300] for fact in facts)}")
 
 
 def visible(page, label):
