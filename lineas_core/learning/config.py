@@ -64,8 +64,9 @@ class FitConfig:
         pooling: `mean`, `max`, `last` or `all`, see `lineas_core.learning.pooling`; `auto` takes
             the one that suits the kind of model, see `SteerableModel.default_pooling`.
         precision: `bfloat16` runs a network with float32 weights in mixed precision, `float32`
-            does not, and `auto` does so where the processor computes bfloat16 natively. Maps and
-            loss are float32 in all cases.
+            does not, and `auto` does so where the processor computes bfloat16 natively; elsewhere
+            it computes in float32, and saves for the gradient in bfloat16 (see
+            `lineas_core.runtime.packing`). Maps and loss are float32 in all cases.
         micro_batch_size: prompts that pass through the network together, 1 to 100,000; None
             means all on a CPU, and as many as the memory holds on a GPU. It changes time and
             memory, not the result.

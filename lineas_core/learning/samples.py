@@ -24,6 +24,7 @@ from lineas_core.learning.spread import floored, moments
 from lineas_core.models.base import Inputs, SteerableModel
 from lineas_core.runtime.attention import ShortAttention
 from lineas_core.runtime.memory import MemoryPlan, checkpointed
+from lineas_core.runtime.packing import saved_in_bfloat16
 from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.runtime.processes import Share
 from lineas_core.steering.affine import AffineMap, SteeringMaps
@@ -159,8 +160,8 @@ class Samples:
             for every position.
 
         Raises:
-            UserError: memory runs out, the pooling gives modules different numbers of rows, or
-                activations of the unsteered network are not finite.
+            UserError: memory runs out, modules have different numbers of rows, or activations of
+                the unsteered network are not finite.
         """
         rows = self._shared(lambda own: torch.cat(self.rows_in_chunks(own, maps, names)), inputs)
         if maps is UNTOUCHED and not rows.isfinite().all():
@@ -201,11 +202,8 @@ class Samples:
                 yield {"output": self.run(inputs).float().flatten(1)}
             return
         again = checkpointed(network) if self.memory.checkpointing else nullcontext()
-        with (
-            again,
-            steer(network, maps),
-            record(network, wanted, pool=self.pooling(inputs), stop=True) as samples,
-        ):
+        recorded = record(network, wanted, pool=self.pooling(inputs), stop=True)
+        with again, steer(network, maps), recorded as samples:
             self.run(inputs)
             yield samples
 
@@ -221,7 +219,9 @@ class Samples:
         # A network whose weights are bfloat16 computes as it does when it generates.
         lower = lower and weight.dtype == torch.float32
         mixed = torch.autocast(weight.device.type, torch.bfloat16, enabled=lower)
-        with mixed, ShortAttention(), suppress(Complete):
+        packs = wanted == "auto" and not lower and torch.is_grad_enabled()
+        kept = saved_in_bfloat16(self.model.network) if packs else nullcontext()
+        with mixed, kept, ShortAttention(), suppress(Complete):
             return self.model.forward(inputs)
         return None
 

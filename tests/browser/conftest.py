@@ -8,7 +8,7 @@ from tests.fakes import save_model, tiny_image_model
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
+def pytest_runtest_makereport(call):
     """Print what the pages did with a test that failed: a hang tells nothing else."""
     report = yield
     if call.when == "setup":
