@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from errno import EADDRNOTAVAIL
 from functools import partial
 from importlib.util import find_spec
@@ -15,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from platformdirs import user_data_path
 
+from .children import start_module
 from .log import start_log
 from .security import LOCAL, PATIENCE, Lifespan, Limits, guarded, origin_of
 from .uploads import Quota
@@ -24,6 +27,13 @@ __all__ = ["command_line", "main", "studio"]
 _DATA = user_data_path("lineas-studio")
 _AT_ONCE = 128  # requests that are begun; those that use a model wait for turns without a thread
 _DEMO = Limits(upload=8 << 20, quota=Quota(visitor=16 << 20, all=256 << 20))
+_FOR_IMPORTS = {  # what gradio and transformers read when they are imported
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    # Gradio would count all events anew after each one, for a page of figures that is off.
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(1 << 30),
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+    "TRANSFORMERS_VERBOSITY": os.environ.get("TRANSFORMERS_VERBOSITY", "error"),
+}
 _MCP = 'pip install "lineas-studio[mcp]", or in a clone pip install "gradio[mcp]"'
 
 
@@ -197,15 +207,12 @@ def _check_address(host: str, port: int) -> None:
 def _serve(data_dir: Path, origins: set[str], *, demo: bool, guard: Any, **options: Any) -> None:
     """Build the page for a data folder and serve it until it is interrupted."""
     start_log()
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
-    # Gradio would count all events anew after each one, for a page of figures that is off.
-    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(1 << 30)
-    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read when transformers is imported
+    os.environ.update(_FOR_IMPORTS)
+    second = _second_process()
     from .blocks import app_options
-    from .images.handlers import warm_up
     from .sessions import SESSIONS
     from .studio.archive import LARGEST
+    from .studio.opening import warm_up
     from .studio.studio import Studio
     from .ui import APPEARANCE, build_demo
 
@@ -217,7 +224,7 @@ def _serve(data_dir: Path, origins: set[str], *, demo: bool, guard: Any, **optio
         raise typer.BadParameter(
             f"{data_dir} cannot be used ({reason}); give another --data-dir."
         ) from None
-    Thread(target=warm_up, args=[studio], daemon=True).start()
+    Thread(target=warm_up, args=[studio, second], daemon=True).start()
     page = build_demo(studio).queue(max_size=256)
     _, _, link = page.launch(
         max_file_size=LARGEST,  # limit for imported maps; prompt files have a lower one
@@ -235,3 +242,13 @@ def _serve(data_dir: Path, origins: set[str], *, demo: bool, guard: Any, **optio
     if link and (public := origin_of(link)):
         origins.add(public)
     page.block_thread()
+
+
+def _second_process() -> subprocess.Popen | None:
+    """Start to paint the first pictures; None where that would only slow the page down."""
+    if (os.cpu_count() or 1) == 1:
+        return None
+    with suppress(OSError):  # no memory for it
+        nothing = subprocess.DEVNULL
+        return start_module("studio.opening", stdout=subprocess.PIPE, stderr=nothing)
+    return None

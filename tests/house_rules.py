@@ -22,7 +22,7 @@ FLOORS = (
     ("lineas_core.__init__",),
     ("lineas_core.cli",),
     ("lineas_core.__main__",),
-    ("app.__init__", "app.paths"),
+    ("app.__init__", "app.children", "app.paths"),
     BELOW_THE_PAGE,
     ("app.bodies", "app.endpoints", "app.log", "app.scripts"),
     ("app.uploads",),

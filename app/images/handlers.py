@@ -19,7 +19,7 @@ from ..studio.checks import prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.mix import Mix
 from ..studio.picture_cache import Painted
-from ..studio.settings import SEED, STRIP
+from ..studio.settings import STRIP
 from ..studio.steps import checked_steps
 from ..studio.studio import Studio
 from ..widgets.steering import SteeringHandlers, restored_prompt
@@ -29,7 +29,7 @@ from .figures import Measured, curve_of, figures_of
 from .follow_handlers import summary_of
 from .steps_boxes import step_boxes
 
-__all__ = ["TRUNCATED", "ImageHandlers", "warm_up"]
+__all__ = ["TRUNCATED", "ImageHandlers"]
 
 _EXAMPLES, _FIRST = 5, 0  # number of examples, index of the initial one
 TRUNCATED = "The prompt exceeds the model's context length and was truncated."
@@ -287,12 +287,3 @@ class ImageHandlers(SteeringHandlers):
             sentences.append(TRUNCATED)
         unknown = images_html.unknown(self._studio.models.unknown_words(entry.model, prompt))
         return basics.hint(" ".join(sentences)) + unknown
-
-
-def warm_up(studio: Studio) -> None:
-    """Paint the initial pictures of the page, so that the first visitor does not wait."""
-    if studio.opens_on() == "text-to-image":
-        entries = [entry for entry in studio.maps() if entry.kind == "text-to-image"]
-        ready = [entry for entry in entries if studio.models.installed(entry.model)]
-        prompt = ready[0].within(studio.prompts.scenes()[_FIRST])
-        studio.pictures.paint([ready[0]], prompt, [[each] for each in STRIP], seed=SEED)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
-from pathlib import Path
 from typing import Any
 
+from ..children import start_module
 from .lock import Lock
 
 __all__ = ["GO", "NO_SPACE", "READY", "Workers"]
@@ -29,12 +28,6 @@ _LOOK_SECONDS = 2
 _GRACE_SECONDS = 20  # another server has started a worker that does not hold the lock yet
 _RETRY_SECONDS = 60
 _READY_SECONDS = 600  # after which a prepared worker that got no job gives its memory back
-# A clone can only be imported from its root, an installed package from any folder.
-_ROOT = None if __name__.startswith("lineas_studio.") else Path(__file__).parents[2]
-_DETACHED: dict[str, Any] = {"start_new_session": True}  # Ctrl-C must not reach the worker
-if sys.platform == "win32":
-    _FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS
-    _DETACHED = {"creationflags": _FLAGS}
 _log = logging.getLogger(__name__)
 
 
@@ -129,8 +122,7 @@ class Workers:
 
         It ends when its standard input does, that is, when this process ends.
         """
-        command = [self._python, "-m", f"{__package__}.worker", str(self._lock.folder), *more]
-        return subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, bufsize=0, **_DETACHED)
+        return start_module("jobs.worker", str(self._lock.folder), *more, python=self._python)
 
     def _dismiss(self, worker: subprocess.Popen) -> None:
         """End a prepared worker, unless it has got a job."""

@@ -41,6 +41,7 @@ class LearnEndpoint:
         both_ways: bool | None = None,
         identity_loss: bool | None = None,
         shift_only: bool | None = None,
+        support: float | None = None,
         modules: str | None = None,
         learn_at: list[int] | None = None,
         steps: int | None = None,
@@ -64,6 +65,8 @@ class LearnEndpoint:
             identity_loss: lineas only: keep target prompts where they are; recommended for tone,
                 such as toxicity. None: on for emoji-world.
             shift_only: lineas only: learn shifts without scales; recommended for tone. None: off.
+            support: lineas and caa: share of the coordinates that may be steered, those that
+                differ most, above 0 to 1. None: 1.
             modules: layer preset or regular expression for module names; None: the model's.
             learn_at: pictures only: numbers of the denoising steps at which the map is learnt,
                 from 0; with several, their mean. None: the first.
@@ -77,6 +80,7 @@ class LearnEndpoint:
             "both_ways": both_ways,
             "identity_loss": identity_loss,
             "shift_only": shift_only,
+            "support": support,
         }
         model = self._studio.models.checked(model)
         if not on_the_hub(model):
@@ -95,14 +99,14 @@ class LearnEndpoint:
         return self._studio.jobs.submit(request, visitor())
 
 
-def _config(model: str, method: str, budget: str, given: dict[str, bool | None]) -> FitConfig:
+def _config(model: str, method: str, budget: str, given: dict[str, Any]) -> FitConfig:
     """Return the settings that a program asks for.
 
     Args:
         model: name of the model.
         method: a key of `METHODS`.
         budget: a key of `BUDGETS`.
-        given: settings of LinEAS by name; those that are None suit the model.
+        given: settings by name; those that are None suit the model.
 
     Raises:
         UserError: the budget does not exist, or the method has no such settings.
@@ -110,12 +114,13 @@ def _config(model: str, method: str, budget: str, given: dict[str, bool | None])
     if budget not in BUDGETS:
         remedy = f"Give one of {', '.join(BUDGETS)}."
         raise UserError("E_BUDGET", f"budget is {budget!r:.60}", remedy=remedy)
-    if method_of(method).iterative:
-        changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        return replace(suited_config(budget=budget, keeps_layout=keeps_layout(model)), **changes)
-    if any(given.values()) or budget != next(iter(BUDGETS)):
-        named = ", no ".join(given)
-        what = f"{method_of(method).label} has no iterations and takes no budget, no {named}"
+    chosen, found = {k: v for k, v in given.items() if v is not None}, method_of(method)
+    if found.iterative:
+        return replace(suited_config(budget=budget, keeps_layout=keeps_layout(model)), **chosen)
+    lacking = [name for name in given if not hasattr(found.config, name)]
+    if any(chosen.get(name) for name in lacking) or budget != next(iter(BUDGETS)):
+        named = ", no ".join(lacking)
+        what = f"{found.label} has no iterations and takes no budget, no {named}"
         remedy = f"Leave these out, or choose {LINEAS}."
         raise UserError("E_BUDGET", what, remedy=remedy)
-    return method_of(method).config
+    return replace(found.config, **{k: v for k, v in chosen.items() if k not in lacking})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from copy import copy
+from threading import Event
 
 from lineas_core import UserError, check_fits, pictures
 from lineas_core.evaluation.counterfactual import Concept
@@ -39,15 +40,16 @@ class Pictures:
     def __init__(self, models: Models) -> None:
         """Use these models; pictures are cached in memory."""
         self._models, self._cache = models, PictureCache()
-        self._keep_layout: set[str] = set()  # the models of painted pictures that do
         self._denoising: dict[str, Denoising] = {}  # of the models of painted pictures
+        self._coming: dict[Hashable, Event] = {}  # set when the picture has come, or will not
         self._steps = Steps()
 
     def denoising(self, model: str) -> Denoising | None:
         """Return how a model denoises by default; None if it is not known before it paints."""
         if model in MODELS and (painting := MODELS[model].painting) and painting.timesteps:
             steps = len(painting.timesteps)
-            return Denoising(steps, painting.guidance_scale, painting.timesteps)
+            times, noise = painting.timesteps, painting.noise
+            return Denoising(steps, painting.guidance_scale, times, noise=noise)
         return self._denoising.get(model)
 
     def with_steps(self, steps: Steps) -> Pictures:
@@ -98,9 +100,11 @@ class Pictures:
         if cached is not None:  # the model need not even be installed
             return cached
         keys = [self._key(entries, prompt, seed, row) for row in strengths]
+        for coming in filter(None, map(self._coming.get, keys)):
+            coming.wait()
+        if cached := self.painted(entries, prompt, strengths, seed=seed):
+            return cached
         with self._models.use(entries[0].model) as model:
-            if model.keeps_layout:
-                self._keep_layout.add(entries[0].model)
             self._denoising[entries[0].model] = model.denoising
             wanted = dict(zip(keys, strengths, strict=True))
             # Another thread may have painted some of them while this one waited.
@@ -113,6 +117,30 @@ class Pictures:
             for key, picture in found.items():
                 self._cache.add(key, picture)
         return [found[key] for key in keys]
+
+    def expect(
+        self,
+        entries: Sequence[MapEntry],
+        prompt: str,
+        strengths: Sequence[Sequence[float]],
+        arrive: Callable[[], Sequence[Painted]],
+        *,
+        seed: int = 0,
+    ) -> None:
+        """Wait for pictures that somebody else paints; `paint` waits for them meanwhile.
+
+        The arguments are those of `paint`, and `arrive`, which returns one picture for each row
+        of strengths, or nothing if there will be none.
+        """
+        keys, arrived = [self._key(entries, prompt, seed, row) for row in strengths], Event()
+        self._coming |= dict.fromkeys(keys, arrived)
+        try:
+            for key, picture in zip(keys, arrive(), strict=False):
+                self._cache.add(key, picture)
+        finally:
+            for key in keys:
+                del self._coming[key]
+            arrived.set()
 
     def scores(
         self,
@@ -151,7 +179,8 @@ class Pictures:
             The goal; None if there is none (see `goal_of`), if the map has no keywords, and for
             a model whose pictures of two prompts differ in everything.
         """
-        if entry.model not in self._keep_layout or not entry.keywords:
+        denoising = self.denoising(entry.model)
+        if not (denoising and denoising.noise == "layout" and entry.keywords):
             return None
         more = entry.direction * strength > 0
         return goal_of(Concept(entry.keywords), prompt, more=more)

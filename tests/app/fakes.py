@@ -2,7 +2,7 @@
 # ruff: noqa: ARG002 - the fakes take what the real ones take
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +79,10 @@ class FakeModels:
 
     def unconverted(self, model):  # noqa: ARG002
         return 0
+
+    def use(self, model):
+        self.require(model)
+        return nullcontext(model)
 
     def require(self, model):
         if not self.installed(model):

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from app.images.endpoint import PictureEndpoint
-from app.images.handlers import ImageHandlers, warm_up
+from app.images.handlers import ImageHandlers
+from app.studio.opening import warm_up
 from app.studio.settings import SEED, STRIP
 from lineas_core.models.denoising import Denoising
 from tests.app.fakes import MARKUP, ME, image_studio, is_skip

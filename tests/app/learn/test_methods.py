@@ -81,9 +81,12 @@ def test_the_endpoint_learns_with_every_method(studio):
         endpoint.learn("t", ["a", "b"], ["c", "d"], method=name)
         assert studio.jobs.submitted[-1].method == name
         assert studio.jobs.submitted[-1].config == method.config
-    for settings in ({"both_ways": True}, {"identity_loss": True, "shift_only": True}):
+    tone = {"identity_loss": True, "shift_only": True}
+    for settings in ({"both_ways": True}, tone, tone | {"support": 0.3}):
         endpoint.learn("t", ["a", "b"], ["c", "d"], **settings)
         assert studio.jobs.submitted[-1].config == LearnConfig(**settings)
+    endpoint.learn("t", ["a", "b"], ["c", "d"], method="caa", support=0.3, both_ways=False)
+    assert studio.jobs.submitted[-1].config == replace(METHODS["caa"].config, support=0.3)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +97,8 @@ def test_the_endpoint_learns_with_every_method(studio):
         ({"method": "caa", "budget": "normal"}, "CAA has no iterations"),
         ({"method": "caa", "both_ways": True}, "no both_ways"),
         ({"method": "caa", "shift_only": True}, "no shift_only"),
+        ({"method": "lin-act", "support": 0.3}, "no support"),
+        ({"method": "caa", "support": 2}, "Support is 2"),
         ({"method": "reft", "model": "emoji-world"}, "ReFT cannot steer a text-to-image model"),
     ],
 )

@@ -1,0 +1,114 @@
+"""The pictures that the page opens with, painted by a second process while the page starts.
+
+Most of a start is imports, and one process runs them one after another: those of the page, then
+those of the picture model. The second process imports its own on another core meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from lineas_core.paths import ASSETS, PROMPTS
+from lineas_core.pictures import Recipe
+
+from .maps import MapEntry, ready_made
+from .models import Models
+from .picture_cache import Painted
+from .pictures import Pictures
+from .prompts import PromptLibrary
+from .settings import SEED, STRIP
+
+if TYPE_CHECKING:
+    from .studio import Studio
+
+__all__ = ["main", "warm_up"]
+
+_ROWS = [[strength] for strength in STRIP]
+
+
+def warm_up(studio: Studio, second: subprocess.Popen | None = None) -> None:
+    """Have the first pictures of the page ready, so that the first visitor does not wait.
+
+    Args:
+        studio: the state of the page.
+        second: a process that runs `main`; None paints in this one.
+    """
+    pictures = studio.opens_on() == "text-to-image"
+    found = _first(studio.maps(), studio.models, studio.prompts) if pictures else None
+    if second and not found:
+        second.kill()
+        second.communicate()
+    if not found:
+        return
+    entry, prompt = found
+    if second:
+        arrive = partial(_arrived, second, entry.id, prompt)
+        studio.pictures.expect([entry], prompt, _ROWS, arrive, seed=SEED)
+    studio.pictures.paint([entry], prompt, _ROWS, seed=SEED)
+    with studio.models.use(entry.model):  # so that the first move does not load it
+        pass
+
+
+def _arrived(second: subprocess.Popen, map_id: str, prompt: str) -> Sequence[Painted]:
+    """Return what the second process has painted; nothing if it failed, or painted another map.
+
+    Its reason for a failure is met again by whoever paints instead.
+    """
+    told, _ = second.communicate()
+    if second.returncode or not told:
+        return ()
+    *same, painted = json.loads(told)
+    return [_picture(**each) for each in painted] if same == [map_id, prompt] else ()
+
+
+def _picture(png: str, recipe: dict, truncated: bool) -> Painted:
+    """Return a picture as it was when `main` took it apart."""
+    with Image.open(BytesIO(b64decode(png))) as image:
+        image.load()
+    recipe["maps"] = [(title, strength) for title, strength in recipe["maps"]]
+    return Painted(image, Recipe(**recipe), truncated)
+
+
+def main() -> None:
+    """Paint the first pictures, and write them to the standard output."""
+    models = Models()
+    found = _first(ready_made(ASSETS / "maps"), models, PromptLibrary(PROMPTS))
+    if found is None:
+        return
+    entry, prompt = found
+    with redirect_stdout(sys.stderr):  # whatever a library prints
+        painted = Pictures(models).paint([entry], prompt, _ROWS, seed=SEED)
+    pictures = [
+        {
+            "png": b64encode(each.png()).decode(),
+            "recipe": asdict(each.recipe),
+            "truncated": each.truncated,
+        }
+        for each in painted
+    ]
+    sys.stdout.write(json.dumps([entry.id, prompt, pictures]))
+
+
+def _first(
+    maps: Sequence[MapEntry], models: Models, prompts: PromptLibrary
+) -> tuple[MapEntry, str] | None:
+    """Return the map and the prompt that the page opens with; None without a map that can run."""
+    for entry in maps:
+        if entry.kind == "text-to-image" and models.installed(entry.model):
+            return entry, entry.within(prompts.scenes()[0])
+    return None
+
+
+if __name__ == "__main__":
+    main()
