@@ -1,4 +1,4 @@
-"""Child processes that run a module of this package, and end when this process does."""
+"""Child processes that run a module of this package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if sys.platform == "win32":
 def start_module(
     name: str, *arguments: str, python: str = sys.executable, **options: Any
 ) -> subprocess.Popen:
-    """Start a module of this package, which waits for its standard input.
+    """Start a module of this package; its standard input is a pipe, closed when we end.
 
     Args:
         name: module within this package, such as `jobs.worker`.

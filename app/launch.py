@@ -212,7 +212,7 @@ def _serve(data_dir: Path, origins: set[str], *, demo: bool, guard: Any, **optio
     from .blocks import app_options
     from .sessions import SESSIONS
     from .studio.archive import LARGEST
-    from .studio.opening import warm_up
+    from .studio.opening import load_model, warm_up
     from .studio.studio import Studio
     from .ui import APPEARANCE, build_demo
 
@@ -241,6 +241,7 @@ def _serve(data_dir: Path, origins: set[str], *, demo: bool, guard: Any, **optio
     )
     if link and (public := origin_of(link)):
         origins.add(public)
+    Thread(target=load_model, args=[studio], daemon=True).start()
     page.block_thread()
 
 
@@ -248,7 +249,9 @@ def _second_process() -> subprocess.Popen | None:
     """Start to paint the first pictures; None where that would only slow the page down."""
     if (os.cpu_count() or 1) == 1:
         return None
+    # More threads would take the core of the page, and wait for each other.
+    one_core = os.environ | {"OMP_NUM_THREADS": "1"}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with suppress(OSError):  # no memory for it
-        nothing = subprocess.DEVNULL
-        return start_module("studio.opening", stdout=subprocess.PIPE, stderr=nothing)
+        return start_module("studio.opening", env=one_core, **pipes)
     return None

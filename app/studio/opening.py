@@ -11,7 +11,7 @@ import subprocess
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
 from functools import partial
 from io import BytesIO
@@ -32,7 +32,7 @@ from .settings import SEED, STRIP
 if TYPE_CHECKING:
     from .studio import Studio
 
-__all__ = ["main", "warm_up"]
+__all__ = ["load_model", "main", "warm_up"]
 
 _ROWS = [[strength] for strength in STRIP]
 
@@ -44,8 +44,7 @@ def warm_up(studio: Studio, second: subprocess.Popen | None = None) -> None:
         studio: the state of the page.
         second: a process that runs `main`; None paints in this one.
     """
-    pictures = studio.opens_on() == "text-to-image"
-    found = _first(studio.maps(), studio.models, studio.prompts) if pictures else None
+    found = _opening(studio)
     if second and not found:
         second.kill()
         second.communicate()
@@ -56,20 +55,34 @@ def warm_up(studio: Studio, second: subprocess.Popen | None = None) -> None:
         arrive = partial(_arrived, second, entry.id, prompt)
         studio.pictures.expect([entry], prompt, _ROWS, arrive, seed=SEED)
     studio.pictures.paint([entry], prompt, _ROWS, seed=SEED)
-    with studio.models.use(entry.model):  # so that the first move does not load it
-        pass
+
+
+def load_model(studio: Studio) -> None:
+    """Load the model that the page opens with, so that the first move does not wait for it."""
+    if found := _opening(studio):
+        with studio.models.use(found[0].model):
+            pass
+
+
+def _opening(studio: Studio) -> tuple[MapEntry, str] | None:
+    """Return the map and the prompt that the page opens with; None if it opens with texts."""
+    if studio.opens_on() != "text-to-image":
+        return None
+    return _first(studio.maps(), studio.models, studio.prompts)
 
 
 def _arrived(second: subprocess.Popen, map_id: str, prompt: str) -> Sequence[Painted]:
     """Return what the second process has painted; nothing if it failed, or painted another map.
 
-    Its reason for a failure is met again by whoever paints instead.
+    Whoever paints instead meets its reason for a failure again.
     """
     told, _ = second.communicate()
     if second.returncode or not told:
         return ()
-    *same, painted = json.loads(told)
-    return [_picture(**each) for each in painted] if same == [map_id, prompt] else ()
+    with suppress(ValueError, TypeError):  # a library has written to the same output
+        *same, painted = json.loads(told)
+        return [_picture(**each) for each in painted] if same == [map_id, prompt] else ()
+    return ()
 
 
 def _picture(png: str, recipe: dict, truncated: bool) -> Painted:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.app.served import Program
@@ -144,3 +146,18 @@ def test_a_port_that_is_taken_is_one_sentence_and_touches_no_data(tmp_path):
     assert ended.returncode == 2
     assert f"127.0.0.1:{port} cannot be used" in ended.stderr.splitlines()[-1]
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_page_that_ends_while_it_starts_leaves_no_process(tmp_path, number):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py", "--port", str(port), "--data-dir", str(tmp_path)]
+    page = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    starting = psutil.Process(page.pid)
+    while not (children := starting.children(recursive=True)):
+        time.sleep(0.01)
+    page.send_signal(number)
+    page.wait()
+    _, alive = psutil.wait_procs(children, timeout=120)
+    assert not alive
