@@ -1,8 +1,8 @@
 """What a pass saves for its gradient, in bfloat16: half the memory where float32 computes.
 
 Under autocast it is in bfloat16 anyway. Here only the gradient sees the rounding, of 2^-9 of each
-number; activations and the loss are those of float32. On SmolLM2 it takes 2% of the time of a step;
-to compute the activations again instead would take another forward pass.
+number; activations and the loss are those of float32. On SmolLM2 it takes 2% of the time of a
+step; to compute the activations again instead would take another forward pass.
 """
 
 from __future__ import annotations
