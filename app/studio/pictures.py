@@ -96,13 +96,11 @@ class Pictures:
         """
         for entry in entries:  # also where the cache has the pictures of equal values
             check_usable(entry)
-        cached = self.painted(entries, prompt, strengths, seed=seed)
-        if cached is not None:  # the model need not even be installed
-            return cached
         keys = [self._key(entries, prompt, seed, row) for row in strengths]
         for coming in filter(None, map(self._coming.get, keys)):
             coming.wait()
-        if cached := self.painted(entries, prompt, strengths, seed=seed):
+        cached = self.painted(entries, prompt, strengths, seed=seed)
+        if cached is not None:  # the model need not even be installed
             return cached
         with self._models.use(entries[0].model) as model:
             self._denoising[entries[0].model] = model.denoising
