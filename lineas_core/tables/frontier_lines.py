@@ -19,12 +19,11 @@ from lineas_core.methods import LINEAS, METHODS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.tables.peers import LIBRARIES, Peer
-from lineas_core.tables.workbench import LANGUAGE_BUDGET, Workbench, settings_of
+from lineas_core.tables.workbench import FEW, LANGUAGE_BUDGET, Workbench, settings_of
 
 __all__ = ["CORE", "OTHERS", "Line"]
 
 _BLOCKS = r"model\.layers\.\d+"
-_FEW = 0.3  # of the coordinates
 
 
 @dataclass(frozen=True)
@@ -74,14 +73,14 @@ CORE: Mapping[str, Line] = {
         LINEAS,
         late=True,
         changes={
-            "support": _FEW,
+            "support": FEW,
             "shift_only": True,
             "optimizer": "sgd",
             "learning_rate": 0.1,
             "iterations": 10,
         },
     ),
-    "caa, late layers, few coordinates": Line("caa", late=True, changes={"support": _FEW}),
+    "caa, late layers, few coordinates": Line("caa", late=True, changes={"support": FEW}),
     **{name: Line(name) for name in ("lin-act", "mean-act")},
 }
 """Name on the page -> how maps are learnt, of the methods that tell most."""

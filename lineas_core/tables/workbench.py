@@ -33,6 +33,7 @@ from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.storage.maps import holds_maps, load_maps, save_maps
 
 __all__ = [
+    "FEW",
     "REWARDS",
     "LANGUAGE_BUDGET",
     "LANGUAGE_MODELS",
@@ -74,6 +75,8 @@ _OWN_LAYERS = {  # LinEAS, sections 4.1 and E; CAA and ITI-C as in their papers
 }
 ORACLES = (*_ATTENTION,)
 """Methods that learn from the judge; their lines take the longest, and need further packages."""
+FEW = 0.3
+"""Share of the coordinates that lines with few coordinates steer."""
 _PAPER_STEPS = {"epochs": 10, "ppo_epochs": 20, "learning_rate": 1e-5}  # Table 11
 LINES: dict[str, dict[str, tuple[Method, dict[str, Any]]]] = {
     edition: {
@@ -83,6 +86,11 @@ LINES: dict[str, dict[str, tuple[Method, dict[str, Any]]]] = {
             METHODS["lineas"],
             {"identity_loss": True, "shift_only": True},
         ),
+        "lineas, identity loss, shifts only, few coordinates": (
+            METHODS["lineas"],
+            {"identity_loss": True, "shift_only": True, "support": FEW},
+        ),
+        "caa, few coordinates": (METHODS["caa"], {"support": FEW}),
         **{
             name: (
                 method,
