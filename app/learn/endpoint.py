@@ -42,6 +42,7 @@ class LearnEndpoint:
         identity_loss: bool | None = None,
         shift_only: bool | None = None,
         support: float | None = None,
+        sparsity: float | None = None,
         modules: str | None = None,
         learn_at: list[int] | None = None,
         steps: int | None = None,
@@ -67,6 +68,8 @@ class LearnEndpoint:
             shift_only: lineas only: learn shifts without scales; recommended for tone. None: off.
             support: lineas and caa: share of the coordinates that may be steered, those that
                 differ most, above 0 to 1. None: 1.
+            sparsity: lineas only: γ, 0 to 10; the larger it is, the fewer coordinates are steered.
+                None: 0.
             modules: layer preset or regular expression for module names; None: the model's.
             learn_at: pictures only: numbers of the denoising steps at which the map is learnt,
                 from 0; with several, their mean. None: the first.
@@ -81,6 +84,7 @@ class LearnEndpoint:
             "identity_loss": identity_loss,
             "shift_only": shift_only,
             "support": support,
+            "sparsity": sparsity,
         }
         model = self._studio.models.checked(model)
         if not on_the_hub(model):

@@ -15,8 +15,8 @@ GOOD = {
     "make_pictures": ["letters", "a b", [0.0], 0, None, None, None, None],
     "continue_text": ["words", "a b", [0.0], 0, 1, 1.0, False],
     "rates": ["words", ["a b"], ["e"], 1],
-    "learn": ["Title", ["a", "b"], ["c", "d"], "nope", "quick", 0, "lineas", *[False] * 3, 1.0]
-    + [".*norm", [0], 4, 2.5],
+    "learn": ["Title", ["a", "b"], ["c", "d"], "nope", "quick", 0, "lineas", *[False] * 3]
+    + [1.0, 0.0, ".*norm", [0], 4, 2.5],
     "job": ["20260101-000000-abcd"],
     "stop_job": ["20260101-000000-abcd"],
     "resume_job": ["20260101-000000-abcd"],

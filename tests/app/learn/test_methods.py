@@ -82,7 +82,7 @@ def test_the_endpoint_learns_with_every_method(studio):
         assert studio.jobs.submitted[-1].method == name
         assert studio.jobs.submitted[-1].config == method.config
     tone = {"identity_loss": True, "shift_only": True}
-    for settings in ({"both_ways": True}, tone, tone | {"support": 0.3}):
+    for settings in ({"both_ways": True}, tone, tone | {"support": 0.3}, {"sparsity": 0.5}):
         endpoint.learn("t", ["a", "b"], ["c", "d"], **settings)
         assert studio.jobs.submitted[-1].config == LearnConfig(**settings)
     endpoint.learn("t", ["a", "b"], ["c", "d"], method="caa", support=0.3, both_ways=False)
@@ -98,6 +98,8 @@ def test_the_endpoint_learns_with_every_method(studio):
         ({"method": "caa", "both_ways": True}, "no both_ways"),
         ({"method": "caa", "shift_only": True}, "no shift_only"),
         ({"method": "lin-act", "support": 0.3}, "no support"),
+        ({"method": "caa", "sparsity": 0.5}, "no sparsity"),
+        ({"sparsity": 11}, "Sparsity is 11"),
         ({"method": "caa", "support": 2}, "Support is 2"),
         ({"method": "reft", "model": "emoji-world"}, "ReFT cannot steer a text-to-image model"),
     ],
