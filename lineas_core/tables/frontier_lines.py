@@ -5,7 +5,7 @@ without iterations also at those of their papers: CAA at the residual stream, fr
 ITI-C and Lin-AcT at the outputs of the attention, where LinEAS, section 4.1, has them. Where both
 are the same modules, the lines are the same, too. The late layers, the last third of a model's
 default modules, are given to LinEAS and its closest rival alike, and so are the few coordinates in
-which both sides differ most; LinEAS then takes ten steps of gradient descent.
+which both sides differ most. In ten steps, LinEAS learns shifts by gradient descent.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from lineas_core.tables.workbench import FEW, LANGUAGE_BUDGET, Workbench, settin
 __all__ = ["CORE", "OTHERS", "Line"]
 
 _BLOCKS = r"model\.layers\.\d+"
+_TEN_STEPS = {"shift_only": True, "optimizer": "sgd", "learning_rate": 0.1, "iterations": 10}
 
 
 @dataclass(frozen=True)
@@ -69,16 +70,9 @@ class Line:
 CORE: Mapping[str, Line] = {
     **{name: Line(name) for name in (LINEAS, "caa")},
     **{f"{name}, late layers": Line(name, late=True) for name in (LINEAS, "caa")},
+    "lineas, late layers, ten steps": Line(LINEAS, late=True, changes=_TEN_STEPS),
     "lineas, late layers, few coordinates": Line(
-        LINEAS,
-        late=True,
-        changes={
-            "support": FEW,
-            "shift_only": True,
-            "optimizer": "sgd",
-            "learning_rate": 0.1,
-            "iterations": 10,
-        },
+        LINEAS, late=True, changes=_TEN_STEPS | {"support": FEW}
     ),
     "caa, late layers, few coordinates": Line("caa", late=True, changes={"support": FEW}),
     **{name: Line(name) for name in ("lin-act", "mean-act")},
