@@ -70,7 +70,8 @@ class LearnEndpoint:
                 differ most, above 0 to 1. None: 1.
             sparsity: lineas only: γ, 0 to 10; the larger it is, the fewer coordinates are steered.
                 None: 0.
-            modules: layer preset or regular expression for module names; None: the model's.
+            modules: layer preset or regular expression for module names, with `late-` before it
+                for the last third of the modules; None: the model's.
             learn_at: pictures only: numbers of the denoising steps at which the map is learnt,
                 from 0; with several, their mean. None: the first.
             steps: pictures only: number of denoising steps, 1 to 100. None: the model's.

@@ -181,7 +181,8 @@ def _run_settings(initial: str) -> tuple[gr.Number, gr.Dropdown, gr.Textbox]:
         [("default of the model", ""), *((name, name) for name in PRESETS)],
         value="",
         label="Modules",
-        info="A preset, or a regular expression for module names.",
+        info="A preset, or a regular expression for module names; late- before it selects the "
+        "last third of the modules.",
         allow_custom_value=True,
     )
     preview = gr.Textbox(PREVIEWS[kind_of(initial)], label="Preview prompt")

@@ -15,7 +15,10 @@ from lineas_core.errors import UserError
 from lineas_core.steering.blocks import by_role, count_blocks, patterns, without_towers
 from lineas_core.steering.hooks import record
 
-__all__ = ["PRESETS", "expected_modules", "find_default", "find_modules"]
+__all__ = ["LATE", "PRESETS", "expected_modules", "find_default", "find_modules", "last_third"]
+
+LATE = "late-"
+"""Before a preset or a pattern: the last third of the modules that it selects."""
 
 PRESETS = {
     "post-layernorms": r".*post.*layernorm",
@@ -46,12 +49,15 @@ def find_modules(network: nn.Module, preset: str) -> list[str]:
         preset: a name from `PRESETS`, or a regular expression that matches whole dotted names,
             such as `.*o_proj`. Modules with children are selected only if no leaf matches. Where
             the names of a preset miss blocks of a language model, the modules of that role are
-            found by the structure of its blocks.
+            found by the structure of its blocks. `late-` before either, as in
+            `late-attention-output`, keeps the last third of these modules.
 
     Raises:
         UserError: the pattern is not a regular expression, or matches nothing; the message
             names the closest matches.
     """
+    if preset.startswith(LATE):
+        return last_third(find_modules(network, preset.removeprefix(LATE)))
     modules = dict(network.named_modules())
     leaves = [name for name, module in modules.items() if not any(module.children())]
     try:
@@ -74,6 +80,11 @@ def find_modules(network: nn.Module, preset: str) -> list[str]:
             remedy=f"The closest are {_closest(network, preset)}; choose with `--modules`.",
         )
     return without_towers(network, names)
+
+
+def last_third(names: list[str]) -> list[str]:
+    """Return the last third of a list of names, rounded up."""
+    return names[2 * len(names) // 3 :]
 
 
 def find_default(network: Any, presets: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any
 from lineas_core.methods import LINEAS, METHODS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
+from lineas_core.steering.presets import last_third
 from lineas_core.tables.peers import LIBRARIES, Peer
 from lineas_core.tables.workbench import FEW, LANGUAGE_BUDGET, Workbench, settings_of
 
@@ -62,8 +63,7 @@ class Line:
             config = settings_of(self.method, LANGUAGE_BUDGET[edition], **self.changes)
         loaded, preset = bench.model(model), self.preset
         if self.late:
-            names = loaded.default_modules
-            preset = "|".join(map(re.escape, names[2 * len(names) // 3 :]))
+            preset = "|".join(map(re.escape, last_third(loaded.default_modules)))
         return bench.maps(loaded, prompts, config=config, method=method, preset=preset)
 
 

@@ -92,6 +92,20 @@ def test_a_pattern_that_fits_nothing_is_answered_with_those_that_do():
     assert all(find_modules(network, pattern) for pattern in offered)
 
 
+@pytest.mark.parametrize("preset", ["attention-output", "post-layernorms", r".*ln_[12]"])
+def test_late_selects_the_last_third_of_a_preset_or_pattern(preset):
+    network = _network("gpt2")
+    found = find_modules(network, preset)
+    late = find_modules(network, f"late-{preset}")
+    assert late == found[-len(late) :]
+    assert 3 * len(late) - 2 <= len(found) <= 3 * len(late)
+
+
+def test_late_modules_of_an_unknown_preset_are_refused_like_the_preset():
+    with pytest.raises(UserError, match="matches 'nope'"):
+        find_modules(_network("gpt2"), "late-nope")
+
+
 def test_a_network_without_a_text_has_no_blocks():
     blocks = nn.ModuleList(nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 4)) for _ in range(2))
     with pytest.raises(UserError, match="no module of this network"):
