@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from lineas_core import UserError
 
 from .endpoints import check_texts, complete
-from .events import MODEL, errors_for_users
+from .events import MANY, MODEL, errors_for_users
 from .picture_files import write_pictures_once
 from .security import Lifespan, network_of
 from .sessions import Sessions, believe_menus
@@ -58,7 +58,8 @@ class StudioBlocks(gr.Blocks):
             **options: as in Gradio.
         """
         self._read_only = read_only
-        self._turns = Turns(**_DEMO) if read_only else Turns()
+        limits = _DEMO if read_only else {}
+        self._turns = {name["concurrency_id"]: Turns(**limits) for name in (MODEL, MANY)}
         self._done: deque[str] = deque()  # requests without a session, oldest first
         write_pictures_once()
         super().__init__(**options)
@@ -149,12 +150,13 @@ class StudioBlocks(gr.Blocks):
     ) -> AbstractAsyncContextManager[None]:
         """Return the context in which a step is computed."""
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        if function.concurrency_id != MODEL["concurrency_id"]:
+        turns = self._turns.get(function.concurrency_id)
+        if turns is None:
             return nullcontext()
         client = getattr(request, "client", None)
         session = "" if session_hash in (None, event_id) else str(session_hash)
         visitor = Visitor(network_of(client.host) if client else "unknown", session)
-        return self._turns.turn(visitor, begun=iterator is not None)
+        return turns.turn(visitor, begun=iterator is not None)
 
     async def _wait_for_reader(self, session: str) -> None:
         """Wait until the answers so far have been read, but for a few.

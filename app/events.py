@@ -30,6 +30,7 @@ __all__ = [
     "HIDDEN",
     "IN_PAGE",
     "LATEST",
+    "MANY",
     "MODEL",
     "QUIET",
     "BySession",
@@ -214,6 +215,11 @@ MODEL: dict[str, Any] = {
     "api_visibility": "private",
 }
 """Arguments of an event that runs a model: `StudioBlocks` gives it turns, one event at a time."""
+MANY: dict[str, Any] = {**HIDDEN, **MODEL, "concurrency_id": "many"}
+"""Arguments of an event that paints many pictures.
+
+Such events have turns of their own, so that whoever paints a grid can still move the slider.
+"""
 IN_PAGE: dict[str, Any] = {"queue": False, "api_visibility": "private"}
 """Arguments of an event that is handled in the browser, by JavaScript."""
 GALLERY: dict[str, Any] = {

@@ -377,6 +377,7 @@ PROMISES = {
         "A visitor who floods the page is refused in a sentence and holds nobody else up.",
         (
             f"{TURNS}::test_a_picture_comes_while_another_visitor_floods",
+            "::test_whoever_floods_the_page_with_galleries_is_refused_too",
             "::test_too_many_requests_are_refused_and_the_rest_is_served",
             "::test_many_sessions_of_one_address_share_what_one_address_gets",
             f"{UPLOADS}::test_uploads_that_have_just_begun_count_in_full",
@@ -515,6 +516,7 @@ PROMISES = {
         (
             "app/test_demo.py::test_whatever_changes_something_is_refused_and_nothing_changes",
             "::test_there_is_no_endpoint_that_learns",
+            "::test_no_way_leads_to_a_job",
             "::test_a_vote_is_answered_and_not_kept",
         ),
     ),

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from lineas_core import UserError
+
 from ..events import user_errors
 from ..html import maps as map_html
 from ..studio.maps import MapEntry
@@ -53,7 +55,10 @@ class FollowHandlers:
         if not map_id:
             return Followed()
         version = version or ""  # at first
-        entry = self._studio.entry(map_id, "text-to-image")
+        try:
+            entry = self._studio.entry(map_id, "text-to-image")
+        except UserError:  # it has been deleted, which its menu says
+            return Followed(version=gr.skip())
         learning = self._studio.user_maps.is_learning(entry)
         name = f" of {map_id}"
         now = f"{entry.metadata.get('sha256')}{name}"

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
-from ..events import GALLERY, HIDDEN
+from ..events import GALLERY
 
-__all__ = ["MANY", "gallery_of"]
-
-MANY: dict[str, Any] = {
-    **HIDDEN,
-    "concurrency_id": "overview",
-    "concurrency_limit": 1,
-    "api_visibility": "private",
-}
-"""Arguments of an event that paints many pictures.
-
-It has a queue of its own, so that a move of the slider gets the model between two batches.
-"""
+__all__ = ["gallery_of"]
 
 
 def gallery_of(label: str) -> gr.Gallery:

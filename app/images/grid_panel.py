@@ -7,13 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from ..events import IN_PAGE, LATEST, QUIET, LatestRequest, latest_only
+from ..events import IN_PAGE, LATEST, MANY, QUIET, LatestRequest, latest_only
 from ..scripts import script
 from ..studio.grid import AXES
 from ..widgets.choice import choice_of
 from ..widgets.unless_typed import unless_typed
 from .controls import Controls
-from .gallery import MANY
 from .grid_handlers import GridHandlers
 from .steps_boxes import StepsBoxes
 

@@ -15,7 +15,7 @@ import gradio as gr
 from lineas_core import PromptSet, UserError
 from lineas_core.methods import METHODS
 
-from ..events import BySession, LatestRequest, latest_only, user_errors, visitor
+from ..events import BySession, LatestRequest, changes, latest_only, user_errors, visitor
 from ..html import basics
 from ..jobs.job import PENDING, Job
 from ..studio.checks import number, prompt_text, seed_of
@@ -113,6 +113,7 @@ class MethodsHandlers:
         """Show which methods have learnt from the prompts of the map, and which can."""
         return self._view(map_id, painted)
 
+    @changes
     @latest_only(_CALLS)
     @user_errors
     def learn_others(self, map_id: str | None, painted: dict[str, Any]) -> View:
@@ -219,11 +220,11 @@ class MethodsHandlers:
             return view
         if (prompts := prompts_of(entry)) is None:
             return view._replace(state=basics.hint(_NO_PROMPTS))
-        progress = self._progress(entry, prompts)
+        progress, learns = self._progress(entry, prompts), not self._studio.read_only
         return view._replace(
-            state=_describe(progress),
+            state=_describe(progress, learns=learns),
             start=gr.Button(visible=len(progress.found) > 1),
-            others=gr.Button(visible=bool(progress.missing) and not progress.learning),
+            others=gr.Button(visible=bool(progress.missing) and learns and not progress.learning),
             timer=gr.Timer(active=bool(progress.learning)),
         )
 
@@ -245,15 +246,15 @@ class MethodsHandlers:
         return _Progress(self._found(entry), jobs)
 
 
-def _describe(progress: _Progress) -> str:
+def _describe(progress: _Progress, *, learns: bool) -> str:
     if progress.learning:
         names = _listed([_label(name) for name in progress.learning][::-1])
         return basics.hint(f"Learning: {names}. Each takes a few seconds; you can close the page.")
     labels = [*dict.fromkeys(entry.method_label for entry in progress.found)]
     have = "has learnt" if len(labels) == 1 else "have learnt"
     sentence = f"{_listed(labels)} {have} from the prompts of this map."
-    if len(progress.found) == 1:
-        sentence += " Learn the others to see them side by side: they take one pass, seconds each."
+    if len(progress.found) == 1 and learns:
+        sentence += " Learn the others to see them side by side; each needs one pass of seconds."
     return basics.hint(sentence) + basics.warning(" ".join(progress.failures))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gradio as gr
 
-from ..events import QUIET
+from ..events import MANY, QUIET
 from .controls import Controls
-from .gallery import MANY, gallery_of
+from .gallery import gallery_of
 from .methods_handlers import MethodsHandlers
 from .steps_boxes import StepsBoxes
 

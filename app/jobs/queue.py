@@ -49,7 +49,12 @@ class Jobs:
     """The jobs of one folder. Methods with an id raise `UserError` if it is unknown."""
 
     def __init__(
-        self, folder: str | Path, python: str = sys.executable, patience: float = PATIENCE
+        self,
+        folder: str | Path,
+        python: str = sys.executable,
+        patience: float = PATIENCE,
+        *,
+        read_only: bool = False,
     ) -> None:
         """Open the jobs of `folder`.
 
@@ -58,6 +63,7 @@ class Jobs:
             python: interpreter that runs the worker.
             patience: heartbeat timeout of a worker in seconds. The timeout is 20 iterations if
                 these take longer, and 5 times `patience` before the first iteration.
+            read_only: refuse to queue and to resume jobs, as in a public demo.
         """
         self.folder = Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +71,7 @@ class Jobs:
         self._workers = Workers(self.lock, python, lambda: [job.id for job in self.waiting()])
         self._ending = threading.Lock()
         self._heartbeats = Heartbeats()
-        self._room, self._queuing = Room(), threading.Lock()
+        self._room, self._queuing = Room(closed=read_only), threading.Lock()
         self._over: dict[str, tuple[object, Job]] = {}  # jobs that are over, as last read
 
     def serve(self) -> None:
@@ -89,7 +95,7 @@ class Jobs:
             visitor: address of the visitor who asks for it; empty if unknown.
 
         Raises:
-            UserError: too many jobs are waiting, or the disk is full.
+            UserError: too many jobs are waiting, none may wait, or the disk is full.
         """
         job_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
         with self._queuing:

@@ -1,4 +1,7 @@
-"""How many jobs may wait, in all and of one visitor, so that nobody fills the queue alone."""
+"""How many jobs may wait, in all and of one visitor, so that nobody fills the queue alone.
+
+In a public demo no job may wait at all.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ _REMEDY = "Wait until some have finished, or stop them."
 class Room:
     """The visitors of the waiting jobs; those of an earlier server are unknown."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, closed: bool = False) -> None:
+        """Allow jobs to wait, or none if `closed`."""
+        self._closed = closed
         self._visitors: dict[str, str] = {}  # by id of the job
 
     def check(self, waiting: Sequence[Job], visitor: str) -> None:
@@ -28,8 +33,12 @@ class Room:
             visitor: address of the visitor who asks for it; empty if unknown.
 
         Raises:
-            UserError: too many jobs are waiting.
+            UserError: too many jobs are waiting, or none may wait.
         """
+        if self._closed:
+            what = "nothing is learnt in a public demo"
+            remedy = "Install LinEAS Studio to do it on your own machine."
+            raise UserError("E_DEMO", what, remedy=remedy)
         whose = {job.id: self._visitors.get(job.id, "") for job in waiting}
         self._visitors = {job_id: each for job_id, each in whose.items() if each}
         own = [*self._visitors.values()].count(visitor)

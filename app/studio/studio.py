@@ -72,7 +72,7 @@ class Studio:
             read_only: as above; jobs that wait in the folder stay there.
         """
         self.read_only = read_only
-        self.jobs = Jobs(data_dir / "jobs")
+        self.jobs = Jobs(data_dir / "jobs", read_only=read_only)
         self.user_maps = UserMaps(data_dir / "maps", self.jobs)
         self._lock = Lock(data_dir)
         if self._lock.claim():  # no other server uses the folder

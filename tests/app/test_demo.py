@@ -13,10 +13,11 @@ import pytest
 import yaml
 
 from app.images.blind_handlers import BlindHandlers
+from app.jobs.job import JobRequest
 from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
 from app.widgets.install_handlers import InstallHandlers
-from lineas_core import load_maps, save_maps
+from lineas_core import LearnConfig, PromptSet, UserError, load_maps, save_maps
 from tests.app.served import Program, served
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,7 @@ REFUSED = {
     *("LibraryHandlers.confirm", "LibraryHandlers.rename"),
     *("LibraryHandlers.duplicate", "LibraryHandlers.delete", "LibraryHandlers.undo"),
     *("LibraryHandlers.import_map", "LibraryHandlers.weights", "LibraryHandlers.publish"),
+    "MethodsHandlers.learn_others",
 }
 
 
@@ -68,6 +70,15 @@ def test_whatever_changes_something_is_refused_and_nothing_changes(demo, studio)
             assert "The public demo does not allow this" in answer["output"]["error"]
     assert refused == REFUSED
     assert _files(folder) == before
+
+
+def test_no_way_leads_to_a_job(studio):
+    """Whatever handler forgets to be refused, nothing is queued."""
+    request = JobRequest("t", "small", PromptSet(("a", "b"), ("c", "d")), LearnConfig())
+    with pytest.raises(UserError, match="nothing is learnt in a public demo") as caught:
+        studio.jobs.submit(request)
+    assert caught.value.code == "E_DEMO"
+    assert not studio.jobs.list()
 
 
 def test_a_visitor_cannot_make_the_server_look_into_folders_or_at_the_hub(demo, studio):

@@ -1,14 +1,16 @@
 """Who comes next at the models: the queue alone, and over HTTP with a visitor who floods."""
 
 import asyncio
+import threading
 import time
 from contextlib import suppress
 
 import pytest
 
+from app.studio.pictures import Pictures
 from app.turns import Turns, Visitor
 from lineas_core import UserError
-from tests.app.served import Program
+from tests.app.served import Program, event_of
 
 LONG = ("words", "a b", [-1.0, 0.0, 1.0], 0, 80)
 
@@ -133,6 +135,32 @@ def test_a_picture_comes_while_another_visitor_floods(page, idle, monkeypatch):
     ends = [[*flood.events("continue_text", number)][-1] for number in numbers]
     sentences = {value["error"] for kind, value in ends if kind == "error"}
     assert any("of your requests are already waiting" in sentence for sentence in sentences)
+
+
+def test_whoever_floods_the_page_with_galleries_is_refused_too(page, idle, monkeypatch):
+    """They waited in one queue of Gradio, which then was full for everybody."""
+    idle()
+    paint, released = Pictures.paint, threading.Event()
+
+    def slow(*args, **kwargs):
+        assert released.wait(120)
+        return paint(*args, **kwargs)
+
+    monkeypatch.setattr(Pictures, "paint", slow)
+    flood = Program(page[1])
+    number = event_of(page[0], "OverviewHandlers.overview")
+    values = ["letters", "a b", 1, 1, None, None, ""]
+    join = {"data": values, "fn_index": number, "session_hash": "galleries"}
+    for _ in range(20):
+        flood.http.post("/gradio_api/queue/join", json=join).raise_for_status()
+    try:
+        assert Program(page[1]).call("continue_text", "words", "a", [0.0])[0] == "complete"
+    finally:
+        released.set()
+    with flood.http.stream("GET", "/gradio_api/queue/data?session_hash=galleries") as stream:
+        done = [line for line in stream.iter_lines() if "process_completed" in line]
+    assert sum('"success":true' in line for line in done) == 8
+    assert sum("8 of your requests are already waiting" in line for line in done) == 12
 
 
 def test_work_that_nobody_reads_ends(page, idle, monkeypatch):

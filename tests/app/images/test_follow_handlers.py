@@ -49,6 +49,16 @@ def test_a_map_that_is_learnt_is_not_followed(studio):
     assert not followed.timer.active
 
 
+def test_a_map_that_has_been_deleted_elsewhere_is_not_followed_any_more(studio):
+    handlers = FollowHandlers(studio, ImageHandlers(studio))
+    studio.learning.add("mine")
+    version = handlers.follow("mine", "", ME).version
+    studio.entries = [entry for entry in studio.entries if entry.id != "mine"]
+    followed = handlers.follow("mine", version, ME)
+    assert not followed.timer.active
+    assert is_skip(followed.request)
+
+
 def test_a_look_at_a_map_that_is_no_longer_chosen_changes_nothing(studio, monkeypatch):
     """Its answer could come after that to the choice, and described the map before."""
     pictures = ImageHandlers(studio)

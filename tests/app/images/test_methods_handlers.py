@@ -68,6 +68,14 @@ def test_a_map_that_is_alone_names_the_next_step(handlers):
     assert can == [False, True, False]
 
 
+def test_a_public_demo_does_not_offer_to_learn_the_others(studio, handlers):
+    studio.read_only = True
+    told, *can = _look(handlers)
+    assert "LinEAS has learnt" in told
+    assert "Learn the others" not in told
+    assert can == [False, False, False]
+
+
 def test_one_button_queues_the_methods_without_iterations_at_the_same_modules(studio, handlers):
     handlers.learn_others("mine", {})
     queued = studio.jobs.submitted
