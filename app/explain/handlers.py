@@ -46,5 +46,5 @@ class ExplainHandlers:
         maps = self._studio.steering(self._studio.entry(map_id))
         return (
             charts.transport(maps, strength),
-            charts.modules(maps.at(strength), largest_of=maps),
+            charts.modules(maps, strength),
         )

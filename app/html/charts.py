@@ -104,29 +104,31 @@ _IN_AFFINE_MAPS: dict[str, Callable[[AffineMap], Any]] = {
 }
 
 
-def modules(maps: SteeringMaps, *, largest_of: SteeringMaps | None = None) -> str:
+def modules(maps: SteeringMaps, strength: float = 1.0) -> str:
     """Draw how much the maps change in each module, first layer to last, as three bar charts.
 
-    Low-rank maps have neither scale nor shift, so that one chart is left of them.
+    Low-rank maps have neither scale nor shift, so that one chart is left of them. The largest
+    value at λ = 1 and λ = -1 fills the height, so that drawings at all strengths have one scale.
 
     Args:
         maps: the maps.
-        largest_of: maps whose largest value fills the height; None takes `maps`. A sequence of
-            drawings with the same `largest_of` has one scale.
+        strength: λ, -1 to 1.
     """
-    tallest = largest_of or maps
-    drawn = _charts(_IN_MODULES, maps, tallest)
-    return drawn + (_charts(_IN_AFFINE_MAPS, maps.affine, tallest.affine) if maps.affine else "")
+    at, ends = maps.at(strength), [maps.at(1.0), maps.at(-1.0)]
+    drawn = _charts(_IN_MODULES, at, ends)
+    if maps.affine:
+        drawn += _charts(_IN_AFFINE_MAPS, at.affine, [end.affine for end in ends])
+    return drawn
 
 
 def _charts(
     measures: Mapping[str, Callable[[Any], Any]],
     maps: Mapping[str, Any],
-    tallest: Mapping[str, Any],
+    ends: Sequence[Mapping[str, Any]],
 ) -> str:
     drawn = ""
     for title, measure in measures.items():
-        largest = max((measure(m).item() for m in tallest.values()), default=0)
+        largest = max((measure(m).item() for end in ends for m in end.values()), default=0)
         drawn += _bars(title, list(maps), [measure(m).item() for m in maps.values()], largest)
     return drawn
 

@@ -11,6 +11,7 @@ import gradio as gr
 from lineas_core import BUDGETS, PromptSet, UserError
 from lineas_core.methods import LINEAS
 from lineas_core.models.vocabulary import describe_unknown
+from lineas_core.prompts.prompt_set import MIN_PROMPTS
 
 from ..events import LatestRequest, changes, latest_only, user_errors, visitor
 from ..html import basics
@@ -203,11 +204,14 @@ class FormHandlers:
             *counts: the settings iterations, batch_size, epochs and ppo_epochs.
         """
         chosen, held = method_of(method), heldout or 0
-        prompts = max(count_prompts(source)[0] - held, 0) or ENOUGH
+        given = count_prompts(source)[0]
+        if given and given - held < MIN_PROMPTS:
+            return basics.hint(f"At least {MIN_PROMPTS} prompts must not be held out.")
+        prompts = given - held if given else ENOUGH
         steps, batch = duration(chosen, counts)
-        prompts = min(prompts, batch or prompts)
-        seconds = self._studio.jobs.pace(model) * prompts * steps
-        return learn_html.estimate(seconds, prompts, held, in_one_pass=chosen.passes == 1)
+        batch = min(prompts, batch or prompts)
+        seconds = self._studio.jobs.pace(model) * batch * steps
+        return learn_html.estimate(seconds, prompts, batch, held, in_one_pass=chosen.passes == 1)
 
     @changes
     @user_errors

@@ -61,15 +61,17 @@ _STATES = {
     "done": "Done",
     "stopped": "Stopped",
     "failed": "Failed",
-    "hung": "The worker does not respond. Stop it, then press Resume to continue from the last "
-    "checkpoint",
-    "interrupted": "Interrupted. Press Resume to continue from the last checkpoint",
+    "hung": "The worker does not respond. Stop it, then press Resume to {resume}",
+    "interrupted": "Interrupted. Press Resume to {resume}",
 }
 
 
 def job_state(job: Job) -> str:
     """Return the state of a job: progress, time spent and left, position in the queue."""
-    state = _STATES[job.state]
+    method = METHODS[job.request.method]
+    continues = method.iterative or method.checkpoints
+    resume = "continue from the last checkpoint" if continues else "start again"
+    state = _STATES[job.state].format(resume=resume)
     if job.state == "stopped" and job.map_folder:
         state += ", the best map is kept"
     if job.position:
@@ -78,7 +80,7 @@ def job_state(job: Job) -> str:
     if not job.request.iterations:
         epochs = getattr(job.request.config, "epochs", None)
         effort = plural(epochs, "epoch") if epochs else "in one pass"
-        progress = f"{METHODS[job.request.method].label}, {effort}"
+        progress = f"{method.label}, {effort}"
     facts = [progress, f"{clock(job.elapsed)} spent"]
     if job.eta is not None:
         facts.append(f"about {clock(job.eta)} left")
@@ -96,11 +98,20 @@ def job_choice(job: Job) -> str:
     return f"{job.request.title} · {_STATES[job.state].partition('.')[0].lower()}"
 
 
-def estimate(seconds: float, prompts: int, heldout: int, *, in_one_pass: bool) -> str:
-    """Say how long learning takes from how many prompts of each side, and held-out ones."""
-    details = f", {heldout} more held out" if heldout else ""
+def estimate(seconds: float, prompts: int, batch: int, heldout: int, *, in_one_pass: bool) -> str:
+    """Say how long learning takes.
+
+    Args:
+        seconds: the estimate.
+        prompts: prompts of each side that the map is learnt from.
+        batch: how many of them pass at each iteration.
+        heldout: further prompts of each side, which are held out.
+        in_one_pass: whether the method has no iterations.
+    """
+    details = f", {batch} of them per iteration" if batch < prompts else ""
+    details += f", {heldout} more held out" if heldout else ""
     details += ", without iterations" if in_one_pass else ""
-    return hint(f"About {clock(max(seconds, 1))} with {prompts} prompts a side{details}.")
+    return hint(f"About {clock(max(seconds, 1))} with {prompts} prompts per side{details}.")
 
 
 def previews(prompt: str, records: Sequence[Mapping[str, Any]]) -> str:
@@ -134,8 +145,9 @@ def counter(found: int, problems: Sequence[str], enough: int) -> str:
     """Return the number of prompts, the recommended number, and the problems."""
     remarks = "".join(f'<span class="problem">{safe(problem)}</span>' for problem in problems)
     kind = "enough" if found >= enough else "few"
-    wanted = f" of {enough} recommended" if found < enough else ""
-    return f'<p class="counter"><b class="{kind}">{found}</b>{wanted} prompts{remarks}</p>'
+    wanted = f" ({enough} recommended)" if found < enough else ""
+    noun = "prompt" if found == 1 else "prompts"
+    return f'<p class="counter"><b class="{kind}">{found}</b> {noun}{wanted}{remarks}</p>'
 
 
 def columns(name: str, table: Table, reason: str) -> str:

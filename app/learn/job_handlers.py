@@ -9,6 +9,7 @@ import gradio as gr
 
 from lineas_core import SteeringMaps, UserError, load_maps
 from lineas_core.learning.facts import describe_start
+from lineas_core.methods import METHODS
 from lineas_core.models.vocabulary import describe_unknown
 
 from ..events import changes, user_errors, visitor
@@ -19,9 +20,11 @@ from ..widgets.menu import menu
 from . import html as learn_html
 from .report import report
 
-__all__ = ["JobHandlers", "job_menu"]
+__all__ = ["STOP", "JobHandlers", "job_menu"]
 
 _RESUMABLE = ("stopped", "failed", "interrupted")
+STOP = "Stop and keep the best"
+"""Label of the button that stops a job."""
 _NO_JOB = (
     "Nothing has been learnt yet. Fill in the form and press Start. You can close the page while "
     "a map is being learnt."
@@ -195,7 +198,11 @@ def _buttons(job: Job | None) -> Buttons:
     pending, over = job and job.state in PENDING, job and job.state not in PENDING
     resumable, has_map = job and job.state in _RESUMABLE, job and job.map_folder
     visible = (pending, resumable, has_map, over and not has_map)
-    return Buttons(*(gr.Button(visible=bool(each)) for each in visible))
+    buttons = Buttons(*(gr.Button(visible=bool(each)) for each in visible))
+    if not job or not pending:
+        return buttons
+    keeps = METHODS[job.request.method].iterative  # others have no map before they are done
+    return buttons._replace(stop=gr.Button(STOP if keeps else "Stop", visible=True))
 
 
 def job_menu(jobs: Sequence[Job], job_id: str, *, shown: str | None = None) -> Any:

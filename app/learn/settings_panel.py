@@ -85,7 +85,7 @@ def _sampling(config: LearnConfig) -> dict[str, Component]:
             config.support,
             step=0.01,
             label=LABELS["support"],
-            info="Those in which the two sides differ most are steered; 1: all of them.",
+            info="Only those in which the two sides differ most are steered; 1 steers all.",
         ),
         "optimizer": gr.Dropdown(OPTIMIZERS, value=config.optimizer, label=LABELS["optimizer"]),
         "batch_size": gr.Number(

@@ -22,7 +22,7 @@ from ..widgets.unless_typed import unless_typed
 from .columns_panel import columns_panel
 from .form import PREVIEWS, SUITED, aims, budgets, in_steps, keeps_layout, kind_of, methods
 from .form_handlers import FormHandlers
-from .job_handlers import JobHandlers
+from .job_handlers import STOP, JobHandlers
 from .model_handlers import ModelHandlers
 from .model_panel import model_panel
 from .settings_panel import settings_panel
@@ -194,7 +194,7 @@ def _timing(initial: str) -> tuple[gr.Column, gr.Textbox]:
     with gr.Column(visible=in_steps(initial)) as timing:
         learn_at = gr.Textbox(
             label="Denoising steps to learn at",
-            info="Counted from 0, such as 0,2 for the mean of both; empty for the first.",
+            info="Steps count from 0: “0,2” learns from the mean of both, empty from the first.",
             max_length=100,
         )
     return timing, learn_at
@@ -221,7 +221,7 @@ def _watch(handlers: JobHandlers, job: gr.Dropdown) -> gr.Button:
     job.render()
     state, report = (gr.HTML(apply_default_css=False) for _ in range(2))
     with gr.Row():
-        stop = gr.Button("Stop and keep the best", variant="stop", visible=False)
+        stop = gr.Button(STOP, variant="stop", visible=False)
         resume = gr.Button("Resume", visible=False)
         try_it = gr.Button("Try it", variant="primary", visible=False)
         delete = gr.Button("Delete", visible=False)

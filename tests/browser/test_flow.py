@@ -76,7 +76,7 @@ def test_a_style_is_learnt_across_a_reload_and_then_steers(page):
     # A few of them: a pass through all takes most of a minute beside another busy process.
     page.get_by_label("Source: steer").fill("One.\nTwo.\nThree.")
     page.get_by_label("Target: steer").fill("A goal.\nA match.\nA coach.")
-    page.get_by_text("3 of 32 recommended").first.wait_for()
+    page.get_by_text("prompts (32 recommended)").first.wait_for()
     page.locator("button.label-wrap:visible", has_text="Settings").click()
     page.get_by_label("Held-out prompts").fill("1")
     page.get_by_label("Iterations", exact=True).fill("3")

@@ -406,7 +406,7 @@ def test_a_concept_is_learnt_from_an_upload_and_bends_a_picture(tmp_path):
     with served(Studio(tmp_path)) as url, visited(url) as page:
         page.get_by_role("tab", name="Learn").click()
         page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(file)
-        page.get_by_text("2 of 32 recommended").first.wait_for()
+        page.get_by_text("prompts (32 recommended)").first.wait_for()
         page.locator("button.label-wrap:visible", has_text="Settings").click()
         page.get_by_label("Iterations", exact=True).fill("2")
         page.get_by_role("button", name="Start", exact=True).click()

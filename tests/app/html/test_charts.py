@@ -1,9 +1,11 @@
 """Charts as SVG."""
 
+import re
+
 import torch
 
 from app.html import charts
-from lineas_core import LowRankMap, SteeringMaps
+from lineas_core import AffineMap, LowRankMap, SteeringMaps
 from tests.app.fakes import MAPS, RECORDS
 
 
@@ -11,6 +13,20 @@ def test_pictures_show_every_module_and_escape_its_name():
     drawing = charts.modules(MAPS)
     assert drawing.count("<rect") == 3
     assert "<img" not in drawing
+
+
+def test_bars_keep_their_proportions_where_the_inverse_moves_more():
+    maps = SteeringMaps({"a": AffineMap(torch.full((2,), 0.5), torch.ones(2)), **MAPS})
+    for strength in (-1.0, 1.0):
+        drawn = re.findall(
+            r'height="([\d.]+)"><title>.*?: ([\d.]+)<', charts.modules(maps, strength)
+        )
+        per_chart = [drawn[k : k + len(maps)] for k in range(0, len(drawn), len(maps))]
+        for bars in per_chart:
+            ratios = {
+                round(float(value) / float(height), 3) for height, value in bars if value != "0"
+            }
+            assert len(ratios) == 1
 
 
 def test_of_maps_that_mix_coordinates_is_drawn_what_there_is_to_draw():

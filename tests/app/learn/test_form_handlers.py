@@ -188,7 +188,7 @@ def test_sides_for_pictures_are_said_to_be_matched_or_not(studio):
 
 def test_a_counter_shows_problems_at_once(studio):
     counter = FormHandlers(studio).count("tiny", "one\none\n\ntwo")
-    assert ">2</b> of 32 recommended" in counter
+    assert ">2</b> prompts (32 recommended" in counter
     assert "problem" in counter
 
 

@@ -111,10 +111,24 @@ def test_the_endpoint_refuses_what_no_method_can(studio, changes, sentence):
     assert studio.jobs.submitted == []
 
 
+def test_the_estimate_counts_prompts_batches_and_held_out_prompts_apart(studio):
+    source = "\n".join(f"prompt {k}" for k in range(32))
+
+    def estimate(batch, heldout):
+        counts = 80, batch, None, None
+        return FormHandlers(studio).estimate("lineas", "tiny", source, heldout, *counts)
+
+    assert "with 32 prompts per side." in estimate(0, 0)
+    assert "with 32 prompts per side, 8 of them per iteration." in estimate(8, 0)
+    assert "with 8 prompts per side, 24 more held out." in estimate(8, 24)
+    for heldout in (31, 32, 40):
+        assert "At least 2 prompts must not be held out" in estimate(0, heldout)
+
+
 def test_a_pass_is_told_to_be_short_and_without_iterations(studio):
     estimate = FormHandlers(studio).estimate
     assert "About 2 min" in estimate("lineas", "tiny", "a\nb\nc", 0, 80, 0, None, None)
-    assert "About 2 s with 3 prompts a side, without iterations" in estimate(
+    assert "About 2 s with 3 prompts per side, without iterations" in estimate(
         "caa", "tiny", "a\nb\nc", 0, None, None, 10, 4
     )
     longer = estimate("reft", "tiny", "a\nb\nc", 0, None, None, 10, None)
