@@ -18,6 +18,7 @@ from lineas_core import PromptSet, SteeringMaps, fold, save_maps
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.learning.config import suited_config
 from lineas_core.models import TextToImageModel
+from lineas_core.models.catalog import suited_preset
 from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.tables.workbench import Workbench
 
@@ -46,8 +47,11 @@ def main() -> None:
         model = bench.model(name.removeprefix(f"{_SETS[name].stem}-"))
         paints = isinstance(model, TextToImageModel)
         budget = "normal" if paints else "quick"
-        config = suited_config(prompts.kind, budget, keeps_layout=model.keeps_layout)
-        maps = bench.maps(model, prompts, config=config)
+        preset = suited_preset(model.name, prompts.kind)
+        config = suited_config(
+            prompts.kind, budget, keeps_layout=model.keeps_layout, preset=preset
+        )
+        maps = bench.maps(model, prompts, config=config, preset=preset)
         maps.metadata["license"] = _LICENSES[model.name]
         folder = save_maps(maps, ASSETS / "maps" / name, prompts=prompts)
         if paints:

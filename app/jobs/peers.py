@@ -23,6 +23,7 @@ from lineas_core.errors import UserError
 from lineas_core.learning.lineas import learn_iter
 from lineas_core.methods import METHODS
 from lineas_core.models import load_model
+from lineas_core.models.catalog import suited_preset
 from lineas_core.runtime.processes import ENDED, meet, together
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.presets import find_modules
@@ -92,7 +93,8 @@ def as_requested(model: Any, request: JobRequest) -> Any:
 def arguments(model: Any, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
     """Return both sides of the prompts, and the keyword arguments of every method."""
     prompts = request.prompts
-    modules = find_modules(model.network, request.preset) if request.preset else None
+    preset = request.preset or suited_preset(request.model, prompts.kind)
+    modules = find_modules(model.network, preset) if preset else None
     heldout = (prompts.heldout_source, prompts.heldout_target)
     settings = {"config": request.config, "modules": modules, "heldout": heldout}
     return (prompts.source, prompts.target), settings

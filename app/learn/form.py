@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from lineas_core import BUDGETS, FitConfig, PromptSet, UserError, models
 from lineas_core.learning.config import suited_config
 from lineas_core.methods import METHODS, Method
-from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.models.catalog import MODELS, Kind, suited_preset
 from lineas_core.prompts.matching import are_matched
 
 from ..studio.user_maps import LONGEST_TITLE, tidy
@@ -58,6 +58,7 @@ SUITED = (
     "fresh_noise",
     "batch_size",
     "learning_rate",
+    "optimizer",
 )
 """Settings that depend on the model and the prompt set, see `suited_config`."""
 _OTHER_KIND = {"language": "DMD2", "text-to-image": "language"}  # in names of unsuitable budgets
@@ -90,6 +91,7 @@ class FilledForm(NamedTuple):
         fresh_noise: see above.
         batch_size: see above.
         learning_rate: see above.
+        optimizer: see above.
     """
 
     title: Any
@@ -105,6 +107,7 @@ class FilledForm(NamedTuple):
     fresh_noise: Any
     batch_size: Any
     learning_rate: Any
+    optimizer: Any
 
 
 def budgets(model: str) -> list[tuple[str, str]]:
@@ -236,7 +239,9 @@ def suited_values(model: str, known: dict[str, Any] | None, budget: str) -> dict
         budget: a key of `BUDGETS`.
     """
     kind = known["kind"] if known else ""
-    return values_of(suited_config(kind, budget, keeps_layout=keeps_layout(model)))
+    preset = suited_preset(model, kind)
+    config = suited_config(kind, budget, keeps_layout=keeps_layout(model), preset=preset)
+    return values_of(config)
 
 
 def fill(prompts: PromptSet, model: str, budget: str) -> FilledForm:

@@ -251,9 +251,11 @@ class FormHandlers:
         model = self._studio.models.checked(model)
         self._studio.models.require(model)
         prompts = PromptSet.from_texts(source or "", target or "").holdout(heldout or 0)
+        if known:  # settings and modules suit this kind, also after a change to the boxes
+            prompts = replace(prompts, kind=known["kind"])
         if known and known["boxes"] == [source, target]:  # still unchanged
-            about = {k: known[k] for k in ("description", "kind")}
-            prompts = replace(prompts, **about, keywords=tuple(known["keywords"]))
+            about = {"description": known["description"], "keywords": tuple(known["keywords"])}
+            prompts = replace(prompts, **about)
         places = checked_places(learn_at) if in_steps(model) else []
         request = JobRequest(
             title=title_of(title),

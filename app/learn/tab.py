@@ -178,11 +178,11 @@ def _run_settings(initial: str) -> tuple[gr.Number, gr.Dropdown, gr.Textbox]:
         minimum=0,
     )
     preset = gr.Dropdown(
-        [("default of the model", ""), *((name, name) for name in PRESETS)],
+        [("those that suit the model and the set", ""), *((name, name) for name in PRESETS)],
         value="",
         label="Modules",
         info="A preset, or a regular expression for module names; late- before it selects the "
-        "last third of the modules.",
+        "last third of the modules, which suits topics on SmolLM2.",
         allow_custom_value=True,
     )
     preview = gr.Textbox(PREVIEWS[kind_of(initial)], label="Preview prompt")

@@ -57,8 +57,7 @@ class PromptLibrary:
             else shipped.source + shipped.heldout_source  # texts about other subjects
         )
         prompts = PromptSet.about(word, lines, plain, remove=remove)
-        if kind == "text-to-image":
-            prompts = replace(prompts, kind=template)
+        prompts = replace(prompts, kind=template if kind == "text-to-image" else "topic")
         return prompts.holdout(len(prompts.source) // 3)
 
     def openings(self, *, toxic: bool) -> list[str]:

@@ -214,6 +214,8 @@ BUDGETS = {
 """Name -> settings. The last two are those of LinEAS, sections 3.3 and 4.4; the paper does not
 specify the pooling, so it is ours."""
 
+# Adam moves every coordinate about as far, gradient descent those most in which the sides differ.
+_LATE: dict[str, Any] = {"shift_only": True, "optimizer": "sgd", "learning_rate": 0.1}
 _SAME_LAYOUT: dict[str, Any] = {
     "compare": "output",
     "fresh_noise": True,
@@ -224,7 +226,11 @@ _SAME_LAYOUT: dict[str, Any] = {
 
 
 def suited_config(
-    concept_kind: str = "", budget: str = "quick", *, keeps_layout: bool = False
+    concept_kind: str = "",
+    budget: str = "quick",
+    *,
+    keeps_layout: bool = False,
+    preset: str = "",
 ) -> LearnConfig:
     """Return a budget with the settings that suit a concept and a model.
 
@@ -235,6 +241,7 @@ def suited_config(
         budget: a key of `BUDGETS`; those of the paper are returned as they are.
         keeps_layout: as in `SteerableModel`; False also for picture models whose layout depends
             on the prompt, on which these settings were not tried.
+        preset: what `lineas_core.models.catalog.suited_preset` returns.
     """
     config = BUDGETS[budget]
     if budget.startswith("paper"):
@@ -246,4 +253,6 @@ def suited_config(
         return replace(config, both_ways=True)
     if concept_kind == "manner":
         return replace(config, identity_loss=True, shift_only=True)
+    if concept_kind == "topic" and preset:
+        return replace(config, **_LATE)
     return config

@@ -73,6 +73,8 @@ class ModelEntry:
         parameters: of all networks of the model together, in billions.
         download_gb: size of the files that are loaded from the hub; 0 for a model from elsewhere.
         preset: the layer preset that `learn` uses by default.
+        topic_preset: the preset for maps of topics, where one has been measured to have more
+            effect at the same perplexity; else empty.
         hub_id: repository on the hub; None for a model from elsewhere.
         origin: repository on the hub of the original of an embedded model, which is quantised;
             None for other models.
@@ -91,6 +93,7 @@ class ModelEntry:
     parameters: float
     download_gb: float = 0
     preset: str = "post-layernorms"
+    topic_preset: str = ""
     hub_id: str | None = None
     origin: str | None = None
     embedded: EmbeddedFile | None = None

@@ -30,7 +30,7 @@ from lineas_core.prompts.tables import Columns, Row
 __all__ = ["MIN_PROMPTS", "PromptSet"]
 
 MIN_PROMPTS = 2  # per side: one prompt has no variance
-_KINDS = ("", "style", "thing", "manner")
+_KINDS = ("", "style", "thing", "manner", "topic")
 _LONGEST_WORD = 60
 _SPOKEN_VOWEL = ("a", "e", "i", "o", "u", "hour", "honest", "heir")
 _SPOKEN_CONSONANT = ("uni", "use", "uku", "eu", "one")
@@ -47,8 +47,8 @@ class PromptSet:
         heldout_target: target prompts for evaluation; empty if and only if `heldout_source` is.
         name: title of the set; the name of the file if it contains none.
         description: how the target prompts differ from the source prompts.
-        kind: kind of concept: `style` (of a whole picture), `thing` (an object in a picture) or
-            `manner` (the tone of a text); empty for a topic or if unknown.
+        kind: kind of concept: `style` (of a whole picture), `thing` (an object in a picture),
+            `manner` (the tone of a text) or `topic` (what a text is about); empty if unknown.
         keywords: words or stems; a text is on topic if a word in it starts with one of them.
         dropped: one sentence for each kind of prompt that was dropped while reading, and for
             everything else in the file that was skipped or read in another way.

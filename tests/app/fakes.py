@@ -134,7 +134,7 @@ class FakePrompts:
         }
         plain = ("A hill.", "A lake.", "A street.")
         prompts = PromptSet.about(word, lines[template], plain, remove=remove)
-        return replace(prompts, kind="" if template == "about" else template).holdout(1)
+        return replace(prompts, kind="topic" if template == "about" else template).holdout(1)
 
 
 class FakeTexts:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from app.jobs.job import JobRequest
+from app.jobs.peers import arguments
 from app.jobs.queue import Jobs
 from app.jobs.worker import work
 from lineas_core import LearnConfig, PromptSet, load_maps
@@ -121,3 +122,21 @@ def test_a_shared_job_is_stopped_and_goes_on_also_after_a_process_was_killed(job
     assert jobs.get(job).state == "interrupted"
     iterations = [record["iteration"] for record in jobs.records(job)]
     assert iterations == list(range(len(iterations)))
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "preset", "late"),
+    [
+        ("smollm2-135m", "topic", None, True),
+        ("smollm2-135m", "manner", None, False),
+        ("gemma-3-270m", "topic", None, False),
+        ("smollm2-135m", "topic", "attention-output", False),
+    ],
+)
+def test_a_topic_is_learnt_at_the_layers_where_it_costs_least(model, kind, preset, late):
+    """Unless others are chosen: the form says so, and its settings suit these layers."""
+    tiny = tiny_language_model()
+    request = JobRequest("t", model, replace(PROMPTS, kind=kind), CONFIG, preset)
+    modules = arguments(tiny, request)[1]["modules"] or tiny.default_modules
+    assert any("layers.0." in name for name in modules) == (not late)
+    assert any("layers.1." in name for name in modules)

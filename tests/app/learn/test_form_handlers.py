@@ -55,6 +55,8 @@ def test_settings_follow_the_kind_of_the_model_and_of_the_set(studio):
         ("emoji-world", None, suited_config(budget="normal", keeps_layout=True)),
         ("smollm2-135m", None, BUDGETS["normal"]),
         ("smollm2-135m", {"kind": "manner"}, suited_config("manner", "normal")),
+        ("gemma-3-270m", {"kind": "topic"}, BUDGETS["normal"]),
+        ("smollm2-135m", {"kind": "topic"}, suited_config("topic", "normal", preset="late")),
     ):
         values = dict(zip(SETTINGS, handlers.budget("normal", model, known), strict=True))
         assert values_of(config).items() <= values.items()
@@ -245,8 +247,9 @@ def test_what_is_known_of_a_set_goes_along_until_a_box_is_changed(studio):
     form = {"title": title, "source": source, "target": target, "heldout": heldout}
     start(handlers, **form, known=known)
     start(handlers, **{**form, "source": f"{source}\nmore"}, known=known)
-    same, changed = (request.prompts.keywords for request in studio.jobs.submitted)
-    assert (same, changed) == (("chess",), ())
+    same, changed = (request.prompts for request in studio.jobs.submitted)
+    assert (same.keywords, changed.keywords) == (("chess",), ())
+    assert same.kind == changed.kind == "topic"  # the settings in the form suit it
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,11 @@ def test_every_shipped_set_can_be_loaded(prompts):
 def test_ten_of_the_shipped_concepts_are_styles(prompts):
     kinds = [prompts.set_of(stem).kind for stem in prompts.sets("text-to-image")]
     assert (kinds.count("style"), kinds.count("thing")) == (10, 5)
-    assert prompts.set_of("toxicity").kind == "manner"
+    kinds = [prompts.set_of(stem).kind for stem in prompts.sets("language")]
+    assert (kinds.count("topic"), kinds.count("manner")) == (5, 1)
     assert prompts.about("pop art", "style", "text-to-image").kind == "style"
     assert prompts.about("a drum", "thing", "text-to-image").kind == "thing"
-    assert prompts.about("chess", "about", "language").kind == ""
+    assert prompts.about("chess", "about", "language").kind == "topic"
 
 
 def test_a_set_about_one_thing_has_a_third_held_out(prompts):

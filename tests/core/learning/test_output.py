@@ -154,7 +154,11 @@ def test_the_kind_of_a_concept_has_settings_of_its_own():
     tone = replace(normal, identity_loss=True, shift_only=True)
     assert suited_config("manner", "normal") == tone
     assert suited_config("style", "normal") == replace(normal, both_ways=True)
-    assert suited_config("thing", "normal") == suited_config("", "normal") == normal
+    for kind in ("thing", "topic", ""):
+        assert suited_config(kind, "normal") == normal
+    late = suited_config("topic", "normal", preset="late-attention-output")
+    assert late == replace(normal, shift_only=True, optimizer="sgd", learning_rate=0.1)
+    assert suited_config("", "normal", preset="") == normal
 
 
 def test_pictures_are_learnt_both_ways_where_the_budget_allows_it():

@@ -211,6 +211,7 @@ def test_every_entry_can_be_had_from_somewhere_and_names_its_licence():
         assert entry.license
         assert entry.license_url.startswith("https://")
         assert entry.preset in PRESETS
+        assert entry.topic_preset.removeprefix("late-") in ("", *PRESETS)
 
 
 def test_an_unknown_model_names_the_catalog():
