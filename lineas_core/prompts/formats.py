@@ -20,7 +20,7 @@ __all__ = ["LISTS", "SIDES", "TEXTS", "lines_of", "parse"]
 
 SIDES = ("source", "target", "heldout_source", "heldout_target")
 LISTS = (*SIDES, "keywords")
-TEXTS = ("name", "description", "license", "kind")
+TEXTS = ("name", "description", "license", "kind", "layout")
 _SEPARATOR_LINE = r'"?sep=([,;\t|])"?\s*'  # Excel's first line
 _NO_NAME = "Unnamed: "  # pandas writes an index without a name, and reads it with this one
 _COMMENT = r"#+(\s|$)"  # but #sunset is a prompt

@@ -13,7 +13,6 @@ to 1; 0.5 or more counts as 1. What is not recognised for certain is an error th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
@@ -26,10 +25,12 @@ from lineas_core.prompts.labels import (
     is_missing,
     label_of,
     labels_of,
+    side_of,
 )
 
 __all__ = [
     "EXPECTED",
+    "PAIRS",
     "Columns",
     "Record",
     "Row",
@@ -40,11 +41,10 @@ __all__ = [
 
 _TEXTS = ("text", "prompt.text", "prompt", "comment_text", "comment", "sentence", "caption")
 _LABELS = ("label", "labels", "class", "sentiment", "target")
-_SOURCE_WORDS = {"toxic", "toxicity", "offensive", "hateful", "rude"}
-_TARGET_WORDS = {"neutral", "civil", "polite", "detoxified", "nontoxic"}
-_NEGATIONS = {"non", "not", "no"}
 EXPECTED = "source and target, text and label, or text"
 """The usual columns, for messages."""
+PAIRS = "pairs"
+"""The text `layout` of a set whose line k of the source belongs to line k of the target."""
 _STYLES = {"prompt", "negative_prompt"}  # columns of a web UI's styles
 
 
@@ -135,7 +135,7 @@ def guess_columns(table: Table, chosen: Columns) -> Columns:
         text = others[0] if len(others) == 1 else ""
     if text and not label:
         flags = [name for name in table.columns if name != text and are_flags(table.values(name))]
-        label = next((name for name in flags if _side_of(name) == "source"), "")
+        label = next((name for name in flags if side_of(name) == "source"), "")
     scores = are_scores([*table.values(label), chosen.source_label])
     source_label = label_of(chosen.source_label, scores=scores) or _source_label(table, label)
     labels = labels_of(table.values(label))
@@ -155,7 +155,8 @@ def rows_of(table: Table, chosen: Columns, side: str, notes: list[str]) -> Itera
         notes: gets a sentence on columns with other names than usual, and on what is skipped.
 
     Yields:
-        Rows whose field is `source` or `target`, or empty for a file with one side.
+        Rows whose field is `source` or `target`, or empty for a file with one side; before pairs,
+        the text `layout`.
 
     Raises:
         UserError: it is not certain which column holds what (E_COLUMNS), or which label is the
@@ -197,10 +198,10 @@ def _pair(table: Table, names: dict[str, str]) -> tuple[str, str] | None:
         pair = names["source"], names["target"]  # numbers are a label beside a provenance
         return None if any(are_scores(table.values(name)) for name in pair) else pair
     texts = [name for name in table.columns if are_texts(table.values(name))]
-    sources = [name for name in texts if _side_of(name) == "source"]
+    sources = [name for name in texts if side_of(name) == "source"]
     others = [name for name in texts if name not in sources]
     # Beside a column with a usual name of texts, the source column may hold labels in words.
-    targets = [name for name in others if _side_of(name) == "target"]
+    targets = [name for name in others if side_of(name) == "target"]
     targets = targets or [name for name in others if name.casefold() not in _TEXTS]
     return (sources[0], targets[0]) if len(sources) == len(targets) == 1 else None
 
@@ -213,17 +214,9 @@ def _source_label(table: Table, column: str) -> str:
     if "source" in labels:  # then all others have to be `target`
         return "source"
     if {*labels} <= {"0", "1"}:
-        return "1" if _side_of(column) == "source" else ""
-    sources = [label for label in labels if _side_of(label) == "source"]
+        return "1" if side_of(column) == "source" else ""
+    sources = [label for label in labels if side_of(label) == "source"]
     return sources[0] if len(labels) == 2 and len(sources) == 1 else ""
-
-
-def _side_of(name: str) -> str:
-    """Return the side that a column or label is named after; empty if it is neither."""
-    words = {*re.findall(r"[^\W\d_]+", name.casefold())}
-    if words & _SOURCE_WORDS:
-        return "target" if words & _NEGATIONS else "source"
-    return "target" if words & _TARGET_WORDS else ""
 
 
 def _are_certain(columns: Columns, table: Table, side: str) -> bool:
@@ -264,6 +257,7 @@ def _note_columns(table: Table, columns: Columns, notes: list[str]) -> None:
 
 
 def _pairs(table: Table, columns: Columns) -> Iterator[Row]:
+    yield Row("layout", PAIRS, table.line)
     for record in table.records:
         for side, column in (("source", columns.source), ("target", columns.target)):
             yield Row(side, _text(table, record, column), record.line)
