@@ -85,6 +85,12 @@ class Table:
     line: int
     code: str
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Lower-case name -> column: the one that is written so, if there are several."""
+        exact = {name: name for name in self.columns if name == name.casefold()}
+        return {name.casefold(): name for name in self.columns} | exact
+
     def values(self, column: str) -> list[Any]:
         """Return the values of a column that are not missing; none for an unknown column."""
         values = (record.values.get(column) for record in self.records)
@@ -115,7 +121,7 @@ def guess_columns(table: Table, chosen: Columns) -> Columns:
 
     Args:
         table: the table.
-        chosen: the columns that the user has named, in any case.
+        chosen: the columns that the user has named; in any case where none is named exactly so.
 
     Raises:
         UserError: a named column or label does not exist.
@@ -123,8 +129,9 @@ def guess_columns(table: Table, chosen: Columns) -> Columns:
     chosen = _existing(table, chosen)
     if chosen.source or chosen.target:
         return chosen
-    names = {name.casefold(): name for name in table.columns}
-    if not chosen.text and not chosen.label and (pair := _pair(table, names)):
+    names = table.names
+    labelled = chosen.text or chosen.label or chosen.source_label
+    if not labelled and (pair := _pair(table, names)):
         return Columns(source=pair[0], target=pair[1])
     text = chosen.text or next((names[n] for n in _TEXTS if n in names), "")
     label = chosen.label or next((names[n] for n in _LABELS if n in names), "")
@@ -175,20 +182,24 @@ def rows_of(table: Table, chosen: Columns, side: str, notes: list[str]) -> Itera
     _note_columns(table, columns, notes)
     if columns.source:
         return _pairs(table, columns)
-    return _labelled(table, columns, notes) if columns.label else _texts(table, columns)
+    if not columns.label:
+        return (Row("", _text(table, each, columns.text), each.line) for each in table.records)
+    strict = columns.source_label == "source" and not chosen.source_label
+    return _labelled(table, columns, notes, strict=strict)
 
 
 def _existing(table: Table, chosen: Columns) -> Columns:
     """Return the chosen columns as the table writes them."""
-    names = {name.casefold(): name for name in table.columns}
+    names = table.names | {name: name for name in table.columns}
     for field in fields(Columns):
         value = getattr(chosen, field.name).strip()
         if not value or field.name == "source_label":
             continue
-        if value.casefold() not in names:
+        found = names.get(value) or names.get(value.casefold())
+        if not found:
             what = f"there is no column {value!r:.60} among {listed(table.columns)}"
             raise prompt_error("E_COLUMN", what)
-        chosen = replace(chosen, **{field.name: names[value.casefold()]})
+        chosen = replace(chosen, **{field.name: found})
     return chosen
 
 
@@ -211,7 +222,7 @@ def _source_label(table: Table, column: str) -> str:
     if not column:
         return ""
     labels = labels_of(table.values(column))
-    if "source" in labels:  # then all others have to be `target`
+    if "source" in labels:  # then all others have to be `target`, unless the caller named it
         return "source"
     if {*labels} <= {"0", "1"}:
         return "1" if side_of(column) == "source" else ""
@@ -263,18 +274,13 @@ def _pairs(table: Table, columns: Columns) -> Iterator[Row]:
             yield Row(side, _text(table, record, column), record.line)
 
 
-def _texts(table: Table, columns: Columns) -> Iterator[Row]:
-    for record in table.records:
-        yield Row("", _text(table, record, columns.text), record.line)
-
-
-def _labelled(table: Table, columns: Columns, notes: list[str]) -> Iterator[Row]:
+def _labelled(table: Table, columns: Columns, notes: list[str], *, strict: bool) -> Iterator[Row]:
     scores, missing = are_scores(table.values(columns.label)), 0
     if scores and not are_flags(table.values(columns.label)):
         notes.append(f"{columns.label} is a score: 0.5 or more counts as 1")
     for record in table.records:
         label = label_of(record.values.get(columns.label), scores=scores)
-        if columns.source_label == "source" and label not in ("", "source", "target"):
+        if strict and label not in ("", "source", "target"):
             what = f"label {label!r:.40} found; source or target expected"
             raise prompt_error(table.code, what, record.line)
         missing += not label
