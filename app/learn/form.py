@@ -124,8 +124,7 @@ def kind_of(model: str) -> Kind:
 
 def keeps_layout(model: str) -> bool:
     """Return whether pictures of a model of the catalog keep their layout when words are added."""
-    painting = MODELS[model].painting if model in MODELS else None
-    return painting is not None and painting.noise == "layout"
+    return model in MODELS and MODELS[model].keeps_layout
 
 
 def in_steps(model: str) -> bool:
