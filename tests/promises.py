@@ -115,6 +115,8 @@ PROMISES = {
         "are kept as they are.",
         (
             "core/models/test_language.py::test_an_overlong_prompt_is_cut_and_counted",
+            "::test_a_prompt_that_only_its_chat_template_makes_too_long_is_told",
+            f"{CLI}::test_turns_of_a_chat_that_are_cut_are_told_before_they_are_learnt_from",
             "core/models/test_text_to_image.py::test_an_overlong_prompt_is_cut_and_counted",
             f"{STUDIO}::test_a_prompt_that_is_cut_is_told",
             f"{PROMPTS}::test_a_text_is_kept_character_by_character",

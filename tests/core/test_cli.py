@@ -709,6 +709,19 @@ def test_prompts_are_learnt_from_as_turns_of_a_chat(workplace, tmp_path):
     assert json.loads(_run("info", tmp_path / "map").stdout)["chat"] is True
 
 
+def test_turns_of_a_chat_that_are_cut_are_told_before_they_are_learnt_from(tmp_path):
+    model = tiny_language_model()
+    model.tokenizer.chat_template = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
+    save_model(model, tmp_path / "model")
+    sides = {"source": ["a" * 511, "b"], "target": ["c", "d"]}  # read whole without template
+    (tmp_path / "long.json").write_text(json.dumps(sides))
+    result = _run(
+        "learn", tmp_path / "long.json", tmp_path / "map", "--model", tmp_path / "model",
+        "--iterations", 1, "--chat",
+    )  # fmt: skip
+    assert "note: 1 prompt is longer than the model reads (512 tokens" in result.stderr
+
+
 def test_a_model_for_pictures_has_no_chat(painted, workplace, tmp_path):
     assert painted
     pipeline = workplace / "pipeline"
