@@ -98,11 +98,14 @@ PROMISES = {
     ),
     "U7": Promise(
         "Too few prompts are refused; equal, repeated, blank and unequal sides are learnt from, "
-        "and said to be so.",
+        "and said to be so; pairs stay pairs.",
         (
             f"{PROMPTS}::test_fewer_than_two_prompts_on_a_side_are_refused",
             "::test_blanks_and_duplicates_are_dropped_counted_and_placed",
-            "::test_what_there_is_to_know_about_a_set_is_noted",
+            "::test_pairs_stay_pairs_whatever_is_dropped",
+            "app/learn/test_upload_handlers.py::"
+            "test_pairs_that_repeat_a_prompt_are_learnt_from_as_pairs",
+            f"{PROMPTS}::test_what_there_is_to_know_about_a_set_is_noted",
             f"{LEARN}::test_unequal_set_sizes_and_mini_batches_work_together",
             "::test_equal_sets_leave_the_network_as_it_is",
         ),
@@ -112,6 +115,8 @@ PROMISES = {
         "are kept as they are.",
         (
             "core/models/test_language.py::test_an_overlong_prompt_is_cut_and_counted",
+            "::test_a_prompt_that_only_its_chat_template_makes_too_long_is_told",
+            f"{CLI}::test_turns_of_a_chat_that_are_cut_are_told_before_they_are_learnt_from",
             "core/models/test_text_to_image.py::test_an_overlong_prompt_is_cut_and_counted",
             f"{STUDIO}::test_a_prompt_that_is_cut_is_told",
             f"{PROMPTS}::test_a_text_is_kept_character_by_character",

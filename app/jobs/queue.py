@@ -37,8 +37,6 @@ __all__ = ["Jobs"]
 
 PATIENCE = 120
 """Heartbeat timeout of a worker in seconds."""
-_ITERATIONS_OF_PATIENCE = 20  # a large model's iteration may take longer than PATIENCE
-_FIRST_ITERATION = 5  # times PATIENCE, before the first iteration has been timed
 _ENOUGH = 5  # iterations needed to estimate a pace
 _ID = re.compile(r"[a-z0-9-]{8,40}")
 # Per prompt and iteration on two CPU cores; pictures have more positions than texts.
@@ -241,18 +239,12 @@ class Jobs:
         if job.state in PENDING and job.state not in attended and not self.lock.held:
             why = self._workers.failure if job.state == "queued" else ""
             return replace(job, state="interrupted", message=f"{job.message} {why}".strip())
-        if job.state in STARTED and self._silent(job):
+        folder = self.folder / job.id
+        if job.state in STARTED and self._heartbeats.have_stopped(folder, job, self.patience):
             return replace(job, state="hung")
         if job.state == "queued":
             return replace(job, position=1 + sum(e.created < job.created for e in waiting))
         return job
-
-    def _silent(self, job: Job) -> bool:
-        """Return whether the heartbeat of the worker has timed out."""
-        pace = job.elapsed / job.iteration if job.iteration else 0
-        patience = self.patience * (1 if pace or job.state == "loading" else _FIRST_ITERATION)
-        silence = self._heartbeats.silence(self.folder / job.id)
-        return silence > max(patience, _ITERATIONS_OF_PATIENCE * pace)
 
     def _each(self) -> Iterator[Job]:
         """Read every job."""

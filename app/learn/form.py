@@ -32,6 +32,7 @@ __all__ = [
     "in_steps",
     "keeps_layout",
     "kind_of",
+    "layout_of",
     "matching",
     "method_of",
     "methods",
@@ -82,8 +83,8 @@ class FilledForm(NamedTuple):
         target: prompts to steer towards, likewise.
         heldout: number of held-out prompts per side.
         preview_prompt: prompt of the previews.
-        known: facts about the set that the form does not show: description, kind and keywords,
-            and the content of both boxes, to detect changes.
+        known: facts about the set that the form does not show: description, kind, keywords and
+            layout, and the content of both boxes, to detect changes.
         both_ways: the value of this setting that suits the set, like all that follow.
         identity_loss: see above.
         shift_only: see above.
@@ -126,8 +127,7 @@ def kind_of(model: str) -> Kind:
 
 def keeps_layout(model: str) -> bool:
     """Return whether pictures of a model of the catalog keep their layout when words are added."""
-    painting = MODELS[model].painting if model in MODELS else None
-    return painting is not None and painting.noise == "layout"
+    return model in MODELS and MODELS[model].keeps_layout
 
 
 def in_steps(model: str) -> bool:
@@ -200,16 +200,21 @@ def values_of(config: FitConfig) -> dict[str, Any]:
     return {name: 0 if value is None else value for name, value in asdict(config).items()}
 
 
-def matching(model: str, source: str | None, target: str | None) -> str:
-    """Say whether the sides are matched, for a picture model; empty for texts and empty boxes."""
-    if kind_of(model) != "text-to-image" or not source or not target:
+def matching(model: str, source: Sequence[str], target: Sequence[str]) -> str:
+    """Say whether the sides are matched, for a picture model; empty for texts."""
+    if kind_of(model) != "text-to-image":
         return ""
-    if are_matched(source.splitlines(), target.splitlines()):
+    if are_matched(source, target):
         return "The sides are matched: the two lines of every pair differ only by added words."
     return (
         "The sides are not matched. Maps for pictures are cleaner if line k of each side is the "
         "same scene, with and without the concept."
     )
+
+
+def layout_of(known: dict[str, Any] | None) -> str:
+    """Return the layout of the set that filled the boxes, see `PromptSet.layout`."""
+    return known["layout"] if known else ""
 
 
 def aims(model: str) -> list[str]:
@@ -257,6 +262,7 @@ def fill(prompts: PromptSet, model: str, budget: str) -> FilledForm:
         "description": prompts.description,
         "kind": prompts.kind,
         "keywords": [*prompts.keywords],
+        "layout": prompts.layout,
     }
     kind = kind_of(model)
     values = suited_values(model, known, budget)

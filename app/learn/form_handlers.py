@@ -20,7 +20,7 @@ from ..studio.steps import Steps, checked_places, learning_steps
 from ..studio.studio import Studio
 from ..widgets.menu import menu
 from . import html as learn_html
-from .boxes import count_prompts, prompts_in
+from .boxes import count_prompts, prompts_in, set_in
 from .choices import chooses, unless_chosen
 from .form import (
     ENOUGH,
@@ -37,6 +37,7 @@ from .form import (
     fill,
     in_steps,
     kind_of,
+    layout_of,
     matching,
     method_of,
     methods,
@@ -82,9 +83,9 @@ class FormHandlers:
         self._studio = studio
 
     @user_errors
-    def count(self, model: str, text: str) -> str:
+    def count(self, model: str, text: str, known: dict[str, Any] | None = None) -> str:
         """Show the number of prompts in a box, their problems, and words unknown to the model."""
-        found, problems = count_prompts(text)
+        found, problems = count_prompts(text, layout_of(known))
         unknown = self._studio.models.unknown_words(model, text or "")
         return learn_html.counter(found, (*problems, *describe_unknown(unknown)), ENOUGH)
 
@@ -181,13 +182,16 @@ class FormHandlers:
         )
 
     @user_errors
-    def matching(self, model: str, source: str, target: str) -> str:
+    def matching(
+        self, model: str, source: str, target: str, known: dict[str, Any] | None = None
+    ) -> str:
         """Show whether the sides of a set for pictures are matched, and what is not read."""
-        told = matching(model, source, target)
-        cut = ""
+        told, cut, layout = "", "", layout_of(known)
         with suppress(UserError):  # the counter of the box shows it
-            sides = prompts_in(source)[0], prompts_in(target)[0]
+            sides = prompts_in(source, layout)[0], prompts_in(target, layout)[0]
             cut = " ".join(self._studio.models.cut_prompts(model, *sides))
+            prompts = set_in(source, target, layout)
+            told = matching(model, prompts.source, prompts.target)
         return (basics.hint(told) if told else "") + basics.warning(cut)
 
     @user_errors
@@ -250,7 +254,7 @@ class FormHandlers:
         """
         model = self._studio.models.checked(model)
         self._studio.models.require(model)
-        prompts = PromptSet.from_texts(source or "", target or "").holdout(heldout or 0)
+        prompts = set_in(source, target, layout_of(known)).holdout(heldout or 0)
         if known:  # settings and modules suit this kind, also after a change to the boxes
             prompts = replace(prompts, kind=known["kind"])
         if known and known["boxes"] == [source, target]:  # still unchanged

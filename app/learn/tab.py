@@ -81,8 +81,8 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     model_panel(models, install, model)
     sets, panel = _sets(handlers, initial), columns_panel(uploads)
     known = gr.State()
-    source = _side(handlers, "Source: steer away from these", model)
-    target = _side(handlers, "Target: steer towards these", model)
+    source = _side(handlers, "Source: steer away from these", model, known)
+    target = _side(handlers, "Target: steer towards these", model, known)
     matched = gr.HTML(apply_default_css=False)
     method = gr.Dropdown(methods(initial), value=LINEAS, label="Method")
     budget = gr.Radio(budgets(initial), value=next(iter(BUDGETS)), label="Budget")
@@ -108,7 +108,7 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     )
     method.change(handlers.choose_method, [method, model, known], [budget, *values], **QUIET)
     budget.input(handlers.budget, [budget, model, known], values, **LATEST)
-    gr.on(None, handlers.matching, [model, source, target], [matched], **QUIET)
+    gr.on(None, handlers.matching, [model, source, target, known], [matched], **QUIET)
     counts = ("iterations", "batch_size", "epochs", "ppo_epochs")
     estimated = [method, model, source, heldout, *(settings[name] for name in counts)]
     gr.on(None, handlers.estimate, estimated, [duration], **QUIET)  # now and at every change
@@ -200,7 +200,7 @@ def _timing(initial: str) -> tuple[gr.Column, gr.Textbox]:
     return timing, learn_at
 
 
-def _side(handlers: FormHandlers, label: str, model: gr.Dropdown) -> gr.Textbox:
+def _side(handlers: FormHandlers, label: str, model: gr.Dropdown, known: gr.State) -> gr.Textbox:
     """Declare the box for one side of the prompts, with its counter and its upload button."""
     box = gr.Textbox(label=label, placeholder="One prompt per line", lines=6, max_lines=8)
     with gr.Row(elem_classes="side"):
@@ -208,7 +208,7 @@ def _side(handlers: FormHandlers, label: str, model: gr.Dropdown) -> gr.Textbox:
         upload = gr.UploadButton(
             "Upload this side", file_types=[*PROMPT_TYPES], size="sm", scale=0
         )
-    gr.on([box.change, model.change], handlers.count, [model, box], [counter], **QUIET)
+    gr.on([box.change, model.change], handlers.count, [model, box, known], [counter], **QUIET)
     upload.upload(read_prompts, [upload], [box], **QUIET)
     return box
 

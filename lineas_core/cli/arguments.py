@@ -34,6 +34,7 @@ __all__ = [
     "load_map_and_strength",
     "load_model_of",
     "load_noted",
+    "none_for_texts",
     "numbers",
     "split_strength",
     "step_range",
@@ -161,6 +162,18 @@ def as_denoising(
         return model.with_denoising(**given)
     what = f"{model.name} writes texts, which take no denoising steps"
     raise UserError("E_SETTING", what, remedy="Leave out the options for pictures.")
+
+
+def none_for_texts(model: TextToImageModel, **settings: object) -> None:
+    """Refuse options for texts on a model that paints; None was not given.
+
+    Raises:
+        UserError: one was given.
+    """
+    if given := [name for name, value in settings.items() if value is not None]:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        what = f"{model.name} makes pictures, which take no {options}"
+        raise UserError("E_SETTING", what, remedy="Leave out the options for texts.")
 
 
 def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:

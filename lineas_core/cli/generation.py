@@ -20,11 +20,13 @@ from lineas_core.cli.arguments import (
     SteerSteps,
     as_denoising,
     load_map_and_strength,
+    none_for_texts,
     numbers,
     step_range,
 )
 from lineas_core.cli.formats import format_result, json_line
 from lineas_core.cli.runs import report
+from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, Sampling, TextToImageModel, load_model
 from lineas_core.models.vocabulary import note_unknown
 from lineas_core.pictures import label_of, paint, recipe_of, save_png, strip
@@ -49,13 +51,20 @@ def generate(
         ),
     ] = None,
     seed: Seed = 0,
-    max_new_tokens: int = Sampling.max_new_tokens,
-    temperature: float = Sampling.temperature,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help=f"Tokens of a text [default: {Sampling.max_new_tokens}].")
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help=f"Of a text; 0 is the likeliest [default: {Sampling.temperature}]."),
+    ] = None,
     chat: Annotated[bool, typer.Option("--chat", help="Use the model's chat template.")] = False,
     num_inference_steps: InferenceSteps = None,
     guidance_scale: GuidanceScale = None,
     steer_steps: SteerSteps = None,
-    output_dir: Annotated[Path, typer.Option(help="Folder for pictures.")] = Path(),
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Folder for pictures [default: this one].")
+    ] = None,
     device: Device = None,
     json_lines: JsonLines = False,
 ) -> None:
@@ -71,12 +80,18 @@ def generate(
     )
     for maps in steering.maps:
         check_fits(maps, loaded)
-    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
+    options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature}
+    if isinstance(loaded, TextToImageModel):
+        none_for_texts(loaded, **options, chat=chat or None)
+    elif output_dir is not None:
+        what = f"{loaded.name} writes texts, which are printed"
+        raise UserError("E_SETTING", what, remedy="Leave out --output-dir.")
+    sampling = Sampling(**{k: v for k, v in options.items() if v is not None})
     for note in note_unknown(loaded.name, prompt):
         typer.echo(f"note: {note}", err=True)
     for text in prompt:
         if isinstance(loaded, TextToImageModel):
-            rows = [_paint(loaded, steering, text, seed, output_dir)]
+            rows = [_paint(loaded, steering, text, seed, output_dir or Path())]
         else:
             rows = _continue(loaded, steering, text, seed, sampling, chat=chat)
         for row in rows:

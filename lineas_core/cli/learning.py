@@ -19,27 +19,18 @@ from lineas_core.cli.arguments import (
     check_choice,
     whole_numbers,
 )
+from lineas_core.cli.planning import describe_run
 from lineas_core.cli.runs import Learner, report
 from lineas_core.errors import UserError
-from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, suited_config
-from lineas_core.learning.plan import (
-    describe_learning,
-    describe_painting,
-    measure_painter,
-    measure_pass,
-)
+from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, FitConfig, suited_config
 from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_model
 from lineas_core.models.catalog import MODELS
-from lineas_core.models.language import PRESETS
-from lineas_core.models.outline import outline, outline_pictures, paints
-from lineas_core.models.reading import MAX_TOKENS, WORDS_PER_TOKEN
 from lineas_core.models.vocabulary import note_unknown
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
 from lineas_core.runtime.processes import is_first, is_launched, joined
 from lineas_core.runtime.reporting import on_change
-from lineas_core.steering.presets import expected_modules, find_modules
 from lineas_core.storage.maps import save_maps
 
 __all__ = ["fetch_model", "learn"]
@@ -145,8 +136,9 @@ def learn(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="File to which the state of the run is saved every 30 seconds; the same command "
-            "continues from it. Removed at the end. For lineas only."
+            help="File to which the state of the run is saved every 30 seconds, or, for lofit-rl "
+            "and lrtc-rl, folder to which it is saved after each pass over the prompts; the same "
+            "command continues from it. Removed at the end. Other methods take none."
         ),
     ] = None,
     chat: Annotated[
@@ -188,15 +180,20 @@ def learn(
         "matched": None if matched is None else MATCHING[1 if matched else 2],
         "batch_size": batch_size,
         "micro_batch_size": micro_batch_size,
+        "seed": seed or None,  # 0 is the default of every method that has one
     }
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
-    _check(method, budget, given)
+    _check(method, budget, given, checkpoint)
     with joined():
         first = is_first()
         data = _load(prompts, _columns(text_column or [], label_column, source_label))
         _note(data.notes)
         if plan:
-            typer.echo(_plan(model, modules, data, batch_size))
+            entry = MODELS.get(model)
+            keeps_layout = entry is not None and entry.keeps_layout
+            config = _config(method, budget, data, given, keeps_layout=keeps_layout)
+            batch = getattr(config, "batch_size", None)
+            typer.echo(describe_run(model, modules, data, batch))
             return
         _make_folder(output)
         loaded = as_denoising(
@@ -208,11 +205,7 @@ def learn(
         source, target = data.source + data.heldout_source, data.target + data.heldout_target
         _note(loaded.reader.describe(source, target))
         _note(note_unknown(loaded.name, (*source, *target)))
-        config = METHODS[method].config
-        if METHODS[method].iterative:
-            config = suited_config(data.kind, budget, keeps_layout=loaded.keeps_layout)
-            config = replace(config, seed=seed)
-        config = replace(config, **given)
+        config = _config(method, budget, data, given, keeps_layout=loaded.keeps_layout)
         learner = Learner(METHODS[method], loaded, data, config, modules)
         maps, status = learner.learn(checkpoint)
     if first:
@@ -257,7 +250,17 @@ def _load_model(name: str, device: str | None, *, chat: bool) -> LanguageModel |
     raise UserError("E_CHAT", f"{name} makes pictures and has no chat template", remedy=remedy)
 
 
-def _check(method: str, budget: str, given: dict[str, Any]) -> None:
+def _config(
+    method: str, budget: str, data: PromptSet, given: dict[str, Any], *, keeps_layout: bool
+) -> FitConfig:
+    """Return the settings that suit the run, with those that are given in their place."""
+    config = METHODS[method].config
+    if METHODS[method].iterative:
+        config = suited_config(data.kind, budget, keeps_layout=keeps_layout)
+    return replace(config, **given)
+
+
+def _check(method: str, budget: str, given: dict[str, Any], checkpoint: Path | None) -> None:
     """Refuse what the method does not take, before a model is loaded."""
     check_choice(budget, BUDGETS, "--budget")
     check_choice(method, METHODS, "--method")
@@ -267,27 +270,12 @@ def _check(method: str, budget: str, given: dict[str, Any]) -> None:
     others = given.keys() - {field.name for field in fields(config)}
     if budget != _QUICK and not METHODS[method].iterative:
         others.add("budget")
+    if checkpoint and not (METHODS[method].iterative or METHODS[method].checkpoints):
+        others.add("checkpoint")
     if others:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(others))
         raise typer.BadParameter(f"{method} takes no {options}", param_hint="--method")
     replace(config, **given)  # raises an error for a value out of range
-
-
-def _plan(model: str, modules: str | None, data: PromptSet, batch_size: int | None) -> str:
-    sides = len(data.source), len(data.target)
-    if paints(model):
-        painter = measure_painter(*outline_pictures(model), modules)
-        return f"{model}, " + describe_painting(painter, sides, batch_size)
-    network = outline(model)
-    entry = MODELS.get(model)
-    preset = modules or (entry.preset if entry else None)
-    names = find_modules(network, preset) if preset else expected_modules(network, PRESETS)
-    longest = max(len(text.split()) for text in (*data.source, *data.target))
-    tokens = min(round(longest / WORDS_PER_TOKEN) + 1, MAX_TOKENS)
-    one = measure_pass(network, names, tokens)
-    return f"{model}, {tokens} tokens a prompt: " + describe_learning(
-        network, one, sides, batch_size
-    )
 
 
 def _make_folder(folder: Path) -> None:

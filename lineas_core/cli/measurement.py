@@ -15,6 +15,7 @@ from lineas_core.cli.arguments import (
     MapPlace,
     check_choice,
     load_map_and_model,
+    none_for_texts,
     numbers,
 )
 from lineas_core.cli.formats import format_row, json_line
@@ -29,17 +30,24 @@ from lineas_core.tables.plan import plan as describe_plan
 
 __all__ = ["evaluate", "sweep"]
 
+_METRIC, _SEEDS = "topic", 4
+
 
 def sweep(
     map: MapPlace,
     openings: Annotated[
         Path, typer.Argument(help="Texts to continue, or scenes to paint, one per line.")
     ],
-    metric: Annotated[str, typer.Option(help=f"For texts: {', '.join(METRICS)}.")] = "topic",
+    metric: Annotated[
+        str | None, typer.Option(help=f"For texts: {', '.join(METRICS)} [default: {_METRIC}].")
+    ] = None,
     strengths: Annotated[
         str, typer.Option(help="Numbers, separated by commas.")
     ] = "-1,-0.5,0,0.5,1",
-    seeds: Annotated[int, typer.Option(help="Texts per opening and strength.", min=1)] = 4,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help=f"Texts per opening and strength [default: {_SEEDS}].", min=1),
+    ] = None,
     json_lines: JsonLines = False,
 ) -> None:
     """Measure the effect of a map at several strengths.
@@ -52,15 +60,16 @@ def sweep(
     on the way to that scene, and how far astray it ends. Of both: how much pictures without the
     concept change.
     """
-    check_choice(metric, METRICS, "--metric")
+    check_choice(metric or _METRIC, METRICS, "--metric")
     factors, lines = numbers(strengths), _read_lines(openings)
     maps, model = load_map_and_model(map)
     rows: Iterator[dict]
     if isinstance(model, TextToImageModel):
+        none_for_texts(model, metric=metric, seeds=seeds)
         rows = pictures.sweep_pictures(model, maps, lines, strengths=factors)
     else:
-        repetitions = range(seeds)
-        rows = texts.sweep(model, maps, lines, metric=metric, strengths=factors, seeds=repetitions)
+        found, repetitions = metric or _METRIC, range(seeds or _SEEDS)
+        rows = texts.sweep(model, maps, lines, metric=found, strengths=factors, seeds=repetitions)
     for row in rows:
         typer.echo(json_line(row) if json_lines else format_row(row))
 

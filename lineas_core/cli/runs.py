@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,7 +44,10 @@ class Learner:
     modules: str | None
 
     def learn(self, file: Path | None) -> tuple[SteeringMaps, int]:
-        """Learn maps, with checkpoints if there is a file; return them with the exit status."""
+        """Learn maps, with checkpoints if there is a file; return them with the exit status.
+
+        A method that keeps checkpoints of its own has a folder of that name for them.
+        """
         data, network = self.data, self.model.network
         arguments: dict[str, Any] = {
             "config": self.config,
@@ -51,7 +55,13 @@ class Learner:
             "heldout": (data.heldout_source, data.heldout_target),
         }
         if not self.method.iterative:
-            return self.method.learn(self.model, data.source, data.target, **arguments), 0
+            states = file / self._digest() if file else None  # of this very run
+            if states:
+                arguments["checkpoints"] = states
+            maps = self.method.learn(self.model, data.source, data.target, **arguments)
+            if states:
+                shutil.rmtree(states, ignore_errors=True)
+            return maps, 0
         checkpoint = Checkpoint(file, self._digest()) if file else None
         state = checkpoint.read() if checkpoint else None
         run = learn_iter(self.model, data.source, data.target, **arguments, resume=state)

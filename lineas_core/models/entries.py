@@ -106,3 +106,8 @@ class ModelEntry:
     def kind(self) -> Kind:
         """Whether the model generates text or images."""
         return "text-to-image" if self.painting else "language"
+
+    @property
+    def keeps_layout(self) -> bool:
+        """As in `SteerableModel`."""
+        return self.painting is not None and self.painting.noise == "layout"

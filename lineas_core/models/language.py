@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy, deepcopy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,7 @@ class LanguageModel:
         self._texts([], chat=True)
         model = copy(self)
         model.chat = True
+        model.reader = self.reader.in_chat(partial(apply_template, self.tokenizer, self.name))
         return model
 
     def twin(self) -> LanguageModel:
@@ -153,10 +155,11 @@ class LanguageModel:
         counts = (1 - tokens["special_tokens_mask"]) * tokens["attention_mask"]
         if self.chat:
             counts[:, : tokens_before(self.tokenizer, self.name)] = 0
-        if empty := [n for n, row in enumerate(counts, 1) if not row.any()]:
+        blank = [self.chat and not prompt.strip() for prompt in prompts]  # a template hides it
+        if empty := [n for n, row in enumerate(counts) if blank[n] or not row.any()]:
             raise UserError(
                 "E_PROMPT",
-                f"prompt {empty[0]} of {len(counts)} is empty",
+                f"prompt {empty[0] + 1} of {len(counts)} is empty",
                 remedy="Write a few words, or leave it out.",
             )
         if counts.shape[1] > 1:
@@ -165,7 +168,7 @@ class LanguageModel:
         return Inputs(
             {k: tokens[k].to(device) for k in ("input_ids", "attention_mask")},
             weight=counts.to(device),
-            truncated=self.reader.truncated(texts),
+            truncated=self.reader.truncated(prompts),
         )
 
     def with_noise(self, inputs: Inputs, seed: int) -> Inputs:  # noqa: ARG002
@@ -250,7 +253,8 @@ class LanguageModel:
         if not texts:
             raise UserError("E_PROMPT", "there is no prompt", remedy="Give at least one.")
         tokens = self.tokenizer(texts, add_special_tokens=not chat)["input_ids"]
-        if not all(tokens):
+        blank = chat and not all(p.strip() for p in prompts if isinstance(p, str))
+        if blank or not all(tokens):
             raise UserError("E_PROMPT", "the prompt is empty", remedy="Write a few words.")
         return [*tokens]
 

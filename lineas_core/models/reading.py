@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,23 @@ _TOKENIZER_LOG = "transformers.tokenization_utils_base"
 class Reader:
     """What a model reads of a prompt, from its tokenizers alone."""
 
-    def __init__(self, tokenizers: Sequence[tuple[Any, int]]) -> None:
-        """Use the tokenizers of a model, each with its context length in tokens."""
-        self._tokenizers = tokenizers
+    def __init__(
+        self,
+        tokenizers: Sequence[tuple[Any, int]],
+        template: Callable[[Sequence[str]], list[str]] | None = None,
+    ) -> None:
+        """Use the tokenizers of a model.
+
+        Args:
+            tokenizers: each with its context length in tokens.
+            template: makes the texts of a chat, which have the tokens that begin a text, from
+                prompts; None if the model reads prompts as they are.
+        """
+        self._tokenizers, self._template = tokenizers, template
+
+    def in_chat(self, template: Callable[[Sequence[str]], list[str]]) -> Reader:
+        """Return a reader of prompts in a chat template, see `__init__`."""
+        return Reader(self._tokenizers, template)
 
     def truncated(self, prompts: Sequence[str]) -> int:
         """Count the prompts that are longer than a tokenizer's context length."""
@@ -66,7 +80,7 @@ class Reader:
 
     def _is_long(self, prompt: str) -> bool:
         least = min(limit for _, limit in self._tokenizers)
-        if len(prompt.encode("utf-8", "replace")) + _ADDED <= least:
+        if not self._template and len(prompt.encode("utf-8", "replace")) + _ADDED <= least:
             return False  # a token has at least one byte
         return any(len(ids) > limit for ids, limit in self._tokens(prompt))
 
@@ -79,8 +93,11 @@ class Reader:
 
     def _tokens(self, prompt: str) -> list[tuple[tuple[int, ...], int]]:
         """Return the tokens of a prompt and the context length, for each tokenizer."""
+        text, special = prompt, {}
+        if self._template:
+            (text,), special = self._template([prompt]), {"add_special_tokens": False}
         with silenced(_TOKENIZER_LOG):  # it warns about long prompts
-            return [(tuple(t(prompt)["input_ids"]), limit) for t, limit in self._tokenizers]
+            return [(tuple(t(text, **special)["input_ids"]), n) for t, n in self._tokenizers]
 
 
 def load_reader(folder: Path) -> Reader | None:

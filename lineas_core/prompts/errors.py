@@ -26,6 +26,7 @@ _REMEDIES = {
     "E_KEYWORDS": "Keep fewer, or shorter ones.",
     "E_KIND": "Choose one of them, or leave it out.",
     "E_LABELS": "Rename the labels to source and target; a command also takes --source-label.",
+    "E_LAYOUT": "Give as many prompts on each side, or leave the layout out.",
     "E_SIDES": "Give one file with both sides, or two files with one side each.",
     "E_STYLES": "Give a file with the columns source and target, or one file for each side.",
     "E_TOO_FEW": "Add prompts to this side.",

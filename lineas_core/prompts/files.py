@@ -6,7 +6,7 @@ Files with both sides:
             `lineas_core.prompts.tables` recognises or that the caller names
     json    {"source": [...], "target": [...]}, optionally with the lists "heldout_source",
             "heldout_target", "keywords" and the texts "name", "description", "license",
-            "kind"
+            "kind", and "layout", which is "pairs" if item k of both lists belongs together
 Files with one side: txt (one prompt per line, comments start with #), tables with the column
 `text`, json (a list of texts), jsonl (a text on every line).
 
@@ -40,6 +40,7 @@ __all__ = [
     "read_rows",
     "read_table",
     "tidy",
+    "tidy_pairs",
 ]
 
 MAX_BYTES = 1_000_000  # per file
@@ -233,6 +234,38 @@ def tidy(rows: list[Row], label: str) -> tuple[tuple[str, ...], tuple[str, ...]]
     notes = []
     for kind, dropped in (("blank", blanks), ("duplicate", duplicates)):
         if dropped:
-            first = ", ".join(map(str, dropped[:5])) + ", ..." * (len(dropped) > 5)
-            notes.append(f"{label}: {plural(len(dropped), kind)} dropped (line {first})")
+            notes.append(f"{label}: {plural(len(dropped), kind)} dropped ({_places(dropped)})")
     return tuple(lines), tuple(notes)
+
+
+def tidy_pairs(source: list[Row], target: list[Row]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Drop pairs with a blank prompt and repeated pairs, so that the others stay pairs.
+
+    Args:
+        source: the n texts of one side.
+        target: the n texts of the other side.
+
+    Returns:
+        The remaining pairs, and a sentence on the dropped ones of each kind.
+
+    Raises:
+        UserError: the sides differ in size.
+    """
+    if len(source) != len(target):
+        what = f"the layout is pairs, but the sides have {len(source)} and {len(target)} prompts"
+        raise prompt_error("E_LAYOUT", what)
+    lines: dict[tuple[str, str], list[int]] = {}
+    for one, other in zip(source, target, strict=True):
+        lines.setdefault((one.text, other.text), []).append(one.line)
+    blanks = sorted(line for pair in lines if "" in pair for line in lines[pair])
+    kept = [pair for pair in lines if "" not in pair]
+    repeats = sorted(line for pair in kept for line in lines[pair][1:])
+    notes = []
+    for dropped, noun in ((blanks, "incomplete pair"), (repeats, "repeated pair")):
+        if dropped:
+            notes.append(f"{plural(len(dropped), noun)} dropped ({_places(dropped)})")
+    return kept, notes
+
+
+def _places(lines: list[int]) -> str:
+    return "line " + ", ".join(map(str, lines[:5])) + ", ..." * (len(lines) > 5)

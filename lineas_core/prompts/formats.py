@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from lineas_core.errors import UserError
@@ -20,7 +21,7 @@ __all__ = ["LISTS", "SIDES", "TEXTS", "lines_of", "parse"]
 
 SIDES = ("source", "target", "heldout_source", "heldout_target")
 LISTS = (*SIDES, "keywords")
-TEXTS = ("name", "description", "license", "kind")
+TEXTS = ("name", "description", "license", "kind", "layout")
 _SEPARATOR_LINE = r'"?sep=([,;\t|])"?\s*'  # Excel's first line
 _NO_NAME = "Unnamed: "  # pandas writes an index without a name, and reads it with this one
 _COMMENT = r"#+(\s|$)"  # but #sunset is a prompt
@@ -46,7 +47,7 @@ def parse(text: str, suffix: str, notes: list[str]) -> Iterable[Row] | Table:
         case ".csv":
             return _read_csv(text, notes)
         case ".tsv":
-            return _read_tsv(text, notes)
+            return _read_csv(text, notes, "\t")
         case ".json":
             return _read_json(text)
         case ".jsonl" | ".ndjson":
@@ -70,20 +71,8 @@ def _read_txt(text: str, notes: list[str]) -> Iterator[Row]:
         notes.append(f"{plural(comments, 'comment line')} skipped")
 
 
-def _read_tsv(text: str, notes: list[str]) -> Table:
-    """Read tabs with quoted cells or, if that fails, with quotes that are part of the texts."""
-    try:
-        return _read_csv(text, notes, "\t")
-    except UserError as error:
-        try:
-            return _read_csv(text, notes, "\t", csv.QUOTE_NONE)
-        except UserError:
-            raise error from None
-
-
-def _read_csv(
-    text: str, notes: list[str], separator: str = "", quoting: Any = csv.QUOTE_MINIMAL
-) -> Table:
+def _read_csv(text: str, notes: list[str], separator: str = "") -> Table:
+    """Read a table; without a separator, the one that its first line has most often."""
     content = io.StringIO(text, newline="")  # a newline inside quotes stays as it is
     first, above = content.readline(), 0
     if told := re.fullmatch(_SEPARATOR_LINE, first, re.IGNORECASE):
@@ -91,6 +80,47 @@ def _read_csv(
     else:
         content.seek(0)
     separator = separator or max(",;\t", key=first.count)
+    read = _read_tabs if separator == "\t" else _read_cells
+    return read(content.read(), notes, separator, above)
+
+
+def _read_tabs(text: str, notes: list[str], separator: str, above: int) -> Table:
+    """Read tabs with quoted cells or, if that fails, with quotes that are part of the texts.
+
+    A quote at the start of a text and one at the end of a later text look like one cell of several
+    records. A cell that is quoted because it has line breaks leaves incomplete lines.
+    """
+    noted: list[str] = []
+    try:
+        table = _read_cells(text, noted, separator, above)
+    except UserError:
+        with suppress(UserError):
+            return _read_cells(text, notes, separator, above, csv.QUOTE_NONE)
+        raise
+    line = next((each.line for each in table.records if _has_line_break(each)), None)
+    if line is None:
+        notes += noted
+        return table
+    with suppress(UserError):
+        whole = _read_cells(text, [], separator, above, csv.QUOTE_NONE)
+        if "\t" in text:  # in a single column, every line is complete
+            notes.append(f"quotes are read as a part of the texts, see line {line}")
+            table = whole
+        else:
+            notes.append(f"the quoted text that starts in line {line} has several lines")
+    notes += noted
+    return table
+
+
+def _has_line_break(record: Record) -> bool:
+    return any(re.search(r"[\r\n]", cell) for cell in record.values.values())
+
+
+def _read_cells(
+    text: str, notes: list[str], separator: str, above: int, quoting: Any = csv.QUOTE_MINIMAL
+) -> Table:
+    """Read the cells of a table whose first line is line `above` + 1 of the file."""
+    content = io.StringIO(text, newline="")
     cells = csv.reader(content, delimiter=separator, quoting=quoting, strict=True)
     line, records = above + 1, []
     try:

@@ -6,10 +6,22 @@ label.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-__all__ = ["are_flags", "are_scores", "are_texts", "is_missing", "label_of", "labels_of"]
+__all__ = [
+    "are_flags",
+    "are_scores",
+    "are_texts",
+    "is_missing",
+    "label_of",
+    "labels_of",
+    "side_of",
+]
 
+_SOURCE_WORDS = {"toxic", "toxicity", "offensive", "hateful", "rude"}
+_TARGET_WORDS = {"neutral", "civil", "polite", "detoxified", "nontoxic"}
+_NEGATIONS = {"non", "not", "no"}
 _TRUTHS = {"true": 1.0, "false": 0.0}
 _THRESHOLD = 0.5  # as in the papers of RealToxicityPrompts and of the Jigsaw sets
 
@@ -53,6 +65,14 @@ def label_of(value: object, *, scores: bool) -> str:
     if scores:
         return "1" if (_number(value) or 0) >= _THRESHOLD else "0"
     return f"{value:.15g}" if isinstance(value, float) else str(value).strip().casefold()
+
+
+def side_of(name: str) -> str:
+    """Return the side that a column or label is named after; empty if it is neither."""
+    words = {*re.findall(r"[^\W\d_]+", name.casefold())}
+    if words & _SOURCE_WORDS:
+        return "target" if words & _NEGATIONS else "source"
+    return "target" if words & _TARGET_WORDS else ""
 
 
 def _number(value: object) -> float | None:

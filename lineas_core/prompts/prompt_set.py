@@ -22,10 +22,11 @@ from lineas_core.prompts.files import (
     read_lines,
     read_rows,
     tidy,
+    tidy_pairs,
 )
 from lineas_core.prompts.formats import LISTS, SIDES, TEXTS
 from lineas_core.prompts.syntax import describe_syntax
-from lineas_core.prompts.tables import Columns, Row
+from lineas_core.prompts.tables import PAIRS, Columns, Row
 
 __all__ = ["MIN_PROMPTS", "PromptSet"]
 
@@ -128,10 +129,19 @@ class PromptSet:
         return cls._from_rows(rows + target_rows, name, notes + target_notes)
 
     @classmethod
-    def from_texts(cls, source: str, target: str) -> PromptSet:
-        """Parse two texts with one prompt per line, each taken as it is."""
+    def from_texts(cls, source: str, target: str, *, layout: str = "") -> PromptSet:
+        """Parse two texts with one prompt per line, each taken as it is.
+
+        Args:
+            source: the source prompts.
+            target: the target prompts.
+            layout: `pairs` if line k of both texts belongs together; they have as many lines then.
+
+        Raises:
+            UserError: a line is not a valid prompt, or there are too few, or no pairs.
+        """
         rows = read_lines(source, "source") + read_lines(target, "target")
-        return cls._from_rows(rows, name="")
+        return cls._from_rows([*rows, *([Row("layout", layout, 1)] if layout else [])], name="")
 
     @classmethod
     def about(
@@ -189,6 +199,13 @@ class PromptSet:
         return prompts, (*notes, *dropped, *describe_syntax(prompts))
 
     @property
+    def layout(self) -> str:
+        """`pairs` if a side repeats a prompt, which it may only within pairs; otherwise empty."""
+        sides = self.source + self.heldout_source, self.target + self.heldout_target
+        even = len(self.source) == len(self.target) and len(sides[0]) == len(sides[1])
+        return PAIRS if even and any(len({*side}) < len(side) for side in sides) else ""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """One sentence on each kind of dropped prompt and each peculiarity of the set."""
         notes = list(self.dropped)
@@ -232,11 +249,21 @@ class PromptSet:
     @classmethod
     def _from_rows(cls, rows: list[Row], name: str, notes: Sequence[str] = ()) -> PromptSet:
         texts = {row.field: row.text for row in rows if row.field in TEXTS}
-        about: dict[str, Any] = {k: v for k, v in texts.items() if k != "license"}
-        dropped = [*notes]
-        for field in LISTS:
-            about[field], sentences = tidy([row for row in rows if row.field == field], field)
+        about: dict[str, Any] = {k: v for k, v in texts.items() if k not in ("license", "layout")}
+        if texts.get("layout") not in (None, PAIRS):
+            what = f"layout is {texts['layout']!r:.60}, known is {PAIRS!r}"
+            raise prompt_error("E_LAYOUT", what, name)
+        dropped, lists = (
+            [*notes],
+            {key: [row for row in rows if row.field == key] for key in LISTS},
+        )
+        for one, other in (SIDES[:2], SIDES[2:]) if "layout" in texts else ():
+            pairs, sentences = tidy_pairs(lists.pop(one), lists.pop(other))
+            about[one], about[other] = tuple(s for s, _ in pairs), tuple(t for _, t in pairs)
             dropped += sentences
+        for field, found in lists.items():
+            about[field], further = tidy(found, field)
+            dropped += further
         return cls(**{"name": name, **about}, dropped=tuple(dropped))
 
 

@@ -13,7 +13,6 @@ to 1; 0.5 or more counts as 1. What is not recognised for certain is an error th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
@@ -26,10 +25,12 @@ from lineas_core.prompts.labels import (
     is_missing,
     label_of,
     labels_of,
+    side_of,
 )
 
 __all__ = [
     "EXPECTED",
+    "PAIRS",
     "Columns",
     "Record",
     "Row",
@@ -40,11 +41,10 @@ __all__ = [
 
 _TEXTS = ("text", "prompt.text", "prompt", "comment_text", "comment", "sentence", "caption")
 _LABELS = ("label", "labels", "class", "sentiment", "target")
-_SOURCE_WORDS = {"toxic", "toxicity", "offensive", "hateful", "rude"}
-_TARGET_WORDS = {"neutral", "civil", "polite", "detoxified", "nontoxic"}
-_NEGATIONS = {"non", "not", "no"}
 EXPECTED = "source and target, text and label, or text"
 """The usual columns, for messages."""
+PAIRS = "pairs"
+"""The text `layout` of a set whose line k of the source belongs to line k of the target."""
 _STYLES = {"prompt", "negative_prompt"}  # columns of a web UI's styles
 
 
@@ -85,6 +85,12 @@ class Table:
     line: int
     code: str
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Lower-case name -> column: the one that is written so, if there are several."""
+        exact = {name: name for name in self.columns if name == name.casefold()}
+        return {name.casefold(): name for name in self.columns} | exact
+
     def values(self, column: str) -> list[Any]:
         """Return the values of a column that are not missing; none for an unknown column."""
         values = (record.values.get(column) for record in self.records)
@@ -115,7 +121,7 @@ def guess_columns(table: Table, chosen: Columns) -> Columns:
 
     Args:
         table: the table.
-        chosen: the columns that the user has named, in any case.
+        chosen: the columns that the user has named; in any case where none is named exactly so.
 
     Raises:
         UserError: a named column or label does not exist.
@@ -123,8 +129,9 @@ def guess_columns(table: Table, chosen: Columns) -> Columns:
     chosen = _existing(table, chosen)
     if chosen.source or chosen.target:
         return chosen
-    names = {name.casefold(): name for name in table.columns}
-    if not chosen.text and not chosen.label and (pair := _pair(table, names)):
+    names = table.names
+    labelled = chosen.text or chosen.label or chosen.source_label
+    if not labelled and (pair := _pair(table, names)):
         return Columns(source=pair[0], target=pair[1])
     text = chosen.text or next((names[n] for n in _TEXTS if n in names), "")
     label = chosen.label or next((names[n] for n in _LABELS if n in names), "")
@@ -135,7 +142,7 @@ def guess_columns(table: Table, chosen: Columns) -> Columns:
         text = others[0] if len(others) == 1 else ""
     if text and not label:
         flags = [name for name in table.columns if name != text and are_flags(table.values(name))]
-        label = next((name for name in flags if _side_of(name) == "source"), "")
+        label = next((name for name in flags if side_of(name) == "source"), "")
     scores = are_scores([*table.values(label), chosen.source_label])
     source_label = label_of(chosen.source_label, scores=scores) or _source_label(table, label)
     labels = labels_of(table.values(label))
@@ -155,7 +162,8 @@ def rows_of(table: Table, chosen: Columns, side: str, notes: list[str]) -> Itera
         notes: gets a sentence on columns with other names than usual, and on what is skipped.
 
     Yields:
-        Rows whose field is `source` or `target`, or empty for a file with one side.
+        Rows whose field is `source` or `target`, or empty for a file with one side; before pairs,
+        the text `layout`.
 
     Raises:
         UserError: it is not certain which column holds what (E_COLUMNS), or which label is the
@@ -174,20 +182,24 @@ def rows_of(table: Table, chosen: Columns, side: str, notes: list[str]) -> Itera
     _note_columns(table, columns, notes)
     if columns.source:
         return _pairs(table, columns)
-    return _labelled(table, columns, notes) if columns.label else _texts(table, columns)
+    if not columns.label:
+        return (Row("", _text(table, each, columns.text), each.line) for each in table.records)
+    strict = columns.source_label == "source" and not chosen.source_label
+    return _labelled(table, columns, notes, strict=strict)
 
 
 def _existing(table: Table, chosen: Columns) -> Columns:
     """Return the chosen columns as the table writes them."""
-    names = {name.casefold(): name for name in table.columns}
+    names = table.names | {name: name for name in table.columns}
     for field in fields(Columns):
         value = getattr(chosen, field.name).strip()
         if not value or field.name == "source_label":
             continue
-        if value.casefold() not in names:
+        found = names.get(value) or names.get(value.casefold())
+        if not found:
             what = f"there is no column {value!r:.60} among {listed(table.columns)}"
             raise prompt_error("E_COLUMN", what)
-        chosen = replace(chosen, **{field.name: names[value.casefold()]})
+        chosen = replace(chosen, **{field.name: found})
     return chosen
 
 
@@ -197,10 +209,10 @@ def _pair(table: Table, names: dict[str, str]) -> tuple[str, str] | None:
         pair = names["source"], names["target"]  # numbers are a label beside a provenance
         return None if any(are_scores(table.values(name)) for name in pair) else pair
     texts = [name for name in table.columns if are_texts(table.values(name))]
-    sources = [name for name in texts if _side_of(name) == "source"]
+    sources = [name for name in texts if side_of(name) == "source"]
     others = [name for name in texts if name not in sources]
     # Beside a column with a usual name of texts, the source column may hold labels in words.
-    targets = [name for name in others if _side_of(name) == "target"]
+    targets = [name for name in others if side_of(name) == "target"]
     targets = targets or [name for name in others if name.casefold() not in _TEXTS]
     return (sources[0], targets[0]) if len(sources) == len(targets) == 1 else None
 
@@ -210,20 +222,12 @@ def _source_label(table: Table, column: str) -> str:
     if not column:
         return ""
     labels = labels_of(table.values(column))
-    if "source" in labels:  # then all others have to be `target`
+    if "source" in labels:  # then all others have to be `target`, unless the caller named it
         return "source"
     if {*labels} <= {"0", "1"}:
-        return "1" if _side_of(column) == "source" else ""
-    sources = [label for label in labels if _side_of(label) == "source"]
+        return "1" if side_of(column) == "source" else ""
+    sources = [label for label in labels if side_of(label) == "source"]
     return sources[0] if len(labels) == 2 and len(sources) == 1 else ""
-
-
-def _side_of(name: str) -> str:
-    """Return the side that a column or label is named after; empty if it is neither."""
-    words = {*re.findall(r"[^\W\d_]+", name.casefold())}
-    if words & _SOURCE_WORDS:
-        return "target" if words & _NEGATIONS else "source"
-    return "target" if words & _TARGET_WORDS else ""
 
 
 def _are_certain(columns: Columns, table: Table, side: str) -> bool:
@@ -264,23 +268,19 @@ def _note_columns(table: Table, columns: Columns, notes: list[str]) -> None:
 
 
 def _pairs(table: Table, columns: Columns) -> Iterator[Row]:
+    yield Row("layout", PAIRS, table.line)
     for record in table.records:
         for side, column in (("source", columns.source), ("target", columns.target)):
             yield Row(side, _text(table, record, column), record.line)
 
 
-def _texts(table: Table, columns: Columns) -> Iterator[Row]:
-    for record in table.records:
-        yield Row("", _text(table, record, columns.text), record.line)
-
-
-def _labelled(table: Table, columns: Columns, notes: list[str]) -> Iterator[Row]:
+def _labelled(table: Table, columns: Columns, notes: list[str], *, strict: bool) -> Iterator[Row]:
     scores, missing = are_scores(table.values(columns.label)), 0
     if scores and not are_flags(table.values(columns.label)):
         notes.append(f"{columns.label} is a score: 0.5 or more counts as 1")
     for record in table.records:
         label = label_of(record.values.get(columns.label), scores=scores)
-        if columns.source_label == "source" and label not in ("", "source", "target"):
+        if strict and label not in ("", "source", "target"):
             what = f"label {label!r:.40} found; source or target expected"
             raise prompt_error(table.code, what, record.line)
         missing += not label

@@ -247,7 +247,8 @@ def _prompts_to_save(
 ) -> bytes | None:
     """Return the content for `prompts.json`: the given prompts, else those of the same maps."""
     if prompts is not None:
-        given = {k: v for k, v in asdict(prompts).items() if v and k != "dropped"}
+        facts = asdict(prompts) | {"layout": prompts.layout}
+        given = {k: v for k, v in facts.items() if v and k != "dropped"}
         return json.dumps(given, indent=1, ensure_ascii=False).encode()
     try:
         if holds_maps(folder) and read_metadata(folder)["sha256"] != sha256:

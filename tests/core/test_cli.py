@@ -12,6 +12,8 @@ from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, cli
 from lineas_core.cli import arguments, generation, runs
 from lineas_core.cli.formats import format_row, json_line
 from lineas_core.evaluation.texts import sweep
+from lineas_core.methods import Method
+from lineas_core.methods.oracle import OracleConfig
 from lineas_core.storage.maps import load_maps, save_maps
 from tests.fakes import ask_for_a_petabyte, save_model, tiny_image_model, tiny_language_model
 
@@ -96,6 +98,8 @@ def test_other_methods_learn_by_name_and_are_applied_at_their_own_strength(
         ["--method", "caa", "--no-shift-only"],
         ["--method", "caa", "--iterations", 0],
         ["--method", "lin-act", "--support", 0.5],
+        ["--method", "lin-act", "--seed", 5],
+        ["--method", "reft", "--checkpoint", "state"],
     ],
 )
 def test_methods_and_budgets_that_do_not_fit_are_refused(workplace, arguments):
@@ -108,6 +112,60 @@ def test_an_option_of_another_method_is_named(workplace):
     options = ["--method", "lin-act", "--support", 0.5, "--no-both-ways"]
     result = _run("learn", workplace / "set.json", workplace / "none", *options)
     assert "lin-act takes no --both-ways, --support" in " ".join(result.stderr.split())
+
+
+def test_the_seed_reaches_every_method_that_has_one(workplace):
+    for method in ("lineas", "reft"):
+        folder = workplace / f"seeded-{method}"
+        result = _run(
+            "learn", workplace / "set.json", folder, "--model", workplace / "model",
+            "--method", method, "--seed", 5, *(["--iterations", 1] if method == "lineas" else []),
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert load_maps(folder).metadata["config"]["seed"] == 5
+
+
+def test_a_method_with_checkpoints_of_its_own_gets_a_folder_of_this_very_run(workplace):
+    def learn(*_, checkpoints, **__):
+        checkpoints.mkdir(parents=True)
+        folders.append(checkpoints)
+        return SteeringMaps({})
+
+    folders, data = [], PromptSet(("a", "b"), ("c", "d"))
+    for seed in (1, 2):
+        method = Method("own", "Own: a method.", learn, OracleConfig(seed=seed), checkpoints=True)
+        learner = runs.Learner(method, tiny_language_model(), data, method.config, None)
+        learner.learn(workplace / "states")
+    assert len({*folders}) == 2
+    assert {folder.parent for folder in folders} == {workplace / "states"}
+    assert not any(folder.exists() for folder in folders)
+
+
+def test_the_plan_takes_the_batch_that_suits_the_model():
+    options = ["--model", "emoji-world", "--plan"]
+    for given, told in ((), 8), (("--batch-size", 4), 4), (("--method", "lin-act"), 64):
+        result = _run("learn", "prompts/images/car.json", "map", *options, *given)
+        assert f"1 GPU: {told} prompts at a time" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--chat", "--temperature", 0], "which take no --temperature, --chat"),
+        (["--max-new-tokens", 5], "which take no --max-new-tokens"),
+    ],
+)
+def test_options_for_texts_are_refused_with_a_map_for_pictures(painted, tmp_path, options, told):
+    result = _run("generate", "a", "--map", painted, "--output-dir", tmp_path, *options)
+    assert told in str(result.exception)
+    assert [*tmp_path.iterdir()] == []
+    result = _run("sweep", painted, "prompts/neutral-images.txt", "--seeds", 2)
+    assert "which take no --seeds" in str(result.exception)
+
+
+def test_a_folder_for_pictures_is_refused_with_a_map_for_texts(learnt, tmp_path):
+    result = _run("generate", "a", "--map", learnt, "--output-dir", tmp_path)
+    assert "writes texts, which are printed" in str(result.exception)
 
 
 @pytest.mark.parametrize("method", ["lineas", "caa"])
@@ -649,6 +707,19 @@ def test_prompts_are_learnt_from_as_turns_of_a_chat(workplace, tmp_path):
     )  # fmt: skip
     assert result.exit_code == 0
     assert json.loads(_run("info", tmp_path / "map").stdout)["chat"] is True
+
+
+def test_turns_of_a_chat_that_are_cut_are_told_before_they_are_learnt_from(tmp_path):
+    model = tiny_language_model()
+    model.tokenizer.chat_template = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
+    save_model(model, tmp_path / "model")
+    sides = {"source": ["a" * 511, "b"], "target": ["c", "d"]}  # read whole without template
+    (tmp_path / "long.json").write_text(json.dumps(sides))
+    result = _run(
+        "learn", tmp_path / "long.json", tmp_path / "map", "--model", tmp_path / "model",
+        "--iterations", 1, "--chat",
+    )  # fmt: skip
+    assert "note: 1 prompt is longer than the model reads (512 tokens" in result.stderr
 
 
 def test_a_model_for_pictures_has_no_chat(painted, workplace, tmp_path):

@@ -4,9 +4,11 @@ import gradio as gr
 import pytest
 
 from app.learn.form import FilledForm
+from app.learn.form_handlers import FormHandlers
 from app.learn.upload_handlers import LABELLED, PAIRS, ColumnsView, Upload, UploadHandlers
 from app.widgets.prompts_box import read_prompts
-from tests.app.fakes import MARKUP, is_skip
+from tests.app.fakes import MARKUP, is_skip, text_studio
+from tests.app.learn.forms import start
 
 LABELS = f"text,label\n{MARKUP},0\na b,1\nc d,0\ne f,1\n".encode()
 PAIRED = b"before,after,note\na b,e f,x\nc d,g h,y\n"
@@ -150,3 +152,18 @@ def test_an_upload_that_cannot_be_read_is_one_sentence(
         handlers.read_set("tiny", "lineas", "quick", str(tmp_path / name))
     assert "Internal error" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_pairs_that_repeat_a_prompt_are_learnt_from_as_pairs(handlers, tmp_path):
+    form, _ = read(handlers, tmp_path, "x.csv", b"source,target\na,b\na,c\nd,e\nf,e\na,b\n,x\n")
+    studio = text_studio()
+    learning = FormHandlers(studio)
+    given = {name: getattr(form, name) for name in ("source", "target", "heldout", "known")}
+    start(learning, **given)
+    prompts = studio.jobs.submitted[0].prompts
+    assert (prompts.source, prompts.target) == (("a", "a", "d", "f"), ("b", "c", "e", "e"))
+    assert "problem" not in learning.count("tiny", form.source, form.known)
+    given["target"] = form.target.replace("c\ne", "\ne")  # a pair that the user half removed
+    start(learning, **given)
+    prompts = studio.jobs.submitted[1].prompts
+    assert (prompts.source, prompts.target) == (("a", "d", "f"), ("b", "e", "e"))

@@ -175,6 +175,28 @@ def test_in_a_chat_the_template_before_the_prompt_does_not_count():
     assert chat.network is model.network
 
 
+def test_a_blank_prompt_is_refused_in_a_chat_as_it_is_without():
+    model = tiny_language_model()
+    model.tokenizer.chat_template = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
+    with pytest.raises(UserError, match="prompt 2 of 2 is empty"):
+        model.as_chat().encode(["ab", " \n"])
+    with pytest.raises(UserError, match="the prompt is empty"):
+        model.generate([""], seeds=[0], chat=True)
+
+
+def test_a_prompt_that_only_its_chat_template_makes_too_long_is_told():
+    model = tiny_language_model()
+    template = "{% for m in messages %}" + "S" * 20 + "{{ m.content }}{% endfor %}"
+    model.tokenizer.chat_template = template
+    chat, ends = model.as_chat(), [("a" * 495) + end for end in "bc"]
+    rows = chat.encode(ends)
+    assert (rows.arguments["input_ids"][0] == rows.arguments["input_ids"][1]).all()
+    assert rows.truncated == 2
+    assert len(chat.reader.describe(ends[:1], ends[1:])) == 2  # cut, and the same for the model
+    assert model.reader.describe(ends[:1], ends[1:]) == []
+    assert chat.reader.truncated(["a" * 492]) == 0  # a template has the tokens that begin a text
+
+
 def test_a_map_records_that_it_was_learnt_from_a_chat():
     model = tiny_language_model()
     model.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"

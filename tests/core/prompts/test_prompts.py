@@ -218,6 +218,51 @@ def test_blanks_and_duplicates_are_dropped_counted_and_placed():
     )
 
 
+PAIRS_WITH_REPEATS = [
+    ("a boat, lush", "a boat"),
+    ("a boat, lush", "a dock"),
+    ("a road, lush", "a road"),
+    ("a lake, lush", "a road"),
+    ("a boat, lush", "a boat"),
+    ("", "a fox"),
+    ("a hill, lush", " "),
+    ("a hill, lush", "a hill"),
+]
+KEPT_PAIRS = [PAIRS_WITH_REPEATS[k] for k in (0, 1, 2, 3, 7)]
+
+
+@pytest.mark.parametrize("separator", [",", "\t", "json", "jsonl"])
+def test_pairs_stay_pairs_whatever_is_dropped(separator):
+    if "json" in separator:
+        records = [{"source": s, "target": t} for s, t in PAIRS_WITH_REPEATS]
+        content = json.dumps(records, indent=0) if separator == "json" else as_jsonl(records)
+        data = PromptSet.parse(content.encode(), f"x.{separator}")
+    else:
+        table = io.StringIO()
+        rows = [("source", "target"), *PAIRS_WITH_REPEATS]
+        csv.writer(table, delimiter=separator).writerows(rows)
+        data = PromptSet.parse(table.getvalue().encode(), "x.csv")
+    assert [*zip(data.source, data.target, strict=True)] == KEPT_PAIRS
+    counts = [note.partition(" (")[0] for note in data.notes]
+    assert counts == ["2 incomplete pairs dropped", "1 repeated pair dropped"]
+    if separator == ",":
+        assert data.notes[0].endswith("(line 7, 8)")
+        assert data.notes[1].endswith("(line 6)")
+
+
+def test_lists_that_are_said_to_be_pairs_stay_pairs():
+    source, target = (list(side) for side in zip(*PAIRS_WITH_REPEATS, strict=True))
+    document = {"layout": "pairs", "source": source, "target": target}
+    data = PromptSet.parse(json.dumps(document).encode(), "x.json")
+    assert [*zip(data.source, data.target, strict=True)] == KEPT_PAIRS
+    del document["layout"]  # two lists are two sides, which need not be pairs
+    data = PromptSet.parse(json.dumps(document).encode(), "x.json")
+    assert (len(data.source), len(data.target)) == (4, 5)
+    for wrong in ({"layout": "pair"}, {"layout": "pairs", "target": target[1:]}):
+        error = refusal(json.dumps(document | wrong), "x.json")
+        assert error.code == "E_LAYOUT"
+
+
 def test_a_dropped_json_text_is_placed_by_its_line():
     text = '{\n "source": ["a",\n  "b"],\n "target": [\n  "c",\n  "d",\n  "c"]\n}'
     notes = PromptSet.parse(text.encode(), "x.json").notes

@@ -135,6 +135,50 @@ def test_all_labels_but_the_chosen_one_are_the_target():
     assert "sentiment anger is the source, joy, calm the target" in data.notes[0]
 
 
+def test_a_label_that_is_named_leaves_all_others_to_the_target():
+    content = LABELLED.format("source", "other").encode()
+    data = PromptSet.parse(content, "x.csv", columns=Columns(source_label="source"))
+    assert (data.source, data.target) == SIDES
+
+
+def test_a_label_that_is_named_is_looked_for_in_labels_not_in_pairs():
+    content = "source,text,target\nweb,a b,anger\nweb,e f,joy\nweb,c d,anger\nbook,g h,calm\n"
+    data = PromptSet.parse(content.encode(), "x.csv", columns=Columns(source_label="anger"))
+    assert (data.source, data.target) == SIDES
+
+
+@pytest.mark.parametrize("header", ["Text,text,label", "text,Text,label"])
+@pytest.mark.parametrize("chosen", ["Text", "text", "TEXT", ""])
+def test_of_columns_that_differ_in_case_the_one_written_so_is_read(header, chosen):
+    content = header + "\na b,A B,toxic\ne f,E F,ok\nc d,C D,toxic\ng h,G H,ok\n"
+    data = PromptSet.parse(content.encode(), "x.csv", columns=Columns(text=chosen))
+    wanted = header.split(",").index("Text" if chosen == "Text" else "text")
+    assert data.source == (SIDES[0], ("A B", "C D"))[wanted]
+
+
+SWALLOWED = (
+    'text\tlabel\nYou fool\ttoxic\n"Well, he said\ttoxic\nNice day\tneutral\nGood"\tneutral\n'
+)
+
+
+@pytest.mark.parametrize("filename", ["x.tsv", "x.csv"])
+def test_quotes_of_two_texts_do_not_swallow_the_records_between(filename):
+    data = PromptSet.parse(SWALLOWED.encode(), filename)
+    assert data.source == ("You fool", '"Well, he said')
+    assert data.target == ("Nice day", 'Good"')
+    assert data.notes[0] == f"{filename}: quotes are read as a part of the texts, see line 3"
+
+
+def test_line_breaks_in_a_quoted_cell_between_tabs_are_kept():
+    content = 'text\tlabel\n"a\n\n""b"""\ttoxic\n"c\td"\tok\ne\ttoxic\nf\tok\n'
+    data = PromptSet.parse(content.encode(), "x.tsv")
+    assert (data.source, data.target) == (('a\n\n"b"', "e"), ("c\td", "f"))
+    assert len(data.notes) == 1  # the labels
+    prompts, notes = PromptSet.parse_side(b'text\n"a\nb"\nc\n', "x.tsv")
+    assert prompts == ("a\nb", "c")  # of one column, both readings are possible
+    assert notes == ("x.tsv: the quoted text that starts in line 2 has several lines",)
+
+
 def test_a_misspelt_label_is_refused_with_its_line():
     error = refusal(LABELLED.format("source", "traget"), "x.csv")
     assert str(error).startswith("x.csv, line 3: label 'traget' found; source or target expected.")

@@ -312,6 +312,13 @@ def test_half_a_character_in_the_metadata_is_refused(saved):
         load_maps(saved)
 
 
+def test_pairs_that_repeat_a_prompt_are_read_back_as_they_were(tmp_path):
+    table = b"source,target\na,b\na,c\nd,e\nf,e\n"
+    prompts = PromptSet.parse(table, "x.csv").holdout(2)
+    folder = save_maps(_maps(), tmp_path / "map", prompts=prompts)
+    assert load_prompts(folder, load_maps(folder).metadata) == prompts
+
+
 def test_the_prompts_of_an_older_map_do_not_stay_beside_a_newer_one(tmp_path):
     maps = SteeringMaps({"m": AffineMap(torch.ones(2), torch.ones(2))})
     save_maps(maps, tmp_path, prompts=PromptSet(("a", "b"), ("c", "d")))
