@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ from lineas_core.errors import UserError
 from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, FitConfig, suited_config
 from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_model
-from lineas_core.models.catalog import MODELS
+from lineas_core.models.catalog import MODELS, suited_preset
 from lineas_core.models.vocabulary import note_unknown
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
@@ -188,11 +189,13 @@ def learn(
         first = is_first()
         data = _load(prompts, _columns(text_column or [], label_column, source_label))
         _note(data.notes)
+        suited = "" if modules else suited_preset(model, data.kind)
+        modules = modules or suited or None
+        settings = partial(_config, method, budget, data, given, preset=suited)
         if plan:
             entry = MODELS.get(model)
             keeps_layout = entry is not None and entry.keeps_layout
-            config = _config(method, budget, data, given, keeps_layout=keeps_layout)
-            batch = getattr(config, "batch_size", None)
+            batch = getattr(settings(keeps_layout=keeps_layout), "batch_size", None)
             typer.echo(describe_run(model, modules, data, batch))
             return
         _make_folder(output)
@@ -205,7 +208,7 @@ def learn(
         source, target = data.source + data.heldout_source, data.target + data.heldout_target
         _note(loaded.reader.describe(source, target))
         _note(note_unknown(loaded.name, (*source, *target)))
-        config = _config(method, budget, data, given, keeps_layout=loaded.keeps_layout)
+        config = settings(keeps_layout=loaded.keeps_layout)
         learner = Learner(METHODS[method], loaded, data, config, modules)
         maps, status = learner.learn(checkpoint)
     if first:
@@ -251,12 +254,18 @@ def _load_model(name: str, device: str | None, *, chat: bool) -> LanguageModel |
 
 
 def _config(
-    method: str, budget: str, data: PromptSet, given: dict[str, Any], *, keeps_layout: bool
+    method: str,
+    budget: str,
+    data: PromptSet,
+    given: dict[str, Any],
+    *,
+    keeps_layout: bool,
+    preset: str,
 ) -> FitConfig:
     """Return the settings that suit the run, with those that are given in their place."""
     config = METHODS[method].config
     if METHODS[method].iterative:
-        config = suited_config(data.kind, budget, keeps_layout=keeps_layout)
+        config = suited_config(data.kind, budget, keeps_layout=keeps_layout, preset=preset)
     return replace(config, **given)
 
 

@@ -14,6 +14,7 @@ from lineas_core.cli.formats import format_row, json_line
 from lineas_core.evaluation.texts import sweep
 from lineas_core.methods import Method
 from lineas_core.methods.oracle import OracleConfig
+from lineas_core.models.catalog import suited_preset
 from lineas_core.storage.maps import load_maps, save_maps
 from tests.fakes import ask_for_a_petabyte, save_model, tiny_image_model, tiny_language_model
 
@@ -224,6 +225,34 @@ def test_what_suits_the_kind_of_set_is_learnt_unless_told_otherwise(
     made = load_maps(tmp_path / "map").metadata["config"]
     assert (made["both_ways"], made["identity_loss"], made["shift_only"]) == expected
     assert PromptSet.load(tmp_path / "map" / "prompts.json").kind == kind
+
+
+@pytest.mark.parametrize(
+    ("options", "late", "optimizer"),
+    [
+        ([], True, "sgd"),
+        (["--method", "caa"], True, None),
+        (["--modules", "attention-output"], False, "adam"),
+    ],
+)
+def test_a_topic_is_learnt_at_the_layers_that_suit_it_unless_others_are_given(
+    workplace, tmp_path, monkeypatch, options, late, optimizer
+):
+    suited = suited_preset("smollm2-135m", "topic")
+    monkeypatch.setattr(
+        "lineas_core.cli.learning.suited_preset", lambda _, kind: {"topic": suited}[kind]
+    )
+    prompts = json.loads((workplace / "set.json").read_text()) | {"kind": "topic"}
+    (tmp_path / "topic.json").write_text(json.dumps(prompts))
+    iterations = [] if "--method" in options else ["--iterations", 1]
+    result = _run(
+        "learn", tmp_path / "topic.json", tmp_path / "map", "--model", workplace / "model",
+        *iterations, *options,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    maps = load_maps(tmp_path / "map")
+    assert any("layers.0." in name for name in maps) == (not late)
+    assert maps.metadata["config"].get("optimizer") == optimizer
 
 
 def test_pictures_are_written_with_their_recipe(painted, tmp_path):
