@@ -103,6 +103,10 @@ class AffineMap:
         """Return a map of n rows for a batch that repeats them, row by row in the same order."""
         return AffineMap(self.scale.repeat(times, 1), self.shift.repeat(times, 1))
 
+    def chosen(self, rows: Sequence[int]) -> AffineMap:
+        """Return a map of these of the n rows, in this order."""
+        return AffineMap(self.scale[[*rows]], self.shift[[*rows]])
+
     def apply(self, output: Tensor, axis: int, read: Tensor) -> Tensor:  # noqa: ARG002
         """Apply the map to a module's output, whose coordinates are on `axis`.
 
