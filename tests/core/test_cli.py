@@ -8,12 +8,19 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, cli
+from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError, cli
 from lineas_core.cli import arguments, generation, runs
 from lineas_core.cli.formats import format_row, json_line
 from lineas_core.evaluation.texts import sweep
+from lineas_core.methods import METHODS
 from lineas_core.storage.maps import load_maps, save_maps
-from tests.fakes import ask_for_a_petabyte, save_model, tiny_image_model, tiny_language_model
+from tests.fakes import (
+    ask_for_a_petabyte,
+    save_model,
+    tiny_chat_model,
+    tiny_image_model,
+    tiny_language_model,
+)
 
 
 @pytest.fixture(scope="module")
@@ -332,6 +339,29 @@ def test_the_same_command_continues_from_its_checkpoint(workplace, monkeypatch):
     assert started == [None, 2]
     assert load_maps(workplace / "continued").metadata["iteration"] == 4
     assert not file.exists()
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_run_on_turns_of_a_chat_does_not_continue_one_on_texts_nor_the_reverse(
+    workplace, tmp_path, monkeypatch, chat
+):
+    def interrupted(*arguments, **settings):
+        yield next(learn_iter(*arguments, **settings))
+        raise KeyboardInterrupt
+
+    learn_iter = runs.learn_iter
+    monkeypatch.setattr(runs, "learn_iter", interrupted)
+    model, data = tiny_chat_model(), PromptSet.load(workplace / "set.json")
+    models = [model, model.as_chat()]
+    first, second = (
+        runs.Learner(METHODS["lineas"], each, data, LearnConfig(iterations=2), None)
+        for each in (models[::-1] if chat else models)
+    )
+    file = tmp_path / "run.safetensors"
+    assert first.learn(file)[1] == 130
+    with pytest.raises(UserError, match="belongs to a run with other prompts or settings"):
+        second.learn(file)
+    assert first.learn(file)[1] == 130
 
 
 @pytest.fixture
