@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError, cli
-from lineas_core.cli import arguments, generation, runs
+from lineas_core.cli import arguments, generation, learning, runs
 from lineas_core.cli.formats import format_row, json_line
 from lineas_core.evaluation.texts import sweep
 from lineas_core.methods import METHODS
@@ -679,6 +679,16 @@ def test_prompts_are_learnt_from_as_turns_of_a_chat(workplace, tmp_path):
     )  # fmt: skip
     assert result.exit_code == 0
     assert json.loads(_run("info", tmp_path / "map").stdout)["chat"] is True
+
+
+def test_a_folder_with_a_file_of_somebody_else_is_refused_before_learning(
+    workplace, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(learning, "_load_model", lambda *_, **__: pytest.fail("it was loaded"))
+    (tmp_path / "README.md").write_text("mine")
+    refused = _run("learn", workplace / "set.json", tmp_path, "--model", workplace / "model")
+    assert "holds no map, but a README.md" in str(refused.exception)
+    assert (tmp_path / "README.md").read_text() == "mine"
 
 
 def test_a_model_for_pictures_has_no_chat(painted, workplace, tmp_path):
