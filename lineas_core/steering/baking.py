@@ -89,7 +89,7 @@ def not_baked(what: str) -> UserError:
 def _read_by(network: nn.Module, reader: str, norm: str, width: int) -> Tensor:
     """Return the weight of a linear layer that reads a norm, (out, width)."""
     module: Any = path_to(network, reader)[-1]
-    weight = getattr(module, "weight", None)
+    weight: Any = getattr(module, "weight", None)
     plain = type(module) is nn.Linear or gain_of(module) == 0
     floating = isinstance(weight, Tensor) and weight.is_floating_point()
     if not (plain and floating and weight.shape[1:] == (width,)):

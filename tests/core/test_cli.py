@@ -684,7 +684,7 @@ def test_prompts_are_learnt_from_as_turns_of_a_chat(workplace, tmp_path):
 def test_a_folder_with_a_file_of_somebody_else_is_refused_before_learning(
     workplace, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(learning, "_load_model", lambda *_, **__: pytest.fail("it was loaded"))
+    monkeypatch.setattr(learning, "load_model", lambda *_, **__: pytest.fail("it was loaded"))
     (tmp_path / "README.md").write_text("mine")
     refused = _run("learn", workplace / "set.json", tmp_path, "--model", workplace / "model")
     assert "holds no map, but a README.md" in str(refused.exception)
