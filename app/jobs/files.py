@@ -31,7 +31,7 @@ from PIL import Image
 from lineas_core.errors import UserError
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.storage.disk import read_regular, write_atomically
-from lineas_core.storage.maps import holds_maps, read_metadata
+from lineas_core.storage.maps import holds_maps, load_prompts, read_metadata
 
 from .job import Job, JobRequest
 
@@ -178,7 +178,7 @@ def _request_of(maps: Path) -> JobRequest:
     with suppress(UserError):
         metadata = read_metadata(maps)
     with suppress(UserError):
-        prompts = PromptSet.load(maps / "prompts.json")
+        prompts = load_prompts(maps, metadata)
     title, model = metadata.get("title"), metadata.get("model")
     return JobRequest(str(title or maps.parent.name), str(model or "unknown"), prompts)
 

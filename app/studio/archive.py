@@ -22,9 +22,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from PIL import Image
 
-from lineas_core import PromptSet, SteeringMaps, UserError, load_maps
+from lineas_core import SteeringMaps, UserError, load_maps
 from lineas_core.storage.disk import saving
-from lineas_core.storage.maps import check_prompts
+from lineas_core.storage.maps import read_prompts
 from lineas_core.storage.places import PROMPTS, WEIGHTS
 from lineas_core.storage.publishing import PREVIEWS, SUFFIXES
 
@@ -77,8 +77,7 @@ def read_imported_map(file: Path) -> ImportedMap:
                 weights.write_bytes(files.pop(WEIGHTS))
             maps = load_maps(weights)
         if PROMPTS in files:
-            PromptSet.parse(files[PROMPTS], PROMPTS)
-            check_prompts(files[PROMPTS], maps.metadata)
+            read_prompts(files[PROMPTS], maps.metadata)
         for name in files.keys() - {PROMPTS}:
             _check_picture(name, files[name])
     return ImportedMap(maps, files)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
 from lineas_core import SteeringMaps, UserError, load_maps, save_maps
 from lineas_core.models.catalog import MODELS
 from lineas_core.storage.disk import new_folder, saving, sweep, write_atomically
-from lineas_core.storage.maps import WEIGHTS, holds_maps
+from lineas_core.storage.maps import holds_maps, read_prompts
+from lineas_core.storage.places import PROMPTS, TEXTS, WEIGHTS
 from lineas_core.storage.publishing import contents, pictures_in
 
 from ..jobs.job import PENDING
@@ -104,9 +106,8 @@ class UserMaps:
 
     def duplicate(self, entry: MapEntry) -> str:
         """Copy any map to the user's maps; returns the id of the copy."""
-        title, files = f"{entry.title[: LONGEST_TITLE - 7]} (copy)", self.contents(entry)
-        del files[WEIGHTS]
-        return self._add(load_maps(entry.folder), {"title": title}, files)
+        title = f"{entry.title[: LONGEST_TITLE - 7]} (copy)"
+        return self._add(load_maps(entry.folder), {"title": title}, self.contents(entry))
 
     def import_map(self, file: Path, known: set[str]) -> str:
         """Import a map from a zip archive or from its weights alone.
@@ -167,11 +168,16 @@ class UserMaps:
     def _add(self, maps: SteeringMaps, facts: dict[str, str], files: dict[str, bytes]) -> str:
         """Save maps with additional metadata and files to a new folder; returns its id."""
         map_id = f"{slug(facts['title'])}-{secrets.token_hex(4)}"
+        prompts = None
+        with suppress(UserError, LookupError):  # without any, or damaged
+            prompts = read_prompts(files[PROMPTS], maps.metadata)
+        maps = SteeringMaps(maps.maps, {**maps.metadata, **facts})
         with saving("the map was"), new_folder(self._folder / map_id) as folder:
+            save_maps(maps, folder, prompts=prompts)
             for name, data in files.items():
-                (folder / name).parent.mkdir(exist_ok=True)
-                write_atomically(folder / name, data)
-            save_maps(SteeringMaps(maps.maps, {**maps.metadata, **facts}), folder)
+                if name not in (WEIGHTS, *TEXTS):
+                    (folder / name).parent.mkdir(exist_ok=True)
+                    write_atomically(folder / name, data)
         return map_id
 
     def _own(self, map_id: str) -> MapEntry:

@@ -32,7 +32,7 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
 from lineas_core.runtime.processes import is_first, is_launched, joined
 from lineas_core.runtime.reporting import on_change
-from lineas_core.storage.maps import save_maps
+from lineas_core.storage.maps import check_vacant, save_maps
 
 __all__ = ["fetch_model", "learn"]
 
@@ -294,3 +294,4 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         reason = f"cannot create the folder for the map ({error.strerror})"
         raise typer.BadParameter(reason, param_hint="OUTPUT") from None
+    check_vacant(folder)

@@ -71,6 +71,8 @@ class Learner:
         facts = [self.model.name, asdict(self.data), asdict(self.config), self.modules]
         if denoising := getattr(self.model, "denoising", None):  # of pictures
             facts.append(denoising.facts())
+        if getattr(self.model, "chat", False):  # only then, so that earlier checkpoints stay valid
+            facts.append("chat")
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

@@ -65,6 +65,7 @@ class Descent:
         self.measurements: Measurements = dict.fromkeys(_NAMES)
         self.best = Best(math.inf, parameters.detach().clone(), dict(self.measurements))
         self._widths, self._config, self._halvings = widths, config, 0
+        self._support: Tensor | None = None  # (2, D), once γ has selected it
         self._start_optimizer()
 
     def rate(self, iteration: int) -> float:
@@ -85,16 +86,15 @@ class Descent:
             iteration: number of the iterate that the gradient belongs to.
         """
         config, rate = self._config, self.rate(iteration)
-        selected = config.standardise and iteration >= _SELECTING * config.iterations
-        support = self.parameters.detach() != 0 if config.sparsity and selected else None
+        self._end_selection(iteration)
         self._optimizer.param_groups[0]["lr"] = rate
         self.parameters.grad = gradient
         self._optimizer.step()
         if not config.sparsity:
             return
         with torch.no_grad():
-            if support is not None:
-                self.parameters.mul_(support)
+            if self._support is not None:
+                self.parameters.mul_(self._support)
                 return
             threshold = config.sparsity * self._step_size(rate)
             self.parameters.copy_(prox_group_lasso(self.parameters, self._widths, threshold))
@@ -125,6 +125,8 @@ class Descent:
     def fall_back(self, iteration: int, module: str) -> None:
         """Return to the best parameters and halve the learning rate.
 
+        Coordinates that γ has selected stay selected, also where the best parameters are 0.
+
         Args:
             iteration: number of the iteration that diverged.
             module: name of the module with the highest loss, for the error.
@@ -143,8 +145,11 @@ class Descent:
                 f"learning rate was halved {_MAX_HALVINGS} times",
                 remedy="Start again with a smaller learning rate.",
             )
+        self._end_selection(iteration)
         with torch.no_grad():
             self.parameters.copy_(self.best.parameters)
+            if self._support is not None:
+                self.parameters.mul_(self._support)
         self._start_optimizer()
 
     def state(self, iteration: int) -> dict[str, Tensor]:
@@ -158,6 +163,7 @@ class Descent:
             "best_measurements": _packed(self.best.measurements),
             "parameters": self.parameters.detach().clone(),
             "measurements": _packed(self.measurements),
+            **({} if self._support is None else {"support": self._support.clone()}),
             **{f"optimizer.{k}": v.clone() for k, v in moments.items() if v is not None},
         }
 
@@ -187,10 +193,19 @@ class Descent:
             _unpacked(state.get("best_measurements", measured)),
         )
         self._halvings = int(state["halvings"])
+        if "support" in state:  # missing in earlier checkpoints, and during the selection
+            self._support = state["support"].to(self.parameters.device)
         moments = {k.removeprefix("optimizer."): v for k, v in state.items() if "." in k}
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": {0: moments}, "param_groups": groups})
         return int(state["iteration"])
+
+    def _end_selection(self, iteration: int) -> None:
+        """Keep the coordinates that differ from 0 at the end of the first quarter."""
+        config = self._config
+        over = config.standardise and iteration >= _SELECTING * config.iterations
+        if config.sparsity and over and self._support is None:
+            self._support = self.parameters.detach() != 0
 
     def _step_size(self, rate: float) -> Tensor:
         """How far one unit of gradient moves each coordinate: (2, D), or one number for SGD.

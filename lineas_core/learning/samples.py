@@ -29,7 +29,7 @@ from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.runtime.processes import Share
 from lineas_core.steering.affine import AffineMap, SteeringMaps
 from lineas_core.steering.hooks import Complete, Pool, record, steer
-from lineas_core.steering.presets import find_modules
+from lineas_core.steering.presets import check_ran, find_modules
 
 __all__ = ["UNTOUCHED", "Samples", "not_finite"]
 
@@ -73,8 +73,8 @@ class Samples:
                 `output` of the network, every number of it.
 
         Raises:
-            UserError: there are too few prompts, a module is missing, memory runs out, or the
-                output of a language model is to be compared.
+            UserError: there are too few prompts, a module is missing or does not run, memory runs
+                out, or the output of a language model is to be compared.
         """
         for side, prompts in (("source", source), ("target", target)):
             if len(prompts) < _MIN_PROMPTS:
@@ -197,11 +197,11 @@ class Samples:
         can recompute checkpointed activations. Arguments as in `rows`.
         """
         network, wanted = self.model.network, names or self.names
+        again = checkpointed(network) if self.memory.checkpointing else nullcontext()
         if self.compare == "output" and names is None:
-            with steer(network, maps):
+            with again, steer(network, maps):
                 yield {"output": self.run(inputs).float().flatten(1)}
             return
-        again = checkpointed(network) if self.memory.checkpointing else nullcontext()
         recorded = record(network, wanted, pool=self.pooling(inputs), stop=True)
         with again, steer(network, maps), recorded as samples:
             self.run(inputs)
@@ -264,6 +264,7 @@ class Samples:
     def _find_widths(self) -> None:
         """Run one prompt; the modules report in the order in which they run."""
         with self.recording(self._one_row(), names=self.names) as samples:
+            check_ran(self.names, samples, self.model.default_modules)
             self.names = list(samples)
             self.widths = [rows.shape[1] for rows in samples.values()]
             self.device = next(iter(samples.values())).device

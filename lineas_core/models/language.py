@@ -261,7 +261,7 @@ class LanguageModel:
     def log_likelihood(
         self, openings: Sequence[Prompt], continuations: Sequence[str], *, chat: bool = False
     ) -> Tensor:
-        """Compute the log-probability of each continuation given its opening.
+        """Compute the log-probability of each continuation, given its opening and its strength.
 
         Args:
             openings: n texts, or conversations.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lineas_core.models.continuation import aligned, is_padded_harmlessly, last_positions
+from lineas_core.steering.hooks import some_rows
 
 if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
@@ -47,7 +48,8 @@ def sum_log_probabilities(
         size = max(positions // longest, 1)
         rows = [row for _, t, row in waiting[-size:] if t == length or not alike]
         waiting = [each for each in waiting if each[-1] not in rows]
-        log_p = _log_p(network, [texts[row] for row in rows], longest)
+        with some_rows(rows, len(texts)):  # strengths go by row
+            log_p = _log_p(network, [texts[row] for row in rows], longest)
         for row, values in zip(rows, log_p, strict=True):
             sums[row] = values[longest - counts[row] :].sum().item()
     return sums

@@ -194,11 +194,12 @@ def _scheduler(scheduler: Any, painting: Painting) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hide progress bars, and the warnings about a decoder other than SDXL's."""
-    before = logging.get_verbosity()
+    before, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(before)
-        logging.enable_progress_bar()
+        if shown:
+            logging.enable_progress_bar()

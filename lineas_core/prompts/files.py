@@ -93,6 +93,7 @@ def read_rows(
     filename: str,
     side: str = "",
     columns: Columns = Columns(),  # noqa: B008 - frozen
+    limit: int = MAX_BYTES,
 ) -> Content:
     """Parse the content of a prompt file.
 
@@ -101,6 +102,7 @@ def read_rows(
         filename: its name; the suffix selects the format.
         side: the side that the file holds, such as `source`; empty for a file with both.
         columns: the columns of a table that the caller names; the others are found by name.
+        limit: most bytes of the file.
 
     Raises:
         UserError: the content breaks a rule of this module, or it is not certain which column
@@ -108,7 +110,7 @@ def read_rows(
     """
     notes: list[str] = []
     try:
-        parsed = parse(_decode(data, notes), PurePath(filename).suffix.lower(), notes)
+        parsed = parse(_decode(data, notes, limit), PurePath(filename).suffix.lower(), notes)
         if isinstance(parsed, Table):
             parsed = rows_of(parsed, columns, side, notes)
         elif columns != Columns():
@@ -170,10 +172,10 @@ def _in_file(error: UserError, filename: str) -> UserError:
     return prompt_error(error.code, error.what, where)
 
 
-def _decode(data: bytes, notes: list[str]) -> str:
+def _decode(data: bytes, notes: list[str], limit: int = MAX_BYTES) -> str:
     """Decode bytes as UTF-8, as UTF-16 after its byte order mark, or else as Windows-1252."""
-    if len(data) > MAX_BYTES:
-        raise prompt_error("E_TOO_LARGE", f"larger than {MAX_BYTES:,} bytes")
+    if len(data) > limit:
+        raise prompt_error("E_TOO_LARGE", f"larger than {limit:,} bytes")
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
     if encoding == "utf-8" and 0 in data:  # as in pictures, programs and archives
         raise prompt_error("E_BINARY", f"looks binary (NUL at byte {data.index(0)})")

@@ -15,6 +15,7 @@ from typing import Any
 
 from lineas_core.prompts.errors import plural, prompt_error
 from lineas_core.prompts.files import (
+    MAX_BYTES,
     MAX_KEYWORD,
     MAX_KEYWORDS,
     are_keywords,
@@ -118,13 +119,15 @@ class PromptSet:
         target_filename: str = "",
         *,
         columns: Columns = Columns(),  # noqa: B008 - frozen
+        limit: int = MAX_BYTES,
     ) -> PromptSet:
-        """Parse the content of files like `load`, given their bytes and names."""
+        """Parse the content of files like `load`, given their bytes and names, and most bytes."""
         if target_data is None:
-            rows, notes = read_rows(data, filename, columns=columns)
+            rows, notes = read_rows(data, filename, "", columns, limit)
             return cls._from_rows(rows, PurePath(filename).stem, notes)
-        rows, notes = read_rows(data, filename, "source", columns)
-        target_rows, target_notes = read_rows(target_data, target_filename, "target", columns)
+        rows, notes = read_rows(data, filename, "source", columns, limit)
+        found = read_rows(target_data, target_filename, "target", columns, limit)
+        target_rows, target_notes = found
         name = PurePath(target_filename).stem
         return cls._from_rows(rows + target_rows, name, notes + target_notes)
 

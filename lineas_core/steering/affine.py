@@ -103,6 +103,10 @@ class AffineMap:
         """Return a map of n rows for a batch that repeats them, row by row in the same order."""
         return AffineMap(self.scale.repeat(times, 1), self.shift.repeat(times, 1))
 
+    def chosen(self, rows: Sequence[int]) -> AffineMap:
+        """Return a map of these of the n rows, in this order."""
+        return AffineMap(self.scale[[*rows]], self.shift[[*rows]])
+
     def apply(self, output: Tensor, axis: int, read: Tensor) -> Tensor:  # noqa: ARG002
         """Apply the map to a module's output, whose coordinates are on `axis`.
 
@@ -182,9 +186,10 @@ class SteeringMaps(Mapping[str, AffineMap | LowRankMap]):
         """Return every map at strength λ, see `AffineMap.at` and `LowRankMap.at`.
 
         Raises:
-            UserError: the strength is not finite.
+            UserError: the strength is not finite, or the maps have another number of rows.
         """
         checked = check_strength(strength)
+        _check_rows([self], [checked])
         affine = _at_once(self.affine, lambda step: step.at(checked))
         changed = {n: affine.get(n) or step.at(checked) for n, step in self.maps.items()}
         return SteeringMaps(changed, self.metadata)
@@ -237,20 +242,24 @@ def compose(maps: Sequence[SteeringMaps], strengths: Sequence[Strength]) -> Stee
             f"{len(maps)} maps came with {len(strengths)} strengths",
             remedy="Give one strength for each map.",
         )
-    checked = map(check_strength, strengths)
-    rows = {len(strength) for strength in checked if isinstance(strength, Tensor)}
-    if len(rows) > 1:
-        raise UserError(
-            "E_STRENGTH",
-            f"the maps came with {' and '.join(map(str, sorted(rows)))} strengths for the rows",
-            remedy="Give every map one strength, or as many as there are rows.",
-        )
+    _check_rows(maps, [check_strength(strength) for strength in strengths])
     composed: dict[str, AffineMap | LowRankMap] = {}
     for concept, strength in zip(maps, strengths, strict=True):
         for name, step in concept.at(strength).items():
             before = composed.get(name)
             composed[name] = _in_turn(name, before, step) if before else step
     return SteeringMaps(composed)
+
+
+def _check_rows(maps: Sequence[SteeringMaps], strengths: Sequence[float | Tensor]) -> None:
+    rows = {len(strength) for strength in strengths if isinstance(strength, Tensor)}
+    rows |= {step.rows for each in maps for step in each.values() if step.rows is not None}
+    if len(rows) > 1:
+        raise UserError(
+            "E_STRENGTH",
+            f"maps and strengths are for {' and '.join(map(str, sorted(rows)))} rows",
+            remedy="Give every map one strength, or as many as there are rows.",
+        )
 
 
 def _in_turn(name: str, before: AffineMap | LowRankMap, step: AffineMap | LowRankMap) -> AffineMap:

@@ -47,8 +47,8 @@ def bake(network: nn.Module, maps: SteeringMaps, readers: Readers) -> dict[str, 
         that the network lacks are biases; whoever stores the parameters must provide for them.
 
     Raises:
-        UserError: a map is of low rank, its module has no parameters for it or is missing, or the
-            widths differ.
+        UserError: a map is of low rank, its module or a reader has no parameters for it or is
+            missing, or the widths differ.
     """
     modules = {name: path_to(network, name)[-1] for name in maps}
     _check(modules, maps)
@@ -74,7 +74,7 @@ def bake(network: nn.Module, maps: SteeringMaps, readers: Readers) -> dict[str, 
         if not listed and (bias is not None or shift.any()):
             changed[f"{name}.bias"] = shift if bias is None else scale * bias + shift
         for reader in (f"{parent}.{path}" for path in listed if shift.any()):
-            passed = network.get_parameter(f"{reader}.weight").detach().to(wide) @ shift
+            passed = _read_by(network, reader, name, len(shift)).to(wide) @ shift
             before = bias_of(reader)
             changed[f"{reader}.bias"] = passed if before is None else before + passed
     return {name: value.to(_dtype(network, name)) for name, value in changed.items()}
@@ -84,6 +84,20 @@ def not_baked(what: str) -> UserError:
     """Return the error for maps that cannot become weights, with the way out."""
     remedy = "Steer by hooks, as `lineas generate` and, for texts, `lineas serve` do."
     return UserError("E_EXPORT", what, remedy=remedy)
+
+
+def _read_by(network: nn.Module, reader: str, norm: str, width: int) -> Tensor:
+    """Return the weight of a linear layer that reads a norm, (out, width)."""
+    module: Any = path_to(network, reader)[-1]
+    weight: Any = getattr(module, "weight", None)
+    plain = type(module) is nn.Linear or gain_of(module) == 0
+    floating = isinstance(weight, Tensor) and weight.is_floating_point()
+    if not (plain and floating and weight.shape[1:] == (width,)):
+        raise not_baked(
+            f"{reader} ({type(module).__name__}), which reads {norm}, has no weight that could "
+            "take up its shift"
+        )
+    return weight.detach()
 
 
 def _check(modules: Mapping[str, nn.Module], maps: SteeringMaps) -> None:

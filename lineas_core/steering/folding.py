@@ -111,7 +111,7 @@ def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) 
         return False  # it is on the disk, except while the module runs
     if weight is None or step.scale.shape != weight.shape[:1]:
         return False  # the width differs, or the map has one row per row of the batch
-    exact = weight.dtype == torch.float32
+    exact = weight.dtype in (torch.float32, torch.float64)
     if not (exact or isinstance(module, nn.LayerNorm | nn.GroupNorm)):
         return False
     if (gain := gain_of(module)) is None:
@@ -121,7 +121,8 @@ def _fold(network: nn.Module, name: str, step: AffineMap, before: list[_Place]) 
             return False  # every change of strength would recompile the network
         module = _widened(module)
         _exchange(parent, leaf, module, before)
-    scale, shift = step.scale.to(weight.device), step.shift.to(weight.device)
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    scale, shift = (part.to(weight.device, wide) for part in (step.scale, step.shift))
     for parameter, value in _folded(module, scale, shift, gain).items():
         _exchange(module, parameter, value, before)
     if not isinstance(module, WITH_BIAS):

@@ -6,7 +6,7 @@ Every context manager removes its hooks when the block ends, also after an excep
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
@@ -27,11 +27,13 @@ __all__ = [
     "paused",
     "record",
     "repeated_rows",
+    "some_rows",
     "steer",
 ]
 
 
 _TIMES: ContextVar[int] = ContextVar("times", default=1)  # see `repeated_rows`
+_SOME: ContextVar[tuple[Sequence[int], int] | None] = ContextVar("some", default=None)
 _PAUSED: ContextVar[bool] = ContextVar("paused", default=False)
 _CHANNELS_FIRST = (nn.GroupNorm, nn.modules.batchnorm._NormBase, nn.modules.conv._ConvNd)
 
@@ -168,6 +170,21 @@ def repeated_rows(times: int) -> Iterator[None]:
 
 
 @contextmanager
+def some_rows(rows: Sequence[int], count: int) -> Iterator[None]:
+    """Run passes whose batch has some rows of a larger one, in any order; so do their strengths.
+
+    Args:
+        rows: numbers of the rows, from 0.
+        count: number of rows of the larger batch, for which strengths are given.
+    """
+    token = _SOME.set((rows, count))
+    try:
+        yield
+    finally:
+        _SOME.reset(token)
+
+
+@contextmanager
 def paused() -> Iterator[None]:
     """Run passes to which the hooks of `steer` do nothing; see `folding.unsteered`."""
     token = _PAUSED.set(True)
@@ -222,21 +239,30 @@ def _apply(
             f"{name} has {output.shape[axis]} coordinates, the map has {step.width}",
             remedy="Load the model that the map was learnt on.",
         )
-    count = len(output) // (times := _TIMES.get())
-    if step.rows not in (None, count):
-        raise UserError(
-            "E_STRENGTH",
-            f"{step.rows} strengths came with a batch of {count} rows",
-            remedy="Give one strength, or one for every row.",
-        )
-    if step.rows and times > 1:
-        step = step.repeated(times)
+    if step.rows is not None:
+        step = _of_batch(step, len(output))
     read = args[0] if args else output
     if isinstance(step, LowRankMap) and (wrong := step.misread(read, axis, called=bool(args))):
         raise UserError(
             "E_MODEL", f"{name} {wrong}", remedy="Load the model that the map was learnt on."
         )
     return step.apply(output, axis, read)
+
+
+def _of_batch(step: AffineMap | LowRankMap, count: int) -> AffineMap | LowRankMap:
+    """Return the map with a row for each of the `count` rows of a batch."""
+    found = count // (times := _TIMES.get())
+    some = _SOME.get()
+    rows, whole = some or (range(found), found)
+    if step.rows != whole or len(rows) != found:
+        raise UserError(
+            "E_STRENGTH",
+            f"{step.rows} strengths came with a batch of {max(found, whole)} rows",
+            remedy="Give one strength, or one for every row.",
+        )
+    if some:
+        step = step.chosen(rows)
+    return step.repeated(times) if times > 1 else step
 
 
 def path_to(network: nn.Module, name: str) -> list[nn.Module]:

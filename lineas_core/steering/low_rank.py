@@ -7,6 +7,7 @@ T(z)     z + up (down x + bias)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -98,6 +99,10 @@ class LowRankMap:
         """Return a map of n rows for a batch that repeats them, row by row in the same order."""
         down, bias = self.down.repeat(times, 1, 1), self.bias.repeat(times, 1)
         return LowRankMap(self.up, down, bias, self.reads_input)
+
+    def chosen(self, rows: Sequence[int]) -> LowRankMap:
+        """Return a map of these of the n rows, in this order."""
+        return LowRankMap(self.up, self.down[[*rows]], self.bias[[*rows]], self.reads_input)
 
     def misread(self, read: Tensor, axis: int, *, called: bool) -> str:
         """Return why a module's input is not what the map reads; empty if it is, or need not be.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,15 @@ from lineas_core.errors import UserError
 from lineas_core.steering.blocks import by_role, count_blocks, patterns, without_towers
 from lineas_core.steering.hooks import record
 
-__all__ = ["LATE", "PRESETS", "expected_modules", "find_default", "find_modules", "last_third"]
+__all__ = [
+    "LATE",
+    "PRESETS",
+    "check_ran",
+    "expected_modules",
+    "find_default",
+    "find_modules",
+    "last_third",
+]
 
 LATE = "late-"
 """Before a preset or a pattern: the last third of the modules that it selects."""
@@ -85,6 +93,28 @@ def find_modules(network: nn.Module, preset: str) -> list[str]:
 def last_third(names: list[str]) -> list[str]:
     """Return the last third of a list of names, rounded up."""
     return names[2 * len(names) // 3 :]
+
+
+def check_ran(wanted: Sequence[str], ran: Collection[str], default: Collection[str]) -> None:
+    """Check that a pass of the network has run the modules that were asked for.
+
+    Args:
+        wanted: names of the modules.
+        ran: names of those that ran.
+        default: modules that nobody asked for by name; some of them may run for few prompts only,
+            as in a mixture of experts.
+
+    Raises:
+        UserError: others have not run, or none has.
+    """
+    idle = [name for name in wanted if name not in ran and not (ran and name in default)]
+    if idle:
+        raise UserError(
+            "E_MODULES",
+            f"{len(idle)} of {len(wanted)} modules do not run in this network, such as "
+            f"{', '.join(idle[:3])}",
+            remedy="Leave them out, or choose other modules.",
+        )
 
 
 def find_default(network: Any, presets: Sequence[str]) -> list[str]:

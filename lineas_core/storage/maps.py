@@ -35,6 +35,7 @@ from lineas_core.storage.disk import (
 )
 from lineas_core.storage.format import (
     FORMAT_VERSION,
+    MAX_FILE,
     MAX_VALUE,
     WEIGHTS,
     checksum,
@@ -51,14 +52,17 @@ from lineas_core.storage.tensors import maps_of, sizes_of, tensors_of
 __all__ = [
     "WEIGHTS",
     "check_prompts",
+    "check_vacant",
     "holds_maps",
     "load_maps",
     "load_prompts",
     "read_metadata",
+    "read_prompts",
     "save_maps",
 ]
 
 _PROMPTS_SHA256 = "prompts_sha256"
+_CARD, _CONFIG = "README.md", "lineas_config.json"
 
 
 def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | None = None) -> Path:
@@ -80,9 +84,10 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
 
     Raises:
         UserError: a value is not finite or larger than 10,000, the metadata contain half a
-            surrogate pair, or the folder cannot be written.
+            surrogate pair, the folder cannot be written, or see `check_vacant`.
     """
     folder = Path(folder)
+    check_vacant(folder)
     tensors = tensors_of(maps)
     if not usable(tensors):
         raise UserError(
@@ -91,7 +96,7 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
             where=folder.name,
             remedy="Learn it again: with a lower learning rate, or with prompts that differ less.",
         )
-    kept = _prompts_to_save(prompts, folder, maps.metadata, checksum(tensors))
+    kept = _prompts_to_save(prompts, folder, checksum(tensors))
     config = _config(maps, tensors, prompts, kept)
     if has_half_a_character(config):
         what, remedy = "the metadata has an unpaired surrogate", "Correct it and save again."
@@ -109,6 +114,20 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
 def holds_maps(folder: Path) -> bool:
     """Return True if a folder holds completely saved maps."""
     return (folder / WEIGHTS).is_file()
+
+
+def check_vacant(folder: Path) -> None:
+    """Check that saving maps in a folder replaces no file of somebody else.
+
+    Raises:
+        UserError: there is a `README.md` or `prompts.json`, and neither maps nor the rest of a
+            save that was interrupted.
+    """
+    if holds_maps(folder) or (folder / _CONFIG).is_file():
+        return
+    if found := [name for name in (_CARD, PROMPTS) if (folder / name).exists()]:
+        what = f"the folder holds no map, but a {found[0]} that saving a map would replace"
+        raise UserError("E_FILE", what, where=str(folder), remedy="Give another folder.")
 
 
 def load_maps(path: str | Path, *, revision: str | None = None) -> SteeringMaps:
@@ -162,8 +181,17 @@ def load_prompts(folder: Path, metadata: Mapping[str, Any]) -> PromptSet:
     except OSError as error:
         remedy = "Learn the map again."
         raise UserError("E_FILE", "the prompts cannot be read", remedy=remedy) from error
+    return read_prompts(data, metadata)
+
+
+def read_prompts(data: bytes, metadata: Mapping[str, Any]) -> PromptSet:
+    """Read the prompts that maps were learnt from; arguments and errors as in `check_prompts`.
+
+    The file of a map holds what two files were read from, and may be larger than either.
+    """
+    prompts = PromptSet.parse(data, PROMPTS, limit=MAX_FILE)
     check_prompts(data, metadata)
-    return PromptSet.parse(data, PROMPTS)
+    return prompts
 
 
 def check_prompts(data: bytes, metadata: Mapping[str, Any]) -> None:
@@ -207,9 +235,10 @@ def _files(
     """Return the content of the files in the order of writing."""
     metadata = {"format": "pt", "lineas.config": json.dumps(config), **modelspec(config)}
     return {
+        # First: it shows that the others are ours, also if a save is interrupted.
+        _CONFIG: json.dumps(config, indent=2).encode(),
         **({} if prompts is None else {PROMPTS: prompts}),
-        "README.md": model_card(config).encode(),
-        "lineas_config.json": json.dumps(config, indent=2).encode(),
+        _CARD: model_card(config).encode(),
         # Last: a folder counts as a map once its weights are there.
         WEIGHTS: safetensors.torch.save(tensors, metadata),
     }
@@ -242,19 +271,18 @@ def _config(
     }
 
 
-def _prompts_to_save(
-    prompts: PromptSet | None, folder: Path, metadata: Mapping[str, Any], sha256: str
-) -> bytes | None:
+def _prompts_to_save(prompts: PromptSet | None, folder: Path, sha256: str) -> bytes | None:
     """Return the content for `prompts.json`: the given prompts, else those of the same maps."""
     if prompts is not None:
         facts = asdict(prompts) | {"layout": prompts.layout}
         given = {k: v for k, v in facts.items() if v and k != "dropped"}
         return json.dumps(given, indent=1, ensure_ascii=False).encode()
     try:
-        if holds_maps(folder) and read_metadata(folder)["sha256"] != sha256:
+        saved = read_metadata(folder)
+        if saved["sha256"] != sha256:
             return None
         data = read_regular(folder / PROMPTS)
-        check_prompts(data, metadata)
+        check_prompts(data, saved)
     except (OSError, LookupError, UserError):
         return None
     return data

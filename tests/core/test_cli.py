@@ -8,15 +8,21 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, cli
-from lineas_core.cli import arguments, generation, runs
+from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError, cli
+from lineas_core.cli import arguments, generation, learning, runs
 from lineas_core.cli.formats import format_row, json_line
 from lineas_core.evaluation.texts import sweep
-from lineas_core.methods import Method
+from lineas_core.methods import METHODS, Method
 from lineas_core.methods.oracle import OracleConfig
 from lineas_core.models.catalog import suited_preset
 from lineas_core.storage.maps import load_maps, save_maps
-from tests.fakes import ask_for_a_petabyte, save_model, tiny_image_model, tiny_language_model
+from tests.fakes import (
+    ask_for_a_petabyte,
+    save_model,
+    tiny_chat_model,
+    tiny_image_model,
+    tiny_language_model,
+)
 
 
 @pytest.fixture(scope="module")
@@ -421,6 +427,29 @@ def test_the_same_command_continues_from_its_checkpoint(workplace, monkeypatch):
     assert not file.exists()
 
 
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_run_on_turns_of_a_chat_does_not_continue_one_on_texts_nor_the_reverse(
+    workplace, tmp_path, monkeypatch, chat
+):
+    def interrupted(*arguments, **settings):
+        yield next(learn_iter(*arguments, **settings))
+        raise KeyboardInterrupt
+
+    learn_iter = runs.learn_iter
+    monkeypatch.setattr(runs, "learn_iter", interrupted)
+    model, data = tiny_chat_model(), PromptSet.load(workplace / "set.json")
+    models = [model, model.as_chat()]
+    first, second = (
+        runs.Learner(METHODS["lineas"], each, data, LearnConfig(iterations=2), None)
+        for each in (models[::-1] if chat else models)
+    )
+    file = tmp_path / "run.safetensors"
+    assert first.learn(file)[1] == 130
+    with pytest.raises(UserError, match="belongs to a run with other prompts or settings"):
+        second.learn(file)
+    assert first.learn(file)[1] == 130
+
+
 @pytest.fixture
 def console(monkeypatch):
     """Run the command line as on a console of an encoding; returns status, stdout and stderr."""
@@ -749,6 +778,16 @@ def test_turns_of_a_chat_that_are_cut_are_told_before_they_are_learnt_from(tmp_p
         "--iterations", 1, "--chat",
     )  # fmt: skip
     assert "note: 1 prompt is longer than the model reads (512 tokens" in result.stderr
+
+
+def test_a_folder_with_a_file_of_somebody_else_is_refused_before_learning(
+    workplace, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(learning, "load_model", lambda *_, **__: pytest.fail("it was loaded"))
+    (tmp_path / "README.md").write_text("mine")
+    refused = _run("learn", workplace / "set.json", tmp_path, "--model", workplace / "model")
+    assert "holds no map, but a README.md" in str(refused.exception)
+    assert (tmp_path / "README.md").read_text() == "mine"
 
 
 def test_a_model_for_pictures_has_no_chat(painted, workplace, tmp_path):

@@ -15,6 +15,7 @@ from app.studio.maps import prompts_of, read_map
 from app.studio.studio import Studio
 from app.studio.user_maps import LONGEST_TITLE, UserMaps, slug
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, load_maps, save_maps
+from lineas_core.paths import ASSETS
 from lineas_core.storage.maps import WEIGHTS
 from tests.full_disk import full_disk
 
@@ -130,6 +131,26 @@ def test_an_exported_map_can_be_imported(user_maps, tmp_path):
     assert (entry.title, entry.model) == ("Learnt", "smollm2-135m")
     assert prompts_of(entry) == prompts_of(learnt)
     assert len(user_maps.pictures(entry)) == 1
+
+
+def test_a_map_with_more_prompts_than_fit_one_file_is_copied_and_imported(user_maps, tmp_path):
+    sides = ([f"{k} {word} {'x' * 300}" for k in range(3000)] for word in ("this", "that"))
+    many = PromptSet(*map(tuple, sides), name="Many")
+    folder = save_maps(SteeringMaps(STEPS, FACTS), tmp_path / "maps" / "many", prompts=many)
+    entry = read_map("many", "yours", folder)
+    copied = user_maps.duplicate(entry)
+    imported = user_maps.import_map(_pack(user_maps, entry, tmp_path / "out"), set())
+    found = {each.id: prompts_of(each) for each in user_maps.maps()}
+    assert found[copied] == found[imported] == many
+
+
+def test_a_copy_of_a_map_of_an_early_version_has_its_prompts(user_maps):
+    early = read_map("football", "ready-made", ASSETS / "maps" / "football-smollm2-135m")
+    assert "prompts_sha256" not in early.metadata
+    copied = user_maps.duplicate(early)
+    (copy,) = [entry for entry in user_maps.maps() if entry.id == copied]
+    assert prompts_of(copy) == prompts_of(early)
+    assert set(early.metadata) <= set(copy.metadata)
 
 
 def test_an_imported_map_lies_in_a_folder_that_its_title_does_not_choose(user_maps, tmp_path):

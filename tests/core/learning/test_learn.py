@@ -8,6 +8,7 @@ from torch import nn
 
 from lineas_core import FitConfig, LearnConfig, UserError, learn, learn_iter
 from lineas_core.learning import tasks
+from lineas_core.learning.descent import Descent
 from lineas_core.learning.facts import heldout_distance
 from lineas_core.learning.problem import Problem
 from lineas_core.learning.wasserstein import wasserstein_1d
@@ -347,6 +348,58 @@ def test_the_maps_say_how_they_were_made(model):
     assert facts["heldout"] < facts["heldout_start"]
     assert facts["config"]["optimizer"] == "adam"
     assert facts["source_size"] == 8
+
+
+class _Idle(nn.Module):
+    """Two LayerNorms, of which the second runs for rows that begin with a large number."""
+
+    def __init__(self):
+        super().__init__()
+        self.always, self.rarely, self.never = (nn.LayerNorm(6) for _ in range(3))
+
+    def forward(self, z):
+        z = self.always(z) + z
+        return self.rarely(z) if z[..., 0].max() > 100 else z
+
+
+def test_modules_that_do_not_run_are_named_unless_nobody_asked_for_them():
+    model, rows = _Columns(), list(torch.randn(4, 6))
+    model.network = _Idle().requires_grad_(False)
+    model.default_modules = ["always", "rarely"]
+    for modules in (None, model.default_modules, ["always"]):  # as in a mixture of experts
+        assert [*learn(model, rows, rows, config=EXACT, modules=modules)] == ["always"]
+    for modules in (["never"], ["always", "never"], ["rarely"]):
+        with pytest.raises(UserError, match=f"1 of {len(modules)} .*{modules[-1]}"):
+            next(learn_iter(model, rows, rows, config=EXACT, modules=modules))
+    model.default_modules = ["rarely"]
+    with pytest.raises(UserError, match="1 of 1 modules do not run in this network"):
+        learn(model, rows, rows, config=EXACT)
+
+
+def test_after_a_divergence_the_selected_coordinates_stay_selected():
+    config = replace(EXACT, iterations=40, sparsity=0.5, learning_rate=0.1)
+    gradient = torch.tensor([[0.0] * 6, [5.0, -5.0, 0.001, 0.0, 4.0, 0.0]])
+
+    def started():
+        descent = Descent(torch.zeros(2, 6), [6], config)
+        descent.note(0, 1.0, None)
+        descent.keep_if_best()  # nothing is better than the identity, as batches differ
+        for iteration in range(12):
+            descent.step(gradient, iteration)
+        return descent
+
+    descent = started()
+    selected = descent.parameters != 0
+    assert 0 < selected.sum() < 12
+    descent.fall_back(12, "a")
+    assert not descent.parameters.any()
+    resumed = Descent(torch.zeros(2, 6), [6], config)
+    assert resumed.restore(descent.state(13)) == 13
+    for each in (descent, resumed):
+        for iteration in range(13, 40):
+            each.step(gradient, iteration)
+        assert torch.equal(each.parameters != 0, selected)
+    assert torch.equal(descent.parameters, resumed.parameters)
 
 
 def test_a_mini_batch_has_as_many_rows_of_either_side():

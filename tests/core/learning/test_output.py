@@ -9,6 +9,7 @@ from lineas_core import BUDGETS, LearnConfig, UserError, learn, learn_iter, stee
 from lineas_core.learning.config import suited_config
 from lineas_core.learning.problem import Problem
 from lineas_core.models.base import Inputs
+from lineas_core.runtime import memory
 from tests.fakes import tiny_image_model, tiny_language_model, tiny_layout_model
 from tests.tolerance import IMAGE_NETWORK, tolerance
 
@@ -70,6 +71,24 @@ def test_small_chunks_give_the_gradient_of_all_at_once(model):
     torch.testing.assert_close(
         parts, whole, **tolerance(terms=IMAGE_NETWORK, scale=whole.abs().max().item())
     )
+
+
+def test_blocks_are_recomputed_where_memory_is_short(model, monkeypatch):
+    def counted(*arguments, **options):
+        blocks.append(arguments[0])
+        return checkpoint(*arguments, **options)
+
+    blocks, checkpoint = [], memory.checkpoint
+    monkeypatch.setattr(memory, "checkpoint", counted)
+    problem = Problem(model, SOURCE, TARGET, CONFIG, None)
+    start = problem.zeros().requires_grad_()
+    whole = problem.cost_and_gradient(start, 3)[1]
+    assert not blocks
+    problem.samples.memory.checkpointing = True
+    again = problem.cost_and_gradient(start, 3)[1]
+    assert blocks
+    near = tolerance(terms=IMAGE_NETWORK, scale=whole.abs().max().item())
+    torch.testing.assert_close(again, whole, **near)
 
 
 def test_noise_is_fresh_at_each_iteration_and_the_same_on_both_sides(model):

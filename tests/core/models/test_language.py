@@ -7,6 +7,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from lineas_core import (
     AffineMap,
     LearnConfig,
+    LowRankMap,
     SteeringMaps,
     UserError,
     fold,
@@ -132,6 +133,38 @@ def test_texts_judged_together_are_judged_as_each_alone(model, monkeypatch, plac
     together = model.log_likelihood(openings, texts)
     torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
     assert together[:, 1].tolist() == [4, 1, 7, 0, 0, 1, 11]
+
+
+@pytest.mark.parametrize("low_rank", [False, True])
+@pytest.mark.parametrize("places", [1, 7, 1000])
+def test_every_text_is_judged_at_the_strength_of_its_own_row(model, monkeypatch, places, low_rank):
+    monkeypatch.setattr(likelihood, "MAX_LOGITS", places * model.network.config.vocab_size)
+    name, width = model.default_modules[0], model.network.config.hidden_size
+    step = AffineMap(torch.full((width,), 1.5), torch.randn(width))
+    if low_rank:
+        step = LowRankMap(torch.randn(width, 2), torch.randn(2, width), torch.randn(2))
+    maps = SteeringMaps({name: step})
+    openings = ["abc", "", "a long opening, ", "", "x", "abc"]
+    texts = ["defg of many", "h", " of few", "", "", "a"]
+    strengths = [0.0, 1.0, 0.5, 1.0, 0.25, 0.75]
+    rows = []
+    for opening, text, strength in zip(openings, texts, strengths, strict=True):
+        with steer(model.network, maps, strength):
+            rows.append(model.log_likelihood([opening], [text]))
+    with steer(model.network, maps, strengths):
+        together = model.log_likelihood(openings, texts)
+    torch.testing.assert_close(together, torch.cat(rows), rtol=1e-4, atol=1e-4)
+
+
+def test_texts_judged_in_several_batches_need_one_strength_each(model, monkeypatch):
+    monkeypatch.setattr(likelihood, "MAX_LOGITS", 2 * model.network.config.vocab_size)
+    width = model.network.config.hidden_size
+    maps = SteeringMaps({model.default_modules[0]: AffineMap.identity(width)})
+    with (
+        pytest.raises(UserError, match="2 strengths came with a batch of 4 rows"),
+        steer(model.network, maps, [0.0, 1.0]),
+    ):
+        model.log_likelihood(["a"] * 4, ["b"] * 4)
 
 
 def test_perplexity_of_nothing_is_not_a_number(model):

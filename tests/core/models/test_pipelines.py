@@ -5,6 +5,7 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 import torch
+from diffusers.utils import logging
 from safetensors.torch import load_file, save_file
 
 from lineas_core import UserError, load_model
@@ -30,6 +31,17 @@ def index(folder):
     before = file.read_text()
     yield file
     file.write_text(before)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_progress_bars_of_diffusers_stay_as_the_caller_has_set_them(folder, shown):
+    before = logging.is_progress_bar_enabled()
+    try:
+        (logging.enable_progress_bar if shown else logging.disable_progress_bar)()
+        load_pipeline(folder, device="cpu")
+        assert logging.is_progress_bar_enabled() is shown
+    finally:
+        (logging.enable_progress_bar if before else logging.disable_progress_bar)()
 
 
 class _Malicious:

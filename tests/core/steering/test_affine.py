@@ -2,8 +2,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
-from lineas_core import AffineMap, SteeringMaps, UserError, compose
+from lineas_core import AffineMap, LowRankMap, SteeringMaps, UserError, compose, steer
 
 numbers = st.floats(-5, 5, width=32)
 
@@ -129,8 +130,27 @@ def test_composing_maps_of_different_widths_is_refused():
 
 def test_strengths_for_different_numbers_of_rows_are_refused():
     maps = SteeringMaps({"a": AffineMap.identity(3)})
-    with pytest.raises(UserError, match="2 and 3 strengths for the rows"):
+    with pytest.raises(UserError, match="for 2 and 3 rows"):
         compose([maps, maps], [[0.0, 1.0], [0.0, 0.5, 1.0]])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        AffineMap.identity(4),
+        LowRankMap(torch.randn(4, 2), torch.randn(2, 4), torch.randn(2)),
+    ],
+)
+def test_strengths_for_other_rows_than_those_of_maps_are_refused(step):
+    maps = SteeringMaps({"0": step})
+    rows, network = maps.at([1.0, 0.0, 0.5]), nn.Sequential(nn.LayerNorm(4))
+    assert rows.at([0.0, 1.0, 1.0])["0"].rows == 3
+    other = SteeringMaps({"1": AffineMap.identity(4)})
+    for strengths in ([[1.0, 0.0], 1.0], [1.0, [1.0, 0.0]]):
+        with pytest.raises(UserError, match="for 2 and 3 rows"):
+            compose([rows, other], strengths)
+    with pytest.raises(UserError, match="for 2 and 3 rows"), steer(network, rows, [1.0, 0.0]):
+        pass
 
 
 def test_maps_of_two_devices_are_composed_on_the_last_one():

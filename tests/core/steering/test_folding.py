@@ -101,6 +101,27 @@ def test_folded_equals_hooked_on_every_kind_of_module(module, shape):
         torch.testing.assert_close(network(z), hooked, **tolerance(terms=128))
 
 
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.LayerNorm(6), (2, 5, 6)),
+        (nn.LayerNorm(6, bias=False), (2, 5, 6)),
+        (nn.GroupNorm(3, 6), (2, 6, 4, 4)),
+        (nn.RMSNorm(6), (2, 5, 6)),
+        (nn.Linear(5, 6, bias=False), (2, 3, 5)),
+    ],
+)
+def test_folded_equals_hooked_in_double_precision(module, shape):
+    network = nn.Sequential(module).requires_grad_(False).double()
+    maps = SteeringMaps({"0": AffineMap(torch.randn(6), torch.randn(6))})
+    z = torch.randn(shape).double()
+    with steer(network, maps, 0.7):
+        hooked = network(z)
+    with fold(network, maps, 0.7):
+        assert not module._forward_hooks
+        torch.testing.assert_close(network(z), hooked)
+
+
 class _Doubled(nn.Linear):
     """A linear layer by its class, but not by what it computes."""
 

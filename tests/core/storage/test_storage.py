@@ -329,6 +329,60 @@ def test_the_prompts_of_an_older_map_do_not_stay_beside_a_newer_one(tmp_path):
     assert not (tmp_path / "prompts.json").exists()
 
 
+@pytest.mark.parametrize("name", ["README.md", "prompts.json"])
+def test_a_file_of_somebody_else_is_neither_replaced_nor_taken_for_that_of_a_map(tmp_path, name):
+    text = json.dumps({"source": ["a", "b"], "target": ["c", "d"], "name": "Unrelated"})
+    (tmp_path / name).write_text(text)
+    for prompts in (None, PROMPTS[0]):
+        with pytest.raises(UserError, match=f"holds no map, but a {name} that saving"):
+            save_maps(_maps(), tmp_path, prompts=prompts)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == text
+
+
+@pytest.mark.parametrize("renames", [1, 2, 3])
+def test_what_an_interrupted_save_has_left_is_replaced_and_not_taken(
+    tmp_path, monkeypatch, renames
+):
+    replace, done = type(tmp_path).replace, []
+
+    def interrupted(file, place):
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(replace(file, place))
+
+    monkeypatch.setattr(type(tmp_path), "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_maps(_maps(), tmp_path, prompts=PROMPTS[0])
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == renames
+    maps = _maps(title="Another")
+    save_maps(maps, tmp_path)
+    assert _equal(load_maps(tmp_path), maps)
+    assert not (tmp_path / "prompts.json").exists()
+    save_maps(maps, tmp_path, prompts=PROMPTS[1])
+    assert load_prompts(tmp_path, load_maps(tmp_path).metadata).source == PROMPTS[1].source
+
+
+def test_prompts_that_were_put_beside_a_map_are_not_kept_as_its_own(saved):
+    save_maps(SteeringMaps(load_maps(saved).maps), saved.parent, prompts=PROMPTS[0])
+    (saved.parent / "prompts.json").write_text('{"source": ["a", "b"], "target": ["c", "d"]}')
+    save_maps(SteeringMaps(load_maps(saved).maps), saved.parent)
+    assert load_maps(saved).metadata["prompts_sha256"] is None
+    assert not (saved.parent / "prompts.json").exists()
+
+
+def test_prompts_from_two_large_files_are_read_back_from_the_map(tmp_path):
+    files = [
+        "\n".join(f"{k} {word} \u2014 {'x' * 200}" for k in range(4000)).encode()
+        for word in ("this", "that")
+    ]
+    prompts = PromptSet.parse(files[0], "a.txt", files[1], "b.txt")
+    folder = save_maps(_maps(), tmp_path / "map", prompts=prompts)
+    assert (folder / "prompts.json").stat().st_size > 1_500_000
+    assert load_prompts(folder, load_maps(folder).metadata).target == prompts.target
+
+
 PROMPTS = [PromptSet((f"{k} b", f"{k} c"), (f"{k} e", f"{k} f"), name=f"Set {k}") for k in (0, 1)]
 
 
