@@ -5,7 +5,8 @@ without iterations also at those of their papers: CAA at the residual stream, fr
 ITI-C and Lin-AcT at the outputs of the attention, where LinEAS, section 4.1, has them. Where both
 are the same modules, the lines are the same, too. The late layers, the last third of a model's
 default modules, are given to LinEAS and its closest rival alike, and so are the few coordinates in
-which both sides differ most. In ten steps, LinEAS learns shifts by gradient descent.
+which both sides differ most. There, LinEAS also learns shifts by gradient descent instead of Adam,
+in as many steps or in ten; the former are the settings for topics on SmolLM2.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from lineas_core.tables.workbench import FEW, LANGUAGE_BUDGET, Workbench, settin
 __all__ = ["CORE", "OTHERS", "Line"]
 
 _BLOCKS = r"model\.layers\.\d+"
-_TEN_STEPS = {"shift_only": True, "optimizer": "sgd", "learning_rate": 0.1, "iterations": 10}
+_DESCENT = {"shift_only": True, "optimizer": "sgd", "learning_rate": 0.1}
+_TEN_STEPS = _DESCENT | {"iterations": 10}
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Line:
 CORE: Mapping[str, Line] = {
     **{name: Line(name) for name in (LINEAS, "caa")},
     **{f"{name}, late layers": Line(name, late=True) for name in (LINEAS, "caa")},
+    "lineas, late layers, descent": Line(LINEAS, late=True, changes=_DESCENT),
     "lineas, late layers, ten steps": Line(LINEAS, late=True, changes=_TEN_STEPS),
     "lineas, late layers, few coordinates": Line(
         LINEAS, late=True, changes=_TEN_STEPS | {"support": FEW}
