@@ -59,7 +59,7 @@ class InstallHandlers:
     @changes
     @user_errors
     def install(self, model: str, running: set[str]) -> Iterator[tuple[str, object, object]]:
-        """Download and convert a model.
+        """Download and convert a model; nothing happens if the panel is installing it already.
 
         Args:
             model: its name.
@@ -69,6 +69,8 @@ class InstallHandlers:
             The progress, and both buttons, which change only at the start: another model may be
             chosen meanwhile, and they are then about that one.
         """
+        if model in running:
+            return
         running.add(model)
         buttons: tuple[object, object]
         buttons = gr.Button(visible=False), stop_shown(busy=True, label=CANCEL)
@@ -76,11 +78,12 @@ class InstallHandlers:
             for sentence in self._studio.models.install(model):
                 yield basics.hint(sentence), *buttons
                 buttons = gr.skip(), gr.skip()
-        except UserError as error:
-            if error.code != "E_CANCELLED":
+        except Exception as error:
+            cancelled = isinstance(error, UserError) and error.code == "E_CANCELLED"
+            told = f"The installation was cancelled. {error.remedy}" if cancelled else ""
+            yield basics.hint(told) if told else "", gr.skip(), gr.skip()
+            if not cancelled:
                 raise
-            told = f"The installation was cancelled. {error.remedy}"
-            yield basics.hint(told), gr.skip(), gr.skip()
         finally:
             running.discard(model)
 
