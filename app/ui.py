@@ -33,6 +33,7 @@ from .learn.job_handlers import JobHandlers
 from .learn.model_handlers import ModelHandlers
 from .learn.tab import LearnHandlers, LearnTab, learn_tab
 from .learn.upload_handlers import UploadHandlers
+from .library.export_handlers import ExportHandlers
 from .library.handlers import LibraryHandlers
 from .library.tab import LibraryTab, library_tab
 from .results.tab import results_tab
@@ -95,6 +96,7 @@ class _Handlers:
         self.models, self.learn = ModelHandlers(studio), LearnEndpoint(studio)
         self.jobs, self.chat = JobHandlers(studio), ChatHandlers(studio)
         self.library, self.explain = LibraryHandlers(studio), ExplainHandlers(studio)
+        self.exports = ExportHandlers(studio, self.library)
         self.history = HistoryHandlers(studio, self.mix.show)
 
 
@@ -191,7 +193,7 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
                 read_only=studio.read_only,
             )
         with gr.Tab("Library", id="library", elem_id="tab-library") as library_frame:
-            library = library_tab(handlers.library)
+            library = library_tab(handlers.library, handlers.exports)
         with gr.Tab("How it works", id="explain", elem_id="tab-how-it-works") as explain_frame:
             explained = explain_tab(handlers.explain)
         with gr.Tab("Results", id="results", elem_id="tab-results"):
