@@ -144,6 +144,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
         shown.then(None, js=script("tab_address", opened=True), **IN_PAGE)
         page.tabs.change(None, js=script("tab_address", opened=False), **IN_PAGE)
         opened.then(None, js=script("keep_typed"), **IN_PAGE)
+        opened.then(**page.chat.restore)
         demo.load(None, js=script("names"), **IN_PAGE)
         for frame, events, tab in (
             (page.frames.images, handlers.images, page.images),

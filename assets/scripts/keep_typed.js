@@ -1,8 +1,13 @@
 // When the server is back after a lost connection, Gradio reloads the page. The address restores
-// what the page shows; this keeps what was typed and not sent, also in tabs that are not open.
+// what the page shows; this keeps what was typed and not sent, also in tabs that are not open, and
+// the turns of the chat.
 () => {
   const store = window.sessionStorage, key = "lineas typed";
-  const name = (box) => box.labels?.[0]?.textContent.trim();
+  // Several boxes have the same label; Gradio's own numbers change with the next version.
+  const name = (box) => {
+    const label = box.labels?.[0]?.textContent.trim();
+    return label && `${box.closest("[id]")?.id} ${label}`;
+  };
   const typed = {}, kept = JSON.parse(store.getItem(key) ?? "{}");
   store.removeItem(key);
 
@@ -18,6 +23,7 @@
       if (name(box) in typed) typed[name(box)] = box.value;
     }
     store.setItem(key, JSON.stringify({ ...kept, ...typed }));
+    if (window.chatTurns) store.setItem("lineas chat", window.chatTurns);
   });
 
   const fill = () => {
