@@ -127,7 +127,8 @@ class _Page(NamedTuple):
 def build_demo(studio: Studio) -> gr.Blocks:
     """Build the page and its endpoints for programs."""
     handlers = _Handlers(studio)
-    options: dict[str, Any] = {"title": "LinEAS Studio", "delete_cache": (3600, 3600)}
+    # Looked at every hour; what is offered to download is there for a day.
+    options: dict[str, Any] = {"title": "LinEAS Studio", "delete_cache": (3600, 86400)}
     with StudioBlocks(read_only=studio.read_only, **options) as demo:
         gr.HTML(_HEADER.format(_DEMO if studio.read_only else ""), apply_default_css=False)
         # Both stay empty until the page has loaded: its address, and the tab to open.
