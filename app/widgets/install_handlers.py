@@ -20,7 +20,7 @@ from .stop_button import stop_shown, stopping
 __all__ = ["CANCEL", "InstallHandlers"]
 
 CANCEL = "Cancel"
-_PICKLED = "The weights of this model are pickled. They are converted to safetensors once."
+_PICKLED = "This model's weights are pickle files and need a one-time conversion to safetensors."
 _ONCE = "This model is not on this machine yet. It is downloaded once."
 
 
@@ -79,11 +79,11 @@ class InstallHandlers:
                 yield basics.hint(sentence), *buttons
                 buttons = gr.skip(), gr.skip()
         except Exception as error:
-            cancelled = isinstance(error, UserError) and error.code == "E_CANCELLED"
-            told = f"The installation was cancelled. {error.remedy}" if cancelled else ""
-            yield basics.hint(told) if told else "", gr.skip(), gr.skip()
-            if not cancelled:
+            if not isinstance(error, UserError) or error.code != "E_CANCELLED":
+                yield "", gr.skip(), gr.skip()
                 raise
+            told = f"The installation was cancelled. {error.remedy}"
+            yield basics.hint(told), gr.skip(), gr.skip()
         finally:
             running.discard(model)
 

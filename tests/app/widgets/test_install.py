@@ -96,6 +96,6 @@ def test_pickled_weights_are_offered_to_be_converted(read_only):
     if not read_only:
         shown = offer.button.value, offer.button.visible
         assert shown == ("Convert some/model (14,336 MB)", True)
-        assert "pickled" in offer.sentence
+        assert "pickle files" in offer.sentence
     models.unconverted = lambda _: 0
     assert not InstallHandlers(studio).offer("some/model").column.visible
