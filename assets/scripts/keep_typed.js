@@ -6,7 +6,7 @@
   // Several boxes have the same label; Gradio's own numbers change with the next version.
   const name = (box) => {
     const label = box.labels?.[0]?.textContent.trim();
-    return label && `${box.closest("[id]")?.id} ${label}`;
+    return label && `${box.closest('[id]:not([id=""])')?.id} ${label}`;
   };
   const typed = {}, kept = JSON.parse(store.getItem(key) ?? "{}");
   store.removeItem(key);
@@ -28,11 +28,14 @@
 
   const fill = () => {
     for (const box of document.querySelectorAll("textarea")) {
-      if (!(name(box) in kept)) continue;
-      box.value = kept[name(box)];
-      delete kept[name(box)];
-      box.dispatchEvent(new Event("input", { bubbles: true }));
+      if (name(box) in kept) setTimeout(put, 100, box); // after what an answer has brought for it
     }
+  };
+  const put = (box) => {
+    if (!box.isConnected || !(name(box) in kept)) return;
+    box.value = kept[name(box)];
+    delete kept[name(box)];
+    box.dispatchEvent(new Event("input", { bubbles: true }));
   };
   if (!Object.keys(kept).length) return;
   fill();

@@ -75,7 +75,8 @@ def test_a_chat_and_boxes_of_the_same_label_come_back_after_a_restart(
         with served(Studio(tmp_path / "data", assets=words), server_port=port) as (_, address):
             page.goto(address)
             page.get_by_role("tab", name="Text", exact=True).click()
-            page.set_default_timeout(40_000)
+            page.set_default_timeout(60_000)
+            page.wait_for_function("document.body.dataset.opened")
             for tab in ("Rates over many", "Batch"):
                 _box_in(page, tab).fill(f"{TYPED} in {tab}")
             page.get_by_role("tab", name="Chat", exact=True).click()
@@ -92,9 +93,10 @@ def test_a_chat_and_boxes_of_the_same_label_come_back_after_a_restart(
             lost.wait_for(state="detached")  # Gradio reloads the page
             page.get_by_role("tab", name="Text", exact=True).click()
             for tab in ("Batch", "Rates over many"):
-                box = _box_in(page, tab)
-                page.wait_for_function("box => box.value", arg=box.element_handle())
-                assert box.input_value() == f"{TYPED} in {tab}"
+                box, mine = _box_in(page, tab), f"{TYPED} in {tab}"
+                page.wait_for_function(
+                    "([box, mine]) => box.value === mine", arg=[box.element_handle(), mine]
+                )
             page.get_by_role("tab", name="Chat", exact=True).click()
             page.get_by_role("button", name="Edit last message").wait_for()
             assert page.locator(".asked").all_inner_texts() == ["hello there"]
