@@ -33,6 +33,7 @@ from .learn.job_handlers import JobHandlers
 from .learn.model_handlers import ModelHandlers
 from .learn.tab import LearnHandlers, LearnTab, learn_tab
 from .learn.upload_handlers import UploadHandlers
+from .library.export_handlers import ExportHandlers
 from .library.handlers import LibraryHandlers
 from .library.tab import LibraryTab, library_tab
 from .results.tab import results_tab
@@ -95,6 +96,7 @@ class _Handlers:
         self.models, self.learn = ModelHandlers(studio), LearnEndpoint(studio)
         self.jobs, self.chat = JobHandlers(studio), ChatHandlers(studio)
         self.library, self.explain = LibraryHandlers(studio), ExplainHandlers(studio)
+        self.exports = ExportHandlers(studio, self.library)
         self.history = HistoryHandlers(studio, self.mix.show)
 
 
@@ -125,7 +127,8 @@ class _Page(NamedTuple):
 def build_demo(studio: Studio) -> gr.Blocks:
     """Build the page and its endpoints for programs."""
     handlers = _Handlers(studio)
-    options: dict[str, Any] = {"title": "LinEAS Studio", "delete_cache": (3600, 3600)}
+    # Looked at every hour; what is offered to download is there for a day.
+    options: dict[str, Any] = {"title": "LinEAS Studio", "delete_cache": (3600, 86400)}
     with StudioBlocks(read_only=studio.read_only, **options) as demo:
         gr.HTML(_HEADER.format(_DEMO if studio.read_only else ""), apply_default_css=False)
         # Both stay empty until the page has loaded: its address, and the tab to open.
@@ -142,6 +145,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
         shown.then(None, js=script("tab_address", opened=True), **IN_PAGE)
         page.tabs.change(None, js=script("tab_address", opened=False), **IN_PAGE)
         opened.then(None, js=script("keep_typed"), **IN_PAGE)
+        opened.then(**page.chat.restore)
         demo.load(None, js=script("names"), **IN_PAGE)
         for frame, events, tab in (
             (page.frames.images, handlers.images, page.images),
@@ -191,7 +195,7 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
                 read_only=studio.read_only,
             )
         with gr.Tab("Library", id="library", elem_id="tab-library") as library_frame:
-            library = library_tab(handlers.library)
+            library = library_tab(handlers.library, handlers.exports)
         with gr.Tab("How it works", id="explain", elem_id="tab-how-it-works") as explain_frame:
             explained = explain_tab(handlers.explain)
         with gr.Tab("Results", id="results", elem_id="tab-results"):

@@ -1,7 +1,7 @@
 """What visitors may upload: how much, of which types, and how much of the disk stays free.
 
-Gradio keeps uploaded files for two hours at most and limits the size of a file alone. An upload
-counts for these two hours, from its first byte on.
+Gradio keeps uploaded files for a day and limits the size of a file alone. An upload counts for two
+hours, from its first byte on; for longer, the room that the disk must keep is the limit.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ PROMPT_TYPES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 TYPES = (*PROMPT_TYPES, ".png", ".safetensors", ".zip")
 """Suffixes of the files that a handler reads."""
 
-_KEPT = 7200.0  # seconds
+_COUNTED = 7200.0  # seconds
 _LEAST = 64 << 10  # bytes that any file counts, so that there are not too many
-_TYPE = "“{name}” has a type that this page does not read. Upload one of these: {types}."
+_TYPE = "This page cannot read “{name}”. Supported file types: {types}."
 _FULL = "The disk of the server is nearly full, so it takes no uploads. Try again later."
 _OWN = "With this file you would have uploaded more than {most} MB in two hours. Try again later."
 _ALL = (
@@ -103,7 +103,7 @@ class Uploads:
 
     def _refusal(self, visitor: str, size: int) -> tuple[int, str]:
         """Return why an upload is refused, status and sentence; 0 and none if it is not."""
-        oldest = time.monotonic() - _KEPT
+        oldest = time.monotonic() - _COUNTED
         self._uploads = [each for each in self._uploads if each.began > oldest]
         own = sum(each.size for each in self._uploads if each.visitor == visitor)
         together = sum(each.size for each in self._uploads)

@@ -26,12 +26,9 @@ from ..widgets.map_menu import map_menu
 from ..widgets.steering import SteeringHandlers
 from ..widgets.strength_slider import strength_label
 from . import html as chat_html
+from .talk import BUSY, READY, TalkView, whole
 
 __all__ = ["ChatHandlers"]
-
-
-_BUSY: dict[str, Any] = {"submit_btn": False, "stop_btn": "Stop"}
-_READY: dict[str, Any] = {"submit_btn": "Send", "stop_btn": False}
 
 
 class _Given(NamedTuple):
@@ -55,18 +52,6 @@ class MapView(NamedTuple):
     instruction: object = gr.skip()
     model: str = ""
     strength: object = gr.skip()
-
-
-class TalkView(NamedTuple):
-    """The parts of the Chat tab that change with a turn; `written` is for `unless_typed`."""
-
-    past: object = gr.skip()
-    current: object = gr.skip()
-    turns: object = gr.skip()
-    message: object = gr.skip()
-    written: object = gr.skip()
-    actions: object = gr.skip()
-    reseed: object = gr.skip()
 
 
 class ChatHandlers(SteeringHandlers):
@@ -148,7 +133,7 @@ class ChatHandlers(SteeringHandlers):
         try:
             yield from self._answers(entry, before, turn, request, [message, ""])
         except Exception:
-            yield _whole(before)._replace(written=["", text])
+            yield whole(before)._replace(written=["", text])
             raise
 
     @user_errors
@@ -176,7 +161,7 @@ class ChatHandlers(SteeringHandlers):
         try:
             yield from self._answers(entry, before, turn, request, gr.skip())
         except Exception:
-            yield _whole(shown)
+            yield whole(shown)
             raise
 
     def stop(self, request: gr.Request) -> None:
@@ -189,12 +174,17 @@ class ChatHandlers(SteeringHandlers):
         if not (shown := read_turns(turns)):
             return TalkView()
         *before, last = shown
-        return _whole(before, last.message)
+        return whole(before, last.message)
 
     def start_anew(self, request: gr.Request) -> TalkView:
         """Forget all turns."""
         self.requests.new(request)
-        return _whole([])
+        return whole([])
+
+    @user_errors
+    def restore(self, turns: str) -> TalkView:
+        """Show a chat that the page has kept over a reload; empty if it has kept none."""
+        return whole(shown) if (shown := read_turns(turns)) else TalkView()
 
     @user_errors
     def export_json(self, turns: str) -> str:
@@ -254,7 +244,7 @@ class ChatHandlers(SteeringHandlers):
         yield TalkView(
             past=chat_html.turns_html(before),
             current=chat_html.turn_html(place, turn, note),
-            message=gr.Textbox(**_BUSY),
+            message=gr.Textbox(**BUSY),
             written=box,
             actions=gr.Row(visible=False),
             reseed=gr.Button(interactive=False),
@@ -266,27 +256,10 @@ class ChatHandlers(SteeringHandlers):
                 yield TalkView(current=chat_html.turn_html(place, turn, note))
         yield TalkView(
             turns=as_json([*before, turn]),
-            message=gr.Textbox(**_READY),
+            message=gr.Textbox(**READY),
             actions=gr.Row(visible=True),
             reseed=gr.Button(interactive=True),
         )
-
-
-def _whole(turns: Sequence[Turn], message: str | None = None) -> TalkView:
-    """Return the view of a chat whose answers are finished.
-
-    Args:
-        turns: its turns.
-        message: text for the message box; None leaves it.
-    """
-    return TalkView(
-        past=chat_html.turns_html(turns[:-1]),
-        current=chat_html.turn_html(len(turns), turns[-1]) if turns else chat_html.EMPTY,
-        turns=as_json(turns),
-        message=gr.Textbox(**_READY) if message is None else gr.Textbox(message, **_READY),
-        actions=gr.Row(visible=bool(turns)),
-        reseed=gr.Button(interactive=True),
-    )
 
 
 def _converses(entry: MapEntry) -> bool:

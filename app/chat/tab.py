@@ -35,13 +35,15 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class ChatTab:
-    """The component that ui.py wires.
+    """What ui.py wires.
 
     Attributes:
         concept: menu of maps.
+        restore: arguments of the event that shows a chat again after a lost connection.
     """
 
     concept: gr.Dropdown
+    restore: dict[str, Any]
 
 
 class _Ask(NamedTuple):
@@ -121,7 +123,8 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
         **LATEST,
     )
     examples.click(handlers.pick, [examples], [message], **QUIET)
-    return ChatTab(ask.concept)
+    restore = {"fn": handlers.restore, "inputs": [turns], "outputs": [*talk], **QUIET}
+    return ChatTab(ask.concept, {**restore, "js": script("kept_turns")})
 
 
 def _composer() -> tuple[gr.Textbox, gr.Slider]:
@@ -174,7 +177,8 @@ def _wire_answers(
 
 
 def _wire_exports(handlers: ChatHandlers, actions: _Actions, turns: gr.Textbox) -> None:
-    """Wire the exports: the page makes the file itself, so that the server keeps none."""
+    """Wire what the page does with the turns: it makes files, so that the server keeps none."""
+    turns.change(None, [turns], None, js="(turns) => { window.chatTurns = turns; }", **IN_PAGE)
     for button, export, name in (
         (actions.as_json, handlers.export_json, "chat.json"),
         (actions.as_markdown, handlers.export_markdown, "chat.md"),

@@ -25,10 +25,10 @@ by the Wasserstein distance: sort the values of both sides and compare them rank
 itself is not changed.</p></section>
 <section><h2>3 · A strength λ</h2>
 <p>At λ&nbsp;=&nbsp;0 the model is exactly the original. At λ&nbsp;=&nbsp;1 the maps are applied in
-full: a map from scenes with a robot to scenes without removes the robot, and a map to football
-makes texts about football. In between they are applied in part. Below 0 their inverses are
-applied, which steer the opposite way: more robots, or less football. Steering changes what a model
-generates; it does not edit a picture or a text that already exists.</p></section>
+full: a map from scenes with a robot to scenes without one removes the robot, and a map to
+football makes texts about football. In between they are applied in part. Below 0 their inverses
+are applied, which steer the opposite way: more robots, or less football. Steering changes what a
+model generates; it does not edit a picture or a text that already exists.</p></section>
 </article>
 """
 
@@ -43,7 +43,7 @@ def explain_tab(handlers: ExplainHandlers) -> gr.Dropdown:
             1,
             value=1,
             step=0.05,
-            label="λ of the curve",
+            label="Strength λ",
             buttons=["reset"],
             elem_classes="strength",
             min_width=260,

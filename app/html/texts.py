@@ -16,8 +16,8 @@ __all__ = ["CONTENT", "HARMFUL", "SCORES", "body", "footer", "rounded", "scores"
 
 HARMFUL = "This λ makes texts more offensive: for research and testing only."
 CONTENT = (
-    "Texts made with this map can be offensive. Texts that probably insult somebody are blurred "
-    "until you click them or press Enter. Some are missed."
+    "Texts made with this map can be offensive. Likely insults are blurred until you click them "
+    "(or press Enter). The filter misses some."
 )
 SCORES = {
     "toxicity": "Probability that the text demeans or threatens somebody, openly or not",

@@ -67,7 +67,8 @@ def _axis(
         axis = gr.Dropdown([*optional, *choices], value=chosen, label=label)
         values = gr.Textbox(
             label=f"Values of the {label.lower()}",
-            info="Numbers: separated by commas, seeds also as 7-10. All else: one per line.",
+            info="Separate numbers with commas; seeds may be a range (7-10). "
+            "Everything else: one per line.",
             lines=2,
             max_lines=8,
             max_length=20_000,

@@ -19,7 +19,7 @@ def overview(handlers: OverviewHandlers, controls: Controls, boxes: StepsBoxes) 
         painted = gr.State({})
         with gr.Row(elem_classes="ask-for"):
             strength = gr.Radio(
-                [("λ −1", -1), ("λ 1", 1)],
+                [("λ = −1", -1), ("λ = 1", 1)],
                 value=1,
                 label="Strength",
                 show_label=False,

@@ -56,7 +56,7 @@ def columns_panel(handlers: UploadHandlers) -> ColumnsPanel:
             target = gr.Dropdown([], label="Column of the target", min_width=160)
             text = gr.Dropdown([], label="Column of the prompts", min_width=160)
             label = gr.Dropdown([], label="Column of the labels", min_width=160)
-        source_label = gr.Radio([], label="Source prompts have the label", visible=False)
+        source_label = gr.Dropdown([], label="Label of the source prompts", visible=False)
         with gr.Row():
             use = gr.Button("Use these columns", variant="primary", size="sm", min_width=140)
             cancel = gr.Button("Cancel", size="sm", min_width=100)

@@ -23,7 +23,7 @@ __all__ = ["LABELLED", "PAIRS", "ColumnsView", "Upload", "UploadHandlers"]
 
 LABELLED, PAIRS = "labelled", "pairs"
 """The layouts of a table: a column of prompts and one of labels, or a column for each side."""
-_MOST_LABELS = 12  # that the panel offers
+_MOST_LABELS = 1000  # that the panel offers, so that a column of texts does not flood the page
 _EXAMPLE = 60  # characters
 
 
@@ -94,16 +94,17 @@ class UploadHandlers:
         """Show the first prompt of each label, by the chosen column; a chosen label stays."""
         if upload is None or not label:
             return gr.skip()
-        choices = _source_labels(read_table(upload.data, upload.name), text or "", label)
-        return gr.Radio(choices)
+        choices, _ = _source_labels(read_table(upload.data, upload.name), text or "", label)
+        return gr.Dropdown(choices)
 
     @user_errors
     def choose_labels(self, upload: Upload | None, text: str | None, label: str | None) -> Any:
         """Offer the labels of the chosen column, each with its first prompt."""
-        choices = []
-        if upload is not None and label:
-            choices = _source_labels(read_table(upload.data, upload.name), text or "", label)
-        return gr.Radio(choices, value=None, visible=bool(choices))
+        if upload is None or not label:
+            return _labels_menu([], "")
+        return _labels_menu(
+            *_source_labels(read_table(upload.data, upload.name), text or "", label)
+        )
 
     @unless_chosen(FILLED)
     @user_errors
@@ -159,7 +160,6 @@ def _ask(upload: Upload, error: UserError) -> ColumnsView:
     flags = [name for name in names if are_flags(table.values(name))]
     labelled = bool(guess.text or guess.label or flags)
     label = guess.label or (flags[0] if len(flags) == 1 else "")
-    labels = _source_labels(table, guess.text, label)
     first, second = names if len(names) == 2 else (None, None)
     return ColumnsView(
         frame=gr.Column(visible=True),
@@ -170,7 +170,7 @@ def _ask(upload: Upload, error: UserError) -> ColumnsView:
         target=gr.Dropdown(names, value=second, visible=not labelled),
         text=gr.Dropdown(names, value=guess.text or None, visible=labelled),
         label=gr.Dropdown(names, value=label or None, visible=labelled),
-        source_label=gr.Radio(labels, value=None, visible=bool(labels)),
+        source_label=_labels_menu(*_source_labels(table, guess.text, label)),
     )
 
 
@@ -186,14 +186,23 @@ def _closed() -> ColumnsView:
     return ColumnsView(gr.Column(visible=False), None, *nothing)
 
 
-def _source_labels(table: Table, text: str, label: str) -> list[tuple[str, str]]:
+def _labels_menu(choices: list[tuple[str, str]], note: str) -> gr.Dropdown:
+    return gr.Dropdown(choices, value=None, visible=bool(choices), info=note)
+
+
+def _source_labels(table: Table, text: str, label: str) -> tuple[list[tuple[str, str]], str]:
+    """Return the labels of a column with an example each, and a note if there are too many."""
     values = table.values(label)
-    first = {name: "" for name in labels_of(values)[:_MOST_LABELS]}
+    names = labels_of(values)
+    first = {name: "" for name in names[:_MOST_LABELS]}
     for record in reversed(table.records):
         name = label_of(record.values.get(label), scores=are_scores(values))
         if name in first:
             first[name] = str(record.values.get(text, ""))
-    return [(_with_example(name, example), name) for name, example in first.items()]
+    note = (
+        f"The first {_MOST_LABELS:,} of {len(names):,} labels." if len(names) > len(first) else ""
+    )
+    return [(_with_example(name, example), name) for name, example in first.items()], note
 
 
 def _with_example(label: str, example: str) -> str:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, get_args
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import gradio as gr
 
 from lineas_core import UserError
 from lineas_core.models.catalog import Kind
-from lineas_core.storage.disk import saving
 from lineas_core.storage.lycoris import exportable
 
 from ..events import BySession, LatestRequest, changes, latest_only, session, user_errors
@@ -32,13 +28,14 @@ KINDS = {"All": "", "Pictures": "text-to-image", "Texts": "language"}
 _USE: dict[Kind, str] = {"text-to-image": "Use in Images", "language": "Use in Text"}
 _NONE = "There is no map of this kind yet. Learn one in the Learn tab, or import one."
 _NOT_FOUND = "No map has these words in its name, model or keywords."
+_NOT_OF_KIND = "No map for {} matches. Search all maps."
 _ON_A_PAGE = 48
 # Of the handlers that show cards, of clicks on cards, and of what shows the chosen map.
 _CALLS, _PICKS, _DETAILS = LatestRequest(), LatestRequest(), LatestRequest()
 READY_MADE = "Ready-made maps are read-only. Duplicate one to rename or change it."
 NO_TOKEN = (
-    "To publish maps, set the environment variable HF_TOKEN to a write token of huggingface.co "
-    "and start the app again."
+    "To publish maps, set the environment variable HF_TOKEN to a huggingface.co token with write "
+    "access, then restart the app."
 )
 
 
@@ -84,9 +81,11 @@ class LibraryHandlers:
     Attributes:
         publishes: whether there is a token for publishing maps.
         read_only: as in `Studio`.
+        shown: id of the map that a session sees, for exports that take long.
     """
 
     def __init__(self, studio: Studio) -> None:
+        self.shown = BySession[str]()
         self._studio, self._picked = studio, BySession[str]()
         self.publishes = bool(studio.hub_token)
         self.read_only = studio.read_only
@@ -135,6 +134,7 @@ class LibraryHandlers:
     @user_errors
     def details(self, chosen: str | None) -> MapView:
         """Show the chosen map, and the actions that apply to it."""
+        self.shown[session()] = chosen or ""
         if not chosen:
             return MapView("", "", "", gr.Column(visible=False))
         entry = self._studio.entry(chosen)
@@ -210,58 +210,26 @@ class LibraryHandlers:
 
     @changes
     @user_errors
-    def undo(self, deleted: str) -> tuple[gr.Row, str, str]:
+    def undo(self, deleted: str) -> tuple[gr.Row, str, str, str]:
         """Restore the map that was deleted last.
 
         Returns:
-            The row with the undo button, hidden; the filter, set to all kinds; and the id of the
-            map.
+            The row with the undo button, hidden; the filter, set to all kinds; the words of the
+            search, none; and the id of the map.
         """
         self._studio.user_maps.restore(deleted)
-        return gr.Row(visible=False), "", deleted
+        return gr.Row(visible=False), "", "", deleted
 
     @changes
     @user_errors
-    def import_map(self, path: str) -> tuple[str, str]:
+    def import_map(self, path: str) -> tuple[str, str, str]:
         """Import a map from a zip archive or from its weights alone.
 
         Returns:
-            The filter, set to all kinds, and the id of the map.
+            The filter, set to all kinds; the words of the search, none; and the id of the map.
         """
         known = {entry.model for entry in self._studio.maps()}
-        return "", self._studio.user_maps.import_map(Path(path), known)
-
-    @user_errors
-    def pack(self, chosen: str) -> Iterator[Any]:
-        """Offer a map with all its files as a zip archive to download."""
-        entry = self._studio.entry(chosen)
-        name = slug(entry.title)
-        with TemporaryDirectory() as folder:  # Gradio copies the file before the generator ends
-            file = Path(folder, f"{name}.zip")
-            with saving("the archive was"), ZipFile(file, "w", ZIP_DEFLATED) as archive:
-                for path, data in self._studio.user_maps.contents(entry).items():
-                    archive.writestr(f"{name}/{path}", data)
-            yield _download([file])
-
-    @user_errors
-    def norms(self, chosen: str) -> Iterator[Any]:
-        """Offer a map of norms and its inverse as files for other tools to download."""
-        with TemporaryDirectory() as folder:
-            entry = self._studio.entry(chosen, "text-to-image")
-            yield _download(self._studio.export_norms(entry, Path(folder)))
-
-    @changes
-    @user_errors
-    def weights(self, chosen: str, strength: float) -> Iterator[Any]:
-        """Offer the model of a map, with the map in its weights, as a zip archive to download."""
-        entry = self._studio.entry(chosen)
-        with TemporaryDirectory() as folder:
-            model = self._studio.export_weights(entry, strength, Path(folder))
-            file = model.with_name(f"{model.name}.zip")
-            with saving("the archive was"), ZipFile(file, "w", ZIP_STORED) as archive:
-                for path in model.iterdir():
-                    archive.write(path, f"{model.name}/{path.name}")
-            yield _download([file])
+        return "", "", self._studio.user_maps.import_map(Path(path), known)
 
     @changes
     @user_errors
@@ -279,7 +247,7 @@ class LibraryHandlers:
         ids = [entry.id for entry in entries]
         damage = library_html.damaged(self._studio.user_maps.unreadable())
         if not ids:
-            hint = basics.hint(_NOT_FOUND if words else _NONE)
+            hint = basics.hint(_nothing(kind, words))
             return Shelf(damage + hint, "", 1, gr.Row(visible=False), "")
         asked, chosen = chosen, chosen if chosen in ids else ids[0]
         last = (len(ids) - 1) // _ON_A_PAGE + 1
@@ -296,5 +264,10 @@ class LibraryHandlers:
         return Shelf(marked, gr.skip() if chosen == asked else chosen, page, pager, place)
 
 
-def _download(files: list[Path]) -> Any:
-    return gr.File([str(file) for file in files], visible=True)
+def _nothing(kind: str, words: str | None) -> str:
+    """Say why there is no map to show."""
+    if not words:
+        return _NONE
+    if not kind:
+        return _NOT_FOUND
+    return _NOT_OF_KIND.format(next(label.lower() for label in KINDS if KINDS[label] == kind))

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ..events import LATEST, MODEL, QUIET
+from ..events import HIDDEN, LATEST, MODEL, QUIET
 from ..html import basics
 from ..scripts import script
 from ..studio.user_maps import LONGEST_TITLE
+from .export_handlers import ExportHandlers
 from .handlers import KINDS, NO_TOKEN, READY_MADE, LibraryHandlers, MapView
 
 __all__ = ["LibraryTab", "library_tab"]
@@ -69,11 +70,12 @@ class _Sheet(NamedTuple):
     norms: gr.Button
     weights: gr.Button
     strength: gr.Number
+    exporting: gr.HTML
     files: gr.File
     repository: gr.Textbox
 
 
-def library_tab(handlers: LibraryHandlers) -> LibraryTab:
+def library_tab(handlers: LibraryHandlers, exports: ExportHandlers) -> LibraryTab:
     """Declare the tab inside the current `gr.Tab`."""
     chosen = gr.State("")
     # In the page, not a `gr.State`: *Undo* restores what the sentence beside it names.
@@ -96,7 +98,8 @@ def library_tab(handlers: LibraryHandlers) -> LibraryTab:
     pager.forth.click(**{**turned, "fn": handlers.turn})
     cards.select(handlers.pick, None, [chosen], trigger_mode="multiple", **QUIET)
     _wire_sheet(handlers, sheet, chosen, refresh)
-    listed = [tools.kind, chosen]
+    _wire_exports(exports, sheet, chosen)
+    listed = [tools.kind, tools.words, chosen]
     imported = tools.upload.upload(handlers.import_map, [tools.upload], listed, **QUIET)
     removed = sheet.delete.click(
         handlers.delete, [chosen], [tools.undo_row, tools.deleted_note, deleted], **QUIET
@@ -179,11 +182,13 @@ def _sheet(handlers: LibraryHandlers, chosen: gr.State) -> _Sheet:
                     visible=not handlers.read_only,
                 )
                 weights = gr.Button("The model with the map in it", size="md", min_width=160)
+            exporting = gr.HTML(apply_default_css=False)
             files = gr.File(label="Ready to download", visible=False, interactive=False)
             repository = _publish(handlers, chosen)
     return _Sheet(
         *(frame, heading, use, confirm, duplicate, delete, name, hint),
-        *(sheet, modules, pack, norms, weights, strength, files, repository),
+        *(sheet, modules, pack, norms, weights),
+        *(strength, exporting, files, repository),
     )
 
 
@@ -201,9 +206,20 @@ def _wire_sheet(
     renamed = sheet.name.submit(handlers.rename, [chosen, sheet.name], None, **QUIET)
     renamed.success(**refresh).success(**show)
     sheet.duplicate.click(handlers.duplicate, [chosen], [chosen], **QUIET).success(**refresh)
-    sheet.pack.click(handlers.pack, [chosen], [sheet.files], **QUIET)
-    sheet.norms.click(handlers.norms, [chosen], [sheet.files], **MODEL)
-    sheet.weights.click(handlers.weights, [chosen, sheet.strength], [sheet.files], **MODEL)
+
+
+def _wire_exports(exports: ExportHandlers, sheet: _Sheet, chosen: gr.State) -> None:
+    # In the page: another map may be chosen while the export waits for its turn at the models.
+    asked = gr.Textbox(visible=False)
+    told = [sheet.exporting, sheet.pack, sheet.norms, sheet.weights]
+    for button, export, given, manner in (
+        (sheet.pack, exports.pack, [asked], QUIET),
+        (sheet.norms, exports.norms, [asked], MODEL),
+        (sheet.weights, exports.weights, [asked, sheet.strength], MODEL),
+    ):
+        begun = button.click(exports.begin, [chosen], [asked, *told], **QUIET)
+        made = begun.success(export, given, [sheet.files], **{**manner, **HIDDEN})
+        made.then(exports.end, None, told, **QUIET)
 
 
 def _publish(handlers: LibraryHandlers, chosen: gr.State) -> gr.Textbox:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from lineas_core import PromptSet, UserError
 from lineas_core.methods import LINEAS, METHODS
+from lineas_core.models import title_of
 from lineas_core.models.catalog import MODELS, Kind
 from lineas_core.prompts.files import are_keywords
 from lineas_core.steering.plausible import recommended_strength
@@ -101,7 +102,7 @@ class MapEntry:
 
     def has(self, words: str | None) -> bool:
         """Return whether all words are in its name, model or keywords, in capitals or not."""
-        text = " ".join((self.title, self.model, *self.keywords)).casefold()
+        text = " ".join((self.title, self.model, title_of(self.model), *self.keywords)).casefold()
         return all(word in text for word in (words or "").casefold().split())
 
     @property

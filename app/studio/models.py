@@ -9,7 +9,7 @@ nobody uses for a while give their memory back.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -46,6 +46,7 @@ __all__ = ["Models"]
 
 _MODELS_KEPT = 2
 _IDLE_SECONDS = 900
+_LOOK_SECONDS = 0.2  # between two looks whether an installation that waits was cancelled
 
 
 class Models:
@@ -69,7 +70,8 @@ class Models:
         self._idle: Timer | None = None
         self._readers: dict[str, Reader] = {}
         self._described: dict[str, ModelDescription] = {}
-        self._cancelled: dict[str, Event] = {}  # of the models that are being installed
+        # Model, and whether it is cancelled, of each installation; two can be of one model.
+        self._installations: list[tuple[str, Event]] = []
 
     @property
     def loaded(self) -> list[str]:
@@ -182,8 +184,7 @@ class Models:
             UserError: the work failed, or was cancelled.
         """
         sentences: SimpleQueue[str | None] = SimpleQueue()
-        cancelled = self._cancelled.setdefault(name, Event())
-
+        mine = name, cancelled = name, Event()
         put = on_change(sentences.put)
 
         def tell(sentence: str) -> None:
@@ -194,12 +195,13 @@ class Models:
 
         def work() -> None:
             try:
-                with self._installing:  # a second click waits and finds the model installed
+                with self._alone(name, tell):  # a second click finds the model installed
                     fetch(name, tell)
             finally:
-                self._cancelled.pop(name, None)
+                self._installations.remove(mine)
                 sentences.put(None)
 
+        self._installations.append(mine)
         pool = ThreadPoolExecutor(1)
         outcome = pool.submit(work)
         pool.shutdown(wait=False)
@@ -207,9 +209,10 @@ class Models:
         outcome.result()
 
     def cancel(self, name: str) -> None:
-        """End the installation of a model within a second, if there is one."""
-        if name in self._cancelled:
-            self._cancelled[name].set()
+        """End the installations of a model within a second, also those that wait."""
+        for model, cancelled in [*self._installations]:
+            if model == name:
+                cancelled.set()
 
     def words(self, name: str) -> dict[str, tuple[str, ...]]:
         """Return the vocabulary of a model by heading; empty if it has no word list."""
@@ -235,6 +238,16 @@ class Models:
                 return []
             self._readers[name] = reader
         return self._readers[name].describe(source, target)
+
+    @contextmanager
+    def _alone(self, name: str, tell: Callable[[str], None]) -> Iterator[None]:
+        """Install nothing else meanwhile; `tell` is called as in `fetch` while another does."""
+        while not self._installing.acquire(timeout=_LOOK_SECONDS):
+            tell(f"{title_of(name)}: waiting for another download …")
+        try:
+            yield
+        finally:
+            self._installing.release()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

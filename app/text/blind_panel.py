@@ -14,8 +14,8 @@ from .blind_handlers import LETTERS, BlindTextHandlers
 __all__ = ["blind_choice"]
 
 _HINT = (
-    "The original model continues a prompt, and so does the model steered by each map that ITI-C, "
-    "Lin-AcT or LinEAS learnt from the prompts of this map. Length and temperature are those "
+    "The original model and the models steered by the ITI-C, Lin-AcT and LinEAS maps learnt from "
+    "the same prompts all continue one prompt. Length and temperature are those "
     "above. Missing maps can be learnt in the Learn tab."
 )
 

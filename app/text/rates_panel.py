@@ -61,7 +61,7 @@ def rates_panel(handlers: RatesHandlers, concept: gr.Dropdown) -> None:
 def _inputs() -> _Inputs:
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
-            openings = prompts_box("Prompts")
+            openings = prompts_box("Prompts", "rates-prompts")
         with gr.Column(scale=2, min_width=300):
             words = gr.Textbox(
                 label="Topic keywords",

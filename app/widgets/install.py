@@ -46,7 +46,8 @@ def install_panel(handlers: InstallHandlers, model: gr.State | gr.Dropdown) -> I
         [progress, button, cancel],
         show_progress="minimal",
         concurrency_id="install",
-        concurrency_limit=2,
+        concurrency_limit=16,  # nearly all of them wait for another one, and say so
+        trigger_mode="multiple",  # another model can be chosen and installed meanwhile
         api_visibility="private",
     ).then(offer, [model, running], panel, **QUIET)
     cancel.click(handlers.cancel, [model], [cancel], **QUIET)

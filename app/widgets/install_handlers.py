@@ -20,7 +20,7 @@ from .stop_button import stop_shown, stopping
 __all__ = ["CANCEL", "InstallHandlers"]
 
 CANCEL = "Cancel"
-_PICKLED = "The weights of this model are pickled. They are converted to safetensors once."
+_PICKLED = "This model's weights are pickle files and need a one-time conversion to safetensors."
 _ONCE = "This model is not on this machine yet. It is downloaded once."
 
 
@@ -59,7 +59,7 @@ class InstallHandlers:
     @changes
     @user_errors
     def install(self, model: str, running: set[str]) -> Iterator[tuple[str, object, object]]:
-        """Download and convert a model.
+        """Download and convert a model; nothing happens if the panel is installing it already.
 
         Args:
             model: its name.
@@ -69,6 +69,8 @@ class InstallHandlers:
             The progress, and both buttons, which change only at the start: another model may be
             chosen meanwhile, and they are then about that one.
         """
+        if model in running:
+            return
         running.add(model)
         buttons: tuple[object, object]
         buttons = gr.Button(visible=False), stop_shown(busy=True, label=CANCEL)
@@ -76,8 +78,9 @@ class InstallHandlers:
             for sentence in self._studio.models.install(model):
                 yield basics.hint(sentence), *buttons
                 buttons = gr.skip(), gr.skip()
-        except UserError as error:
-            if error.code != "E_CANCELLED":
+        except Exception as error:
+            if not isinstance(error, UserError) or error.code != "E_CANCELLED":
+                yield "", gr.skip(), gr.skip()
                 raise
             told = f"The installation was cancelled. {error.remedy}"
             yield basics.hint(told), gr.skip(), gr.skip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -15,9 +16,15 @@ from ..uploads import PROMPT_TYPES
 __all__ = ["prompts_box", "read_prompts"]
 
 
-def prompts_box(label: str) -> gr.Textbox:
-    """Declare the box, and the button that fills it from a file of any of `PROMPT_TYPES`."""
-    box = gr.Textbox(label=label, info="One per line.", lines=6, max_lines=12, max_length=400_000)
+def prompts_box(label: str, elem_id: str | None = None) -> gr.Textbox:
+    """Declare the box, and the button that fills it from a file of any of `PROMPT_TYPES`.
+
+    Args:
+        label: its label.
+        elem_id: tells it from another box with this label in the same tab of the page.
+    """
+    size: dict[str, Any] = {"lines": 6, "max_lines": 12, "max_length": 400_000}
+    box = gr.Textbox(label=label, info="One per line.", elem_id=elem_id, **size)
     with gr.Row(elem_classes="ask-for"):
         upload = gr.UploadButton(
             f"Upload {label.lower()}",

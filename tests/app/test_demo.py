@@ -27,7 +27,7 @@ REFUSED = {
     *("InstallHandlers.install", "InstallHandlers.cancel"),
     *("LibraryHandlers.confirm", "LibraryHandlers.rename"),
     *("LibraryHandlers.duplicate", "LibraryHandlers.delete", "LibraryHandlers.undo"),
-    *("LibraryHandlers.import_map", "LibraryHandlers.weights", "LibraryHandlers.publish"),
+    *("LibraryHandlers.import_map", "ExportHandlers.weights", "LibraryHandlers.publish"),
     "MethodsHandlers.learn_others",
 }
 

@@ -82,7 +82,8 @@ def test_only_files_that_the_page_reads_are_stored(open_page, name, accepted):
     assert answer.status_code == (200 if accepted else 415)
     assert len(_stored(folder)) == accepted
     if not accepted:
-        assert "has a type that this page does not read. Upload one of these: .txt" in answer.text
+        assert "This page cannot read “" in answer.text
+        assert "Supported file types: .txt" in answer.text
 
 
 def test_one_foreign_file_among_others_is_not_stored_either(open_page):
@@ -197,3 +198,8 @@ def test_every_button_of_the_page_takes_types_that_pass(tmp_path, assets):
     demo = build_demo(Studio(tmp_path, assets=assets))
     buttons = [each for each in demo.blocks.values() if isinstance(each, gr.UploadButton)]
     assert {kind for each in buttons for kind in each.file_types} == {*TYPES}
+
+
+def test_a_file_that_is_offered_to_download_is_there_for_a_day(tmp_path, assets):
+    every, age = build_demo(Studio(tmp_path, assets=assets)).delete_cache
+    assert (every, age) == (3600, 24 * 3600)

@@ -1,6 +1,7 @@
 """The flow of the Library in a real browser, over a tiny model for pictures."""
 
 import shutil
+from threading import Event
 
 import pytest
 
@@ -85,11 +86,39 @@ def test_an_exported_map_comes_back_from_its_zip(page, studio, tmp_path):
     with page.expect_download() as download:
         page.locator(".chosen .file-preview a").first.click()
     download.value.save_as(tmp_path / "letters.zip")
+    visible(page, "Search").fill("something else")
+    page.get_by_text("No map has these words").wait_for()
     page.locator("input[type=file][accept*='.zip']").set_input_files(tmp_path / "letters.zip")
     _cards(page, ["Letters", "Letters"])
     visible(page, "Name").wait_for()  # only of one's own
     shipped, own = studio.maps()
     assert own.metadata["sha256"] == shipped.metadata["sha256"]
+
+
+def test_an_export_that_takes_long_says_so_and_is_not_shown_under_another_map(
+    page, studio, monkeypatch
+):
+    over = Event()
+
+    def export(entry, strength, folder):
+        over.wait()
+        return _exported(entry, strength, folder)
+
+    _exported = studio.export_weights
+    monkeypatch.setattr(studio, "export_weights", export)
+    page.get_by_role("button", name="Export and publish").click()
+    button = page.get_by_role("button", name="The model with the map in it")
+    button.click()
+    page.get_by_text("“Letters” is being exported").wait_for()
+    assert button.is_disabled()
+    page.get_by_role("button", name="Duplicate").click()
+    visible(page, "Name").wait_for()  # only of one's own
+    over.set()
+    page.get_by_text("“Letters” is not chosen any more").wait_for()
+    assert not page.locator(".chosen .file-preview").is_visible()
+    page.get_by_text("“Letters” is being exported").wait_for(state="detached")
+    button.click()
+    page.locator(".chosen .file-preview a").first.wait_for()
 
 
 def test_a_narrow_library_scrolls_in_one_direction_only(page):

@@ -27,7 +27,8 @@ def test_columns_that_do_not_tell_are_asked_for_and_nothing_typed_is_lost(letter
         assert page.get_by_label(SOURCE).input_value() == "my own prompt"
         page.get_by_label("Column of the prompts").click()
         page.get_by_role("option", name="remark", exact=True).click()
-        page.get_by_label("1, such as “You silly goose”").check()
+        page.get_by_label("Label of the source prompts").click()
+        page.get_by_role("option", name="1, such as “You silly goose”").click()
         page.screenshot(path=tmp_path / "panel.png")
         page.set_viewport_size({"width": 375, "height": 812})
         page.locator(".columns").screenshot(path=tmp_path / "narrow.png")

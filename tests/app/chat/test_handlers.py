@@ -153,6 +153,17 @@ def test_editing_takes_the_last_message_back_into_its_box(handlers):
     assert is_skip(nothing.turns)
 
 
+def test_a_chat_that_the_page_has_kept_is_shown_again(handlers):
+    turns, _ = _sent(handlers, "one")
+    turns, _ = _sent(handlers, "two", turns)
+    view = handlers.restore(turns)
+    assert "one" in view.past
+    assert "two" in view.current
+    assert (view.turns, view.actions.visible) == (turns, True)
+    assert view.message.value is None  # what is typed there stays
+    assert all(map(is_skip, handlers.restore("")))
+
+
 def test_regenerating_answers_the_last_message_at_the_new_strength(handlers):
     turns, _ = _sent(handlers, "one")
     views = [*handlers.regenerate(turns, *_settings(strength=0.5), ME)]

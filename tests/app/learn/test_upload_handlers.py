@@ -76,6 +76,14 @@ def test_another_label_column_offers_its_labels(handlers):
     assert handlers.choose_labels(None, None, None).choices == []
 
 
+def test_every_label_of_a_file_can_be_chosen_and_what_is_too_many_is_said(handlers):
+    for count in (20, 1001):
+        rows = "".join(f"text {number},topic {number}\n" for number in range(count))
+        menu = handlers.choose_labels(Upload("x.csv", f"text,topic\n{rows}".encode()), "", "topic")
+        assert len(menu.choices) == min(count, 1000)
+        assert menu.info == ("" if count == 20 else "The first 1,000 of 1,001 labels.")
+
+
 def test_another_column_of_prompts_changes_the_examples_of_the_labels_only(handlers):
     answer = handlers.choose_texts(Upload("x.csv", PAIRED), "after", "note")
     assert answer.constructor_args == {

@@ -9,6 +9,7 @@ import gradio as gr
 import pytest
 import torch
 
+from app.library.export_handlers import ExportHandlers
 from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, save_maps
@@ -37,6 +38,11 @@ def studio(tmp_path):
 @pytest.fixture
 def handlers(studio):
     return LibraryHandlers(studio)
+
+
+@pytest.fixture
+def exports(studio, handlers):
+    return ExportHandlers(studio, handlers)
 
 
 @pytest.fixture
@@ -97,10 +103,10 @@ def test_an_empty_library_names_the_next_step(tmp_path):
     assert not answers[3].visible
 
 
-def test_a_full_disk_is_said_when_a_map_is_exported_or_imported(handlers, tmp_path):
+def test_a_full_disk_is_said_when_a_map_is_exported_or_imported(handlers, exports, tmp_path):
     shipped = tmp_path / "assets" / "maps" / "texts"
     archive = shutil.make_archive(str(tmp_path / "map"), "zip", shipped)
-    for event in (lambda: list(handlers.pack("mine")), lambda: handlers.import_map(archive)):
+    for event in (lambda: list(exports.pack("mine")), lambda: handlers.import_map(archive)):
         with full_disk(), pytest.raises(gr.Error, match="not saved.*Free some disk space"):
             event()
     assert [folder.name for folder in (tmp_path / "data" / "maps").iterdir()] == ["mine"]
@@ -133,13 +139,14 @@ def test_a_search_finds_maps_by_all_its_words(many, tmp_path):
     folder = tmp_path / "data" / "maps" / "map-050"
     maps = SteeringMaps({"a": STEP}, {"model": "smollm2-135m", "title": "Night sky"})
     save_maps(maps, folder)
-    for words in ("night", "SKY smollm2", " sky  night "):
+    for words in ("night", "SKY smollm2", " sky  night ", "night SmolLM2 135M Instruct"):
         shelf = many.library("", "map-000", words)
         assert (_order(shelf.cards), shelf.chosen) == (["map-050"], "map-050")
         assert not shelf.pager.visible
     shelf = many.library("", "map-000", "night fever")
     assert "No map has these words" in shelf.cards
     assert shelf.chosen == ""
+    assert "No map for pictures matches. Search" in many.library("text-to-image", "", "sky").cards
 
 
 def test_many_damaged_maps_are_one_warning(many, tmp_path):
@@ -272,16 +279,18 @@ def test_a_deleted_map_leaves_every_menu_and_comes_back(handlers, studio):
     assert "mine" not in _order(handlers.library("", "mine")[0])
     _, texts, _ = handlers.use("texts")
     assert [value for _, value in texts.choices] == ["texts"]
-    row, kind, chosen = handlers.undo(deleted)
-    assert (row.visible, kind, chosen) == (False, "", "mine")
+    row, kind, words, chosen = handlers.undo(deleted)
+    assert (row.visible, kind, words, chosen) == (False, "", "", "mine")
     assert studio.entry("mine").title == MARKUP
 
 
-def test_a_packed_map_can_be_taken_in_and_leaves_no_file_behind(handlers, studio, scratch):
-    (path,) = _downloads(handlers.pack("texts"), scratch)
+def test_a_packed_map_can_be_taken_in_and_leaves_no_file_behind(
+    handlers, exports, studio, scratch
+):
+    (path,) = _downloads(exports.pack("texts"), scratch)
     assert path.name == "letters.zip"
-    kind, map_id = handlers.import_map(str(path))
-    assert kind == ""
+    kind, words, map_id = handlers.import_map(str(path))
+    assert (kind, words) == ("", "")  # no filter hides it
     assert studio.entry(map_id).title == "Letters"
 
 
@@ -293,7 +302,7 @@ def test_an_upload_that_is_no_map_is_one_sentence(handlers, studio, tmp_path):
     assert len(studio.maps()) == 3
 
 
-def test_files_for_other_tools_are_offered(handlers, studio, scratch, monkeypatch):
+def test_files_for_other_tools_are_offered(exports, studio, scratch, monkeypatch):
     def export(entry, folder):
         files = [folder / f"{entry.id}{ending}.safetensors" for ending in ("", "-inverse")]
         for file in files:
@@ -301,12 +310,12 @@ def test_files_for_other_tools_are_offered(handlers, studio, scratch, monkeypatc
         return files
 
     monkeypatch.setattr(studio, "export_norms", export)
-    plain, inverse = _downloads(handlers.norms("pictures"), scratch)
+    plain, inverse = _downloads(exports.norms("pictures"), scratch)
     assert plain.name == "pictures.safetensors"
     assert inverse.name == "pictures-inverse.safetensors"
 
 
-def test_a_model_with_a_map_in_its_weights_is_offered(handlers, studio, scratch, monkeypatch):
+def test_a_model_with_a_map_in_its_weights_is_offered(exports, studio, scratch, monkeypatch):
     def export(entry, strength, folder):
         model = folder / f"{entry.id}-{strength:g}"
         model.mkdir()
@@ -314,9 +323,27 @@ def test_a_model_with_a_map_in_its_weights_is_offered(handlers, studio, scratch,
         return model
 
     monkeypatch.setattr(studio, "export_weights", export)
-    (path,) = _downloads(handlers.weights("texts", 0.8), scratch)
+    (path,) = _downloads(exports.weights("texts", 0.8), scratch)
     with ZipFile(path) as archive:
         assert archive.namelist() == ["texts-0.8/model.safetensors"]
+
+
+def test_an_export_that_ends_after_another_map_was_chosen_is_not_shown_there(
+    handlers, exports, scratch
+):
+    handlers.details("texts")
+    asked, note, *buttons = exports.begin("texts")
+    assert asked == "texts"
+    assert "“Letters” is being exported" in note
+    assert not any(button.interactive for button in buttons)
+    handlers.details("mine")
+    (shown,) = exports.pack(asked)
+    assert is_skip(shown)
+    handlers.details("texts")
+    assert _downloads(exports.pack(asked), scratch)
+    note, *buttons = exports.end()
+    assert not note
+    assert all(button.interactive for button in buttons)
 
 
 def test_maps_of_low_rank_do_not_become_weights(handlers, tmp_path):

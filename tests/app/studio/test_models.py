@@ -1,4 +1,5 @@
 import time
+from threading import Event
 
 import pytest
 
@@ -47,6 +48,59 @@ def test_work_whose_progress_stands_still_can_be_cancelled(monkeypatch):
     with pytest.raises(UserError, match="was cancelled") as caught:
         next(steps)
     assert caught.value.code == "E_CANCELLED"
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """The download of `slow` lasts until this event, then it fails; all others succeed at once."""
+    over = Event()
+
+    def fetch(name, progress):
+        progress(f"{name}: 1 of 2 MB")
+        if name == "slow":
+            over.wait()
+            raise UserError("E_DOWNLOAD", "no network", remedy="Try again.")
+
+    monkeypatch.setattr("app.studio.models.fetch", fetch)
+    yield over
+    over.set()
+
+
+def test_an_installation_that_waits_for_another_one_says_so_and_can_be_cancelled(held):
+    models = Models()
+    first = models.install("slow")
+    assert next(first) == "slow: 1 of 2 MB"
+    second, third = models.install("quick"), models.install("other")
+    assert next(second) == "quick: waiting for another download …"
+    assert next(third) == "other: waiting for another download …"
+    models.cancel("quick")
+    with pytest.raises(UserError, match="was cancelled"):
+        next(second)
+    held.set()
+    assert [*third] == ["other: 1 of 2 MB"]
+
+
+def test_whoever_waited_for_a_download_of_the_same_model_can_cancel_the_next_try(monkeypatch):
+    over, tries = Event(), []
+
+    def fetch(_, progress):
+        tries.append("one more")
+        while len(tries) > 1 or not over.is_set():
+            progress(f"try {len(tries)}")
+        raise UserError("E_DOWNLOAD", "no network", remedy="Try again.")
+
+    monkeypatch.setattr("app.studio.models.fetch", fetch)
+    models = Models()
+    first, second = models.install("tiny"), models.install("tiny")
+    assert next(first) == "try 1"
+    assert "waiting" in next(second)
+    over.set()
+    with pytest.raises(UserError, match="no network"):
+        next(first)
+    assert next(second) == "try 2"
+    models.cancel("tiny")
+    with pytest.raises(UserError, match="was cancelled"):
+        next(second)
 
 
 @pytest.mark.usefixtures("anything")

@@ -9,6 +9,7 @@ from app.images.endpoint import PictureEndpoint
 from app.images.handlers import ImageHandlers
 from app.images.methods_handlers import MethodsHandlers
 from app.images.overview_handlers import OverviewHandlers
+from app.library.export_handlers import ExportHandlers
 from app.library.handlers import LibraryHandlers
 from app.studio.maps import find_map
 from app.studio.plausible import check_usable, is_confirmed, warnings_about
@@ -137,7 +138,7 @@ STEERED_BY = {
     "the slider": lambda s: [*ImageHandlers(s).generate("", 1.0, PICTURE, [], *ASKED)],
     "figures": lambda s: [*ImageHandlers(s).measure("", 1.0, PICTURE, [], *ASKED)],
     "a blind pair": lambda s: BlindHandlers(s).draw(PICTURE, []),
-    "a file for other tools": lambda s: [*LibraryHandlers(s).norms(PICTURE)],
+    "a file for other tools": lambda s: [*ExportHandlers(s, LibraryHandlers(s)).norms(PICTURE)],
     "any painting": lambda s: s.pictures.paint([s.entry(PICTURE)], "a b", [[1.0]]),
     "a text": lambda s: [*TextHandlers(s).continue_text(TEXT, "a b", [1.0])],
     "the slider of texts": lambda s: [

@@ -6,6 +6,7 @@ import gradio as gr
 import pytest
 
 from app.images.endpoint import PictureEndpoint
+from app.library.export_handlers import ExportHandlers
 from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
 from app.studio.texts import Texts
@@ -295,7 +296,7 @@ def test_a_map_of_norms_is_exported_for_other_tools(gallery, studio, tmp_path):
     assert [file.name for file in files] == ["letters.safetensors", "letters-inverse.safetensors"]
     assert not gallery.models.busy
     with pytest.raises(gr.Error, match="no such map for pictures"):
-        next(LibraryHandlers(studio).norms("letters"))
+        next(ExportHandlers(studio, LibraryHandlers(studio)).norms("letters"))
 
 
 def test_a_model_is_exported_with_a_map_in_its_weights(gallery, tmp_path):

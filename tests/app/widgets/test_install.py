@@ -55,6 +55,20 @@ def test_a_model_that_is_chosen_again_while_it_is_installed_can_still_be_cancell
     assert (offer.button.visible, offer.cancel.visible) == (True, False)
 
 
+def test_two_models_are_installed_by_one_panel_and_a_second_click_does_nothing():
+    """The page dropped the click on the button of the second model."""
+    handlers, running = _panel(["1 of 2 MB"]), set()
+    first = handlers.install(A, running)
+    next(first)
+    assert [*handlers.install(A, running)] == []
+    assert len([*handlers.install(B, running)]) == 1
+    assert running == {A}
+    with gr.Blocks() as demo:
+        install_panel(handlers, gr.State(""))
+    (event,) = (fn for fn in demo.fns.values() if fn.concurrency_id == "install")
+    assert event.trigger_mode == "multiple"
+
+
 def test_a_model_is_offered_again_after_its_installation_has_failed_or_was_cancelled():
     for code in ("E_DOWNLOAD", "E_CANCELLED"):
 
@@ -64,7 +78,12 @@ def test_a_model_is_offered_again_after_its_installation_has_failed_or_was_cance
 
         handlers, running = _panel(steps()), set()
         with suppress(gr.Error):
-            assert all(map(is_skip, list(handlers.install(A, running))[-1][1:]))
+            for view in handlers.install(A, running):
+                last = view
+        progress, *buttons = last
+        assert all(map(is_skip, buttons))
+        assert "1 of 2" not in progress
+        assert ("cancelled" in progress) == (code == "E_CANCELLED")
         assert handlers.offer(A, running).button.visible
 
 
@@ -77,6 +96,6 @@ def test_pickled_weights_are_offered_to_be_converted(read_only):
     if not read_only:
         shown = offer.button.value, offer.button.visible
         assert shown == ("Convert some/model (14,336 MB)", True)
-        assert "pickled" in offer.sentence
+        assert "pickle files" in offer.sentence
     models.unconverted = lambda _: 0
     assert not InstallHandlers(studio).offer("some/model").column.visible
