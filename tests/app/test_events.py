@@ -20,6 +20,7 @@ _FILL = (  # what is asked to fill a text box, so that it may replace what is ty
     *("FormHandlers.load_set", "FormHandlers.write_set"),
     *("UploadHandlers.read_set", "UploadHandlers.use", "LibraryHandlers.details"),
     *("ChatHandlers.send", "ChatHandlers.edit"),
+    *("LibraryHandlers.import_map", "LibraryHandlers.undo"),  # they clear the search
 )
 
 
@@ -68,7 +69,7 @@ def test_no_answer_comes_to_a_menu_that_is_left(tmp_path):
 def test_no_other_answer_replaces_what_is_typed(tmp_path):
     """It goes through `unless_typed`. What has no value for the box cannot replace any."""
     demo = build_demo(Studio(tmp_path))
-    neither = ("ChatHandlers.regenerate", "ChatHandlers.start_anew")
+    neither = ("ChatHandlers.regenerate", "ChatHandlers.start_anew", "ChatHandlers.restore")
     neither += ("ChatHandlers.show_instruction", "HistoryHandlers.open")
     neither += ("ImageHandlers.choose", "ImageHandlers.offer_steps")  # for the steered steps
     fills = {
