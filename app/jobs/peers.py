@@ -103,11 +103,16 @@ def arguments(model: Any, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
 def estimate(model: Any, request: JobRequest) -> SteeringMaps:
     """Learn maps that are there within seconds, to be tried while the job learns better ones.
 
-    A few prompts of each side suffice for them. All processes of a job take part.
+    Those of Mean-AcT need a few prompts of each side. At the layers that suit a topic, CAA has
+    the most effect of all methods (assets/tables/frontier.md); elsewhere its full strength breaks
+    texts and pictures. All processes of a job take part.
     """
-    method, prompts = METHODS["mean-act"], request.prompts
-    few = prompts.take(min(_FEW, len(prompts.source), len(prompts.target)))
-    sides, settings = arguments(model, replace(request, prompts=few, config=method.config))
+    prompts, method = request.prompts, METHODS["mean-act"]
+    if not request.preset and suited_preset(request.model, prompts.kind):
+        method = METHODS["caa"]
+    else:
+        prompts = prompts.take(min(_FEW, len(prompts.source), len(prompts.target)))
+    sides, settings = arguments(model, replace(request, prompts=prompts, config=method.config))
     del settings["heldout"]
     return method.learn(model, *sides, **settings)
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from app.jobs.job import JobRequest
-from app.jobs.peers import arguments
+from app.jobs.peers import arguments, estimate
 from app.jobs.queue import Jobs
 from app.jobs.worker import work
 from lineas_core import LearnConfig, PromptSet, load_maps
@@ -140,3 +140,6 @@ def test_a_topic_is_learnt_at_the_layers_where_it_costs_least(model, kind, prese
     modules = arguments(tiny, request)[1]["modules"] or tiny.default_modules
     assert any("layers.0." in name for name in modules) == (not late)
     assert any("layers.1." in name for name in modules)
+    first = estimate(tiny, request)
+    assert [*first] == [*modules]
+    assert first.metadata["method"] == ("caa" if late else "mean-act")
