@@ -148,6 +148,15 @@ def test_a_port_that_is_taken_is_one_sentence_and_touches_no_data(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.fixture
+def interruptible():
+    """Programs in the background of a shell ignore an interrupt, and so do their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_page_that_ends_while_it_starts_leaves_no_process(tmp_path, number):
     with socket.create_server(("127.0.0.1", 0)) as free:

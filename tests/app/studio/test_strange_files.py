@@ -15,6 +15,7 @@ from PIL import Image
 from app.jobs.checkpoints import restore_checkpoint, save_checkpoint
 from app.jobs.job import Job, JobRequest
 from app.jobs.lock import Lock
+from app.library.export_handlers import ExportHandlers
 from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
 from app.studio.votes import Vote
@@ -73,9 +74,10 @@ def _use(data):
     """Look at everything, and change what can be changed."""
     studio = Studio(data, assets=data.parent)
     library = LibraryHandlers(studio)
+    exports = ExportHandlers(studio, library)
     _ask(library.library, "", None)
     for map_id in ("mine", JOB):
-        for work in (library.details, library.pack, library.duplicate, library.confirm):
+        for work in (library.details, exports.pack, library.duplicate, library.confirm):
             _ask(work, map_id)
         _ask(studio.user_maps.rename, map_id, "Renamed")
     for job in studio.jobs.list():
