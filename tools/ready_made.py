@@ -3,7 +3,8 @@
     python -m tools.ready_made [NAME ...]
 
 Learns each map of `assets/maps`, or those that are named, from its shipped prompt set with the
-settings that suit model and set: in the quick budget for texts, in the normal one for pictures. A
+settings that suit model and set: in the quick budget for texts, in the normal one for pictures.
+Topics are learnt at all default layers, where they have more effect at λ = 1, also on SmolLM2. A
 map that `lineas evaluate` has learnt for a table in `assets/tables` is copied instead, so that the
 shipped maps are the measured ones. The previews show one scene at five strengths.
 """
@@ -18,7 +19,6 @@ from lineas_core import PromptSet, SteeringMaps, fold, save_maps
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.learning.config import suited_config
 from lineas_core.models import TextToImageModel
-from lineas_core.models.catalog import suited_preset
 from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.tables.workbench import Workbench
 
@@ -47,11 +47,8 @@ def main() -> None:
         model = bench.model(name.removeprefix(f"{_SETS[name].stem}-"))
         paints = isinstance(model, TextToImageModel)
         budget = "normal" if paints else "quick"
-        preset = suited_preset(model.name, prompts.kind)
-        config = suited_config(
-            prompts.kind, budget, keeps_layout=model.keeps_layout, preset=preset
-        )
-        maps = bench.maps(model, prompts, config=config, preset=preset)
+        config = suited_config(prompts.kind, budget, keeps_layout=model.keeps_layout)
+        maps = bench.maps(model, prompts, config=config)
         maps.metadata["license"] = _LICENSES[model.name]
         folder = save_maps(maps, ASSETS / "maps" / name, prompts=prompts)
         if paints:
