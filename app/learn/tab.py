@@ -44,8 +44,8 @@ class LearnHandlers(NamedTuple):
 
 
 _FIRST = (
-    "While LinEAS learns, a first map can be tried within seconds. For topics on SmolLM2 it is "
-    "that of CAA, which is about as good."
+    "While LinEAS learns, a first map can be tried within seconds. For topics on SmolLM2 it comes "
+    "from CAA, which does about as well."
 )
 
 
