@@ -7,6 +7,8 @@ import re
 from traceback import TracebackException
 from typing import Any
 
+from lineas_core.errors import without_token
+
 __all__ = ["EscapingFormatter", "escape", "start_log"]
 
 _MOST = 2_000  # characters of a message, and of a line of a trace
@@ -17,8 +19,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udf
 class EscapingFormatter(logging.Formatter):
     """Writes a record on one line, and its trace on indented lines, so that none can be forged.
 
-    Control characters, which could move the cursor of a terminal, are written as in Python, and
-    what is too long is cut off.
+    Control characters, which could move the cursor of a terminal, are written as in Python, what
+    is too long is cut off, and tokens of the hub are left out.
     """
 
     def __init__(self) -> None:
@@ -39,7 +41,11 @@ class EscapingFormatter(logging.Formatter):
 
 
 def escape(text: str) -> str:
-    """Return a text as one line of printable characters, at most 2,000 of its own."""
+    """Return a text as one line of printable characters, at most 2,000 of its own.
+
+    A token of the hub is left out.
+    """
+    text = without_token(text)
     rest = f" … ({len(text):,} characters)" if len(text) > _MOST else ""
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text[:_MOST]) + rest
 

@@ -1,8 +1,11 @@
 """The error type for problems that the caller can correct."""
 
+import re
 from functools import partial
 
-__all__ = ["UserError", "first_line", "is_disk_full", "last_line"]
+__all__ = ["UserError", "first_line", "is_disk_full", "last_line", "without_token"]
+
+_TOKEN = re.compile(r"hf_\w+")  # an access token of the hub
 
 
 class UserError(ValueError):
@@ -35,12 +38,17 @@ class UserError(ValueError):
 
 def first_line(error: Exception) -> str:
     """Return the first line of another library's error message."""
-    return str(error).strip().partition("\n")[0]
+    return without_token(str(error)).strip().partition("\n")[0]
 
 
 def last_line(error: BaseException) -> str:
     """Return the last line of another library's error message, without a final full stop."""
-    return str(error).strip().rpartition("\n")[2].strip().rstrip(".")
+    return without_token(str(error)).strip().rpartition("\n")[2].strip().rstrip(".")
+
+
+def without_token(text: str) -> str:
+    """Return a text without the access tokens of the hub in it, such as in a refused header."""
+    return _TOKEN.sub("hf_…", text)
 
 
 def is_disk_full(message: str) -> bool:

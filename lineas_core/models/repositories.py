@@ -18,7 +18,7 @@ from huggingface_hub import (
     snapshot_download,
 )
 
-from lineas_core.errors import UserError
+from lineas_core.errors import UserError, without_token
 from lineas_core.models.hub import HUB_ERRORS, failure, offline_when_unreachable, unreachable
 
 __all__ = ["HubPlace", "Published", "download", "push_to_hub"]
@@ -178,4 +178,4 @@ def _explained(place: object, what: str) -> Iterator[None]:
 def _own_words(error: BaseException) -> str:
     """Return the status of the hub's answer, or the error in one line."""
     status = getattr(getattr(error, "response", None), "status_code", None)
-    return f"status {status}" if status else " ".join(str(error).split())[:200]
+    return f"status {status}" if status else " ".join(without_token(str(error)).split())[:200]

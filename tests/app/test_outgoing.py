@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.library.handlers import LibraryHandlers
+from app.log import EscapingFormatter
 from app.studio.studio import Studio
 from tests.app.served import Program, served
 
@@ -70,19 +71,30 @@ def test_no_request_makes_the_page_call_an_address(address, listener):
     assert calls == []
 
 
-def test_the_token_is_told_to_nobody(address, assets, tmp_path, monkeypatch, caplog, capfd):
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        # As of httpx for a token with a line break.
+        (httpx.InvalidURL, "Internal error"),
+        (ValueError, "the upload failed .Illegal header value b'Bearer hf_…'"),
+        (PermissionError, "the upload failed .Illegal header value b'Bearer hf_…'"),
+    ],
+)
+def test_the_token_is_told_to_nobody(
+    address, assets, tmp_path, monkeypatch, caplog, capfd, failure, sentence
+):
+    def refuse(api, *_, **__):
+        raise failure(f"Illegal header value b'Bearer {api.token}'")
+
     paths = ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json")
     told = [httpx.get(address[1] + path, timeout=None).text for path in paths]
-    monkeypatch.setattr("app.studio.studio.push_maps", _leak)
+    monkeypatch.setattr("lineas_core.models.repositories.unreachable", lambda: False)
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", refuse)
+    caplog.handler.setFormatter(EscapingFormatter())  # as in the log of a server
     library = LibraryHandlers(Studio(tmp_path, assets=assets, hub_token=TOKEN))
-    with pytest.raises(gr.Error, match="Internal error") as caught:
+    with pytest.raises(gr.Error, match=sentence) as caught:
         library.publish("letters", "name")
-    assert "ZeroDivisionError" in caplog.text
+    assert ("hf_…" in caplog.text) == (failure is httpx.InvalidURL)
     told += [str(caught.value), caplog.text, *capfd.readouterr()]
     told += [file.read_bytes().decode("latin-1") for file in tmp_path.rglob("*") if file.is_file()]
     assert not any(TOKEN in text for text in told)
-
-
-def _leak(*_, token, **__):  # noqa: ARG001 - the token is a local variable of the trace
-    """Fail in a way that is ours."""
-    raise ZeroDivisionError
