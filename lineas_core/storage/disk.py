@@ -1,7 +1,8 @@
 """Files that survive a crash and a full disk: the old content stays until the new one is whole.
 
 A file or folder is written under a temporary name beside its place, and renamed once it is on the
-disk. Only a process that is killed leaves a temporary one; `sweep` removes those.
+disk. Only a process that is killed leaves a temporary one; `sweep` removes those, and `put_back`
+renames a folder that was to be replaced.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from lineas_core.errors import UserError
 __all__ = [
     "has_links",
     "new_folder",
+    "put_back",
     "read_regular",
     "remove_folder",
     "replaced_folder",
@@ -132,7 +134,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     """Change a folder as a whole: a copy takes its place when the `with` block ends.
 
     Where the system cannot swap two folders, there is a moment without the folder; if a process
-    is killed in this moment, `sweep` puts the old one back.
+    is killed in this moment, `put_back` and `sweep` put the old one back.
 
     Args:
         path: an existing folder. Its files are linked into the copy, not copied, so that they
@@ -174,13 +176,24 @@ def sweep(folder: Path) -> None:
     for place, folders, files in os.walk(folder):
         for name in [n for n in folders if n.endswith(_REPLACED)]:
             folders.remove(name)
-            _put_back(Path(place, name))
+            replaced = Path(place, name[1 : -len(_REPLACED)])
+            put_back(replaced)
+            if replaced.exists():
+                shutil.rmtree(Path(place, name), ignore_errors=True)
         for name in [n for n in folders if n.endswith(_UNFINISHED)]:
             folders.remove(name)
             shutil.rmtree(Path(place, name), ignore_errors=True)
         for name in [n for n in files if n.endswith(_UNFINISHED)]:
             with suppress(OSError):
                 Path(place, name).unlink()
+
+
+def put_back(path: str | Path) -> None:
+    """Put a folder back that a killed process was about to replace, unless something is there."""
+    with suppress(OSError, ValueError):  # such as a text that cannot be a path
+        place = Path(os.path.realpath(path))
+        if not place.exists():
+            _aside(place).rename(place)
 
 
 @contextmanager
@@ -240,24 +253,22 @@ def _swap(new: Path, old: Path) -> None:
             return
     except (AttributeError, TypeError):  # not Linux
         pass
-    aside = old.with_name(f".{old.name}{_REPLACED}")
+    aside = _aside(old)
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed after the two renames
     old.rename(aside)
     try:
         new.rename(old)
     except OSError:
-        aside.rename(old)
-        raise
-    aside.rename(new)
-
-
-def _put_back(aside: Path) -> None:
-    """Put a folder back that another one was to replace, unless that one is there."""
-    place = aside.with_name(aside.name[1 : -len(_REPLACED)])
-    if place.exists():
-        shutil.rmtree(aside, ignore_errors=True)
+        if not old.exists():
+            put_back(old)
+            raise
+        _swap(new, old)  # again: `load_maps` in another process has just put it back
     else:
-        with suppress(OSError):
-            aside.rename(place)
+        aside.rename(new)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}{_REPLACED}")
 
 
 def _sync(folder: Path) -> None:

@@ -20,7 +20,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
@@ -28,6 +27,7 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.storage.disk import (
     new_folder,
+    put_back,
     read_regular,
     replaced_folder,
     saving,
@@ -35,12 +35,12 @@ from lineas_core.storage.disk import (
 )
 from lineas_core.storage.format import (
     FORMAT_VERSION,
-    MAX_FILE,
     MAX_VALUE,
     WEIGHTS,
+    check_content,
     checksum,
+    content_of,
     format_errors,
-    has_half_a_character,
     read_header,
     read_tensors,
     usable,
@@ -63,6 +63,9 @@ __all__ = [
 
 _PROMPTS_SHA256 = "prompts_sha256"
 _CARD, _CONFIG = "README.md", "lineas_config.json"
+_MAX_PROMPTS = 64 << 20  # bytes
+_UNSAVED = "the map cannot be saved"
+_CORRECT = "Correct it, or its metadata, and save it again."
 
 
 def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | None = None) -> Path:
@@ -84,9 +87,11 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
 
     Raises:
         UserError: a value is not finite or larger than 10,000, the metadata contain half a
-            surrogate pair, the folder cannot be written, or see `check_vacant`.
+            surrogate pair, `load_maps` could not read the map or `load_prompts` the prompts, the
+            folder cannot be written, or see `check_vacant`.
     """
     folder = Path(folder)
+    put_back(folder)
     check_vacant(folder)
     tensors = tensors_of(maps)
     if not usable(tensors):
@@ -98,10 +103,12 @@ def save_maps(maps: SteeringMaps, folder: str | Path, *, prompts: PromptSet | No
         )
     kept = _prompts_to_save(prompts, folder, checksum(tensors))
     config = _config(maps, tensors, prompts, kept)
-    if has_half_a_character(config):
-        what, remedy = "the metadata has an unpaired surrogate", "Correct it and save again."
-        raise UserError("E_ENCODING", what, where=folder.name, remedy=remedy)
-    files = _files(config, tensors, kept)
+    with format_errors(folder.name, _UNSAVED, _CORRECT):
+        weights = content_of(tensors, config, modelspec(config))
+        check_content(weights)
+    if kept is not None:
+        read_prompts(kept, config)
+    files = _files(config, weights, kept)
     with saving("the map was", folder):
         if not folder.exists():
             with new_folder(folder) as unfinished:
@@ -189,7 +196,7 @@ def read_prompts(data: bytes, metadata: Mapping[str, Any]) -> PromptSet:
 
     The file of a map holds what two files were read from, and may be larger than either.
     """
-    prompts = PromptSet.parse(data, PROMPTS, limit=MAX_FILE)
+    prompts = PromptSet.parse(data, PROMPTS, limit=_MAX_PROMPTS)
     check_prompts(data, metadata)
     return prompts
 
@@ -229,18 +236,15 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / PROMPTS).unlink(missing_ok=True)
 
 
-def _files(
-    config: dict[str, Any], tensors: dict[str, Tensor], prompts: bytes | None
-) -> dict[str, bytes]:
+def _files(config: dict[str, Any], weights: bytes, prompts: bytes | None) -> dict[str, bytes]:
     """Return the content of the files in the order of writing."""
-    metadata = {"format": "pt", "lineas.config": json.dumps(config), **modelspec(config)}
     return {
         # First: it shows that the others are ours, also if a save is interrupted.
         _CONFIG: json.dumps(config, indent=2).encode(),
         **({} if prompts is None else {PROMPTS: prompts}),
         _CARD: model_card(config).encode(),
         # Last: a folder counts as a map once its weights are there.
-        WEIGHTS: safetensors.torch.save(tensors, metadata),
+        WEIGHTS: weights,
     }
 
 

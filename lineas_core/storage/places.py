@@ -8,6 +8,7 @@ from pathlib import Path
 from lineas_core.errors import UserError
 from lineas_core.models.repositories import HubPlace, download
 from lineas_core.paths import ASSETS
+from lineas_core.storage.disk import put_back
 from lineas_core.storage.format import MAX_FILE, WEIGHTS
 
 __all__ = [
@@ -58,8 +59,10 @@ def find_maps(path: str | Path, revision: str | None = None) -> Path:
 def find_maps_here(path: str | Path) -> Path | None:
     """Return the path of maps on this machine, or None if there is nothing.
 
-    The name of a ready-made map stands for its folder.
+    The name of a ready-made map stands for its folder. Maps that a killed process was about to
+    replace are put back first.
     """
+    put_back(Path(path).parent if Path(path).name == WEIGHTS else path)
     # Unlike a `Path`, this takes any text, such as one that is too long for a file name.
     return next((p for p in (Path(path), ASSETS / "maps" / path) if os.path.exists(p)), None)
 

@@ -28,7 +28,10 @@ def tensors_of(maps: SteeringMaps) -> dict[str, Tensor]:
             rows[f"{name}.shift"] = m.shift
             if not _only_shifts(m):
                 rows[f"{name}.scale"] = m.scale
-    return {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in rows.items()}
+    # Copies, because safetensors does not save tensors that share memory.
+    return {
+        k: v.detach().to("cpu", torch.float32, copy=True).contiguous() for k, v in rows.items()
+    }
 
 
 def maps_of(tensors: Mapping[str, Tensor], config: dict[str, Any]) -> SteeringMaps:

@@ -114,9 +114,10 @@ def test_a_map_of_the_hub_is_checked_like_any_other(hub, change, reason):
         load_maps("some/letters")
 
 
-def test_a_huge_file_is_not_even_downloaded(hub):
-    hub.repositories["some/letters"].files["lineas.safetensors"] = bytes((64 << 20) + 1)
-    with pytest.raises(UserError, match="has files of more than 64 MB"):
+def test_a_huge_file_is_not_even_downloaded(hub, monkeypatch):
+    monkeypatch.setattr("lineas_core.storage.places.MAX_FILE", 1 << 20)
+    hub.repositories["some/letters"].files["lineas.safetensors"] = bytes((1 << 20) + 1)
+    with pytest.raises(UserError, match="has files of more than 1 MB"):
         load_maps("some/letters")
     assert not hub.downloads("/store/")
 

@@ -22,6 +22,7 @@ from lineas_core import (
 )
 from lineas_core.models.base import fingerprint, fingerprints, network_fingerprint
 from lineas_core.paths import ASSETS
+from lineas_core.steering.low_rank import LowRankMap
 from lineas_core.storage.disk import sweep, write_atomically
 from lineas_core.storage.maps import load_prompts, read_metadata
 from tests.fakes import tiny_language_model
@@ -38,6 +39,10 @@ def _equal(a, b):
     return list(a) == list(b) and all(
         torch.equal(a[k].scale, b[k].scale) and torch.equal(a[k].shift, b[k].shift) for k in a
     )
+
+
+def _same(a, b):
+    return _equal(a, b) and a.metadata == b.metadata
 
 
 def _parts(file):
@@ -179,11 +184,103 @@ def test_a_file_that_is_cut_is_not_listed_either(saved):
 def test_every_cut_and_every_flipped_byte_is_refused_or_harmless(saved):
     whole, original = saved.read_bytes(), load_maps(saved)
     damaged = [whole[:cut] for cut in range(0, len(whole), 7)]
-    damaged += [whole[:k] + bytes([whole[k] ^ 0x41]) + whole[k + 1 :] for k in range(len(whole))]
+    damaged += [
+        whole[:k] + bytes([whole[k] ^ flip]) + whole[k + 1 :]
+        for k in range(len(whole))
+        for flip in (0x01, 0x41)
+    ]
     for data in damaged:
         saved.write_bytes(data)
         with suppress(UserError):
-            assert _equal(load_maps(saved), original)
+            assert _same(load_maps(saved), original)
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ('"strength\\": 0.2', '"strength\\": 0.9'),
+        ("fingerprint", "fingerprinu"),
+        ("tiny", "tinz"),
+    ],
+)
+def test_metadata_with_one_changed_letter_are_refused(tmp_path, text, other):
+    maps = _maps(strength=0.2, fingerprint="0123456789abcdef")
+    file = save_maps(maps, tmp_path / "map") / "lineas.safetensors"
+    whole = file.read_bytes()
+    assert text.encode() in whole
+    file.write_bytes(whole.replace(text.encode(), other.encode(), 1))
+    for read in (load_maps, lambda file: read_metadata(file.parent)):
+        with pytest.raises(UserError, match="the checksum of its metadata does not match"):
+            read(file)
+
+
+def test_a_file_of_an_earlier_release_has_no_checksum_of_its_metadata_and_is_read(saved):
+    header, payload = _parts(saved)
+    before = load_maps(saved)
+    for name in [name for name in header["__metadata__"] if "config_sha256" in name]:
+        del header["__metadata__"][name]
+    saved.write_bytes(_join(header, payload))
+    assert _same(load_maps(saved), before)
+    renamed = SteeringMaps(before.maps, {**before.metadata, "title": "Another"})
+    save_maps(renamed, saved.parent)
+    assert _same(load_maps(saved), renamed)
+    assert json.loads((saved.parent / "lineas_config.json").read_text()) == renamed.metadata
+
+
+def test_low_rank_maps_of_a_real_model_are_read_back(tmp_path):
+    low = LowRankMap(torch.ones(3584, 128), torch.ones(128, 3584), torch.ones(128))
+    maps = SteeringMaps({f"model.layers.{k}.mlp": low for k in range(28)})
+    folder = save_maps(maps, tmp_path / "map")
+    assert (folder / "lineas.safetensors").stat().st_size > 98_000_000
+    loaded = load_maps(folder)
+    assert list(loaded) == list(maps)
+    assert torch.equal(loaded["model.layers.27.mlp"].up, low.up)
+
+
+def test_maps_of_a_mixture_with_thousands_of_modules_are_read_back(tmp_path):
+    names = [f"model.layers.{k}.mlp.experts.{n}.down_proj" for k in range(48) for n in range(128)]
+    steps = dict.fromkeys(names, AffineMap(torch.full((4,), 2.0), torch.ones(4)))
+    maps = SteeringMaps(steps, {"fingerprints": dict.fromkeys(names, "0123abcd")})
+    assert _equal(load_maps(save_maps(maps, tmp_path / "map")), maps)
+
+
+def _nested():
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    return nested
+
+
+_ROWS = _maps().at([0.5, 1.0])
+_UNREADABLE = {
+    "a map per row": (_ROWS, "not the ones that its metadata names"),
+    "no module": (SteeringMaps({}), "steers no module"),
+    "two widths": (
+        SteeringMaps({"a": AffineMap(torch.ones(32), torch.ones(3))}),
+        "not the ones that its metadata names",
+    ),
+    "much metadata": (_maps(description="x" * (17 << 20)), "more than 16 MB"),
+    "deep metadata": (_maps(description=_nested()), r"malformed \(RecursionError\)"),
+    "no JSON": (_maps(description=torch.ones(1)), r"malformed \(TypeError\)"),
+}
+
+
+@pytest.mark.parametrize("name", _UNREADABLE)
+def test_what_could_not_be_read_back_is_refused_and_replaces_nothing(saved, name):
+    (maps, reason), before = _UNREADABLE[name], load_maps(saved)
+    with pytest.raises(UserError, match=f"map: the map cannot be saved, .*{reason}"):
+        save_maps(maps, saved.parent)
+    with pytest.raises(UserError, match="the map cannot be saved"):
+        save_maps(maps, saved.parent.parent / "new")
+    assert _same(load_maps(saved), before)
+    assert [item.name for item in saved.parent.parent.iterdir()] == ["map"]
+
+
+def test_prompts_that_could_not_be_read_back_are_refused(tmp_path):
+    twice = PromptSet(("a", "a"), ("b", "c", "d"))  # read as one prompt
+    with pytest.raises(UserError, match="1 prompt found, at least 2 needed"):
+        save_maps(_maps(), tmp_path / "map", prompts=twice)
+    assert not list(tmp_path.iterdir())
 
 
 def _duplicate(header, payload):
@@ -202,7 +299,7 @@ def _edited(**changes):
 def _configured(**changes):
     def make(header, payload):
         config = json.loads(header["__metadata__"]["lineas.config"]) | changes
-        header["__metadata__"]["lineas.config"] = json.dumps(config)
+        header["__metadata__"] = {"lineas.config": json.dumps(config)}  # without a checksum
         return _join(header, payload)
 
     return make
@@ -399,8 +496,6 @@ def test_the_texts_of_a_map_are_those_of_its_weights_after_a_kill(tmp_path, swap
     folder = tmp_path / "map"
     for _ in range(30):
         killed_while(lambda turn: _save_turn(folder, turn))
-        if not swaps:
-            sweep(tmp_path)
         maps = load_maps(folder)
         prompts = load_prompts(folder, maps.metadata)
         assert prompts.source == PROMPTS[int(maps["m"].shift[0]) - 1].source
@@ -423,10 +518,44 @@ def test_a_kill_between_two_renames_costs_no_map(tmp_path):
     sweep(tmp_path)
     assert _equal(load_maps(folder), before)
     folder.rename(tmp_path / ".map.replaced")
+    (tmp_path / ".map.replaced" / "notes.txt").write_text("mine")
     save_maps(_maps(), folder)
-    sweep(tmp_path)
     assert [item.name for item in tmp_path.iterdir()] == ["map"]
+    assert (folder / "notes.txt").read_text() == "mine"
     assert not _equal(load_maps(folder), before)
+
+
+@pytest.mark.parametrize("path", ["some/map", "some/map/lineas.safetensors"])
+def test_a_map_is_loaded_after_a_kill_between_two_renames(tmp_path, monkeypatch, path):
+    before = load_maps(save_maps(_maps(), tmp_path / "some" / "map"))
+    (tmp_path / "some" / "map").rename(tmp_path / "some" / ".map.replaced")
+    monkeypatch.chdir(tmp_path)
+    assert _same(load_maps(path), before)  # not one of the hub
+    assert [item.name for item in (tmp_path / "some").iterdir()] == ["map"]
+
+
+def test_what_a_kill_after_both_renames_has_left_hinders_no_later_save(saved, monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())  # as where two folders cannot swap
+    folder, maps = saved.parent, _maps()
+    shutil.copytree(folder, folder.parent / ".map.replaced")
+    save_maps(maps, folder)
+    assert _equal(load_maps(folder), maps)
+    assert [item.name for item in folder.parent.iterdir()] == ["map"]
+
+
+def test_a_map_that_is_loaded_between_two_renames_hinders_no_save(saved, monkeypatch):
+    def renamed(old, new):
+        done = rename(old, new)
+        if str(new).endswith(".replaced") and not between:
+            between.append(load_maps(saved.parent))
+        return done
+
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    rename, between, before, maps = type(saved).rename, [], load_maps(saved), _maps()
+    monkeypatch.setattr(type(saved), "rename", renamed)
+    save_maps(maps, saved.parent)
+    assert _same(between[0], before)
+    assert _equal(load_maps(saved), maps)
 
 
 def test_what_else_is_in_the_folder_of_a_map_stays(saved):
