@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +29,7 @@ __all__ = [
     "SteerSteps",
     "as_denoising",
     "check_choice",
+    "check_strengths",
     "load_language_model",
     "load_map_and_model",
     "load_map_and_strength",
@@ -55,8 +56,8 @@ MapsWithStrengths = Annotated[
     typer.Option(
         "--map",
         metavar="MAP[:STRENGTH]",
-        help="Folder or name of a map, or OWNER/NAME[@REVISION] on the hub; repeatable [default "
-        "strength: that of the map's method, usually 1].",
+        help="Folder or name of a map, or OWNER/NAME[@REVISION] on the hub, with a strength from "
+        "-1 to 1; repeatable [default strength: that of the map's method, usually 1].",
     ),
 ]
 Device = Annotated[
@@ -103,6 +104,18 @@ def check_choice(value: str, known: Collection[str], option: str) -> None:
     """
     if value not in known:
         raise typer.BadParameter(f"choose from {', '.join(known)}", param_hint=option)
+
+
+def check_strengths(strengths: Iterable[float]) -> None:
+    """Refuse strengths that the page and the endpoint refuse, too; the library takes any.
+
+    Raises:
+        UserError: one is not a number from -1 to 1.
+    """
+    for strength in strengths:
+        if not -1 <= strength <= 1:  # also NaN
+            remedy = "Give a number from -1 to 1."
+            raise UserError("E_STRENGTH", f"strength is {strength:g}", remedy=remedy)
 
 
 def numbers(text: str) -> list[float]:
@@ -180,12 +193,15 @@ def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:
     """Load the maps of MAP[:STRENGTH]; the default strength is that of the method.
 
     Raises:
-        UserError: there is no usable map.
+        UserError: there is no usable map, or the strength is not from -1 to 1.
         typer.BadParameter: the strength is not a number.
     """
     place, strength = split_strength(text)
     maps = load_noted(place)
-    return maps, recommended_strength(maps.metadata) if strength is None else strength
+    if strength is None:
+        strength = recommended_strength(maps.metadata)
+    check_strengths([strength])
+    return maps, strength
 
 
 def split_strength(text: str) -> tuple[str, float | None]:

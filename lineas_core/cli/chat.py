@@ -6,7 +6,6 @@ import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Annotated
 
 import typer
@@ -178,8 +177,8 @@ def _strengths(given: Sequence[str], count: int) -> list[float]:
         values = [float(text) for text in given]
     except ValueError:
         values = []
-    if len(values) not in (1, count) or not all(map(isfinite, values)):
-        remedy = "Give a number, usually from -1 to 1, or one for each map."
+    if len(values) not in (1, count) or not all(-1 <= value <= 1 for value in values):
+        remedy = "Give a number from -1 to 1, or one for each map."
         raise UserError("E_STRENGTH", f"strength is {' '.join(given)!r:.60}", remedy=remedy)
     return values if len(values) == count else values * count
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from lineas_core.cli.arguments import (
     Seed,
     SteerSteps,
     as_denoising,
+    check_strengths,
     load_map_and_strength,
     none_for_texts,
     numbers,
@@ -119,7 +121,9 @@ class _Steering:
         parsed = numbers(factors) if factors else None
         if parsed and not loaded:
             raise typer.BadParameter("give a --map, too", param_hint="--strengths")
-        return cls([maps for maps, _ in loaded], [own for _, own in loaded], parsed)
+        steering = cls([maps for maps, _ in loaded], [own for _, own in loaded], parsed)
+        check_strengths(chain.from_iterable(steering.by_result))
+        return steering
 
     @property
     def model(self) -> str | None:

@@ -21,7 +21,7 @@ from lineas_core.cli.arguments import (
     whole_numbers,
 )
 from lineas_core.cli.planning import describe_run
-from lineas_core.cli.runs import Learner, report
+from lineas_core.cli.runs import Learner, ignore_stops, report, stoppable
 from lineas_core.errors import UserError
 from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, FitConfig, suited_config
 from lineas_core.methods import METHODS
@@ -32,6 +32,7 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
 from lineas_core.runtime.processes import is_first, is_launched, joined
 from lineas_core.runtime.reporting import on_change
+from lineas_core.storage.disk import put_back
 from lineas_core.storage.maps import check_vacant, save_maps
 
 __all__ = ["fetch_model", "learn"]
@@ -58,6 +59,7 @@ def fetch_model(
         raise SystemExit(130) from None
 
 
+@stoppable()
 def learn(
     prompts: Annotated[
         list[Path],
@@ -165,11 +167,10 @@ def learn(
     seed: Seed = 0,
     device: Device = None,
     plan: Annotated[
-        bool,
-        typer.Option("--plan", help="Only print the GPU memory and the time that learning needs."),
+        bool, typer.Option("--plan", help="Only print the GPU memory and the time that it needs.")
     ] = False,
 ) -> None:
-    """Learn a map from source and target prompts. Ctrl-C saves the best maps so far."""
+    """Learn a map from source and target prompts. Ctrl-C or SIGTERM saves the best maps so far."""
     chosen = {
         "iterations": iterations,
         "both_ways": both_ways,
@@ -211,6 +212,7 @@ def learn(
         config = settings(keeps_layout=loaded.keeps_layout)
         learner = Learner(METHODS[method], loaded, data, config, modules)
         maps, status = learner.learn(checkpoint)
+    ignore_stops()
     if first:
         save_maps(maps, output, prompts=data)
         typer.echo(str(output))
@@ -289,6 +291,7 @@ def _check(method: str, budget: str, given: dict[str, Any], checkpoint: Path | N
 
 def _make_folder(folder: Path) -> None:
     """Create the folder for the map before learning, which can take an hour."""
+    put_back(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -13,6 +13,7 @@ from lineas_core.cli.arguments import (
     MapPlace,
     MapsWithStrengths,
     check_choice,
+    check_strengths,
     load_map_and_model,
     load_map_and_strength,
     load_model_of,
@@ -91,6 +92,7 @@ def _export_weights(
         reason = f"{len(given)} strengths came with {len(strengths)} maps, give one for each map"
         raise typer.BadParameter(reason, param_hint="--strength")
     strengths = [*given] or strengths
+    check_strengths(strengths)
     names = [name_of_maps(map), *(name_of_maps(split_strength(text)[0]) for text in further)]
     name = "-".join(f"{name}-{own:g}" for name, own in zip(names, strengths, strict=True))
     check_is_new(output_dir / name)  # before the model is loaded, which takes long

@@ -14,6 +14,7 @@ from lineas_core.cli.arguments import (
     JsonLines,
     MapPlace,
     check_choice,
+    check_strengths,
     load_map_and_model,
     none_for_texts,
     numbers,
@@ -42,7 +43,7 @@ def sweep(
         str | None, typer.Option(help=f"For texts: {', '.join(METRICS)} [default: {_METRIC}].")
     ] = None,
     strengths: Annotated[
-        str, typer.Option(help="Numbers, separated by commas.")
+        str, typer.Option(help="Numbers from -1 to 1, separated by commas.")
     ] = "-1,-0.5,0,0.5,1",
     seeds: Annotated[
         int | None,
@@ -62,6 +63,7 @@ def sweep(
     """
     check_choice(metric or _METRIC, METRICS, "--metric")
     factors, lines = numbers(strengths), _read_lines(openings)
+    check_strengths(factors)
     maps, model = load_map_and_model(map)
     rows: Iterator[dict]
     if isinstance(model, TextToImageModel):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +26,33 @@ from lineas_core.runtime.processes import is_first
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.presets import find_modules
 
-__all__ = ["Learner", "report"]
+__all__ = ["Learner", "ignore_stops", "report", "stoppable"]
+
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def report(line: str) -> None:
     """Print a line to stderr, once for all processes that learn together."""
     if is_first():
         typer.echo(line, err=True)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM, which schedulers and `docker stop` send, do what Ctrl-C does."""
+    before = {number: signal.getsignal(number) for number in _STOPS}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ignore_stops() -> None:
+    """Ignore Ctrl-C and SIGTERM until the end of `stoppable`, while the result is saved."""
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)
@@ -81,7 +103,7 @@ def _run_and_report(
 ) -> tuple[SteeringMaps, int]:
     """Run to the end, report every iterate, and return the maps and the exit status.
 
-    The maps are the last ones; after Ctrl-C or a failure they are the best ones so far.
+    The maps are the last ones; after Ctrl-C, SIGTERM or a failure they are the best ones so far.
     """
     last = None
     try:
@@ -95,6 +117,7 @@ def _run_and_report(
     except KeyboardInterrupt:
         if last is None:
             raise SystemExit(130) from None
+        ignore_stops()
         if checkpoint:
             checkpoint.write(last)
         return last.best_maps, 130

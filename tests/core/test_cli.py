@@ -1,8 +1,13 @@
 import io
 import json
 import math
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -403,6 +408,48 @@ def test_an_interrupted_run_saves_the_best_so_far(workplace, monkeypatch):
     assert load_maps(workplace / "partial").metadata["iteration"] <= 1
 
 
+def test_a_run_that_a_scheduler_ends_saves_the_best_so_far(workplace, tmp_path):
+    command = ["-m", "lineas_core", "learn", workplace / "set.json", tmp_path / "map"]
+    run = subprocess.Popen(
+        [sys.executable, *command, "--model", workplace / "model", "--iterations", "100000"],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert any("loss" in line for line in run.stderr)
+    run.terminate()
+    out, _ = run.communicate()
+    assert (run.returncode, out.split()) == (130, [str(tmp_path / "map")])
+    assert load_maps(tmp_path / "map").metadata["method"] == "lineas"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_the_map_is_saved_costs_no_map(workplace, tmp_path, monkeypatch, number):
+    def stopped(*arguments, **settings):
+        os.kill(os.getpid(), number)
+        return save_maps(*arguments, **settings)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(learning, "save_maps", stopped)
+    command = ("learn", workplace / "set.json", tmp_path / "map", "--iterations", 1)
+    assert _run(*command, "--model", workplace / "model").exit_code == 0
+    assert load_maps(tmp_path / "map").metadata["iteration"] == 1
+    assert signal.getsignal(number) is before
+
+
+def test_learning_replaces_a_map_that_a_kill_has_hidden_and_keeps_what_is_beside_it(
+    learnt, workplace, tmp_path
+):
+    hidden = shutil.copytree(learnt, tmp_path / ".map.replaced")
+    (hidden / "notes.txt").write_text("mine")
+    command = ("learn", workplace / "set.json", tmp_path / "map", "--iterations", 1)
+    assert _run(*command, "--model", workplace / "model").exit_code == 0
+    assert load_maps(tmp_path / "map").metadata["iteration"] == 1
+    assert (tmp_path / "map" / "notes.txt").read_text() == "mine"
+    assert not hidden.exists()
+
+
 def test_the_same_command_continues_from_its_checkpoint(workplace, monkeypatch):
     def interrupted(*arguments, **settings):
         started.append(settings["resume"] and int(settings["resume"]["iteration"]))
@@ -540,6 +587,27 @@ def test_a_strength_that_is_not_finite_is_refused(learnt, strength):
     assert isinstance(result.exception, UserError)
     result = _run("generate", "a", "--map", learnt, f"--strengths={strength}")
     assert isinstance(result.exception, UserError)
+
+
+@pytest.mark.parametrize("strength", ["5", "-1.01", "nan"])
+def test_a_strength_beyond_one_is_refused_by_every_command(learnt, workplace, tmp_path, strength):
+    openings, sentence = workplace / "openings.txt", f"strength is {strength}. Give a number from"
+    for command in (
+        ("generate", "a", "--map", f"{learnt}:{strength}"),
+        ("generate", "a", "--map", learnt, f"--strengths=0,{strength}"),
+        ("chat", "--map", f"{learnt}:{strength}"),
+        ("sweep", learnt, openings, f"--strengths=0,{strength}"),
+        ("export", learnt, "--to", "checkpoint", "--strength", strength),
+        ("export", learnt, "--to", "checkpoint", "--map", f"{learnt}:{strength}"),
+    ):
+        options = ("--output-dir", tmp_path) if command[0] == "export" else ()
+        assert sentence in str(_run(*command, *options).exception), command
+
+
+def test_strengths_multiply_those_of_a_map_up_to_one(learnt):
+    command = ("generate", "a", "--map", f"{learnt}:0.5", "--max-new-tokens", 1)
+    assert _run(*command, "--strengths=-2,2").exit_code == 0
+    assert "strength is 1.5" in str(_run(*command, "--strengths=3").exception)
 
 
 def test_a_map_with_implausible_values_steers_with_a_note(learnt, tmp_path):

@@ -101,6 +101,7 @@ def test_the_oldest_messages_are_left_out_where_they_no_longer_fit(folder):
     [
         ("/strength much", "strength is 'much'. Give a number"),
         ("/strength nan", "strength is 'nan'. Give a number"),
+        ("/strength 5", "strength is '5'. Give a number from -1 to 1"),
         ("/strength", "strength is ''. Give a number"),
         ("/strength 1 1", "or one for each map"),
         ("/jump", "there is no command '/jump'. Write /strength"),

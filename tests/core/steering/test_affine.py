@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -115,7 +116,12 @@ def test_reflected_coordinates_are_counted():
 
 
 @pytest.mark.parametrize(
-    "strength", [float("nan"), float("inf"), "1", None, True, [0.1, float("nan")], [[1.0]]]
+    "strength",
+    [
+        *(float("nan"), float("inf"), "1", None, [0.1, float("nan")], [[1.0]], []),
+        *(True, [True], (0.5, False), torch.tensor(True), torch.tensor([True]), np.True_),
+        *(np.array([True, False]), [np.True_, 0.5], [torch.tensor(True)], torch.ones(0)),
+    ],
 )
 def test_a_strength_that_is_no_number_is_refused(strength):
     with pytest.raises(UserError, match="strength is"):
