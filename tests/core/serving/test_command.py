@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -31,26 +32,34 @@ def workplace(tmp_path_factory):
     maps = SteeringMaps({name: AffineMap.identity(32) for name in names}, {"model": "model"})
     for name in ("one", "other/one"):
         save_maps(maps, folder / name)
+    save_model(tiny_language_model(endless=True), folder / "endless")
     return folder
 
 
 @contextmanager
-def _serving(*arguments, key=""):
-    """A server in a process of its own; the address that it prints."""
+def _process(*arguments, key=""):
+    """A server in a process of its own, and the address that it prints."""
     command = [sys.executable, "-m", "lineas_core", "serve", *map(str, arguments), "--port", "0"]
     environment = {"LINEAS_API_KEY": key} if key else {}
     process = subprocess.Popen(
         ["env", *(f"{k}={v}" for k, v in environment.items()), *command],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         address, *_ = process.stdout.readline().split(" serves ")
+        yield process, address
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def _serving(*arguments, key=""):
+    """The address of a server that is interrupted in the end."""
+    with _process(*arguments, key=key) as (process, address):
         yield address
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_a_model_and_a_map_in_folders_are_served_by_their_names_until_an_interrupt(workplace):
@@ -59,6 +68,28 @@ def test_a_model_and_a_map_in_folders_are_served_by_their_names_until_an_interru
         with urlopen(Request(f"{address}/models", headers=header)) as answer:
             models = json.load(answer)["data"]
     assert [each["id"] for each in models] == ["model", "model+one"]
+
+
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_server_tells_every_client_so_in_one_sentence(workplace, ends):
+    # Texts for far longer than a server waits for them.
+    many = {"model": "endless", "prompt": "a", "max_tokens": 500, "n": 60}
+    with (
+        _process(workplace / "endless") as (process, address),
+        openai.OpenAI(base_url=address, api_key="none", max_retries=0) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        whole = pool.submit(client.completions.create, **many)
+        stream = client.completions.create(**many, stream=True)
+        next(stream)
+        process.send_signal(ends)
+        with pytest.raises(openai.APIError, match="the server was stopped"):
+            list(stream)
+        with pytest.raises(openai.APIStatusError, match="the server was stopped") as refused:
+            whole.result()
+        assert refused.value.status_code == 503
+        _, told = process.communicate(timeout=60)
+    assert "Traceback" not in told
 
 
 def _refused(*arguments):
