@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from errno import EADDRNOTAVAIL
 from typing import Any
@@ -47,16 +48,17 @@ def listen(host: str, port: int) -> socket.socket:
         raise UserError("E_ADDRESS", what, remedy=remedy) from None
 
 
-def server_of(endpoint: Endpoint, key: str = "") -> uvicorn.Server:
+def server_of(endpoint: Endpoint, key: str = "", origins: Sequence[str] = ()) -> uvicorn.Server:
     """Return a server; `server.run(sockets=[listen(...)])` serves until it is interrupted.
 
     Args:
         endpoint: what it serves, at `/v1`, `/health` and `/metrics`.
         key: what requests must send as `Authorization: Bearer KEY`; empty for none, and then
             only requests to names and addresses of this machine are answered.
+        origins: as in `Endpoint.app`.
     """
     config = uvicorn.Config(
-        _without_traces(endpoint.app(key)),
+        _without_traces(endpoint.app(key, origins)),
         lifespan="off",
         log_config=None,
         access_log=False,
