@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -42,18 +42,29 @@ class Endpoint:
     """Answers OpenAI's requests from one engine.
 
     Attributes:
-        served: the model, its maps and their names.
         engine: continues the texts.
         answered: number of requests to `app` by path, without `/v1`, and HTTP status.
     """
 
-    def __init__(self, served: Served, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        served: Served,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        now: Callable[[], Served] | None = None,
+    ) -> None:
         """Start the engine.
+
+        Args:
+            served: the model, its maps and their names.
+            limits: limits of the engine.
+            now: returns the same model with the maps that a request can name when it comes; None
+                if they never change. It may take some time, and has to be safe for threads.
 
         Raises:
             UserError: the rows of this model cannot share a batch.
         """
-        self.served, self.engine = served, Engine(served.model, limits)
+        self.engine, self._name = Engine(served.model, limits), served.name
+        self._now = now or (lambda: served)
         self.answered: Counter[tuple[str, int]] = Counter()
         self._created = int(time.time())
 
@@ -88,19 +99,21 @@ class Endpoint:
         return counted(shared(Access(served, key), origins), self.answered)
 
     async def _health(self, _: HttpRequest) -> Response:
-        return JSONResponse({"status": "ok", "model": self.served.name})
+        return JSONResponse({"status": "ok", "model": self._name})
 
     async def _metrics(self, _: HttpRequest) -> Response:
         text = metrics_text(self.engine, self.answered)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _models(self, _: HttpRequest) -> Response:
-        models = [self._described(name) for name in self.served.names]
+        served = await run_in_threadpool(self._now)
+        models = [self._described(name) for name in served.names]
         return JSONResponse({"object": "list", "data": models})
 
     async def _model(self, request: HttpRequest) -> Response:
         name = request.path_params["name"]
-        self.served.steering(name, {})
+        served = await run_in_threadpool(self._now)
+        served.steering(name, {})
         return JSONResponse(self._described(name))
 
     def _described(self, name: str) -> dict[str, Any]:
@@ -109,7 +122,7 @@ class Endpoint:
     def _generation(self, kind: type[ChatBody | CompletionBody]) -> Handler:
         def read(data: bytes) -> tuple[Any, list[Request]]:
             body = parse(data, kind)
-            return body, body.requests(self.served, self.engine.context)
+            return body, body.requests(self._now(), self.engine.context)
 
         async def handle(http: HttpRequest) -> Response:
             body, requests = await run_in_threadpool(read, await _read(http))

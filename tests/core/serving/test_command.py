@@ -14,7 +14,7 @@ import openai
 import pytest
 from typer.testing import CliRunner
 
-from lineas_core import AffineMap, SteeringMaps, cli, find_modules, save_maps
+from lineas_core import AffineMap, SteeringMaps, cli, find_modules, load_maps, save_maps
 from lineas_core.models import installed
 from lineas_core.serving.server import listen
 from tests.fakes import save_model, tiny_image_model, tiny_language_model
@@ -37,10 +37,10 @@ def workplace(tmp_path_factory):
 
 
 @contextmanager
-def _process(*arguments, key=""):
+def _process(*arguments, key="", **environment):
     """A server in a process of its own, and the address that it prints."""
     command = [sys.executable, "-m", "lineas_core", "serve", *map(str, arguments), "--port", "0"]
-    environment = {"LINEAS_API_KEY": key} if key else {}
+    environment |= {"LINEAS_API_KEY": key} if key else {}
     process = subprocess.Popen(
         ["env", *(f"{k}={v}" for k, v in environment.items()), *command],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -54,9 +54,9 @@ def _process(*arguments, key=""):
 
 
 @contextmanager
-def _serving(*arguments, key=""):
+def _serving(*arguments, key="", **environment):
     """The address of a server that is interrupted in the end."""
-    with _process(*arguments, key=key) as (process, address):
+    with _process(*arguments, key=key, **environment) as (process, address):
         yield address
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
@@ -68,6 +68,31 @@ def test_a_model_and_a_map_in_folders_are_served_by_their_names_until_an_interru
         with urlopen(Request(f"{address}/models", headers=header)) as answer:
             models = json.load(answer)["data"]
     assert [each["id"] for each in models] == ["model", "model+one"]
+
+
+def test_a_map_of_the_page_the_batch_the_queue_and_the_web_pages_are_options(workplace):
+    maps = load_maps(workplace / "one")
+    titled = SteeringMaps(maps.maps, {**maps.metadata, "title": "City at night"})
+    save_maps(titled, workplace / "data" / "lineas-studio" / "maps" / "1a2b3c4d")
+    options = {"batch-texts": 2, "batch-tokens": 100, "max-waiting": 3}
+    options |= {"allow-origin": "https://Chat.example/", "map": "city-at-night"}
+    given = [text for name, value in options.items() for text in (f"--{name}", value)]
+    with (
+        _serving(
+            workplace / "model", *given, key="secret", XDG_DATA_HOME=workplace / "data"
+        ) as address,
+        openai.OpenAI(base_url=address, api_key="secret", max_retries=0) as client,
+    ):
+        text = {"model": "model", "prompt": "a"}
+        with pytest.raises(openai.BadRequestError, match="together more than 100"):
+            client.completions.create(**text, max_tokens=100)
+        with pytest.raises(openai.BadRequestError, match="at most 3 at once"):
+            client.completions.create(**text, n=4)
+        page = {"Origin": "https://chat.example", "Authorization": "Bearer secret"}
+        with urlopen(Request(f"{address}/models", headers=page)) as answer:
+            assert answer.headers["access-control-allow-origin"] == "https://chat.example"
+            names = [each["id"] for each in json.load(answer)["data"]]
+            assert names == ["model", "model+city-at-night"]
 
 
 @pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
@@ -102,6 +127,12 @@ def _refused(*arguments):
 def test_what_cannot_be_served_is_refused_in_one_sentence(workplace):
     model = workplace / "model"
     assert "needs a key" in _refused(model, "--host", "0.0.0.0")
+    assert "needs a key" in _refused(model, "--allow-origin", "https://chat.example")
+    for address in ("*", "null", "chat.example", "https://chat.example/page"):
+        refused = _refused(model, "--allow-origin", address, "--api-key", "secret")
+        assert "is not an address such as https://chat.example" in refused
+    for option in ("--batch-texts", "--batch-tokens", "--max-waiting"):
+        assert "0 is not in the range x>=1" in _refused(model, option, 0)
     with listen("127.0.0.1", 0) as taken:
         assert "cannot be used" in _refused(model, "--port", taken.getsockname()[1])
     pair = ["--map", workplace / "one", "--map", workplace / "other" / "one"]
