@@ -16,12 +16,12 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import gradio as gr
 
 from lineas_core.storage.disk import saving
+from lineas_core.storage.places import slug
 
 from ..events import changes, inform, session, user_errors
 from ..html import basics
 from ..studio.maps import MapEntry
 from ..studio.studio import Studio
-from ..studio.user_maps import slug
 from .handlers import LibraryHandlers
 
 __all__ = ["ExportHandlers"]

@@ -10,6 +10,7 @@ from lineas_core.models.catalog import Kind
 from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.storage.checkpoint import export_checkpoint
 from lineas_core.storage.lycoris import export_norms
+from lineas_core.storage.places import slug
 from lineas_core.storage.publishing import push_maps
 
 from ..jobs.lock import Lock
@@ -24,7 +25,7 @@ from .plausible import check_usable, load_usable
 from .prompts import PromptLibrary
 from .steps import Steps
 from .texts import Texts
-from .user_maps import UserMaps, slug
+from .user_maps import UserMaps
 from .votes import Votes
 
 __all__ = ["Studio"]
