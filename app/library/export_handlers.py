@@ -60,7 +60,9 @@ class ExportHandlers:
         """Offer a map of norms and its inverse as files for other tools to download."""
         with TemporaryDirectory() as folder:
             entry = self._studio.entry(asked, "text-to-image")
-            yield self._offered(entry, self._studio.export_norms(entry, Path(folder)))
+            files, note = self._studio.export_norms(entry, Path(folder))
+            inform([note] if note else [])
+            yield self._offered(entry, files)
 
     @changes
     @user_errors
