@@ -174,6 +174,55 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert worked == [("A", "x"), ("A", "y"), ("A", "y"), ("B", "x"), ("B", "y")]
 
 
+def test_a_cell_that_fails_stops_neither_the_others_nor_the_page(tmp_path):
+    worked, said = [], []
+
+    def work(model, topic):
+        def once(_):
+            worked.append((model, topic))
+            if topic == "y":
+                raise UserError("E_DIVERGED", "it has diverged", remedy="Lower the rate.")
+            if (model, topic) == ("B", "x"):
+                raise ZeroDivisionError("division by zero")
+            return _result(0.1)
+
+        return once
+
+    wanted = (
+        r"3 of 4 cells have failed: model=A, topic=y and model=B, topic=y \(it has diverged. "
+        r"Lower the rate.\); model=B, topic=x \(ZeroDivisionError: division by zero\)\. The others"
+    )
+    for _ in range(2):
+        with pytest.raises(UserError, match=wanted):
+            make(_table(work), tmp_path, report=said.append)
+    cells = [("A", "x"), ("A", "y"), ("B", "x"), ("B", "y")]
+    assert worked == [*cells, *cells[1:]]
+    assert "1 of 4 lines" in (tmp_path / "some.md").read_text(encoding="utf-8")
+    assert "failed  model=A, topic=y: it has diverged. Lower the rate." in said
+    assert any(line.startswith("Traceback") for line in said)  # of the bug
+    assert not any("another process" in line for line in said)
+
+
+def test_a_table_without_a_finished_cell_still_says_why(tmp_path):
+    def work(_bench):
+        raise UserError("E_MODEL", "it is missing", remedy="Fetch it.")
+
+    with pytest.raises(UserError, match=r"4 of 4 cells have failed: .* \(it is missing. Fetch it"):
+        make(_table(lambda m, t: work), tmp_path, report=lambda line: None)
+
+
+def test_a_full_disk_stops_a_table_at_once(tmp_path):
+    worked = []
+
+    def work(_bench):
+        worked.append(1)
+        raise UserError("E_DISK", "the map was not saved", remedy="Free some disk space.")
+
+    with pytest.raises(UserError, match=r"^the map was not saved\. Free"):
+        make(_table(lambda m, t: work), tmp_path, report=lambda line: None)
+    assert worked == [1]
+
+
 def test_a_part_can_be_made_alone(tmp_path):
     table = _table(lambda m, t: lambda bench: _result(0.1))
     text = make(table, tmp_path, only={"topic": {"y"}}, report=lambda line: None).read_text()
