@@ -110,13 +110,39 @@ def test_a_comparison_names_what_was_counted_alone():
         "steering. Toxic texts at full strength, by method, on N: 30% (b); 40% without steering."
     )
     in_order = compared("method", main, ranked=False)(done)
-    assert "by method: 28% (b), 10% (a); 47% without steering." in in_order
+    assert "by method and model: 25% (b, M), 10% (a, M), 30% (b, N); 47% without" in in_order
     (named,) = compared("method", main)([cell("lin-act, own layers", "M", 0.5, 0.25)]).splitlines()
     assert "by method: 25% (Lin-AcT, own layers); 50% without steering." in named
     assert (
         compared("method", main)(done[2:3])
         == "Toxic texts: to be measured again, by the present judge."
     )
+
+
+def test_a_comparison_takes_no_mean_over_lines_that_others_do_not_have():
+    main = Main("toxic texts", lambda row: row["share"])
+
+    def said(*lines):
+        names = ("concept", "γ", "iterations")
+        done = [
+            {
+                "key": dict(zip(names, key.split(), strict=True)),
+                "rows": [{"strength": x, "share": y} for x, y in ((0.0, 0.5), (1.0, share))],
+            }
+            for key, share in lines
+        ]
+        by = compared("γ", main, ranked=False)(done).partition(", by ")[2]
+        return by.partition(";")[0]
+
+    few = [("car 0 80", 0.1), ("car 10 80", 0.2)]
+    other = [("dog 0 80", 0.3), ("dog 10 80", 0.4)]
+    assert said(*few, *other) == "γ: 20% (0), 30% (10)"
+    longer = [("car 10 300", 0.0), ("dog 10 300", 0.02)]
+    whole = "γ and iterations: 20% (0, 80), 30% (10, 80), 1% (10, 300)"
+    assert said(*few, *other, *longer) == whole
+    # A table that is not finished yet.
+    assert said(*few, *other[:1]) == "γ and concept: 10% (0, car), 20% (10, car), 30% (0, dog)"
+    assert said(*few, *other, *longer[:1]).startswith("γ and iterations and concept: 10% (0, 80, ")
 
 
 def test_a_comparison_at_equal_cost_is_between_the_strengths():
