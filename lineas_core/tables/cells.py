@@ -19,19 +19,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from lineas_core.errors import UserError, first_line
 from lineas_core.runtime.memory import out_of_memory_as_user_error
 from lineas_core.runtime.versions import library_versions
 from lineas_core.storage.disk import saving, write_atomically
+from lineas_core.tables.conditions import machine_of
 from lineas_core.tables.workbench import Workbench
 
-__all__ = ["CPU", "Cell", "cells_done", "cells_missing", "compute_free", "listed", "merge"]
+__all__ = ["Cell", "cells_done", "cells_missing", "compute_free", "listed", "merge"]
 
-CPU = "CPU"
-"""Name of the device where there is no GPU."""
 _NAMED = 5  # cells that a list of failures names for each reason
 
 
@@ -214,13 +212,14 @@ def _tried(cell: Cell, bench: Workbench) -> tuple[dict[str, Any], str]:
 
 
 def _compute(cell: Cell, bench: Workbench) -> dict[str, Any]:
-    """Compute a cell; return its result with key, date, duration, device and versions."""
+    """Compute a cell; return its result with key, date, duration, machine and versions."""
+    bench.used.clear()
     started = time.monotonic()
     result = cell.work(bench)
     return {
         "key": dict(cell.key),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "seconds": round(time.monotonic() - started, 1),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else CPU,
+        **machine_of(bench.used),
         "versions": library_versions(),
     } | result

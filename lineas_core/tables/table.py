@@ -10,7 +10,6 @@ from typing import Any
 from lineas_core.errors import UserError
 from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.tables.cells import (
-    CPU,
     Cell,
     cells_done,
     cells_missing,
@@ -18,6 +17,7 @@ from lineas_core.tables.cells import (
     listed,
     merge,
 )
+from lineas_core.tables.conditions import place_of, unequal_at_zero
 from lineas_core.tables.names import shown_key
 from lineas_core.tables.panels import Panels
 from lineas_core.tables.verdicts import Main
@@ -199,7 +199,8 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
     """Format a table as Markdown.
 
     The verdict comes first, then a short table with one figure in each cell. Under `DETAILS`
-    follow how it was measured, the comparison with the goals, all figures and the command.
+    follow how it was measured, the comparison with the goals, all figures, the command and the
+    machines; where lines of one model differ at λ = 0, it says so.
     """
     lines = [f"# {table.title}", ""]
     if done and (verdict := table.verdict(done)):
@@ -211,11 +212,13 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
         lines += [table.summarise(done), ""]
     if done and table.main:
         lines += _grid(table, done)
+    if unequal := unequal_at_zero(done, table.main):
+        lines += ["", unequal]
     dates = sorted(cell["date"] for cell in done)
     count = f"{len(done)} of {len(table.cells(edition))} lines"
     when = ", " + " to ".join(sorted({dates[0], dates[-1]})) if dates else ""
-    devices = sorted({cell.get("device", CPU) for cell in done})
-    when += f", on {' and '.join(devices)}" if devices else ""
+    places = sorted({place_of(cell) for cell in done})
+    when += f", on {' and '.join(places)}" if places else ""
     option = "" if edition == "small" else f" --edition {edition}"
     lines += ["", f"`python -m lineas_core evaluate {table.name}{option}`: {count}{when}.", ""]
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from lineas_core.learning.lineas import learn
 from lineas_core.methods import METHODS
 from lineas_core.metrics.insults import insults
 from lineas_core.metrics.perplexity import prose_perplexity
+from lineas_core.models.sampling import Sampling
 from lineas_core.paths import ASSETS
 from lineas_core.steering.presets import find_modules
 from lineas_core.tables import (
@@ -40,6 +41,8 @@ from lineas_core.tables import (
     truth,
     workbench,
 )
+from lineas_core.tables import conditions as under
+from lineas_core.tables.continuations import Continuations
 from lineas_core.tables.figure import draw
 from lineas_core.tables.verdicts import Limit, Main, at_cost, compared
 from lineas_core.tables.workbench import LINES, Workbench
@@ -198,6 +201,64 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert [c["key"] for c in cells_done(tmp_path / "some.json")] == [{"model": "A", "topic": "x"}]
     make(table, tmp_path, report=lambda line: None)
     assert worked == [("A", "x"), ("A", "y"), ("A", "y"), ("B", "x"), ("B", "y")]
+
+
+def test_a_cell_says_on_which_processor_and_in_which_precision_it_was_computed(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_language_model())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # but the models are on the CPU
+
+    def work(topic):
+        def once(bench):
+            if topic == "x":
+                bench.model("tiny").network.to(torch.bfloat16)
+                bench.model("tiny")
+            return _result(0.1)
+
+        return once
+
+    table = _table(lambda m, t: work(t))
+    text = make(table, tmp_path, only={"model": {"A"}}, report=lambda line: None).read_text()
+    x, y = cells_done(tmp_path / "some.json")
+    assert x["device"] == y["device"] == "CPU"
+    assert x["processor"]
+    assert x["dtype"] == "bfloat16 and float32"
+    assert "dtype" not in y  # it asked for no model
+    assert text.endswith(f"on {x['processor']} and {x['processor']} (bfloat16 and float32).\n")
+
+
+def test_lines_of_before_have_a_device_but_no_processor():
+    table = _table(lambda m, t: lambda bench: _result(0.5))
+    old = {"key": {"model": "A", "topic": "x"}, "date": "2026-01-01", **_result(0.5)}
+    assert page(table, "small", [old]).endswith("1 of 4 lines, 2026-01-01, on CPU.\n")
+    done = [old, {**old, "device": "Some GPU"}, {**old, "device": "CPU", "processor": "P"}]
+    done.append({**done[1], "processor": "P", "dtype": "bfloat16"})
+    places = "on CPU and P and Some GPU and Some GPU (bfloat16)."
+    assert page(table, "small", done).endswith(f"{places}\n")
+
+
+def test_a_page_says_where_lines_of_one_model_differ_without_steering():
+    table = _table(lambda m, t: lambda bench: _result(0.5))
+
+    def said(*rows):
+        done = [
+            {
+                "key": {"model": model, "topic": "x"},
+                "date": "2026-01-01",
+                "facts": {},
+                "rows": [{"strength": 0.0, "share": share, "prose": prose}, *_result(0.9)["rows"]],
+            }
+            for model, share, prose in rows
+        ]
+        return page(table, "small", done).partition("At λ = 0, where")[2]
+
+    assert not said(("A", 0.1, 40.842), ("B", 0.2, 30.0), ("A", 0.1, 40.841))
+    assert not said(("A", 0.1, 40.842), ("A", 0.1, None))
+    assert "ranges are perplexity of prose 40.69 to 40.84 (A, x)." in said(
+        ("A", 0.1, 40.842), ("A", 0.1, 40.688), ("B", 0.2, 30.0), ("B", 0.2, 30.1)
+    )
+    assert "ranges are share 10.0% to 20.0% (A, x)." in said(("A", 0.1, 1.0), ("A", 0.2, 1.0))
 
 
 def test_a_cell_that_fails_stops_neither_the_others_nor_the_page(tmp_path):
@@ -367,6 +428,41 @@ def test_maps_are_learnt_anew_for_a_model_with_other_weights_layers_or_pooling(t
     changes = (lambda model: None, retrained, steered_elsewhere, pooled)
     assert [learnt(change) for change in changes] == [1, 2, 3, 4]
     assert [learnt(change) for change in changes] == [4, 4, 4, 4]
+
+
+def test_no_cached_figure_is_taken_for_one_of_another_precision(tmp_path, monkeypatch):
+    model, maps = tiny_language_model(), SteeringMaps({}, {"sha256": "0"})
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: model)
+    monkeypatch.setattr(workbench, "native_bfloat16", lambda device: False)
+    monkeypatch.setattr(published, "harness", lambda *_: {"mmlu/acc": 0.5})
+    config = replace(CONFIG, iterations=1)
+    kept = []
+    for dtype in (torch.float32, torch.bfloat16, torch.float32):
+        model.network.to(dtype)
+        bench = Workbench(tmp_path, lambda line: None)
+        published.prose(bench, "tiny", maps, 1.0, ["a b c"])
+        published.mmlu(bench, "tiny", maps, 1.0)
+        Continuations("tiny", ["a"], "topic", range(1)).written(bench, maps, 1.0)
+        bench.maps(model, SET, config=config)
+        kept.append(len([*tmp_path.glob("row-*.json"), *tmp_path.glob("*/lineas.safetensors")]))
+    assert kept == [4, 8, 8]
+    # Where the processor decides in which precision a network of float32 learns.
+    monkeypatch.setattr(workbench, "native_bfloat16", lambda device: True)
+    bench.maps(model, SET, config=config)
+    bench.maps(model, SET, config=replace(config, precision="float32"))
+    assert len([*tmp_path.glob("*/lineas.safetensors")]) == 4
+
+
+def test_no_cached_text_is_taken_for_one_that_was_sampled_otherwise(tmp_path, monkeypatch):
+    model, maps = tiny_language_model(), SteeringMaps({}, {"sha256": "0"})
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: model)
+    written = []
+    for most in (40, 50):
+        monkeypatch.setattr(under, "Sampling", partial(Sampling, max_new_tokens=most))
+        bench = Workbench(tmp_path, lambda line: None)
+        Continuations("tiny", ["a"], "topic", range(1)).written(bench, maps, 1.0)
+        written.append(len([*tmp_path.glob("row-*.json")]))
+    assert written == [1, 2]
 
 
 def test_maps_that_were_not_saved_to_the_end_are_learnt_again(tmp_path):
