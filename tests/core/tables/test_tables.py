@@ -826,6 +826,44 @@ def test_the_time_of_each_method_is_taken_and_there_is_no_figure(tmp_path, monke
     assert ("emoji-world", "reft") not in lines
 
 
+@pytest.mark.parametrize(
+    ("model", "tiny", "method", "settings", "modules"),
+    [
+        ("smollm2-135m", tiny_language_model, "lineas", {"shift_only": True}, 1),
+        ("smollm2-135m", tiny_language_model, "caa", {}, 1),
+        ("gemma-3-270m", tiny_language_model, "lineas", {"shift_only": False}, None),
+        ("emoji-world", tiny_layout_model, "lineas", {"compare": "output"}, None),
+    ],
+)
+def test_the_time_is_that_of_the_settings_and_layers_that_users_get(
+    tmp_path, monkeypatch, model, tiny, method, settings, modules
+):
+    used = []
+
+    def learned(*_sides, config, modules):
+        used.append((vars(config), modules))
+        return SteeringMaps({}, {})
+
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny())
+    monkeypatch.setitem(METHODS, method, replace(METHODS[method], learn=learned))
+    key = {"model": model, "method": method}
+    (cell,) = [c for c in TABLES["timing"].cells("small") if c.key == key]
+    cell.work(Workbench(tmp_path, lambda line: None))
+    ((config, steered),) = used
+    assert settings.items() <= config.items()
+    assert modules == (steered and len(steered))  # the last of the two blocks of a tiny model
+
+
+def test_times_of_before_are_told_from_those_of_the_settings_that_suit():
+    cells = TABLES["timing"].cells("small")[:2]
+    facts = {"date": "2026-01-01", "facts": {"steps": 1, "seconds": 1.0}, "rows": []}
+    done = [{"key": cell.key, **facts} for cell in cells]
+    new = {"processor": "P", "dtype": "float32"}
+    told = "of the bare budget"
+    assert "1 of 2 lines are to be" in page(TABLES["timing"], "small", [done[0], done[1] | new])
+    assert told not in page(TABLES["timing"], "small", [cell | new for cell in done])
+
+
 def _learnt_in_a_moment(maps):
     def short(self, model, prompts, *, config, method="lineas", **options):
         if method == "lineas":
