@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from lineas_core.errors import UserError
-from lineas_core.steering.affine import AffineMap, SteeringMaps, Strength, check_strength
+from lineas_core.steering.affine import AffineMap, SteeringMaps
 from lineas_core.steering.eager import eager, inside, named_modules
 from lineas_core.steering.low_rank import LowRankMap
+from lineas_core.steering.strength import Strength, check_strength
 
 __all__ = [
     "Complete",
