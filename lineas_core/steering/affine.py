@@ -21,6 +21,7 @@ from lineas_core.steering.strength import Strength, check_strength
 
 __all__ = ["SMALLEST_SCALE", "AffineMap", "SteeringMaps", "compose"]
 
+
 @dataclass(frozen=True, eq=False)
 class AffineMap:
     """The map T(z) = scale * z + shift (LinEAS, Eq. 3.5).

@@ -106,8 +106,9 @@ def _block_lists(network: nn.Module) -> list[str]:
     """Return the names of the lists of blocks that do not lie in a block themselves."""
     found: list[str] = []
     for name, module in named_modules(network):
-        inner = not isinstance(module, nn.ModuleList) or name.startswith(tuple(found))
-        if not inner and len(module) and all(any(children(block)) for block in children(module)):
+        if not isinstance(module, nn.ModuleList) or name.startswith(tuple(found)):
+            continue
+        if len(module) and all(any(children(block)) for block in children(module)):
             found.append(name)
     return found
 

@@ -82,7 +82,8 @@ def _cell(method, share, concept="football", model="m"):
         {"strength": k, "share": share * k, "ratio": 1 + k, "perplexity": 10.0, "by": {}}
         for k in (0, 0.5, 1)
     ]
-    found = {"share": share, "low": share - 0.04, "high": share + 0.04, "reached": True}
+    draws = [share + k / 1000 for k in range(-40, 41)]  # all rise and fall together
+    found = {"share": share, "low": draws[0], "high": draws[-1], "reached": True, "draws": draws}
     key = {"model": model, "concept": concept, "method": method}
     at = {"1.25": found}
     return {"key": key, "facts": {}, "rows": rows, "at": at, "date": "2026-12-01"}
@@ -108,8 +109,10 @@ def test_the_verdict_compares_lineas_with_the_best_closed_form_over_all_topics()
     assert verdict.startswith(
         "*m*: mean share over the five topics at perplexity 1.25: peer: repeng 72.0% ("
     )
-    assert "LinEAS 32.0% (30.2% to 33.8%)" in verdict
-    assert "LinEAS ÷ CAA, the best of the methods without iterations: 0.80 (0." in verdict
+    assert "LinEAS 32.0% (28.2% to 35.8%)" in verdict
+    assert (
+        "LinEAS ÷ CAA, the best of the methods without iterations: 0.80 (0.78 to 0.82)" in verdict
+    )
     assert "LinEAS, late layers ÷ CAA, the best of the methods without iterations: 1.25" in verdict
     assert "Lin-AcT" not in verdict
     assert FRONTIER.verdict(done[:3]) == ""
