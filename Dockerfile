@@ -18,6 +18,11 @@ RUN pip install --no-cache-dir -r requirements.txt -c constraints.txt \
     --extra-index-url https://download.pytorch.org/whl/cpu
 
 FROM base AS cuda
+# Triton, which torch for CUDA brings along, builds our kernel with a C compiler.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 RUN pip install --no-cache-dir -r requirements.txt -c constraints.txt
 
 FROM ${DEVICE} AS final
@@ -25,8 +30,9 @@ FROM ${DEVICE} AS final
 RUN --mount=type=bind,target=/build,rw pip install --no-cache-dir --no-deps /build
 USER 1000
 WORKDIR /data
-# Maps, jobs and models that are downloaded are kept in the volume.
-ENV XDG_DATA_HOME=/data XDG_CACHE_HOME=/data/cache PYTHONUNBUFFERED=1
+# Maps, jobs, models that are downloaded and kernels that are built are kept in the volume.
+ENV XDG_DATA_HOME=/data XDG_CACHE_HOME=/data/cache TRITON_CACHE_DIR=/data/cache/triton \
+    PYTHONUNBUFFERED=1
 VOLUME /data
 EXPOSE 7860
 # Any answer counts: a page asks for its login, an endpoint has no page at /.

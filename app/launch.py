@@ -139,7 +139,7 @@ def _page_guard(names: Collection[str], origins: Collection[str], *, demo: bool)
     return guarded(names, origins, _DEMO if demo else Limits(), framed=demo)
 
 
-def _guard(guard: Lifespan, model: str, key: str, models: Any) -> Lifespan:
+def _guard(guard: Lifespan, model: str, key: str, studio: Any) -> Lifespan:
     """Return the guard of the page, with the endpoint of a model inside if one is asked for."""
     if not model:
         return guard
@@ -148,7 +148,7 @@ def _guard(guard: Lifespan, model: str, key: str, models: Any) -> Lifespan:
     from .openai_api import with_endpoint
 
     try:
-        return with_endpoint(guard, models, model, key)
+        return with_endpoint(guard, studio, model, key)
     except UserError as error:
         raise typer.BadParameter(f"--openai {model}: {error}") from None
 
@@ -235,7 +235,7 @@ def _serve(data_dir: Path, origins: set[str], *, demo: bool, guard: Any, **optio
         prevent_thread_lock=True,
         _frontend=False,  # no call of its own address, which fails behind a proxy or under load
         state_session_capacity=SESSIONS,
-        app_kwargs=app_options(guard(studio.models)),
+        app_kwargs=app_options(guard(studio)),
         **options,
         **APPEARANCE,
     )

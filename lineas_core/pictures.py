@@ -19,7 +19,8 @@ from PIL.PngImagePlugin import PngInfo
 from lineas_core.errors import UserError
 from lineas_core.models import TextToImageModel
 from lineas_core.runtime.memory import MemoryPlan
-from lineas_core.steering.affine import SteeringMaps, Strength, compose
+from lineas_core.steering.affine import SteeringMaps, compose
+from lineas_core.steering.strength import Strength
 from lineas_core.steering.hooks import steer
 from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.storage.png_text import png_texts

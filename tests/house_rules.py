@@ -65,6 +65,7 @@ LARGE = {
     "lineas_core.cli.generation.generate": ARGUMENTS,
     "lineas_core.cli.learning.learn": ARGUMENTS,
     "lineas_core.cli.measurement.evaluate": ARGUMENTS,
+    "lineas_core.cli.serving.serve": ARGUMENTS,
     "lineas_core.learning.lineas.learn": ARGUMENTS,
     "lineas_core.learning.lineas.learn_iter": ARGUMENTS,
     "lineas_core.steering.fused_kernel._kernel": KERNEL,

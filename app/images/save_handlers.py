@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from lineas_core.pictures import png, strip
+from lineas_core.storage.places import slug
 
 from ..events import user_errors
 from ..studio.checks import prompt_text, seed_of
@@ -15,7 +16,6 @@ from ..studio.mix import Mix
 from ..studio.settings import STRIP
 from ..studio.steps import checked_steps
 from ..studio.studio import Studio
-from ..studio.user_maps import slug
 
 __all__ = ["SaveHandlers", "SavedFile", "file_name"]
 

@@ -16,12 +16,12 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import gradio as gr
 
 from lineas_core.storage.disk import saving
+from lineas_core.storage.places import slug
 
 from ..events import changes, inform, session, user_errors
 from ..html import basics
 from ..studio.maps import MapEntry
 from ..studio.studio import Studio
-from ..studio.user_maps import slug
 from .handlers import LibraryHandlers
 
 __all__ = ["ExportHandlers"]
@@ -60,7 +60,9 @@ class ExportHandlers:
         """Offer a map of norms and its inverse as files for other tools to download."""
         with TemporaryDirectory() as folder:
             entry = self._studio.entry(asked, "text-to-image")
-            yield self._offered(entry, self._studio.export_norms(entry, Path(folder)))
+            files, note = self._studio.export_norms(entry, Path(folder))
+            inform([note] if note else [])
+            yield self._offered(entry, files)
 
     @changes
     @user_errors

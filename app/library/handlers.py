@@ -10,13 +10,13 @@ import gradio as gr
 from lineas_core import UserError
 from lineas_core.models.catalog import Kind
 from lineas_core.storage.lycoris import exportable
+from lineas_core.storage.places import slug
 
 from ..events import BySession, LatestRequest, changes, latest_only, session, user_errors
 from ..html import basics, charts
 from ..studio.maps import prompts_of
 from ..studio.plausible import confirm, is_confirmed, suspicion, warnings_about
 from ..studio.studio import Studio
-from ..studio.user_maps import slug
 from ..widgets.map_menu import map_menu
 from . import html as library_html
 

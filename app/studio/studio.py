@@ -9,7 +9,8 @@ from lineas_core import SteeringMaps, UserError, load_maps
 from lineas_core.models.catalog import Kind
 from lineas_core.paths import ASSETS, PROMPTS
 from lineas_core.storage.checkpoint import export_checkpoint
-from lineas_core.storage.lycoris import export_norms
+from lineas_core.storage.lycoris import export_norms, reader_note
+from lineas_core.storage.places import slug
 from lineas_core.storage.publishing import push_maps
 
 from ..jobs.lock import Lock
@@ -24,7 +25,7 @@ from .plausible import check_usable, load_usable
 from .prompts import PromptLibrary
 from .steps import Steps
 from .texts import Texts
-from .user_maps import UserMaps, slug
+from .user_maps import UserMaps
 from .votes import Votes
 
 __all__ = ["Studio"]
@@ -150,7 +151,7 @@ class Studio:
         """Load the tensors of a map."""
         return load_maps(entry.folder)
 
-    def export_norms(self, entry: MapEntry, folder: Path) -> list[Path]:
+    def export_norms(self, entry: MapEntry, folder: Path) -> tuple[list[Path], str]:
         """Write a map of norms and its inverse as files for ComfyUI and A1111.
 
         Args:
@@ -158,7 +159,7 @@ class Studio:
             folder: folder for the files; created if missing.
 
         Returns:
-            The files.
+            The files, and which program would not find all norms; empty if each does.
 
         Raises:
             UserError: the model is not installed, the map does not fit it or steers modules
@@ -166,7 +167,7 @@ class Studio:
         """
         maps = load_usable(entry)
         with self.models.use(entry.model) as model:
-            return export_norms(maps, model, folder, slug(entry.title))
+            return export_norms(maps, model, folder, slug(entry.title)), reader_note(model)
 
     def export_weights(self, entry: MapEntry, strength: object, folder: Path) -> Path:
         """Write the model of a map with the map in its weights.

@@ -7,7 +7,6 @@ bin of its own, so that another one on the same data folder does not empty it.
 
 from __future__ import annotations
 
-import re
 import secrets
 import shutil
 from contextlib import suppress
@@ -18,7 +17,7 @@ from lineas_core import SteeringMaps, UserError, load_maps, save_maps
 from lineas_core.models.catalog import MODELS
 from lineas_core.storage.disk import new_folder, saving, sweep, write_atomically
 from lineas_core.storage.maps import holds_maps, read_prompts
-from lineas_core.storage.places import PROMPTS, TEXTS, WEIGHTS
+from lineas_core.storage.places import PROMPTS, TEXTS, WEIGHTS, slug
 from lineas_core.storage.publishing import contents, pictures_in
 
 from ..jobs.job import PENDING
@@ -26,7 +25,7 @@ from ..jobs.queue import Jobs
 from .archive import read_imported_map
 from .maps import MapEntry, find_map, maps_in, read_map
 
-__all__ = ["LONGEST_TITLE", "UserMaps", "slug", "tidy"]
+__all__ = ["LONGEST_TITLE", "UserMaps", "tidy"]
 
 LONGEST_TITLE = 100
 
@@ -196,8 +195,3 @@ class UserMaps:
 def tidy(title: str | None) -> str:
     """Return a title without outer spaces; lone surrogates, which cannot be sent, are replaced."""
     return (title or "").encode("utf-8", "replace").decode().strip()
-
-
-def slug(title: str) -> str:
-    """Return a title in a form that can be a file name."""
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40] or "map"

@@ -18,6 +18,7 @@ What was not: ComfyUI itself with a real checkpoint.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -63,6 +64,16 @@ class LineasMap:
                 "strength": ("FLOAT", slider),
             }
         }
+
+    @classmethod
+    def IS_CHANGED(cls, map: str, **_: Any) -> str:  # noqa: N802 - the name is ComfyUI's
+        """Return a hash of the map's file, so that a map learnt anew under its name is read anew.
+
+        Args:
+            map: as in `steer`; ComfyUI passes on the inputs that are not linked.
+        """
+        with open(folder_paths.get_full_path_or_raise(FOLDER, map), "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
 
     def steer(self, model: Any, map: str, strength: float) -> tuple[Any]:
         """Return a clone of a model that is steered by a map.
@@ -156,12 +167,15 @@ def at(scale: Tensor, shift: Tensor, strength: float) -> tuple[Tensor, Tensor]:
 
 def _after(forward: Callable[..., Tensor], scale: Tensor, shift: Tensor) -> Callable[..., Tensor]:
     """Return a `forward` that applies scale and shift to the result of another one."""
+    kept: dict[torch.device, tuple[Tensor, Tensor]] = {}  # so that each device gets them once
 
     def steered(hidden: Tensor, *arguments: Any, **options: Any) -> Tensor:
         output = forward(hidden, *arguments, **options)
         # A GroupNorm has its coordinates on axis 1 of (n, d, h, w), a LayerNorm on the last one.
         shape = [1, -1, 1, 1] if output.dim() == 4 else [-1]
-        by, plus = (value.to(output.device).view(shape) for value in (scale, shift))
+        if output.device not in kept:
+            kept[output.device] = scale.to(output.device), shift.to(output.device)
+        by, plus = (value.view(shape) for value in kept[output.device])
         return torch.addcmul(plus, output, by).to(output.dtype)
 
     return steered

@@ -14,7 +14,6 @@ from lineas_core.cli.arguments import (
     MapsWithStrengths,
     check_choice,
     check_strengths,
-    load_map_and_model,
     load_map_and_strength,
     load_model_of,
     load_noted,
@@ -24,7 +23,7 @@ from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel
 from lineas_core.steering.plausible import recommended_strength
 from lineas_core.storage.checkpoint import check_is_new, export_checkpoint
-from lineas_core.storage.lycoris import export_norms
+from lineas_core.storage.lycoris import check_exportable, export_norms, reader_note
 from lineas_core.storage.maps import load_maps
 from lineas_core.storage.places import name_of_maps
 from lineas_core.storage.publishing import push_maps
@@ -73,12 +72,16 @@ def export(
     check_choice(to, _FORMATS, "--to")
     if to != "lycoris":
         return _export_weights(map, further or [], strength or [], to, output_dir)
+    maps = load_noted(map)
+    check_exportable(maps)  # before the model is loaded, which takes long
     if strength or further:
         reason = "LyCORIS files hold one map, and the program that loads them sets its strength"
         raise typer.BadParameter(reason, param_hint="--strength, --map")
-    maps, model = load_map_and_model(map)
+    model = load_model_of(maps, name_of_maps(map))
     for file in export_norms(maps, model, output_dir, name_of_maps(map)):
         typer.echo(str(file))
+    if note := reader_note(model):
+        typer.echo(f"note: {note}", err=True)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,8 +23,8 @@ _Maps = Annotated[
     list[str] | None,
     typer.Option(
         metavar="MAP",
-        help="Folder or name of a map that requests can name, or OWNER/NAME[@REVISION] on the "
-        "hub, repeatable [default: the ready-made ones].",
+        help="Folder or name of a map that requests can name, ready-made or learnt on the page, "
+        "or OWNER/NAME[@REVISION] on the hub, repeatable [default: the ready-made ones].",
     ),
 ]
 
@@ -43,10 +44,39 @@ def serve(
             "LINEAS_API_KEY is safer.",
         ),
     ] = "",
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address of web pages, such as https://chat.example, whose scripts may use the "
+            "endpoint with the key, repeatable [default: none].",
+        ),
+    ] = None,
+    batch_texts: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Texts that are written at once.")
+    ] = 32,
+    batch_tokens: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Texts that are written at once, times the tokens that the longest of them can "
+            "have, prompt included; bounds the memory, and the length of a text.",
+        ),
+    ] = 32_768,
+    max_waiting: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Texts that wait to be written, and those of a request; more are refused.",
+        ),
+    ] = 128,
 ) -> None:
     """Serve a language model to clients of OpenAI's API, each with its own maps and strengths."""
     # Imported here, because it would slow down every other command.
     from lineas_core.serving.endpoint import Endpoint
+    from lineas_core.serving.engine import Limits
     from lineas_core.serving.server import LOCAL, listen, server_of
 
     if host not in LOCAL and not api_key:
@@ -55,21 +85,41 @@ def serve(
             "or with --api-key",
             param_hint="--host",
         )
+    origins = _origins(allow_origin or [], api_key)
     listening = listen(host, port)  # before the model is loaded, which takes long
-    endpoint = Endpoint(load_served(model, map, device))
+    limits = Limits(batch_texts, max_waiting, batch_tokens)
+    served = load_served(model, map, device)
+    endpoint = Endpoint(served, limits)
     try:
         place = f"[{host}]" if ":" in host else host
         address = f"http://{place}:{listening.getsockname()[1]}/v1"
-        typer.echo(f"{address} serves {', '.join(endpoint.served.names)}")
-        server_of(endpoint, api_key).run(sockets=[listening])
+        typer.echo(f"{address} serves {', '.join(served.names)}")
+        server_of(endpoint, api_key, origins).run(sockets=[listening])
     finally:
         endpoint.close()
+
+
+def _origins(addresses: list[str], key: str) -> list[str]:
+    """Return addresses of web pages as browsers send them.
+
+    Raises:
+        typer.BadParameter: there is no key, or one is not such an address.
+    """
+    if addresses and not key:
+        reason = "a web page needs a key: give one in LINEAS_API_KEY, or with --api-key"
+        raise typer.BadParameter(reason, param_hint="--allow-origin")
+    origins = [address.lower().removesuffix("/") for address in addresses]
+    for origin in origins:
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", origin):
+            reason = f"{origin} is not an address such as https://chat.example"
+            raise typer.BadParameter(reason, param_hint="--allow-origin")
+    return origins
 
 
 def load_served(model: str, maps: list[str] | None = None, device: str | None = None) -> Served:
     """Load a language model and the maps that requests can name.
 
-    A map has the name of its folder or repository.
+    A map has the name of its folder or repository, or the one that `find_maps_here` knows.
 
     Args:
         model: name of the model.

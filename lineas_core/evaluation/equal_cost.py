@@ -8,6 +8,10 @@ Intervals are from a bootstrap over texts: a draw takes the same places of the l
 every strength, because these share opening and seed, and repeats the whole computation, so that
 the noise of the perplexities counts as well. They are no narrower than Wilson's interval of the
 share, because a bootstrap sees no noise in a share of 0 or 1.
+
+The same draw takes the same places for every list of n texts. Shares of several maps that have
+continued the same openings with the same seeds, and share the texts at λ = 0, are therefore
+compared draw by draw.
 """
 
 from __future__ import annotations
@@ -18,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AtCost", "Judged", "share_at"]
+__all__ = ["AtCost", "Judged", "interval", "share_at"]
 
-_DRAWS, _SEED = 1000, 0
+_DRAWS, _KEPT, _SEED = 1000, 200, 0
 _SIDES = (0.025, 0.975)
 _Z = 1.96  # standard deviations from the middle to both sides
 _Numbers = NDArray[np.float64]
@@ -53,6 +57,7 @@ class AtCost:
         ratio: the ratio at that strength: the wanted one, or, if no strength reaches that, the
             one at the highest strength.
         reached: whether a strength reaches the wanted ratio.
+        draws: the share in 200 draws of the bootstrap, rounded to thousandths.
     """
 
     share: float
@@ -61,6 +66,13 @@ class AtCost:
     strength: float
     ratio: float
     reached: bool
+    draws: Sequence[float]
+
+
+def interval(draws: Sequence[float] | _Numbers) -> tuple[float, float]:
+    """Return both ends of the 95% interval of a quantity, from its values in many draws."""
+    low, high = np.nanquantile(draws, _SIDES)
+    return float(low), float(high)
 
 
 def share_at(judged: Sequence[Judged], ratio: float) -> AtCost:
@@ -87,15 +99,17 @@ def share_at(judged: Sequence[Judged], ratio: float) -> AtCost:
     counts = random.multinomial(n, np.full(n, 1 / n), size=_DRAWS).astype(float)
     with np.errstate(invalid="ignore"):  # all texts may be empty, and none of a draw judged
         share, strength, cost = cross(np.ones(n))
-        low, high = np.nanquantile([cross(draw)[0] for draw in counts], _SIDES)
+        drawn = [cross(draw)[0] for draw in counts]
+        low, high = interval(drawn)
     least, most = _wilson(share, n)
     return AtCost(
         share,
-        float(min(low, least)),
-        float(max(high, most)),
+        min(low, least),
+        max(high, most),
         strength,
         ratio=float(np.exp(cost)),
         reached=bool(cost == np.log(ratio)),
+        draws=[round(one, 3) for one in drawn[:_KEPT]],
     )
 
 

@@ -23,7 +23,10 @@ if TYPE_CHECKING:  # its classes take seconds to import
     from transformers.modeling_utils import PreTrainedModel
     from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-__all__ = ["Sampling", "choose", "end_tokens", "sample_tokens"]
+__all__ = ["MOST_TOKENS", "Sampling", "choose", "end_tokens", "sample_tokens"]
+
+MOST_TOKENS = 1_000_000
+"""Upper bound of `Sampling.max_new_tokens`; the context of a model is a lower one."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Sampling:
     """Settings of text generation.
 
     Attributes:
-        max_new_tokens: maximum number of generated tokens, 1 to 4096.
+        max_new_tokens: maximum number of generated tokens, 1 to 1,000,000.
         temperature: divisor of the logits, 0 to 10; 0 always takes the most likely token.
         top_k: number of most likely tokens to sample from, 1 to 100,000.
         top_p: probability, 0 to 1, that the tokens to sample from reach together; of the `top_k`
@@ -50,7 +53,7 @@ class Sampling:
             UserError: a value is of another type, or out of its range.
         """
         for name, value, low, high, kind in (
-            ("max_new_tokens", self.max_new_tokens, 1, 4096, int),
+            ("max_new_tokens", self.max_new_tokens, 1, MOST_TOKENS, int),
             ("temperature", self.temperature, 0, 10, int | float),
             ("top_k", self.top_k, 1, 100_000, int),
             ("top_p", self.top_p, 0, 1, int | float),

@@ -34,6 +34,10 @@ __all__ = [
 
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 _NO_PRIMITIVE = "could not create a primitive"
+_REMEDY = (
+    "Close other programs; learn with fewer modules (another preset) or a smaller "
+    "micro_batch_size, ask for fewer pictures at a time, or choose a smaller model."
+)
 USABLE = 0.8  # share of the free memory to plan with, because allocators leave gaps
 _T = TypeVar("_T")
 
@@ -152,8 +156,11 @@ def _restore(block: nn.Module, forward: Any) -> None:
 
 
 @contextmanager
-def out_of_memory_as_user_error() -> Iterator[None]:
+def out_of_memory_as_user_error(remedy: str = _REMEDY) -> Iterator[None]:
     """Turn any out-of-memory error inside the block into a `UserError` with code `E_MEMORY`.
+
+    Args:
+        remedy: what to do, as a sentence.
 
     Raises:
         UserError: memory ran out.
@@ -163,7 +170,7 @@ def out_of_memory_as_user_error() -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
             raise
-        raise _not_enough() from error
+        raise _not_enough(remedy) from error
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -209,10 +216,6 @@ def release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _not_enough() -> UserError:
-    return UserError(
-        "E_MEMORY",
-        "there is not enough memory for this with this model",
-        remedy="Close other programs; learn with fewer modules (another preset) or a smaller "
-        "micro_batch_size, ask for fewer pictures at a time, or choose a smaller model.",
-    )
+def _not_enough(remedy: str = _REMEDY) -> UserError:
+    what = "there is not enough memory for this with this model"
+    return UserError("E_MEMORY", what, remedy=remedy)

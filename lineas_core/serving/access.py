@@ -1,4 +1,7 @@
-"""Who may use the endpoint: holders of the key, or without one programs on this machine."""
+"""Who may use the endpoint: holders of the key, or without one programs on this machine.
+
+With a key, web pages of given addresses may use it, too.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from lineas_core.serving.errors import ApiError
 
-__all__ = ["Access", "App"]
+__all__ = ["Access", "App", "shared"]
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI application."""
@@ -68,6 +72,32 @@ class Access:
         # Bytes, because texts that are not ASCII cannot be compared in constant time.
         given, wanted = key.strip().encode("latin-1", "replace"), self.key.encode()
         return hmac.compare_digest(given, wanted) and kind.lower() == "bearer"
+
+
+def shared(app: App, origins: Collection[str]) -> App:
+    """Return an app whose answers the scripts of some web pages may read.
+
+    Args:
+        app: an app that asks for a key.
+        origins: origins of the pages, such as `https://chat.example`; empty for none.
+    """
+    if not origins:
+        return app
+    # Any header may be sent: OpenAI's client has many of its own, and cookies are not looked at.
+    sharing = CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("*",),
+        allow_private_network=True,
+        expose_headers=("retry-after",),
+    )
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        known = scope["type"] == "http" and Request(scope).headers.get("origin") in origins
+        await (sharing if known else app)(scope, receive, send)
+
+    return call
 
 
 def _unauthorized() -> ApiError:

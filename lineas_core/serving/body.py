@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from lineas_core.models.sampling import Sampling
+from lineas_core.models.sampling import MOST_TOKENS, Sampling
 from lineas_core.serving.errors import ApiError
 from lineas_core.serving.group import Request
 from lineas_core.serving.served import Served
@@ -24,16 +24,21 @@ from lineas_core.serving.served import Served
 __all__ = ["ChatBody", "CompletionBody", "parse"]
 
 _LARGEST_SEED = 2**53
-_LONGEST = 4096  # tokens of a continuation, as in `Sampling`
-
-
+_LONGEST_ANSWER = 4096  # tokens of a chat's answer if the body does not say it
 _MEMBERS = 100  # of an object; more would only make a long list of errors
 _SHOWN = 100  # characters of a name
 
 
-def _refuse(value: Any) -> None:
-    if value not in (None, False, 0, "", [], {}, {"type": "text"}):
-        raise PydanticCustomError("unsupported", "This argument is not supported here")
+def _unless(*neutral: Any) -> AfterValidator:
+    """Refuse an argument, unless it is None or one of the values that ask for nothing."""
+
+    def refuse(value: Any) -> None:
+        # Types differ, too: False == 0, but `logprobs` 0 asks for those of the chosen tokens.
+        alike = [each for each in neutral if type(each) is type(value) and each == value]
+        if value is not None and not alike:
+            raise PydanticCustomError("unsupported", "This argument is not supported here")
+
+    return AfterValidator(refuse)
 
 
 def _few(value: Any) -> Any:
@@ -63,7 +68,9 @@ def _as_part(value: Any) -> Any:
     return value
 
 
-_Unsupported = Annotated[Any, AfterValidator(_refuse)]
+_Unsupported = Annotated[Any, _unless()]
+_NoPenalty = Annotated[Any, _unless(0, 0.0)]
+_NoList = Annotated[Any, _unless([])]
 _Strength = Annotated[float, Field(ge=-1, le=1)]
 _Stop = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -88,7 +95,7 @@ class _Body(_Strict):
     """The arguments that both endpoints share; None stands for the default everywhere."""
 
     model: str
-    max_tokens: int | None = Field(None, ge=1, le=_LONGEST)
+    max_tokens: int | None = Field(None, ge=1, le=MOST_TOKENS)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     top_k: int | None = Field(None, ge=1, le=100_000)
@@ -110,10 +117,9 @@ class _Body(_Strict):
     safety_identifier: Any = None
     prompt_cache_key: Any = None
     # Arguments that would change the answer.
-    frequency_penalty: _Unsupported = None
-    logit_bias: _Unsupported = None
-    logprobs: _Unsupported = None
-    presence_penalty: _Unsupported = None
+    frequency_penalty: _NoPenalty = None
+    logit_bias: Annotated[Any, _unless({})] = None
+    presence_penalty: _NoPenalty = None
 
     def sampling(self, longest: int) -> Sampling:
         """Return the settings of generation.
@@ -177,8 +183,9 @@ class CompletionBody(_Body):
         BeforeValidator(_as_list),
     ]
     best_of: Literal[1] | None = None
-    echo: _Unsupported = None
-    suffix: _Unsupported = None
+    echo: Annotated[Any, _unless(False)] = None
+    logprobs: _Unsupported = None
+    suffix: Annotated[Any, _unless("")] = None
 
     def prompts(self, served: Served) -> list[list[int]]:
         """Return the tokens of the prompts."""
@@ -211,7 +218,7 @@ class Message(_Strict):
     refusal: Any = None
     audio: _Unsupported = None
     function_call: _Unsupported = None
-    tool_calls: _Unsupported = None
+    tool_calls: _NoList = None
 
     @property
     def turn(self) -> dict[str, str]:
@@ -224,14 +231,15 @@ class ChatBody(_Body):
     """The body of `/v1/chat/completions`."""
 
     messages: list[Message] = Field(min_length=1, max_length=1000, fail_fast=True)
-    max_completion_tokens: int | None = Field(None, ge=1, le=_LONGEST)
+    max_completion_tokens: int | None = Field(None, ge=1, le=MOST_TOKENS)
     parallel_tool_calls: Any = None
     tool_choice: Any = None
     audio: _Unsupported = None
-    functions: _Unsupported = None
-    response_format: _Unsupported = None
-    tools: _Unsupported = None
-    top_logprobs: _Unsupported = None
+    functions: _NoList = None
+    logprobs: Annotated[Any, _unless(False)] = None
+    response_format: Annotated[Any, _unless({"type": "text"})] = None
+    tools: _NoList = None
+    top_logprobs: Annotated[Any, _unless(0)] = None
 
     @property
     def limit(self) -> int | None:
@@ -243,8 +251,8 @@ class ChatBody(_Body):
         return [served.encode_chat([message.turn for message in self.messages])]
 
     def default_limit(self, prompt: int, context: int) -> int:
-        """Return what the context leaves."""
-        return min(max(context - prompt, 1), _LONGEST)
+        """Return what the context leaves, up to 4,096."""
+        return min(max(context - prompt, 1), _LONGEST_ANSWER)
 
 
 def parse(body: bytes, kind: type[_Body]) -> Any:

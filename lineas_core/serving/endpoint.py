@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,11 +21,11 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
-from lineas_core.serving.access import Access, App
+from lineas_core.serving.access import Access, App, shared
 from lineas_core.serving.answers import Answer, Choice
 from lineas_core.serving.body import ChatBody, CompletionBody, parse
 from lineas_core.serving.engine import Engine, Limits
-from lineas_core.serving.errors import ApiError, error_of
+from lineas_core.serving.errors import ApiError, Handler, answering, error_of, not_found
 from lineas_core.serving.group import Piece, Request
 from lineas_core.serving.metrics import counted, metrics_text
 from lineas_core.serving.served import Served
@@ -38,27 +37,34 @@ LARGEST_BODY = 1 << 20
 PATIENCE = 30.0
 """Seconds in which the body of a request has to come, and a part of a stream has to be taken."""
 
-Handler = Callable[[HttpRequest], Awaitable[Response]]
-
-_log = logging.getLogger(__name__)
-
 
 class Endpoint:
     """Answers OpenAI's requests from one engine.
 
     Attributes:
-        served: the model, its maps and their names.
         engine: continues the texts.
         answered: number of requests to `app` by path, without `/v1`, and HTTP status.
     """
 
-    def __init__(self, served: Served, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        served: Served,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        now: Callable[[], Served] | None = None,
+    ) -> None:
         """Start the engine.
+
+        Args:
+            served: the model, its maps and their names.
+            limits: limits of the engine.
+            now: returns the same model with the maps that a request can name when it comes; None
+                if they never change. It may take some time, and has to be safe for threads.
 
         Raises:
             UserError: the rows of this model cannot share a batch.
         """
-        self.served, self.engine = served, Engine(served.model, limits)
+        self.engine, self._name = Engine(served.model, limits), served.name
+        self._now = now or (lambda: served)
         self.answered: Counter[tuple[str, int]] = Counter()
         self._created = int(time.time())
 
@@ -70,41 +76,44 @@ class Endpoint:
         """Return the app for the path `/v1`."""
         completions, chat = self._generation(CompletionBody), self._generation(ChatBody)
         routes = [
-            Route("/models", _answering(self._models)),
-            Route("/models/{name:path}", _answering(self._model)),
-            Route("/completions", _answering(completions), methods=["POST"]),
-            Route("/chat/completions", _answering(chat), methods=["POST"]),
+            Route("/models", answering(self._models)),
+            Route("/models/{name:path}", answering(self._model)),
+            Route("/completions", answering(completions), methods=["POST"]),
+            Route("/chat/completions", answering(chat), methods=["POST"]),
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
+        return Starlette(routes=routes, exception_handlers={HTTPException: not_found})
 
-    def app(self, key: str = "") -> App:
+    def app(self, key: str = "", origins: Sequence[str] = ()) -> App:
         """Return an app with `/v1`, `/health` and `/metrics`, behind `Access`.
 
         Args:
             key: as in `Access`.
+            origins: as in `shared`.
         """
         routes = [
             Mount("/v1", self.api()),
             Route("/health", self._health),
             Route("/metrics", self._metrics),
         ]
-        served = Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
-        return counted(Access(served, key), self.answered)
+        served = Starlette(routes=routes, exception_handlers={HTTPException: not_found})
+        return counted(shared(Access(served, key), origins), self.answered)
 
     async def _health(self, _: HttpRequest) -> Response:
-        return JSONResponse({"status": "ok", "model": self.served.name})
+        return JSONResponse({"status": "ok", "model": self._name})
 
     async def _metrics(self, _: HttpRequest) -> Response:
         text = metrics_text(self.engine, self.answered)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _models(self, _: HttpRequest) -> Response:
-        models = [self._described(name) for name in self.served.names]
+        served = await run_in_threadpool(self._now)
+        models = [self._described(name) for name in served.names]
         return JSONResponse({"object": "list", "data": models})
 
     async def _model(self, request: HttpRequest) -> Response:
         name = request.path_params["name"]
-        self.served.steering(name, {})
+        served = await run_in_threadpool(self._now)
+        served.steering(name, {})
         return JSONResponse(self._described(name))
 
     def _described(self, name: str) -> dict[str, Any]:
@@ -113,7 +122,7 @@ class Endpoint:
     def _generation(self, kind: type[ChatBody | CompletionBody]) -> Handler:
         def read(data: bytes) -> tuple[Any, list[Request]]:
             body = parse(data, kind)
-            return body, body.requests(self.served, self.engine.context)
+            return body, body.requests(self._now(), self.engine.context)
 
         async def handle(http: HttpRequest) -> Response:
             body, requests = await run_in_threadpool(read, await _read(http))
@@ -267,33 +276,3 @@ async def _read(http: HttpRequest) -> bytes:
         message = "The body did not arrive in time. Send it again."
         raise ApiError(408, message, code="timeout") from None
     return bytes(body)
-
-
-def _answering(handler: Handler) -> Handler:
-    """Turn the errors of a handler into answers."""
-
-    async def handle(request: HttpRequest) -> Response:
-        try:
-            return await handler(request)
-        except Exception as error:  # noqa: BLE001 - every error is answered
-            return _answer(error)
-
-    return handle
-
-
-def _answer(error: Exception) -> JSONResponse:
-    known = error_of(error)
-    if known.status == 500:
-        _log.exception("internal error", exc_info=error)
-    headers = {**known.headers}
-    if known.status in (408, 413, 415):
-        headers["connection"] = "close"  # the body is not read to its end
-    return JSONResponse(known.body, known.status, headers)
-
-
-async def _not_found(request: HttpRequest, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    what = "no such endpoint" if status == 404 else f"no {request.method} here"
-    message = f"There is {what}. /v1 has models, completions and chat/completions."
-    headers = getattr(error, "headers", None)
-    return _answer(ApiError(status, message, code="unknown_url", headers=headers))

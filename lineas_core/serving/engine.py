@@ -25,12 +25,13 @@ from threading import Condition, Thread
 from lineas_core.errors import UserError
 from lineas_core.models.decoding import check_decodable, context_length
 from lineas_core.models.language import LanguageModel
-from lineas_core.runtime.memory import out_of_memory_as_user_error
+from lineas_core.runtime.memory import out_of_memory_as_user_error, release_memory
 from lineas_core.serving.group import READ_AT_ONCE, Group, Piece, Request, Row
 
 __all__ = ["Busy", "Engine", "Limits"]
 
 _log = logging.getLogger(__name__)
+_REMEDY = "Ask for fewer tokens, or start `lineas serve` with a smaller --batch-tokens."
 
 
 @dataclass(frozen=True)
@@ -200,15 +201,25 @@ class Engine:
 
     def _run(self) -> None:
         while self._wait():
-            try:
-                with out_of_memory_as_user_error():
-                    self._step()
-            except Exception as error:  # noqa: BLE001 - whatever it is, later requests are served
-                if not isinstance(error, UserError):
-                    _log.exception("a pass of the batch has failed")
-                self._fail(error)
+            # What fails while prompts are read has not touched the batch, so that it goes on.
+            for part, everything in ((self._read, False), (self._join, True), (self._write, True)):
+                if error := self._tried(part):
+                    self._fail(error, everything=everything)
+                    release_memory()
         remedy = "Start it again."
         self._fail(UserError("E_STOPPED", "the server was stopped", remedy=remedy))
+
+    def _tried(self, part: Callable[[], None]) -> Exception | None:
+        """Return why a part of a step has failed, without the traces that keep its tensors."""
+        try:
+            with out_of_memory_as_user_error(_REMEDY):
+                part()
+        except Exception as error:  # noqa: BLE001 - whatever it is, later requests are served
+            if not isinstance(error, UserError):
+                _log.exception("a pass of the batch has failed")
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
+        return None
 
     def _wait(self) -> bool:
         """Wait until there is something to do; False at the end."""
@@ -230,17 +241,23 @@ class Engine:
             fitting = new
         return fitting
 
-    def _step(self) -> None:
-        """Read prompts, then generate a token in every row of the batch."""
+    def _read(self) -> None:
+        """Read prompts, or a part of them; then generate the first token of their texts."""
         if not self._reading:
             self._take()
         self._reading = self._advanced(self._reading)
+
+    def _join(self) -> None:
+        """Let the rows whose prompts have been read join the batch."""
         if self._reading and not self._reading.reading:
             if self._active:
                 self._active.join(self._reading)
             else:
                 self._active = self._reading
             self._reading = None  # not before: if there is not enough memory, its rows fail, too
+
+    def _write(self) -> None:
+        """Generate a token in every row of the batch."""
         self._active = self._advanced(self._active)
 
     def _take(self) -> None:
@@ -267,11 +284,14 @@ class Engine:
                 self._seconds = time.monotonic() - row.started
         return group if group.rows else None
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception, *, everything: bool = True) -> None:
+        """End the texts whose prompts are being read with an error, or all of them."""
         with self._changed:
-            rows = [row for group in (self._reading, self._active) if group for row in group.rows]
+            failed = (self._reading, self._active if everything else None)
+            rows = [row for group in failed if group for row in group.rows]
             rows += self._taken
-            self._reading, self._active, self._taken = None, None, []
+            self._reading, self._taken = None, []
+            self._active = None if everything else self._active
             if self._closed:
                 rows += self._waiting
                 self._waiting.clear()

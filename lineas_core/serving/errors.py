@@ -1,13 +1,24 @@
-"""Errors of the endpoint, in OpenAI's JSON form."""
+"""Errors of the endpoint, in OpenAI's JSON form, and the answers with them."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from lineas_core.errors import UserError
 from lineas_core.serving.engine import Busy
 
-__all__ = ["ApiError", "error_of"]
+__all__ = ["ApiError", "Handler", "answering", "error_of", "not_found"]
+
+Handler = Callable[[Request], Awaitable[Response]]
+"""Answers a request."""
+
+_log = logging.getLogger(__name__)
 
 
 class ApiError(Exception):
@@ -56,3 +67,34 @@ def error_of(error: Exception) -> ApiError:
     statuses = {"E_MEMORY": 503, "E_STOPPED": 503}
     code = codes.get(error.code, error.code.removeprefix("E_").lower())
     return ApiError(statuses.get(error.code, 400), str(error), code=code)
+
+
+def answering(handler: Handler) -> Handler:
+    """Return a handler that also answers where another raises an exception."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Exception as error:  # noqa: BLE001 - every error is answered
+            return _answer(error)
+
+    return handle
+
+
+def _answer(error: Exception) -> JSONResponse:
+    known = error_of(error)
+    if known.status == 500:
+        _log.exception("internal error", exc_info=error)
+    headers = {**known.headers}
+    if known.status in (408, 413, 415):
+        headers["connection"] = "close"  # the body is not read to its end
+    return JSONResponse(known.body, known.status, headers)
+
+
+async def not_found(request: Request, error: Exception) -> Response:
+    """Answer a request to an address that does not exist, or with another method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    what = "no such endpoint" if status == 404 else f"no {request.method} here"
+    message = f"There is {what}. /v1 has models, completions and chat/completions."
+    headers = getattr(error, "headers", None)
+    return _answer(ApiError(status, message, code="unknown_url", headers=headers))

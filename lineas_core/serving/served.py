@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from lineas_core.errors import UserError
@@ -58,10 +58,25 @@ class Served:
         placed = {name: each.to(device) for name, each in maps.items()}
         return cls(model, own, placed, _full_names(own, placed))
 
+    def joined(self, others: Iterable[Served]) -> Served:
+        """Serve the maps of others of the same model, too.
+
+        Raises:
+            UserError: requests could not tell two maps apart.
+        """
+        maps = {**self.maps}
+        for other in others:
+            maps |= other.maps
+        return replace(self, maps=maps, full_names=_full_names(self.name, maps))
+
     @property
     def names(self) -> list[str]:
         """Names of the model, unsteered and with each of the maps."""
-        return [self.name, *(f"{self.name}+{_short(name, self.name)}" for name in self.maps)]
+        return [self.name, *(f"{self.name}+{self.short(name)}" for name in self.maps)]
+
+    def short(self, name: str) -> str:
+        """Return the name of a map without that of the model."""
+        return _short(name, self.name)
 
     def steering(self, model: str, strengths: Mapping[str, float]) -> SteeringMaps:
         """Return the maps of a request, composed in the order in which it names them.

@@ -17,12 +17,9 @@ from torch import Tensor
 from lineas_core.errors import UserError
 from lineas_core.steering.fused import multiply_add
 from lineas_core.steering.low_rank import SMALLEST_SCALE, LowRankMap
+from lineas_core.steering.strength import Strength, check_strength
 
-__all__ = ["SMALLEST_SCALE", "AffineMap", "SteeringMaps", "Strength", "compose"]
-
-Strength = float | Sequence[float]
-"""One λ for the whole batch, or one λ per row."""
-
+__all__ = ["SMALLEST_SCALE", "AffineMap", "SteeringMaps", "compose"]
 
 @dataclass(frozen=True, eq=False)
 class AffineMap:
@@ -276,34 +273,3 @@ def _in_turn(name: str, before: AffineMap | LowRankMap, step: AffineMap | LowRan
             remedy="Take one of them, or nest one `steer` block in another.",
         )
     return before.to(step.scale.device).then(step)
-
-
-def check_strength(strength: Strength) -> float | Tensor:
-    """Validate a strength.
-
-    Returns:
-        A finite float, or a finite float32 tensor (n,) for one λ per row.
-
-    Raises:
-        UserError: the strength is not a number, such as True or an empty list, or is NaN or
-            infinite.
-    """
-    try:
-        value = torch.as_tensor(strength, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError):
-        value = torch.tensor(float("nan"))
-    if _has_bool(strength) or value.dim() > 1 or not value.numel() or not value.isfinite().all():
-        raise UserError(
-            "E_STRENGTH",
-            f"strength is {strength!r}",
-            remedy="Give a number, usually from -1 to 1, or one number per prompt.",
-        )
-    return value if value.dim() else float(strength)  # type: ignore[arg-type]
-
-
-def _has_bool(strength: object) -> bool:
-    """Return whether a strength is True or False, or a list, tensor or array with one."""
-    if isinstance(strength, list | tuple):
-        return any(map(_has_bool, strength))
-    kind = getattr(strength, "dtype", type(strength))  # of NumPy, whose True is no `bool`
-    return kind in (bool, torch.bool)

@@ -15,6 +15,8 @@ from typing import Any
 
 from torch import nn
 
+from lineas_core.steering.eager import children, inside, named_modules
+
 __all__ = ["by_role", "count_blocks", "patterns", "without_towers"]
 
 _TOWERS = re.compile("vision|visual|image|audio|speech|multi_?modal|connector")
@@ -42,11 +44,11 @@ def by_role(network: nn.Module, preset: str) -> list[str]:
     if find is None or not name:
         return []
     names = []
-    blocks = [*network.get_submodule(name).children()]
+    blocks = children(network.get_submodule(name))
     last = {type(block): block for block in blocks}
     for number, block in enumerate(blocks):
         # The first block of some families has a norm more or less than all that follow.
-        usual, kinds = last[type(block)], {n: type(m) for n, m in block.named_modules()}
+        usual, kinds = last[type(block)], {n: type(m) for n, m in named_modules(block)}
         parts = [n for n in find(usual) if kinds.get(n) is type(usual.get_submodule(n))]
         names += [f"{name}.{number}.{part}" for part in parts or find(block)]
     return names
@@ -95,7 +97,7 @@ def patterns(network: nn.Module) -> list[str]:
     """
     roles = [by_role(network, role) for role in ("post-layernorms", "attention-output")]
     start = f"{_blocks(network)}."
-    leaves = [name for name, module in network.named_modules() if not any(module.children())]
+    leaves = [name for name, module in named_modules(network) if not any(children(module))]
     names = [*sum(roles, []), *(name for name in leaves if name.startswith(start))]
     return [*dict.fromkeys(re.sub(r"(?<=\\\.)\d+", r"\\d+", re.escape(name)) for name in names)]
 
@@ -103,9 +105,9 @@ def patterns(network: nn.Module) -> list[str]:
 def _block_lists(network: nn.Module) -> list[str]:
     """Return the names of the lists of blocks that do not lie in a block themselves."""
     found: list[str] = []
-    for name, module in network.named_modules():
+    for name, module in named_modules(network):
         inner = not isinstance(module, nn.ModuleList) or name.startswith(tuple(found))
-        if not inner and len(module) and all(any(block.children()) for block in module):
+        if not inner and len(module) and all(any(children(block)) for block in children(module)):
             found.append(name)
     return found
 
@@ -116,9 +118,9 @@ def _blocks(network: Any) -> str:
         return ""  # no language model: blocks of other networks have other parts
     lists, decoder = _block_lists(network), network.get_decoder()
     lists = [name for name in lists if not _TOWERS.search(name)] or lists
-    scopes = [f"{name}." for name, module in network.named_modules() if module is decoder]
-    inside = [name for name in lists if name.startswith(tuple(scopes))] or lists
-    return max(inside, key=lambda name: _size(network.get_submodule(name)), default="")
+    scopes = [f"{name}." for name, module in named_modules(network) if module is inside(decoder)]
+    within = [name for name in lists if name.startswith(tuple(scopes))] or lists
+    return max(within, key=lambda name: _size(network.get_submodule(name)), default="")
 
 
 def _size(module: nn.Module) -> int:
@@ -128,11 +130,11 @@ def _size(module: nn.Module) -> int:
 def _norms(block: nn.Module) -> list[str]:
     """Return the norms of a block, without those in attention: deeper, or of another width."""
     found: dict[str, nn.Module] = {}
-    for name, module in block.named_modules():
+    for name, module in named_modules(block):
         inner = any(name.startswith(f"{outer}.") for outer in found)
         if "norm" not in type(module).__name__.lower() or inner:
             continue
-        if "norm" in name or not any(module.children()):  # some norms have a gate of their own
+        if "norm" in name or not any(children(module)):  # some norms have a gate of their own
             found[name] = module
     depth = min((name.count(".") for name in found), default=0)
     widths = {n: _norm_width(module) for n, module in found.items() if n.count(".") == depth}
@@ -143,8 +145,8 @@ def _mixer_output(block: nn.Module) -> list[str]:
     """Return the last linear layer of the first part of a block that has any."""
     width = next((_norm_width(block.get_submodule(name)) for name in _norms(block)), 0)
     for name, part in block.named_children():
-        linear = {inner: out for inner, module in part.named_modules() if (out := _width(module))}
-        if linear and any(part.children()):
+        linear = {inner: out for inner, module in named_modules(part) if (out := _width(module))}
+        if linear and any(children(part)):
             # Where the layers of the input come last, only the name tells.
             fitting = [inner for inner, out in linear.items() if width in (0, out)]
             fitting = [inner for inner in fitting if _OUTPUT.search(inner)] or fitting

@@ -21,8 +21,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from lineas_core.steering.affine import AffineMap, SteeringMaps, Strength, check_strength
+from lineas_core.steering.affine import AffineMap, SteeringMaps
 from lineas_core.steering.hooks import coordinate_axis, path_to, paused, steer
+from lineas_core.steering.strength import Strength, check_strength
 
 __all__ = ["WITH_BIAS", "fold", "gain_of", "unsteered"]
 

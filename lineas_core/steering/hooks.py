@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from lineas_core.errors import UserError
-from lineas_core.steering.affine import AffineMap, SteeringMaps, Strength, check_strength
+from lineas_core.steering.affine import AffineMap, SteeringMaps
+from lineas_core.steering.eager import eager, inside, named_modules
 from lineas_core.steering.low_rank import LowRankMap
+from lineas_core.steering.strength import Strength, check_strength
 
 __all__ = [
     "Complete",
@@ -130,8 +132,8 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
     """Apply the maps to every token or pixel of the named modules' outputs (LinEAS, Eq. 3.1).
 
     Nested blocks combine concepts: the outer one acts first. At strength 0 no hook is registered,
-    so the outputs equal those of the original network bit for bit. A compiled network runs eagerly
-    while the block runs; `fold` keeps it compiled.
+    so the outputs equal those of the original network bit for bit. Whatever is compiled runs
+    eagerly while the block runs; `fold` keeps it compiled where it needs no hooks.
 
     Args:
         network: the network in which the maps' module names resolve.
@@ -142,7 +144,8 @@ def steer(network: nn.Module, maps: SteeringMaps, strength: Strength = 1.0) -> I
         The network.
 
     Raises:
-        UserError: a module is missing, its width differs, or the strength is not finite.
+        UserError: a module is missing, its width differs, the strength is not finite, or the block
+            begins inside a compiled function.
     """
     unsteered = not torch.as_tensor(check_strength(strength)).any()
     device = next(network.parameters(), torch.empty(0)).device
@@ -206,9 +209,8 @@ def _hooked(
     """
     paths = {name: path_to(network, name) for name in names}
     with ExitStack() as handles:
-        if any(module._compiled_call_impl for path in paths.values() for module in path):
-            # Code that was compiled before the hooks were registered would silently skip them.
-            handles.enter_context(torch.compiler.set_stance("force_eager"))
+        if paths:
+            handles.enter_context(eager())
         for name, path in paths.items():
             handles.enter_context(
                 path[-1].register_forward_hook(
@@ -268,16 +270,18 @@ def _of_batch(step: AffineMap | LowRankMap, count: int) -> AffineMap | LowRankMa
 def path_to(network: nn.Module, name: str) -> list[nn.Module]:
     """Return the modules on the path to a named module, from the network to the module itself.
 
+    Names are those of the network before it was compiled.
+
     Raises:
         UserError: there is no module of this name; the message names the closest matches.
     """
-    path = [network]
+    path = [inside(network)]
     try:
         # get_submodule is slow in diffusers, whose __getattr__ consults the configuration.
         for part in name.split("."):
-            path.append(_children(path[-1])[part])
+            path.append(inside(_children(path[-1])[part]))
     except KeyError:
-        names = [name for name, _ in network.named_modules()]
+        names = [name for name, _ in named_modules(network)]
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.3)
         raise UserError(
             "E_MODEL",

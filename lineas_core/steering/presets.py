@@ -13,6 +13,7 @@ from torch import nn
 
 from lineas_core.errors import UserError
 from lineas_core.steering.blocks import by_role, count_blocks, patterns, without_towers
+from lineas_core.steering.eager import children, named_modules
 from lineas_core.steering.hooks import record
 
 __all__ = [
@@ -66,8 +67,8 @@ def find_modules(network: nn.Module, preset: str) -> list[str]:
     """
     if preset.startswith(LATE):
         return last_third(find_modules(network, preset.removeprefix(LATE)))
-    modules = dict(network.named_modules())
-    leaves = [name for name, module in modules.items() if not any(module.children())]
+    modules = dict(named_modules(network))
+    leaves = [name for name, module in modules.items() if not any(children(module))]
     try:
         pattern = re.compile(PRESETS.get(preset, preset))
     except re.error as error:
@@ -162,7 +163,7 @@ def expected_modules(network: nn.Module, presets: Sequence[str]) -> list[str]:
 
 def _closest(network: nn.Module, preset: str) -> str:
     """Name presets and patterns of a network that fit, those closest to what was asked for."""
-    leaves = [name for name, module in network.named_modules() if not any(module.children())]
+    leaves = [name for name, module in named_modules(network) if not any(children(module))]
     fitting = [
         name
         for name, pattern in PRESETS.items()

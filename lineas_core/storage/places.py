@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from lineas_core.errors import UserError
 from lineas_core.models.repositories import HubPlace, download
-from lineas_core.paths import ASSETS
+from lineas_core.paths import ASSETS, DATA
 from lineas_core.storage.disk import put_back
-from lineas_core.storage.format import MAX_FILE, WEIGHTS
+from lineas_core.storage.format import MAX_FILE, WEIGHTS, format_errors, read_header
 
 __all__ = [
     "PROMPTS",
@@ -19,6 +20,7 @@ __all__ = [
     "find_maps_here",
     "hub_place",
     "name_of_maps",
+    "slug",
 ]
 
 PROMPTS = "prompts.json"
@@ -59,12 +61,39 @@ def find_maps(path: str | Path, revision: str | None = None) -> Path:
 def find_maps_here(path: str | Path) -> Path | None:
     """Return the path of maps on this machine, or None if there is nothing.
 
-    The name of a ready-made map stands for its folder. Maps that a killed process was about to
-    replace are put back first.
+    The name of a ready-made map stands for its folder, and so does that of a map of the page: its
+    title as `slug` writes it, if no other has the same, or its id. Maps that a killed process was
+    about to replace are put back first.
     """
     put_back(Path(path).parent if Path(path).name == WEIGHTS else path)
+    return _found(path) or _learnt(path)
+
+
+def _found(path: str | Path) -> Path | None:
     # Unlike a `Path`, this takes any text, such as one that is too long for a file name.
     return next((p for p in (Path(path), ASSETS / "maps" / path) if os.path.exists(p)), None)
+
+
+def _learnt(name: str | Path) -> Path | None:
+    """Return the folder of a map of the page, which may be that of a job."""
+    if not isinstance(name, str) or not name or Path(name).name != name:
+        return None
+    folders = {
+        file.parent.parent.name: file.parent for file in DATA.glob(f"jobs/[!.]*/map/{WEIGHTS}")
+    }
+    folders |= {file.parent.name: file.parent for file in DATA.glob(f"maps/[!.]*/{WEIGHTS}")}
+    if name in folders:
+        return folders[name]
+    alike = [folder for folder in folders.values() if _has_title(folder, name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _has_title(folder: Path, name: str) -> bool:
+    try:
+        with format_errors(folder.name):
+            return slug(str(read_header(folder / WEIGHTS).get("title") or folder.name)) == name
+    except (UserError, OSError):  # damaged, or just deleted
+        return False
 
 
 def hub_place(path: str | Path) -> HubPlace | None:
@@ -75,7 +104,15 @@ def hub_place(path: str | Path) -> HubPlace | None:
 
 
 def name_of_maps(path: str | Path) -> str:
-    """Return the name of maps: that of their folder, or of their repository."""
+    """Return the name of maps: that of their folder or repository, or the one on the page."""
     if place := hub_place(path):
         return place.repository.partition("/")[2]
-    return (find_maps_here(path) or Path(path)).resolve().name
+    found = _found(path)
+    if not found and _learnt(path):
+        return str(path)
+    return (found or Path(path)).resolve().name
+
+
+def slug(title: str) -> str:
+    """Return a title in a form that can be a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40] or "map"

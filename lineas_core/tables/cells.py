@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,18 +19,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
-from lineas_core.errors import UserError
+from lineas_core.errors import UserError, first_line
+from lineas_core.runtime.memory import out_of_memory_as_user_error
 from lineas_core.runtime.versions import library_versions
 from lineas_core.storage.disk import saving, write_atomically
+from lineas_core.tables.conditions import machine_of
 from lineas_core.tables.workbench import Workbench
 
-__all__ = ["CPU", "Cell", "cells_done", "cells_missing", "compute_free", "merge"]
+__all__ = ["Cell", "cells_done", "cells_missing", "compute_free", "listed", "merge"]
 
-CPU = "CPU"
-"""Name of the device where there is no GPU."""
+_NAMED = 5  # cells that a list of failures names for each reason
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,13 @@ class Cell:
         return ", ".join(f"{name}={value}" for name, value in self.key.items())
 
 
-def compute_free(cells: Sequence[Cell], file: Path, bench: Workbench) -> Iterator[Cell]:
+def compute_free(
+    cells: Sequence[Cell], file: Path, bench: Workbench
+) -> Iterator[tuple[Cell, str]]:
     """Compute the cells that are neither finished nor being computed by another process.
 
-    A cell that another process drops when it is killed becomes free again.
+    A cell that another process drops when it is killed becomes free again. One that fails is
+    reported and left out, and the others are computed.
 
     Args:
         cells: the wanted cells.
@@ -61,29 +65,44 @@ def compute_free(cells: Sequence[Cell], file: Path, bench: Workbench) -> Iterato
         bench: provides models and maps, and reports every step.
 
     Yields:
-        Each cell as soon as its result is on the disk.
+        Each cell, and why it has failed; without a reason its result is on the disk.
 
     Raises:
-        UserError: a result cannot be written, or the JSON file is damaged.
+        UserError: the disk is full, or the JSON file is damaged.
     """
-    found = True
+    found, failed = True, set()
     with saving("the results are", file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
         _folder(file).mkdir(exist_ok=True)
     while found:
         found = False
         for number, cell in enumerate(cells, 1):
-            if _done(cell, file):
+            if number in failed or _done(cell, file):
                 continue
             with _claimed(cell, file) as free:
                 if not free or _done(cell, file):
                     continue
                 bench.report(f"{number}/{len(cells)}  {cell}")
-                result = json.dumps(_compute(cell, bench)).encode()
-                with saving("the results are", file.parent):
-                    write_atomically(_path(cell, file), result)
+                result, failure = _tried(cell, bench)
+                if failure:
+                    failed.add(number)
+                else:
+                    with saving("the results are", file.parent):
+                        write_atomically(_path(cell, file), json.dumps(result).encode())
             found = True
-            yield cell
+            yield cell, failure
+
+
+def listed(failures: Mapping[str, str]) -> str:
+    """Join failures for an error: cells of the same reason, then the reason.
+
+    Args:
+        failures: name of a cell -> reason.
+    """
+    cells: dict[str, list[str]] = {}
+    for cell, reason in failures.items():
+        cells.setdefault(reason, []).append(cell)
+    return "; ".join(f"{_shortened(of)} ({reason})" for reason, of in cells.items())
 
 
 def merge(file: Path) -> None:
@@ -168,14 +187,39 @@ def _path(cell: Cell, file: Path) -> Path:
     return _folder(file) / f"{words[:80]}-{digest}.json"
 
 
+def _shortened(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return " and ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _tried(cell: Cell, bench: Workbench) -> tuple[dict[str, Any], str]:
+    """Compute a cell; return its result, and why it has failed.
+
+    Only the reason is kept, because an error keeps everything alive that its cell had loaded.
+    """
+    try:
+        with out_of_memory_as_user_error():
+            return _compute(cell, bench), ""
+    except UserError as error:
+        if error.code == "E_DISK":  # every other cell would fail by it
+            raise
+        failure = str(error)
+    except Exception as error:  # noqa: BLE001 - a bug in one cell says nothing about the others
+        bench.report(traceback.format_exc())
+        failure = f"{type(error).__name__}: {first_line(error)}"
+    bench.report(f"failed  {cell}: {failure}")
+    return {}, failure
+
+
 def _compute(cell: Cell, bench: Workbench) -> dict[str, Any]:
-    """Compute a cell; return its result with key, date, duration, device and versions."""
+    """Compute a cell; return its result with key, date, duration, machine and versions."""
+    bench.used.clear()
     started = time.monotonic()
     result = cell.work(bench)
     return {
         "key": dict(cell.key),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "seconds": round(time.monotonic() - started, 1),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else CPU,
+        **machine_of(bench.used),
         "versions": library_versions(),
     } | result

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from lineas_core.errors import UserError, first_line
-from lineas_core.tables.cells import Cell, cells_missing, compute_free
-from lineas_core.tables.table import Table, cells_wanted, make, stem_of
+from lineas_core.tables.cells import Cell, cells_missing, compute_free, listed
+from lineas_core.tables.table import Table, cells_wanted, make, stem_of, write_page
 from lineas_core.tables.workbench import Workbench
 
 __all__ = ["Place", "make_on", "parse_place"]
@@ -26,6 +26,7 @@ __all__ = ["Place", "make_on", "parse_place"]
 _MINUTES = 24 * 60  # SBATCH_TIMELIMIT overrides it
 _POLL_SECONDS = 1
 _Only = Mapping[str, Collection[str]]
+_End = tuple[dict[str, str], str]  # failed cells of a worker, and why it ended before its time
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,12 @@ def make_on(
 ) -> Path:
     """Compute a table as `make` does, by workers on another place; arguments as there.
 
-    Workers start until no cell is missing. The folder has to be one that all of them see. If this
-    process is interrupted, it cancels them; the cells that they have finished are kept.
+    Workers start until no cell is missing, or none of them has finished one. The folder has to be
+    one that all of them see. If this process is interrupted, it cancels them; the cells that they
+    have finished are kept.
 
     Raises:
-        UserError: submitit is missing, or all workers ended without having finished a cell.
+        UserError: submitit is missing, or cells are missing when the page is written.
     """
     wanted = cells_wanted(table, edition, only or {})
     stem = stem_of(table.name, edition)
@@ -88,17 +90,15 @@ def make_on(
             while not all([job.done() for job in jobs]):  # a list, so that each is looked at
                 missing = _left_of(missing, file, report)
                 time.sleep(_POLL_SECONDS)
-            ends = [end for end in map(_end_of, jobs) if end]
+            ends = [*map(_end_of, jobs)]
         missing = _left_of(missing, file, report)
-        for end in ends:
-            report(f"a worker has ended early: {end}")
+        for early in (end for _, end in ends if end):
+            report(f"a worker has ended early: {early}")
         if len(missing) == before:
-            reason = ends[0] if ends else "another process computes them"
-            raise UserError(
-                "E_WORKERS",
-                f"the workers have ended, and none has finished a cell ({reason})",
-                remedy=f"See their logs in {logs}, then run the same again.",
-            )
+            write_page(table, folder, edition)
+            what = f"{before} of {len(wanted)} cells are missing after all workers have ended"
+            remedy = f"See their logs in {logs}, then run the same again."
+            raise UserError("E_WORKERS", f"{what}: {_reasons(ends)}", remedy=remedy)
     return make(table, folder, edition=edition, only=only, report=report)
 
 
@@ -152,20 +152,30 @@ def _executor(place: Place, number: int, logs: Path) -> Any:
     return slurm
 
 
-def _work(table: Table, file: Path, edition: str, only: _Only | None) -> str:
-    """Compute cells until none is free; return the error that ended the worker, if one did."""
+def _work(table: Table, file: Path, edition: str, only: _Only | None) -> _End:
+    """Compute cells until none is free; return those that have failed, and what ended it early."""
     bench = Workbench(file.parent / "maps", print)
+    failures: dict[str, str] = {}
     try:
-        for cell in compute_free(cells_wanted(table, edition, only or {}), file, bench):
-            bench.report(f"finished  {cell}")
+        for cell, failure in compute_free(cells_wanted(table, edition, only or {}), file, bench):
+            if failure:
+                failures[str(cell)] = failure
+            else:
+                bench.report(f"finished  {cell}")
     except UserError as error:
-        return str(error)
+        return failures, str(error)
     except Exception as error:  # noqa: BLE001 - said in one line, and the trace is in the log
         traceback.print_exc()
-        return f"{type(error).__name__}: {first_line(error)}"
-    return ""
+        return failures, f"{type(error).__name__}: {first_line(error)}"
+    return failures, ""
 
 
-def _end_of(job: Any) -> str:
-    """Return why a worker has ended before its time; empty if it has not."""
-    return "it was killed" if job.exception() else job.result()
+def _reasons(ends: Sequence[_End]) -> str:
+    """Say which cells have failed, and what ended workers early."""
+    failures = {name: why for failed, _ in ends for name, why in failed.items()}
+    reasons = [listed(failures), *dict.fromkeys(early for _, early in ends)]
+    return "; ".join(filter(None, reasons)) or "another process computes them"
+
+
+def _end_of(job: Any) -> _End:
+    return ({}, "it was killed") if job.exception() else job.result()

@@ -10,8 +10,8 @@ from lineas_core.evaluation.counts import Written, count, row_seeds, summarise, 
 from lineas_core.evaluation.inputs import STRENGTHS
 from lineas_core.evaluation.texts import properties_of
 from lineas_core.methods import InstructedModel
-from lineas_core.models.base import fingerprint
 from lineas_core.steering.affine import SteeringMaps
+from lineas_core.tables.conditions import conditions
 from lineas_core.tables.panels import Panels
 from lineas_core.tables.verdicts import Main
 from lineas_core.tables.workbench import Workbench, facts_of
@@ -80,9 +80,7 @@ class Continuations:
 
         facts = [
             "texts",
-            self.model,
-            fingerprint(writer.network, writer.default_modules),
-            str(writer.network.dtype),
+            *conditions(writer),
             [*self.openings],
             [*self.repetitions],
             instruction,

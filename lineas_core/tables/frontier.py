@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lineas_core.errors import UserError
 from lineas_core.evaluation.counts import count, summarise
-from lineas_core.evaluation.equal_cost import Judged, share_at
+from lineas_core.evaluation.equal_cost import Judged, interval, share_at
 from lineas_core.evaluation.texts import properties_of
 from lineas_core.methods import LINEAS
 from lineas_core.models import title_of
@@ -37,7 +40,6 @@ RATIOS = (1.1, 1.25, 1.5)
 """Perplexities at which methods are compared, in times that of λ = 0."""
 _MAIN = 1.25
 _TOPICS = ("football", "night", "elephant", "fishing", "day")
-_Z = 1.96  # standard deviations to both ends of an interval
 _OPENINGS = "neutral-openings.txt"
 _SEEDS = {"small": range(4), "paper": range(20)}
 _PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -144,45 +146,49 @@ def _of_model(model: str, done: Sequence[Mapping[str, Any]]) -> str:
         ]
         for name in _LINES
     }
-    means = {name: _mean(found) for name, found in cells.items() if len(found) == len(_TOPICS)}
+    means = {name: _Mean.of(found) for name, found in cells.items() if len(found) == len(_TOPICS)}
     if not means:
         return ""
-    ranked = sorted(means.items(), key=lambda item: -item[1][0])
-    shares = ", ".join(
-        f"{name_of(name)} {_with_interval(mean, error)}" for name, (mean, error) in ranked[:_MOST]
-    )
+    ranked = sorted(means, key=lambda name: -means[name].share)
+    shares = ", ".join(f"{name_of(name)} {means[name]}" for name in ranked[:_MOST])
     text = (
         f"*{title_of(model)}*: mean share over the five topics at perplexity {_MAIN:g}: {shares}."
     )
-    closed = [name for name, _ in ranked if _LINES[name].closed_form]
-    learnt = [name for name, _ in ranked if _LINES[name].method == LINEAS]
+    closed = [name for name in ranked if _LINES[name].closed_form]
+    learnt = [name for name in ranked if _LINES[name].method == LINEAS]
     if closed and learnt:
         pairs = dict.fromkeys([LINEAS if LINEAS in means else learnt[0], learnt[0]])
         text += "".join(f" {_compared(name, closed[0], means)}" for name in pairs)
     return text
 
 
-def _compared(name: str, other: str, means: Mapping[str, tuple[float, float]]) -> str:
-    """Report the ratio of two means; its interval takes them as independent."""
-    (a, error_a), (b, error_b) = means[name], means[other]
-    if not a or not b:
+@dataclass(frozen=True)
+class _Mean:
+    """Mean share over topics, and the same in each draw of the texts, which all topics share."""
+
+    share: float
+    draws: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, found: Sequence[Mapping[str, Any]]) -> _Mean:
+        draws = np.mean([one["draws"] for one in found], axis=0)
+        return cls(fmean(one["share"] for one in found), draws)
+
+    def __str__(self) -> str:
+        low, high = interval(self.draws)
+        return f"{self.share:.1%} ({low:.1%} to {high:.1%})"
+
+
+def _compared(name: str, other: str, means: Mapping[str, _Mean]) -> str:
+    """Report the ratio of two means, with its interval from draws of the same texts for both."""
+    a, b = means[name], means[other]
+    if not b.share or not b.draws.all():
         return ""
-    spread = math.exp(_Z * math.hypot(error_a / a, error_b / b))
+    low, high = interval(a.draws / b.draws)
     return (
         f"{name_of(name)} ÷ {name_of(other)}, the best of the methods without iterations: "
-        f"{a / b:.2f} "
-        f"({a / b / spread:.2f} to {a / b * spread:.2f})."
+        f"{a.share / b.share:.2f} ({low:.2f} to {high:.2f})."
     )
-
-
-def _mean(found: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    """Mean share, and its standard error from the intervals of independent shares."""
-    errors = [(one["high"] - one["low"]) / (2 * _Z) for one in found]
-    return fmean(one["share"] for one in found), math.hypot(*errors) / len(found)
-
-
-def _with_interval(mean: float, error: float) -> str:
-    return f"{mean:.1%} ({mean - _Z * error:.1%} to {mean + _Z * error:.1%})"
 
 
 def _figure(panels: Panels, done: Sequence[Mapping[str, Any]]) -> bytes:
@@ -241,7 +247,8 @@ TABLES = (
         "in full strengths: a method's recommended one, halved or doubled until perplexity is "
         f"{_ENOUGH:g} times that of λ = 0. The columns *at* have the share where it is 1.1, "
         "1.25 and 1.5 times that of λ = 0, interpolated in the logarithm of the perplexity, with "
-        "a 95% interval from a bootstrap over texts; *only* says how far a method comes that "
+        "a 95% interval from a bootstrap over texts (of means and ratios, too: a draw takes the same "
+        "openings and seeds for all topics and methods); *only* says how far a method comes that "
         "does not reach it. *Own layers* are those of a method's paper, *late layers* the last "
         "third of the model's default modules. A *peer* is another "
         "library: its vectors, learnt by its own interface from the same prompts, at its default "

@@ -19,9 +19,9 @@ from lineas_core.learning.config import FitConfig
 from lineas_core.learning.samples import UNTOUCHED
 from lineas_core.metrics.harness import harness, import_harness
 from lineas_core.metrics.perplexity import prose_perplexity
-from lineas_core.models.base import fingerprint
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.folding import fold
+from lineas_core.tables.conditions import conditions
 from lineas_core.tables.continuations import SEEDS, Continuations, format_share
 from lineas_core.tables.sources import (
     jigsaw,
@@ -127,7 +127,7 @@ def prose(
         with fold(model.network, maps, strength):
             return prose_perplexity(model, sentences, f"{instruction} " if instruction else "")
 
-    facts = ["prose", [*sentences], instruction, *_key(name, model, maps, strength)]
+    facts = ["prose", [*sentences], instruction, *conditions(model), *_steered(maps, strength)]
     return bench.cached(facts, compute)
 
 
@@ -135,7 +135,7 @@ def mmlu(bench: Workbench, name: str, maps: SteeringMaps, strength: float) -> fl
     """Return the accuracy of a steered model in MMLU, 5 examples, 0 to 1, from the cache."""
     model = bench.model(name)
     return bench.cached(
-        ["mmlu", *_key(name, model, maps, strength)],
+        ["mmlu", *conditions(model), *_steered(maps, strength)],
         lambda: harness(model, maps, strength)["mmlu/acc"],
     )
 
@@ -202,7 +202,6 @@ def _counted(
     return summarise(strength, counts)
 
 
-def _key(name: str, model: Any, maps: SteeringMaps, strength: float) -> list[Any]:
-    """What a figure depends on; at λ = 0 the maps have no effect."""
-    weights = fingerprint(model.network, model.default_modules)
-    return [name, weights, [maps.metadata["sha256"], strength] if strength else []]
+def _steered(maps: SteeringMaps, strength: float) -> list[Any]:
+    """What a figure depends on besides the model; at λ = 0 the maps have no effect."""
+    return [maps.metadata["sha256"], strength] if strength else []

@@ -10,13 +10,14 @@ from typing import Any
 from lineas_core.errors import UserError
 from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.tables.cells import (
-    CPU,
     Cell,
     cells_done,
     cells_missing,
     compute_free,
+    listed,
     merge,
 )
+from lineas_core.tables.conditions import place_of, unequal_at_zero
 from lineas_core.tables.names import shown_key
 from lineas_core.tables.panels import Panels
 from lineas_core.tables.verdicts import Main
@@ -31,6 +32,7 @@ __all__ = [
     "make",
     "page",
     "stem_of",
+    "write_page",
 ]
 
 EDITIONS = ("small", "paper")
@@ -111,7 +113,8 @@ def make(
 ) -> Path:
     """Compute the missing cells of a table, and write `NAME.json`, `NAME.md` and `NAME.svg`.
 
-    Cells that another process is computing at the same time are left to it.
+    Cells that another process is computing at the same time are left to it, and cells that fail
+    are left out.
     If it is interrupted, the finished cells are kept, and a long learning run resumes from its
     checkpoint. Finished cells are not recomputed when the code or the prompts change: to
     recompute them, delete the JSON file. A table without panels has no SVG.
@@ -128,17 +131,39 @@ def make(
         The path of the page.
 
     Raises:
-        UserError: no cell has a wanted key, the JSON file is damaged, or writing fails.
+        UserError: no cell has a wanted key, the JSON file is damaged, or writing fails; or, when
+            all else is done, cells have failed.
     """
     wanted = cells_wanted(table, edition, only or {})
-    stem = stem_of(table.name, edition)
-    file = folder / f"{stem}.json"
-    for _ in compute_free(wanted, file, Workbench(folder / "maps", report, device)):
+    file = folder / f"{stem_of(table.name, edition)}.json"
+    failures: dict[str, str] = {}
+    for cell, failure in compute_free(wanted, file, Workbench(folder / "maps", report, device)):
+        if failure:
+            failures[str(cell)] = failure
         merge(file)
-    merge(file)  # what an interrupted process has left
-    for cell in cells_missing(wanted, file):
-        report(f"another process computes {cell}")
-    shown = _in_order(table, edition, cells_done(file))
+    written = write_page(table, folder, edition)
+    missing = [str(cell) for cell in cells_missing(wanted, file)]
+    for name in missing:
+        if name not in failures:
+            report(f"another process computes {name}")
+    if left := {name: failures[name] for name in missing if name in failures}:
+        raise UserError(
+            "E_CELLS",
+            f"{len(left)} of {len(wanted)} cells have failed: {listed(left)}",
+            remedy="The others are saved; run the same again to compute these.",
+        )
+    return written
+
+
+def write_page(table: Table, folder: Path, edition: str) -> Path:
+    """Merge the finished cells of a table, and write its page and figure as `make` does.
+
+    Raises:
+        UserError: the JSON file is damaged, or writing fails.
+    """
+    stem = stem_of(table.name, edition)
+    merge(folder / f"{stem}.json")
+    shown = _in_order(table, edition, cells_done(folder / f"{stem}.json"))
     with saving("the results are", folder):
         write_atomically(folder / f"{stem}.md", page(table, edition, shown).encode())
         if table.panels:
@@ -174,7 +199,8 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
     """Format a table as Markdown.
 
     The verdict comes first, then a short table with one figure in each cell. Under `DETAILS`
-    follow how it was measured, the comparison with the goals, all figures and the command.
+    follow how it was measured, the comparison with the goals, all figures, the command and the
+    machines; where lines of one model differ at λ = 0, it says so.
     """
     lines = [f"# {table.title}", ""]
     if done and (verdict := table.verdict(done)):
@@ -186,11 +212,13 @@ def page(table: Table, edition: str, done: Sequence[Mapping[str, Any]]) -> str:
         lines += [table.summarise(done), ""]
     if done and table.main:
         lines += _grid(table, done)
+    if unequal := unequal_at_zero(done, table.main):
+        lines += ["", unequal]
     dates = sorted(cell["date"] for cell in done)
     count = f"{len(done)} of {len(table.cells(edition))} lines"
     when = ", " + " to ".join(sorted({dates[0], dates[-1]})) if dates else ""
-    devices = sorted({cell.get("device", CPU) for cell in done})
-    when += f", on {' and '.join(devices)}" if devices else ""
+    places = sorted({place_of(cell) for cell in done})
+    when += f", on {' and '.join(places)}" if places else ""
     option = "" if edition == "small" else f" --edition {edition}"
     lines += ["", f"`python -m lineas_core evaluate {table.name}{option}`: {count}{when}.", ""]
     return "\n".join(lines)

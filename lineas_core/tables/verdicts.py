@@ -98,8 +98,12 @@ def compared(
 ) -> Callable[[_Cells], str]:
     """Return a verdict that compares the lines of a table.
 
+    A figure is the mean over lines that are the same for all figures but for `part`. Where they
+    are not, such as another number of iterations for one γ, the parts of the key in which they
+    differ are named, too.
+
     Args:
-        part: part of the key in which the lines differ.
+        part: part of the key that is compared.
         main: the quantity; less of it is better.
         within: part of the key whose values are compared apart; None takes means over all lines.
         ranked: name the best lines first; otherwise all of them in the order of the table.
@@ -114,15 +118,18 @@ def compared(
         return at_cost(cell, main, limit) if limit else main.value(at_full(cell))
 
     def sentence(group: str, cells: _Cells) -> str:
+        parts = _told_apart([cell["key"] for cell in cells], part, within)
         figures: dict[str, list[float]] = {}
         for cell in cells:
-            figures.setdefault(cell["key"][part], []).append(cell["figure"])
+            label = ", ".join(cell["key"][each] for each in parts)
+            figures.setdefault(label, []).append(cell["figure"])
         means = {label: fmean(found) for label, found in figures.items()}
         order = sorted(means, key=means.__getitem__)[:_MOST] if ranked else [*means]
         named = ", ".join(f"{main.shown(means[label])} ({label})" for label in order)
         before = main.shown(mean(main.value(at_zero(cell)) for cell in cells))
         on = f", on {group}" if group else ""
-        return f"{name} at {where}, by {part}{on}: {named}; {before} without steering."
+        by = " and ".join(parts)
+        return f"{name} at {where}, by {by}{on}: {named}; {before} without steering."
 
     def verdict(done: _Cells) -> str:
         told = [{**cell, "key": shown_key(cell["key"]), "figure": figure(cell)} for cell in done]
@@ -134,3 +141,22 @@ def compared(
         return " ".join(sentences) or f"{name}: to be measured again, by the present judge."
 
     return verdict
+
+
+def _told_apart(keys: Sequence[Mapping[str, str]], part: str, within: str | None) -> list[str]:
+    """Return a part of the key, with those others in which the lines of its values differ."""
+    parts, others = [part], [name for name in keys[0] if name not in (part, within)]
+    while True:
+        groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+        for key in keys:
+            groups.setdefault(tuple(key[name] for name in parts), []).append(key)
+
+        def differ(names: Sequence[str], groups: Mapping[Any, Any] = groups) -> bool:
+            found = [{tuple(k[name] for name in names) for k in of} for of in groups.values()]
+            return any(each != found[0] for each in found)
+
+        if not differ(others):
+            return parts
+        named = next((name for name in others if differ([name])), others[0])
+        parts.append(named)
+        others.remove(named)

@@ -31,6 +31,7 @@ from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.presets import find_modules
 from lineas_core.storage.disk import saving, write_atomically
 from lineas_core.storage.maps import holds_maps, load_maps, save_maps
+from lineas_core.tables.conditions import conditions
 
 __all__ = [
     "FEW",
@@ -144,7 +145,12 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 class Workbench:
-    """Provides the cells of a table with models, and with maps and rows from a cache on disk."""
+    """Provides the cells of a table with models, and with maps and rows from a cache on disk.
+
+    Attributes:
+        used: device and precision of the models that were asked for; who computes a cell clears
+            it before.
+    """
 
     def __init__(
         self, folder: Path, report: Callable[[str], object], device: str | None = None
@@ -158,9 +164,15 @@ class Workbench:
         """
         self.folder, self.report, self._device = folder, report, device
         self._models: dict[tuple[str, torch.dtype | None], SteerableModel] = {}
+        self.used: set[tuple[torch.device, torch.dtype]] = set()
 
     def model(self, name: str, dtype: torch.dtype | None = None) -> Any:
         """Load a model by its catalog name, and release models of other names."""
+        model: Any = self._loaded(name, dtype)
+        self.used.add((model.network.device, model.network.dtype))
+        return model
+
+    def _loaded(self, name: str, dtype: torch.dtype | None = None) -> Any:
         if any(other != name for other, _ in self._models):
             self._models.clear()
         if (name, dtype) not in self._models:
@@ -171,7 +183,7 @@ class Workbench:
 
     def writer(self, name: str) -> Any:
         """Load a language model to generate with; native bfloat16 is three times as fast."""
-        device = self.model(name).network.device
+        device = self._loaded(name).network.device
         lower = device.type == "cpu" and native_bfloat16(device)
         return self.model(name, torch.bfloat16 if lower else None)
 
@@ -200,8 +212,10 @@ class Workbench:
         if config.pooling == "auto":
             config = replace(config, pooling=model.default_pooling)
         # Everything that the maps depend on: a changed prompt, default or model gets new maps.
-        weights = fingerprint(model.network, modules)
-        facts = [model.name, weights, asdict(prompts), asdict(config), method.name, modules]
+        steered = [fingerprint(model.network, modules), modules]
+        facts = [*conditions(model), asdict(prompts), asdict(config), method.name, steered]
+        if config.precision == "auto":
+            facts.append(native_bfloat16(model.network.device))
         if method.checkpoints:
             facts.append(judge.__name__)
         digest = _digest(facts)

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from inspect import signature
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from app.launch import studio
+from lineas_core.paths import DATA
 from tests.app.served import Program
 
 ROOT = Path(__file__).parents[2]
@@ -170,3 +173,7 @@ def test_a_page_that_ends_while_it_starts_leaves_no_process(tmp_path, number):
     page.wait()
     _, alive = psutil.wait_procs(children, timeout=120)
     assert not alive
+
+
+def test_the_commands_look_for_maps_in_the_data_folder_of_the_page():
+    assert signature(studio).parameters["data_dir"].default == DATA

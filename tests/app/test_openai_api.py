@@ -1,6 +1,7 @@
 """A page that also answers OpenAI's API, as it is started."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,18 +12,27 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+import torch
 
+from lineas_core import AffineMap, SteeringMaps, compose, find_modules, fold, save_maps
 from lineas_core.models import Sampling
+from lineas_core.storage.places import WEIGHTS
 from tests.fakes import save_model, tiny_language_model
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """The address of a page with a login, whose endpoint needs a key."""
+def folder(tmp_path_factory):
+    """A folder with a model; the page has its data there, too."""
     folder = tmp_path_factory.mktemp("page")
     save_model(tiny_language_model(), folder / "tiny")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    """The address of a page with a login, whose endpoint needs a key."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [
@@ -51,6 +61,40 @@ def test_the_endpoint_of_a_page_answers_and_streams(page):
     assert client.completions.create(**options).choices[0].text == wanted
     chunks = client.completions.create(**options, stream=True)
     assert "".join(chunk.choices[0].text for chunk in chunks) == wanted
+
+
+def _save(folder, name, title):
+    """Save a map of the page's model in its library, as the page does; returns it."""
+    modules = find_modules(tiny_language_model().network, ".*o_proj")
+    steps = {each: AffineMap(torch.full((32,), 1.5), torch.ones(32)) for each in modules}
+    maps = SteeringMaps(steps, {"model": str(folder / "tiny"), "title": title})
+    save_maps(maps, folder / "data" / "maps" / name)
+    return maps
+
+
+def test_maps_of_the_library_can_be_named_as_soon_as_they_are_there(page, folder):
+    client = openai.OpenAI(base_url=f"{page}/v1", api_key="key", max_retries=0)
+
+    def served():
+        return [model.id for model in client.models.list()]
+
+    def write(model):
+        return client.completions.create(model=model, prompt="hello", seed=7, max_tokens=12)
+
+    maps, model = _save(folder, "first", "City at night"), tiny_language_model()
+    assert served() == ["tiny", "tiny+city-at-night"]
+    with fold(model.network, compose([maps], [0.5])):
+        (wanted,) = model.generate(["hello"], seeds=[7], sampling=Sampling(12))
+    assert write("tiny+city-at-night:0.5").choices[0].text == wanted
+    _save(folder, "first", "Night")
+    assert served() == ["tiny", "tiny+night"]
+    with pytest.raises(openai.NotFoundError, match="no map 'city-at-night'"):
+        write("tiny+city-at-night")
+    _save(folder, "second", "Night!")  # the title no longer tells them apart
+    assert served() == ["tiny", "tiny+first", "tiny+second"]
+    (folder / "data" / "maps" / "second" / WEIGHTS).write_bytes(b"torn")
+    shutil.rmtree(folder / "data" / "maps" / "first")
+    assert served() == ["tiny"]
 
 
 def test_it_is_guarded_like_the_page_and_the_page_works_beside_it(page):

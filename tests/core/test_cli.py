@@ -291,14 +291,24 @@ def test_strengths_give_one_labelled_strip(painted, tmp_path):
         assert json.loads(image.text["lineas"])["maps"] == [["set", [-1, 0, 1]]]
 
 
-def test_a_map_of_norms_is_exported_with_its_inverse(painted, learnt, tmp_path):
+def test_a_map_of_norms_is_exported_with_its_inverse(painted, tmp_path):
     result = _run("export", painted, "--output-dir", tmp_path)
     assert result.exit_code == 0
     names = ["look.safetensors", "look-inverse.safetensors"]
     assert result.stdout.split() == [str(tmp_path / name) for name in names]
-    refused = _run("export", learnt, "--output-dir", tmp_path)
-    assert "are not norms with weight and bias" in str(refused.exception)
+    assert "A1111 would skip norms" in result.stderr  # one residual layer in each block
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize("options", [[], ["--to", "lycoris"], ["--strength", 1]])
+def test_what_no_lycoris_file_can_hold_is_refused_before_a_model_is_loaded(
+    learnt, options, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(arguments, "load_model", no_model)
+    refused = _run("export", learnt, *options, "--output-dir", tmp_path)
+    assert "are not norms of a UNet" in str(refused.exception)
+    assert "--to checkpoint" in str(refused.exception)
+    assert not list(tmp_path.iterdir())
 
 
 def test_maps_are_exported_as_the_weights_of_their_model(learnt, tmp_path):
@@ -349,7 +359,6 @@ def test_a_map_for_pictures_is_exported_as_a_unet(painted, tmp_path):
     [
         (["--to", "onnx"], "choose from lycoris, checkpoint, diffusers"),
         (["--to", "diffusers"], "is written with --to checkpoint"),
-        (["--strength", 1], "the program that loads them sets its strength"),
         (["--to", "checkpoint", "--strength", 1, "--strength", 1], "2 strengths came with 1 maps"),
     ],
 )
@@ -358,6 +367,13 @@ def test_export_says_which_options_do_not_fit(learnt, options, sentence, tmp_pat
     assert result.exit_code == 2
     assert sentence in " ".join(result.stderr.replace("│", " ").split())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lycoris_file_holds_a_map_at_every_strength(painted, tmp_path):
+    result = _run("export", painted, "--strength", 1, "--output-dir", tmp_path)
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.replace("│", " ").split())
+    assert "the program that loads them sets its strength" in told
 
 
 def test_gguf_is_refused_with_the_way_there(learnt, tmp_path):

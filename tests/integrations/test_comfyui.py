@@ -1,6 +1,7 @@
-"""The ComfyUI node, in a stand-in for what it uses of ComfyUI."""
+"""The ComfyUI node, in a stand-in for what it uses of ComfyUI, and how others read our files."""
 
 import importlib.util
+import re
 import sys
 from functools import reduce
 from pathlib import Path
@@ -10,10 +11,14 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+from safetensors.torch import load_file
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 from lineas_core import AffineMap, LowRankMap, SteeringMaps, find_modules, save_maps, steer
+from lineas_core.models import TextToImageModel
 from lineas_core.steering.affine import SMALLEST_SCALE
+from lineas_core.storage.lycoris import export_norms
 from tests.fakes import SDXL_UNET, tiny_pipeline
 
 FILE = Path(__file__).parents[2] / "integrations" / "comfyui" / "lineas_steering.py"
@@ -198,6 +203,70 @@ def test_the_names_are_those_of_the_checkpoints_of_sdxl(node):
     for name in names:
         assert found[f"{name}.weight"] == name
     assert len(ours) == len(names) > 100
+
+
+def _in_a1111(key, native):
+    """The norm of a key in A1111: names of diffusers are translated, others taken as native."""
+    name = key.removeprefix("lora_unet_")
+    if found := re.fullmatch(r"(down|up)_blocks_(\d+)_(resnets|attentions)_(\d+)_(.+)", name):
+        way, block, kind, layer, inner = found.groups()
+        index = 3 * int(block) + int(layer)
+        place = f"input_blocks_{index + 1}" if way == "down" else f"output_blocks_{index}"
+        part = int(kind == "attentions")
+    elif found := re.fullmatch(r"mid_block_(resnets|attentions)_(\d+)_(.+)", name):
+        kind, layer, inner = found.groups()
+        place, part = "middle_block", 1 if kind == "attentions" else 2 * int(layer)
+    else:
+        return native.get(name)
+    if kind == "resnets":
+        inner = {"norm1": "in_layers_0", "norm2": "out_layers_0"}.get(inner, inner)
+    return native.get(f"{place}_{part}_{inner}")
+
+
+def _in_others(key, native):
+    """The norm of a key in ComfyUI, Forge and SD.Next, which know it by both of its names."""
+    diffusers = {name.replace(".", "_"): name for name in native.values()}
+    return {**native, **diffusers}.get(key.removeprefix("lora_unet_"))
+
+
+@pytest.mark.parametrize("reader", [_in_a1111, _in_others])
+def test_every_norm_of_an_exported_file_is_found_by_other_programs(node, unet, tmp_path, reader):
+    """What a program does not find it skips; see their sources, networks.py and comfy/lora.py."""
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(unet=unet)
+    maps = _maps(unet)
+    native = {node.ldm_name(name).replace(".", "_"): name for name in maps}
+    for path in export_norms(maps, TextToImageModel(pipeline, name="sdxl-turbo"), tmp_path, "a"):
+        patches = load_file(path)
+        found = {key: reader(key.partition(".")[0], native) for key in patches}
+        assert sorted(found.values()) == sorted([*maps] * 2)
+        strength = -1.0 if "inverse" in path.name else 1.0
+        for key, name in found.items():
+            norm, step = unet.get_submodule(name), maps[name].at(strength)
+            before, shift = (norm.weight, 0) if "w_norm" in key else (norm.bias, step.shift)
+            torch.testing.assert_close(patches[key], (step.scale - 1) * before + shift)
+
+
+def test_a_map_learnt_anew_under_its_name_is_read_anew(node, unet, tmp_path):
+    changed = node.LineasMap.IS_CHANGED
+    file = _save(_maps(unet), tmp_path)
+    before = changed(map=file, strength=1.0)
+    assert changed(map=file, strength=0.5) == before
+    _save(_maps(unet, seed=1), tmp_path)
+    assert changed(map=file, strength=1.0) != before
+
+
+def test_a_map_is_copied_to_a_device_once(node, tmp_path):
+    root = nn.Module()
+    root.diffusion_model = nn.Module()
+    root.diffusion_model.out = nn.ModuleList([nn.GroupNorm(1, 3, device="meta")])
+    maps = SteeringMaps({"conv_norm_out": AffineMap(torch.rand(3), torch.rand(3))}, {})
+    (steered,) = node.LineasMap().steer(ModelPatcher(root), _save(maps, tmp_path), 1.0)
+    with steered, profile(activities=[ProfilerActivity.CPU]) as run:
+        for _ in range(3):
+            root.diffusion_model.out[0](torch.ones(1, 3, 2, 2, device="meta"))
+    copies = [event for event in run.events() if event.name == "aten::_to_copy"]
+    assert len(copies) == 2  # scale and shift
 
 
 def test_the_node_offers_the_maps_of_its_folder_and_a_slider(node, unet, tmp_path):

@@ -22,7 +22,8 @@ MARKUP = "<img src=x onerror=alert(1)>"
 PROMPTS = PromptSet(("a", "b"), ("x", "y"), name="Letters")
 STEP = AffineMap(torch.tensor([0.5, 1.0]), torch.tensor([0.1, 0.0]))
 TEXTS = SteeringMaps({"a": STEP}, {"model": "smollm2-135m"})
-PICTURES = SteeringMaps({"down.norm1": STEP}, {"model": "emoji-world", "kind": "text-to-image"})
+NORM = "down_blocks.0.resnets.0.norm1"
+PICTURES = SteeringMaps({NORM: STEP}, {"model": "emoji-world", "kind": "text-to-image"})
 
 
 @pytest.fixture
@@ -307,12 +308,15 @@ def test_files_for_other_tools_are_offered(exports, studio, scratch, monkeypatch
         files = [folder / f"{entry.id}{ending}.safetensors" for ending in ("", "-inverse")]
         for file in files:
             file.write_bytes(b"x")
-        return files
+        return files, "A1111 would skip norms"
 
     monkeypatch.setattr(studio, "export_norms", export)
+    told = []
+    monkeypatch.setattr(gr, "Info", told.append)
     plain, inverse = _downloads(exports.norms("pictures"), scratch)
     assert plain.name == "pictures.safetensors"
     assert inverse.name == "pictures-inverse.safetensors"
+    assert told == ["A1111 would skip norms."]
 
 
 def test_a_model_with_a_map_in_its_weights_is_offered(exports, studio, scratch, monkeypatch):

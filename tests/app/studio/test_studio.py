@@ -292,8 +292,9 @@ def test_the_users_maps_stand_behind_the_shipped_ones(gallery, tmp_path):
 
 
 def test_a_map_of_norms_is_exported_for_other_tools(gallery, studio, tmp_path):
-    files = gallery.export_norms(gallery.entry("letters"), tmp_path / "out")
+    files, note = gallery.export_norms(gallery.entry("letters"), tmp_path / "out")
     assert [file.name for file in files] == ["letters.safetensors", "letters-inverse.safetensors"]
+    assert "A1111 would skip norms" in note
     assert not gallery.models.busy
     with pytest.raises(gr.Error, match="no such map for pictures"):
         next(ExportHandlers(studio, LibraryHandlers(studio)).norms("letters"))

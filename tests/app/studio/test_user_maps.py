@@ -13,10 +13,11 @@ from app.jobs.job import Job, JobRequest
 from app.jobs.queue import Jobs
 from app.studio.maps import prompts_of, read_map
 from app.studio.studio import Studio
-from app.studio.user_maps import LONGEST_TITLE, UserMaps, slug
+from app.studio.user_maps import LONGEST_TITLE, UserMaps
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, load_maps, save_maps
 from lineas_core.paths import ASSETS
 from lineas_core.storage.maps import WEIGHTS
+from lineas_core.storage.places import slug
 from tests.full_disk import full_disk
 
 STEPS = {"a": AffineMap(torch.tensor([0.5, 1.0]), torch.tensor([0.1, 0.0]))}

@@ -248,7 +248,7 @@ def test_sampling_out_of_range_names_the_range(setting, value):
 
 
 def test_a_length_is_a_whole_number():
-    with pytest.raises(UserError, match="Give a whole number from 1 to 4096"):
+    with pytest.raises(UserError, match="Give a whole number from 1 to 1000000"):
         Sampling(max_new_tokens=40.0)
 
 

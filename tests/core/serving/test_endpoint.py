@@ -70,11 +70,11 @@ def maps(model):
 
 
 @contextmanager
-def _serving(model, maps, *, key="", **limits):
+def _serving(model, maps, *, key="", origins=(), **limits):
     """A server in a thread: its port, its engine, and OpenAI's client for it."""
     started = Endpoint(Served.of(model, maps), Limits(**limits))
     listening = listen("127.0.0.1", 0)
-    server = server_of(started, key)
+    server = server_of(started, key, origins)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     port = listening.getsockname()[1]
@@ -194,6 +194,21 @@ def test_choices_have_consecutive_seeds_and_prompts_come_in_order(client):
     other = texts(prompt="bye", seed=5)
     assert texts(prompt="hello", seed=5, n=2) == one + two
     assert texts(prompt=["hello", "bye"], seed=5) == one + other
+
+
+def test_an_answer_may_fill_the_context_whatever_its_size():
+    model = tiny_language_model(endless=True)
+    model.tokenizer.chat_template = TEMPLATE
+    model.network.config.max_position_embeddings = 8192
+    longest = 8192 - len(Served.of(model, {}).encode_chat(TALK))
+    with _serving(model, {}) as server:
+        options = {"model": "tiny", "messages": TALK}
+        create = server.client.chat.completions.create
+        with create(**options, max_completion_tokens=longest, stream=True) as stream:
+            assert next(iter(stream)).choices
+        for size in (longest + 1, 900_000):
+            with pytest.raises(openai.BadRequestError, match="together more than 8192"):
+                create(**options, max_tokens=size)
 
 
 def test_without_a_seed_texts_differ(client):
@@ -381,6 +396,35 @@ def test_an_error_has_the_path_to_the_argument(arguments, sentence):
     assert len(str(refused.value)) < 200
 
 
+UNSUPPORTED = {
+    "frequency_penalty": ([0, 0.0], [0.5, False]),
+    "presence_penalty": ([0, 0.0], [-1, ""]),
+    "logit_bias": ([{}], [{"5": 1}, 0]),
+    "completions logprobs": ([], [0, 5, False]),
+    "completions echo": ([False], [True, 0]),
+    "completions suffix": ([""], ["end", 0]),
+    "chat logprobs": ([False], [True, 0]),
+    "chat top_logprobs": ([0], [3, False]),
+    "chat tools": ([[]], [[{}], {}]),
+    "chat functions": ([[]], [[{}], ""]),
+    "chat response_format": ([{"type": "text"}], [{"type": "json_object"}, {}]),
+    "chat audio": ([], [{}, False]),
+}
+
+
+@pytest.mark.parametrize("argument", UNSUPPORTED)
+def test_an_unsupported_argument_may_only_have_the_values_that_ask_for_nothing(argument):
+    *kind, name = argument.split()
+    body = {"model": "tiny"} | ({"messages": TALK} if kind == ["chat"] else {"prompt": "a"})
+    read = ChatBody if kind == ["chat"] else CompletionBody
+    nothing, something = UNSUPPORTED[argument]
+    for value in (None, *nothing):
+        parse(json.dumps({**body, name: value}).encode(), read)
+    for value in something:
+        with pytest.raises(ApiError, match=f"{name}: This argument is not supported here"):
+            parse(json.dumps({**body, name: value}).encode(), read)
+
+
 def test_an_answer_can_be_sent_back_as_it_came(client):
     options = {"model": "tiny", "max_tokens": 4, "seed": 1}
     answer = client.chat.completions.create(messages=TALK, **options)
@@ -475,6 +519,26 @@ def test_a_key_is_asked_for_everywhere_but_at_health(model, maps):
             assert _raw(server.port, b"", path=path, method="GET")[0] == status
         named = {"authorization": right, "host": "lineas.example"}
         assert _raw(server.port, body, **named)[0] == 200  # a key is as good under any name
+
+
+def test_scripts_of_the_web_pages_that_are_named_may_read_answers_and_no_others(model, maps):
+    page, asked = "https://chat.example", {"access_control_request_method": "POST"}
+    asked["access_control_request_headers"] = "authorization,content-type,x-stainless-os"
+    body = {"model": "tiny", "prompt": "a", "max_tokens": 2}
+    right = "Bearer " + KEY.encode().decode("latin-1")
+    with _serving(model, maps, key=KEY, origins=[page]) as server:
+        status, headers, _ = _raw(server.port, b"", method="OPTIONS", origin=page, **asked)
+        assert (status, headers["access-control-allow-origin"]) == (200, page)
+        assert "authorization" in headers["access-control-allow-headers"]
+        assert "POST" in headers["access-control-allow-methods"]
+        for key, wanted in ((right, 200), ("Bearer wrong", 401)):
+            status, headers, _ = _raw(server.port, body, origin=page, authorization=key)
+            assert (status, headers["access-control-allow-origin"]) == (wanted, page)
+        for other in ("https://evil.example", "http://chat.example", f"{page}.evil", "null"):
+            status, headers, _ = _raw(server.port, b"", method="OPTIONS", origin=other, **asked)
+            assert status == 401
+            _, more, _ = _raw(server.port, body, origin=other, authorization=right)
+            assert not [name for name in {**headers, **more} if name.startswith("access-control")]
 
 
 def test_metrics_count_requests_tokens_and_rows(model, maps):

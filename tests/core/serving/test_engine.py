@@ -225,6 +225,28 @@ def test_a_failure_ends_its_texts_and_later_ones_are_written(model, monkeypatch)
         engine.close()
 
 
+def test_too_long_a_prompt_for_the_memory_ends_no_text_but_its_own(endless, monkeypatch):
+    engine, forward, pieces = Engine(endless), endless.network.forward, SimpleQueue()
+    sampling = Sampling(max_new_tokens=60)
+
+    def short_of_memory(ids, **options):
+        return forward(ids, **options) if ids.shape[1] == 1 else ask_for_a_petabyte()
+
+    try:
+        engine.submit(
+            [request_of(endless, "a", sampling=sampling)], lambda _, piece: pieces.put(piece)
+        )
+        found = [pieces.get(timeout=60)]
+        monkeypatch.setattr(endless.network, "forward", short_of_memory)
+        with pytest.raises(UserError, match="a smaller --batch-tokens"):
+            engine.generate([request_of(endless, "hello", sampling=sampling)])
+        while not (found[-1].finish or found[-1].error):
+            found.append(pieces.get(timeout=60))
+        assert (found[-1].finish, found[-1].tokens) == ("length", 60)
+    finally:
+        engine.close()
+
+
 def test_a_closed_engine_ends_what_it_has_begun(endless):
     engine, pieces = Engine(endless, Limits(rows=1)), SimpleQueue()
     request = request_of(endless, "a", sampling=Sampling(max_new_tokens=400))

@@ -72,6 +72,66 @@ def test_a_network_that_was_compiled_before_is_steered_and_recorded_all_the_same
     assert torch.equal(_logits(compiled), plain)
 
 
+def _wrapped(network):
+    return torch.compile(network, backend="eager")
+
+
+def _wrapped_blocks(network):
+    for number, block in enumerate(network.model.layers):
+        network.model.layers[number] = torch.compile(block, backend="eager")
+    return network
+
+
+def _wrapped_forward(network):
+    network.forward = torch.compile(network.forward, backend="eager")
+    return network
+
+
+@pytest.mark.parametrize("wrap", [_wrapped, _wrapped_blocks, _wrapped_forward])
+@pytest.mark.parametrize("strength", [1.0, [0.5]])
+def test_whatever_torch_compile_returned_is_steered_and_keeps_its_names(model, wrap, strength):
+    maps, names = _maps(model), model.default_modules
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    with torch.no_grad(), steer(model.network, maps, strength):
+        steered = model.network(ids).logits
+    compiled = wrap(tiny_language_model().network)
+    assert find_modules(compiled, "post-layernorms") == names
+    with torch.no_grad():
+        plain = compiled(ids).logits  # compiled now, without hooks
+        for steering in (steer, fold):
+            with steering(compiled, maps, strength):
+                torch.testing.assert_close(compiled(ids).logits, steered, **NEAR)
+        with record(compiled, names) as kept:
+            compiled(ids)
+        assert kept.keys() == set(names)
+        assert torch.equal(compiled(ids).logits, plain)
+
+
+def test_blocks_of_two_threads_that_overlap_leave_compiled_code_compiled(model):
+    maps, compiled = _maps(model), []
+    function = torch.compile(lambda x: x + 1, backend=lambda graph, _: compiled.append(1) or graph)
+    first, second = (steer(tiny_language_model(seed).network, maps) for seed in (0, 1))
+    first.__enter__()
+    with second:
+        first.__exit__(None, None, None)
+        function(torch.ones(2))
+        assert not compiled
+    function(torch.ones(2))
+    assert compiled
+
+
+def test_steering_that_begins_in_a_compiled_function_is_refused(model):
+    maps, ids = _maps(model), torch.tensor([[3, 1, 4, 1, 5]])
+
+    @torch.compile(backend="eager")
+    def steered():
+        with steer(model.network, maps):
+            return model.network(ids)
+
+    with pytest.raises(UserError, match="inside a compiled function"):
+        steered()
+
+
 def test_row_of_strength_zero_is_bit_equal_beside_steered_rows(model):
     prompts = ["a b c", "a b c"]
     plain = _logits(model, prompts)

@@ -86,16 +86,31 @@ def test_a_killed_worker_s_cell_is_done_by_another_and_no_other_twice(tmp_path):
 def test_workers_that_cannot_finish_a_cell_end_with_one_sentence(tmp_path):
     place = parse_place("local:1", "small")
     (tmp_path / "results").mkdir()
-    table = Table("some", "Title", "Table 0", "About.", _refused, _format, {})
-    with pytest.raises(UserError, match=r"none has finished a cell \(it is missing. Fetch it.\)"):
+    table = Table("some", "Title", "Table 0", "About.", partial(_refused, "a"), _format, {})
+    wanted = r"1 of 1 cells are missing after all .* ended: topic=a \(it is missing. Fetch it.\)\."
+    with pytest.raises(UserError, match=wanted):
         make_on(place, table, tmp_path / "results", report=lambda line: None)
 
 
-def _refused(_edition):
-    def work(_bench):
-        raise UserError("E_MODEL", "it is missing", remedy="Fetch it.")
+def test_workers_go_on_after_a_cell_that_fails_and_the_page_has_the_others(tmp_path):
+    said = []
+    table = Table("some", "Title", "Table 0", "About.", partial(_refused, "abc"), _format, {})
+    with pytest.raises(UserError, match=r"1 of 3 cells are missing .*: topic=a \(it is missing"):
+        make_on(parse_place("local:1", "small"), table, tmp_path, report=said.append)
+    assert [line for line in said if "finished" in line] == [
+        "finished  topic=b",
+        "finished  topic=c",
+    ]
+    assert "2 of 3 lines" in (tmp_path / "some.md").read_text(encoding="utf-8")
 
-    return [Cell({"topic": "a"}, work)]
+
+def _refused(keys, _edition):
+    def work(key, _bench):
+        if key == "a":
+            raise UserError("E_MODEL", "it is missing", remedy="Fetch it.")
+        return {"facts": {}, "rows": [{"strength": 1.0, "share": 0.5}]}
+
+    return [Cell({"topic": key}, partial(work, key)) for key in keys]
 
 
 @pytest.mark.parametrize("name", TABLES)

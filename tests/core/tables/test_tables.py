@@ -19,6 +19,7 @@ from lineas_core.learning.lineas import learn
 from lineas_core.methods import METHODS
 from lineas_core.metrics.insults import insults
 from lineas_core.metrics.perplexity import prose_perplexity
+from lineas_core.models.sampling import Sampling
 from lineas_core.paths import ASSETS
 from lineas_core.steering.presets import find_modules
 from lineas_core.tables import (
@@ -40,6 +41,8 @@ from lineas_core.tables import (
     truth,
     workbench,
 )
+from lineas_core.tables import conditions as under
+from lineas_core.tables.continuations import Continuations
 from lineas_core.tables.figure import draw
 from lineas_core.tables.verdicts import Limit, Main, at_cost, compared
 from lineas_core.tables.workbench import LINES, Workbench
@@ -110,13 +113,39 @@ def test_a_comparison_names_what_was_counted_alone():
         "steering. Toxic texts at full strength, by method, on N: 30% (b); 40% without steering."
     )
     in_order = compared("method", main, ranked=False)(done)
-    assert "by method: 28% (b), 10% (a); 47% without steering." in in_order
+    assert "by method and model: 25% (b, M), 10% (a, M), 30% (b, N); 47% without" in in_order
     (named,) = compared("method", main)([cell("lin-act, own layers", "M", 0.5, 0.25)]).splitlines()
     assert "by method: 25% (Lin-AcT, own layers); 50% without steering." in named
     assert (
         compared("method", main)(done[2:3])
         == "Toxic texts: to be measured again, by the present judge."
     )
+
+
+def test_a_comparison_takes_no_mean_over_lines_that_others_do_not_have():
+    main = Main("toxic texts", lambda row: row["share"])
+
+    def said(*lines):
+        names = ("concept", "γ", "iterations")
+        done = [
+            {
+                "key": dict(zip(names, key.split(), strict=True)),
+                "rows": [{"strength": x, "share": y} for x, y in ((0.0, 0.5), (1.0, share))],
+            }
+            for key, share in lines
+        ]
+        by = compared("γ", main, ranked=False)(done).partition(", by ")[2]
+        return by.partition(";")[0]
+
+    few = [("car 0 80", 0.1), ("car 10 80", 0.2)]
+    other = [("dog 0 80", 0.3), ("dog 10 80", 0.4)]
+    assert said(*few, *other) == "γ: 20% (0), 30% (10)"
+    longer = [("car 10 300", 0.0), ("dog 10 300", 0.02)]
+    whole = "γ and iterations: 20% (0, 80), 30% (10, 80), 1% (10, 300)"
+    assert said(*few, *other, *longer) == whole
+    # A table that is not finished yet.
+    assert said(*few, *other[:1]) == "γ and concept: 10% (0, car), 20% (10, car), 30% (0, dog)"
+    assert said(*few, *other, *longer[:1]).startswith("γ and iterations and concept: 10% (0, 80, ")
 
 
 def test_a_comparison_at_equal_cost_is_between_the_strengths():
@@ -172,6 +201,113 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert [c["key"] for c in cells_done(tmp_path / "some.json")] == [{"model": "A", "topic": "x"}]
     make(table, tmp_path, report=lambda line: None)
     assert worked == [("A", "x"), ("A", "y"), ("A", "y"), ("B", "x"), ("B", "y")]
+
+
+def test_a_cell_says_on_which_processor_and_in_which_precision_it_was_computed(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny_language_model())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # but the models are on the CPU
+
+    def work(topic):
+        def once(bench):
+            if topic == "x":
+                bench.model("tiny").network.to(torch.bfloat16)
+                bench.model("tiny")
+            return _result(0.1)
+
+        return once
+
+    table = _table(lambda m, t: work(t))
+    text = make(table, tmp_path, only={"model": {"A"}}, report=lambda line: None).read_text()
+    x, y = cells_done(tmp_path / "some.json")
+    assert x["device"] == y["device"] == "CPU"
+    assert x["processor"]
+    assert x["dtype"] == "bfloat16 and float32"
+    assert "dtype" not in y  # it asked for no model
+    assert text.endswith(f"on {x['processor']} and {x['processor']} (bfloat16 and float32).\n")
+
+
+def test_lines_of_before_have_a_device_but_no_processor():
+    table = _table(lambda m, t: lambda bench: _result(0.5))
+    old = {"key": {"model": "A", "topic": "x"}, "date": "2026-01-01", **_result(0.5)}
+    assert page(table, "small", [old]).endswith("1 of 4 lines, 2026-01-01, on CPU.\n")
+    done = [old, {**old, "device": "Some GPU"}, {**old, "device": "CPU", "processor": "P"}]
+    done.append({**done[1], "processor": "P", "dtype": "bfloat16"})
+    places = "on CPU and P and Some GPU and Some GPU (bfloat16)."
+    assert page(table, "small", done).endswith(f"{places}\n")
+
+
+def test_a_page_says_where_lines_of_one_model_differ_without_steering():
+    table = _table(lambda m, t: lambda bench: _result(0.5))
+
+    def said(*rows):
+        done = [
+            {
+                "key": {"model": model, "topic": "x"},
+                "date": "2026-01-01",
+                "facts": {},
+                "rows": [{"strength": 0.0, "share": share, "prose": prose}, *_result(0.9)["rows"]],
+            }
+            for model, share, prose in rows
+        ]
+        return page(table, "small", done).partition("At λ = 0, where")[2]
+
+    assert not said(("A", 0.1, 40.842), ("B", 0.2, 30.0), ("A", 0.1, 40.841))
+    assert not said(("A", 0.1, 40.842), ("A", 0.1, None))
+    assert "ranges are perplexity of prose 40.69 to 40.84 (A, x)." in said(
+        ("A", 0.1, 40.842), ("A", 0.1, 40.688), ("B", 0.2, 30.0), ("B", 0.2, 30.1)
+    )
+    assert "ranges are share 10.0% to 20.0% (A, x)." in said(("A", 0.1, 1.0), ("A", 0.2, 1.0))
+
+
+def test_a_cell_that_fails_stops_neither_the_others_nor_the_page(tmp_path):
+    worked, said = [], []
+
+    def work(model, topic):
+        def once(_):
+            worked.append((model, topic))
+            if topic == "y":
+                raise UserError("E_DIVERGED", "it has diverged", remedy="Lower the rate.")
+            if (model, topic) == ("B", "x"):
+                raise ZeroDivisionError("division by zero")
+            return _result(0.1)
+
+        return once
+
+    wanted = (
+        r"3 of 4 cells have failed: model=A, topic=y and model=B, topic=y \(it has diverged. "
+        r"Lower the rate.\); model=B, topic=x \(ZeroDivisionError: division by zero\)\. The others"
+    )
+    for _ in range(2):
+        with pytest.raises(UserError, match=wanted):
+            make(_table(work), tmp_path, report=said.append)
+    cells = [("A", "x"), ("A", "y"), ("B", "x"), ("B", "y")]
+    assert worked == [*cells, *cells[1:]]
+    assert "1 of 4 lines" in (tmp_path / "some.md").read_text(encoding="utf-8")
+    assert "failed  model=A, topic=y: it has diverged. Lower the rate." in said
+    assert any(line.startswith("Traceback") for line in said)  # of the bug
+    assert not any("another process" in line for line in said)
+
+
+def test_a_table_without_a_finished_cell_still_says_why(tmp_path):
+    def work(_bench):
+        raise UserError("E_MODEL", "it is missing", remedy="Fetch it.")
+
+    with pytest.raises(UserError, match=r"4 of 4 cells have failed: .* \(it is missing. Fetch it"):
+        make(_table(lambda m, t: work), tmp_path, report=lambda line: None)
+
+
+def test_a_full_disk_stops_a_table_at_once(tmp_path):
+    worked = []
+
+    def work(_bench):
+        worked.append(1)
+        raise UserError("E_DISK", "the map was not saved", remedy="Free some disk space.")
+
+    with pytest.raises(UserError, match=r"^the map was not saved\. Free"):
+        make(_table(lambda m, t: work), tmp_path, report=lambda line: None)
+    assert worked == [1]
 
 
 def test_a_part_can_be_made_alone(tmp_path):
@@ -292,6 +428,41 @@ def test_maps_are_learnt_anew_for_a_model_with_other_weights_layers_or_pooling(t
     changes = (lambda model: None, retrained, steered_elsewhere, pooled)
     assert [learnt(change) for change in changes] == [1, 2, 3, 4]
     assert [learnt(change) for change in changes] == [4, 4, 4, 4]
+
+
+def test_no_cached_figure_is_taken_for_one_of_another_precision(tmp_path, monkeypatch):
+    model, maps = tiny_language_model(), SteeringMaps({}, {"sha256": "0"})
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: model)
+    monkeypatch.setattr(workbench, "native_bfloat16", lambda device: False)
+    monkeypatch.setattr(published, "harness", lambda *_: {"mmlu/acc": 0.5})
+    config = replace(CONFIG, iterations=1)
+    kept = []
+    for dtype in (torch.float32, torch.bfloat16, torch.float32):
+        model.network.to(dtype)
+        bench = Workbench(tmp_path, lambda line: None)
+        published.prose(bench, "tiny", maps, 1.0, ["a b c"])
+        published.mmlu(bench, "tiny", maps, 1.0)
+        Continuations("tiny", ["a"], "topic", range(1)).written(bench, maps, 1.0)
+        bench.maps(model, SET, config=config)
+        kept.append(len([*tmp_path.glob("row-*.json"), *tmp_path.glob("*/lineas.safetensors")]))
+    assert kept == [4, 8, 8]
+    # Where the processor decides in which precision a network of float32 learns.
+    monkeypatch.setattr(workbench, "native_bfloat16", lambda device: True)
+    bench.maps(model, SET, config=config)
+    bench.maps(model, SET, config=replace(config, precision="float32"))
+    assert len([*tmp_path.glob("*/lineas.safetensors")]) == 4
+
+
+def test_no_cached_text_is_taken_for_one_that_was_sampled_otherwise(tmp_path, monkeypatch):
+    model, maps = tiny_language_model(), SteeringMaps({}, {"sha256": "0"})
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: model)
+    written = []
+    for most in (40, 50):
+        monkeypatch.setattr(under, "Sampling", partial(Sampling, max_new_tokens=most))
+        bench = Workbench(tmp_path, lambda line: None)
+        Continuations("tiny", ["a"], "topic", range(1)).written(bench, maps, 1.0)
+        written.append(len([*tmp_path.glob("row-*.json")]))
+    assert written == [1, 2]
 
 
 def test_maps_that_were_not_saved_to_the_end_are_learnt_again(tmp_path):
@@ -653,6 +824,44 @@ def test_the_time_of_each_method_is_taken_and_there_is_no_figure(tmp_path, monke
     lines = {(c.key["model"], c.key["method"]) for c in TABLES["timing"].cells("small")}
     assert ("smollm2-135m", "reft") in lines
     assert ("emoji-world", "reft") not in lines
+
+
+@pytest.mark.parametrize(
+    ("model", "tiny", "method", "settings", "modules"),
+    [
+        ("smollm2-135m", tiny_language_model, "lineas", {"shift_only": True}, 1),
+        ("smollm2-135m", tiny_language_model, "caa", {}, 1),
+        ("gemma-3-270m", tiny_language_model, "lineas", {"shift_only": False}, None),
+        ("emoji-world", tiny_layout_model, "lineas", {"compare": "output"}, None),
+    ],
+)
+def test_the_time_is_that_of_the_settings_and_layers_that_users_get(
+    tmp_path, monkeypatch, model, tiny, method, settings, modules
+):
+    used = []
+
+    def learned(*_sides, config, modules):
+        used.append((vars(config), modules))
+        return SteeringMaps({}, {})
+
+    monkeypatch.setattr(workbench, "load_model", lambda name, **options: tiny())
+    monkeypatch.setitem(METHODS, method, replace(METHODS[method], learn=learned))
+    key = {"model": model, "method": method}
+    (cell,) = [c for c in TABLES["timing"].cells("small") if c.key == key]
+    cell.work(Workbench(tmp_path, lambda line: None))
+    ((config, steered),) = used
+    assert settings.items() <= config.items()
+    assert modules == (steered and len(steered))  # the last of the two blocks of a tiny model
+
+
+def test_times_of_before_are_told_from_those_of_the_settings_that_suit():
+    cells = TABLES["timing"].cells("small")[:2]
+    facts = {"date": "2026-01-01", "facts": {"steps": 1, "seconds": 1.0}, "rows": []}
+    done = [{"key": cell.key, **facts} for cell in cells]
+    new = {"processor": "P", "dtype": "float32"}
+    told = "of the bare budget"
+    assert "1 of 2 lines are to be" in page(TABLES["timing"], "small", [done[0], done[1] | new])
+    assert told not in page(TABLES["timing"], "small", [cell | new for cell in done])
 
 
 def _learnt_in_a_moment(maps):
