@@ -249,8 +249,8 @@ TABLES = (
         "1.25 and 1.5 times that of λ = 0, interpolated in the logarithm of the perplexity, with "
         "a 95% interval from a bootstrap over texts (of means and ratios, too: a draw takes the "
         "same openings and seeds for all topics and methods); *only* says how far a method comes "
-        "that does not reach it. *Own layers* are those of a method's paper, *late layers* the last "
-        "third of the model's default modules. A *peer* is another "
+        "that does not reach it. *Own layers* are those of a method's paper, *late layers* the "
+        "last third of the model's default modules. A *peer* is another "
         "library: its vectors, learnt by its own interface from the same prompts, at its default "
         "layers or at ours",
         _cells,
