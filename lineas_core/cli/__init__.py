@@ -38,6 +38,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # such as one in cp1252, which has no λ
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, io.TextIOWrapper):  # in some locales it passes on what is no text
+        sys.stdin.reconfigure(errors="strict")
     _check_arguments(sys.argv[1:])
     try:
         with out_of_memory_as_user_error():
