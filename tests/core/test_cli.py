@@ -298,8 +298,8 @@ def test_a_map_of_norms_is_exported_with_its_inverse(painted, learnt, tmp_path):
 
 def test_maps_are_exported_as_the_weights_of_their_model(learnt, tmp_path):
     result = _run(
-        "export", learnt, "--to", "checkpoint", "--strength", 0.8, "--map", f"{learnt}:-0.5",
-        "--strength", 0.5, "--output-dir", tmp_path,
+        "export", learnt, "--to", "checkpoint", "--strength", 0.8, "--map", f"{learnt}:0.5",
+        "--output-dir", tmp_path,
     )  # fmt: skip
     assert result.exit_code == 0
     folder = tmp_path / "map-0.8-map-0.5"
@@ -322,10 +322,14 @@ def test_an_export_has_the_names_of_the_folders(learnt, tmp_path, monkeypatch):
     save_maps(load_maps(learnt), tmp_path / "night:v2")
     monkeypatch.chdir(tmp_path / "night:v2")
     (tmp_path / "night:v2-0.5-night:v2-0.25").mkdir()
-    options = ["--strength", 0.5, "--strength", 0.25, "--to", "checkpoint"]
+    options = ["--strength", 0.5, "--to", "checkpoint", "--output-dir", tmp_path]
     monkeypatch.setattr(arguments, "load_model", no_model)  # the folder is looked for before
-    for further in (".", f"{tmp_path}/night:v2", f"{tmp_path}/night:v2:0.5"):
-        result = _run("export", ".", *options, "--map", further, "--output-dir", tmp_path)
+    for further in (
+        (".", "--strength", 0.25),
+        (f"{tmp_path}/night:v2", "--strength", 0.25),
+        (f"{tmp_path}/night:v2:0.25",),
+    ):
+        result = _run("export", ".", *options, "--map", *further)
         assert "a folder of this name exists" in str(result.exception)
 
 
@@ -345,9 +349,12 @@ def test_a_map_for_pictures_is_exported_as_a_unet(painted, tmp_path):
         (["--to", "onnx"], "choose from lycoris, checkpoint, diffusers"),
         (["--to", "diffusers"], "is written with --to checkpoint"),
         (["--strength", 1], "the program that loads them sets its strength"),
-        (["--to", "checkpoint", "--strength", 1, "--strength", 1], "2 strengths came with 1 maps"),
+        (["--to", "checkpoint", "--strength", 1, "--strength", 1], "2 came for 1 map, give one"),
+        (["--to", "checkpoint", "--strength", 1, "--map", "a"], "1 came for 2 maps, give one"),
+        (["--to", "checkpoint", "--strength", 1, "--strength", 1, "--map", "a/b:0.5"],
+         "2 came for 1 map (a --map with :STRENGTH has its own), give one for each"),
     ],
-)
+)  # fmt: skip
 def test_export_says_which_options_do_not_fit(learnt, options, sentence, tmp_path):
     result = _run("export", learnt, *options, "--output-dir", tmp_path)
     assert result.exit_code == 2
