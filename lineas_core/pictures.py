@@ -198,9 +198,9 @@ def strip(images: Sequence[Image.Image], labels: Sequence[str]) -> Image.Image:
     return sheet
 
 
-def label_of(strength: float) -> str:
-    """Return the label of a strength: the signed number, or `original` at 0."""
-    return f"{strength:+g}" if strength else _ORIGINAL
+def label_of(*strengths: float) -> str:
+    """Return the label of the strengths of all maps: signed numbers, or `original` at 0."""
+    return ", ".join(f"{each:+g}" for each in strengths) if any(strengths) else _ORIGINAL
 
 
 def png(image: Image.Image, recipe: Recipe) -> bytes:

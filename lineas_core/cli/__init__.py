@@ -6,12 +6,16 @@ import io
 import logging
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
 
 from lineas_core.cli.chat import chat
+from lineas_core.cli.checks import message_of, status_of
 from lineas_core.cli.generation import generate
 from lineas_core.cli.learning import fetch_model, learn
+from lineas_core.cli.listing import list_maps, list_models
 from lineas_core.cli.maps import export, info, push
 from lineas_core.cli.measurement import evaluate, sweep
 from lineas_core.cli.serving import serve
@@ -29,6 +33,30 @@ app = typer.Typer(
 app.command("fetch")(fetch_model)
 for _command in (learn, generate, chat, serve, sweep, evaluate, info, export, push):
     app.command()(_command)
+app.command("maps")(list_maps)
+app.command("models")(list_models)
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        typer.echo(f"lineas {version('lineas-studio')}")
+    except PackageNotFoundError:
+        typer.echo("lineas, run from its source without being installed")
+    raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Learn activation steering from prompts, and steer language and picture models."""
 
 
 def main() -> None:
@@ -38,13 +66,15 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # such as one in cp1252, which has no λ
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, io.TextIOWrapper):  # in some locales it passes on what is no text
+        sys.stdin.reconfigure(errors="strict")
     _check_arguments(sys.argv[1:])
     try:
         with out_of_memory_as_user_error():
             app()
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(1) from None
+        typer.echo(f"error: {message_of(error)}", err=True)
+        raise SystemExit(status_of(error)) from None
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

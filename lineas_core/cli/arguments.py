@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lineas_core.cli.checks import no_pictures
 from lineas_core.cli.runs import report
 from lineas_core.errors import UserError
 from lineas_core.models import LanguageModel, TextToImageModel, load_model
@@ -31,11 +32,9 @@ __all__ = [
     "check_choice",
     "check_strengths",
     "load_language_model",
-    "load_map_and_model",
     "load_map_and_strength",
     "load_model_of",
     "load_noted",
-    "none_for_texts",
     "numbers",
     "split_strength",
     "step_range",
@@ -69,7 +68,9 @@ Device = Annotated[
 ]
 InferenceSteps = Annotated[
     int | None,
-    typer.Option(help="Denoising steps of a picture model [default: as it was trained]."),
+    typer.Option(
+        help="Denoising steps of a picture model [default: as it was trained].", min=1, max=1000
+    ),
 ]
 DenoisingSteps = Annotated[
     str | None,
@@ -90,7 +91,9 @@ GuidanceScale = Annotated[
     float | None,
     typer.Option(
         help="Guidance of a picture model: weight of the prompt against an empty one; 0 for none "
-        "[default: as it was trained]."
+        "[default: as it was trained].",
+        min=0,
+        max=100,
     ),
 ]
 JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
@@ -173,20 +176,7 @@ def as_denoising(
         return model
     if isinstance(model, TextToImageModel):
         return model.with_denoising(**given)
-    what = f"{model.name} writes texts, which take no denoising steps"
-    raise UserError("E_SETTING", what, remedy="Leave out the options for pictures.")
-
-
-def none_for_texts(model: TextToImageModel, **settings: object) -> None:
-    """Refuse options for texts on a model that paints; None was not given.
-
-    Raises:
-        UserError: one was given.
-    """
-    if given := [name for name, value in settings.items() if value is not None]:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        what = f"{model.name} makes pictures, which take no {options}"
-        raise UserError("E_SETTING", what, remedy="Leave out the options for texts.")
+    raise no_pictures(model.name)
 
 
 def load_map_and_strength(text: str) -> tuple[SteeringMaps, float]:
@@ -222,16 +212,6 @@ def split_strength(text: str) -> tuple[str, float | None]:
             reason = f"{strength!r} is not a number"
             raise typer.BadParameter(reason, param_hint="--map") from None
         return text, None
-
-
-def load_map_and_model(place: str) -> tuple[SteeringMaps, LanguageModel | TextToImageModel]:
-    """Load maps and the model that they were learnt on.
-
-    Raises:
-        UserError: the maps do not name a model, do not fit it, or one of the two cannot be read.
-    """
-    maps = load_noted(place)
-    return maps, load_model_of(maps, name_of_maps(place))
 
 
 def load_model_of(maps: SteeringMaps, where: str) -> LanguageModel | TextToImageModel:

@@ -43,6 +43,7 @@ def chat(
     Commands: /strength LAMBDA changes λ from the next message on (one for each map, or one for
     all), /reset clears the conversation, /quit or Ctrl-D ends the program, Ctrl-C ends an answer.
     """
+    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
     loaded = [load_map_and_strength(text) for text in map or []]
     maps = [each for each, _ in loaded]
     name = model or (maps[0].metadata.get("model") if maps else None) or "smollm2-135m"
@@ -50,7 +51,6 @@ def chat(
     language_model.as_chat()  # refuses one without a chat template before the first message
     for each in maps:
         check_fits(each, language_model)
-    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
     strengths = [strength for _, strength in loaded]
     talk = Talk(language_model, maps, strengths, system, seed, sampling)
     talk.reset()

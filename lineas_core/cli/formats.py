@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["format_result", "format_row", "json_line"]
+__all__ = ["format_columns", "format_result", "format_row", "json_line"]
 
 
 def json_line(row: Mapping[str, Any]) -> str:
@@ -25,15 +25,22 @@ def json_line(row: Mapping[str, Any]) -> str:
     return line
 
 
+def format_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Format rows with the same keys as lines with one column for each key."""
+    cells = [[str(value) for value in row.values()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+
+
 def format_result(facts: Mapping[str, Any]) -> str:
     """Format a generated text with its prompt, or the path of a picture."""
-    label = f"λ {facts['strength']:+.2f}  " if "strength" in facts else ""
+    label = f"λ {', '.join(map(_strength, facts['strengths']))}  " if "factor" in facts else ""
     return facts.get("file") or f"{label}{facts['prompt']}{facts['text']}"
 
 
 def format_row(row: Mapping[str, Any]) -> str:
     """Format a row of a sweep over texts or over pictures."""
-    strength = f"λ {row['strength']:+.2f}"
+    strength = f"λ {_strength(row['strength']):<5}"
     if "pictures" in row:
         sides = "  ".join(f"{side} {_scores(row[side])}" for side in ("with", "without"))
         removal = _removal(row["removal"]) if "removal" in row else ""
@@ -47,6 +54,10 @@ def format_row(row: Mapping[str, Any]) -> str:
         f"  perplexity {row['perplexity']:6.1f}  repeated {row['repetition']:4.0%}"
         f"  ({row['texts']} texts)"
     )
+
+
+def _strength(value: float) -> str:
+    return f"{value:+g}"
 
 
 def _without_nan(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,10 +22,10 @@ from lineas_core.cli.arguments import (
     as_denoising,
     check_strengths,
     load_map_and_strength,
-    none_for_texts,
     numbers,
     step_range,
 )
+from lineas_core.cli.checks import check_denoising, known_kind, none_for_texts
 from lineas_core.cli.formats import format_result, json_line
 from lineas_core.cli.runs import report
 from lineas_core.errors import UserError
@@ -70,25 +70,30 @@ def generate(
     device: Device = None,
     json_lines: JsonLines = False,
 ) -> None:
-    """Generate from prompts with one or more maps."""
+    """Generate from prompts with one or more maps.
+
+    With --json a result has prompt, seed and maps, the text or the file, and strengths: λ of each
+    of the maps, times the factor from --strengths, if there is one. A strip has factors, and for
+    each map a list with λ of each picture.
+    """
+    steps: dict[str, Any] = {
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": guidance_scale,
+        "steer_at": step_range(steer_steps),
+    }
+    options = {"max_new_tokens": max_new_tokens, "temperature": temperature}
+    given: Any = {name: value for name, value in options.items() if value is not None}
+    sampling = Sampling(**given)
     steering = _Steering.load(map or [], strengths)
-    loaded = as_denoising(
-        load_model(
-            model or steering.model or "smollm2-135m", device=device, progress=on_change(report)
-        ),
-        num_inference_steps=num_inference_steps,
-        guidance_scale=guidance_scale,
-        steer_at=step_range(steer_steps),
-    )
+    name = model or steering.model or "smollm2-135m"
+    others = {**options, "chat": chat or None}
+    _check(name, known_kind(name), output_dir, others)
+    check_denoising(name, steps)
+    loaded = load_model(name, device=device, progress=on_change(report))
+    _check(loaded.name, loaded.kind, output_dir, others)
+    loaded = as_denoising(loaded, **steps)
     for maps in steering.maps:
         check_fits(maps, loaded)
-    options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature}
-    if isinstance(loaded, TextToImageModel):
-        none_for_texts(loaded, **options, chat=chat or None)
-    elif output_dir is not None:
-        what = f"{loaded.name} writes texts, which are printed"
-        raise UserError("E_SETTING", what, remedy="Leave out --output-dir.")
-    sampling = Sampling(**{k: v for k, v in options.items() if v is not None})
     for note in note_unknown(loaded.name, prompt):
         typer.echo(f"note: {note}", err=True)
     for text in prompt:
@@ -99,6 +104,17 @@ def generate(
         for row in rows:
             facts = {"prompt": text, "seed": seed, "maps": map or [], **row}
             typer.echo(json_line(facts) if json_lines else format_result(facts))
+
+
+def _check(
+    name: str, kind: str | None, output_dir: Path | None, texts: Mapping[str, object]
+) -> None:
+    """Refuse options that models of a kind, None if it is not known yet, do not take."""
+    if kind == "text-to-image":
+        none_for_texts(name, **texts)
+    elif kind and output_dir is not None:
+        what = f"{name} writes texts, which are printed"
+        raise UserError("E_SETTING", what, remedy="Leave out --output-dir.")
 
 
 @dataclass(frozen=True)
@@ -117,10 +133,10 @@ class _Steering:
 
     @classmethod
     def load(cls, texts: Sequence[str], factors: str | None) -> _Steering:
-        loaded = [load_map_and_strength(text) for text in texts]
         parsed = numbers(factors) if factors else None
-        if parsed and not loaded:
+        if parsed and not texts:
             raise typer.BadParameter("give a --map, too", param_hint="--strengths")
+        loaded = [load_map_and_strength(text) for text in texts]
         steering = cls([maps for maps, _ in loaded], [own for _, own in loaded], parsed)
         check_strengths(chain.from_iterable(steering.by_result))
         return steering
@@ -135,12 +151,13 @@ class _Steering:
         """For each map its strength, or a list of them with one for each factor."""
         if not self.factors:
             return [*self.strengths]
-        return [[factor * own for factor in self.factors] for own in self.strengths]
+        return [[*column] for column in zip(*self.by_result, strict=True)]
 
     @property
     def by_result(self) -> list[list[float]]:
         """For each result the strengths of all maps."""
-        return [[factor * own for own in self.strengths] for factor in self.factors or [1]]
+        # 0 is added because -0.0 would be labelled -0.
+        return [[factor * own + 0.0 for own in self.strengths] for factor in self.factors or [1]]
 
 
 def _continue(
@@ -156,10 +173,13 @@ def _continue(
     count = len(steering.factors or [1])
     with fold(model.network, compose(steering.maps, steering.by_map)):
         texts = model.generate([text] * count, seeds=[seed] * count, sampling=sampling, chat=chat)
-    if not steering.factors:
-        return [{"text": texts[0]}]
-    pairs = zip(steering.factors, texts, strict=True)
-    return [{"strength": factor, "text": written} for factor, written in pairs]
+    rows: list[dict[str, Any]] = [
+        {"strengths": strengths, "text": written}
+        for strengths, written in zip(steering.by_result, texts, strict=True)
+    ]
+    if steering.factors:
+        rows = [{"factor": f, **row} for f, row in zip(steering.factors, rows, strict=True)]
+    return rows
 
 
 def _paint(
@@ -175,6 +195,9 @@ def _paint(
     factors = steering.factors
     slug = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40] or "picture"
     path = folder / f"{slug}-seed{seed}{'-strip' if factors else ''}.png"
-    image = strip(images, [*map(label_of, factors)]) if factors else images[0]
+    image = images[0]
+    if factors:
+        image = strip(images, [label_of(*strengths) for strengths in steering.by_result])
     file = save_png(image, path, recipe)
-    return {"strengths": factors, "file": str(file)} if factors else {"file": str(file)}
+    row = {"strengths": steering.by_map, "file": str(file)}
+    return {"factors": factors, **row} if factors else row

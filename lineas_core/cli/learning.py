@@ -20,9 +20,9 @@ from lineas_core.cli.arguments import (
     check_choice,
     whole_numbers,
 )
+from lineas_core.cli.checks import check_learning, check_pairs, no_chat
 from lineas_core.cli.planning import describe_run
 from lineas_core.cli.runs import Learner, ignore_stops, report, stoppable
-from lineas_core.errors import UserError
 from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, FitConfig, suited_config
 from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_model
@@ -186,10 +186,17 @@ def learn(
     }
     given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
     _check(method, budget, given, checkpoint)
+    steps: dict[str, Any] = {
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": guidance_scale,
+        "learn_at": whole_numbers(denoising_step),
+    }
+    check_learning(model, method, modules, given, steps, chat=chat)
     with joined():
         first = is_first()
         data = _load(prompts, _columns(text_column or [], label_column, source_label))
         _note(data.notes)
+        check_pairs(data.source, data.target, given)
         suited = "" if modules else suited_preset(model, data.kind)
         modules = modules or suited or None
         settings = partial(_config, method, budget, data, given, preset=suited)
@@ -200,12 +207,7 @@ def learn(
             typer.echo(describe_run(model, modules, data, batch))
             return
         _make_folder(output)
-        loaded = as_denoising(
-            _load_model(model, device, chat=chat),
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            learn_at=whole_numbers(denoising_step),
-        )
+        loaded = as_denoising(_load_model(model, device, chat=chat), **steps)
         source, target = data.source + data.heldout_source, data.target + data.heldout_target
         _note(loaded.reader.describe(source, target))
         _note(note_unknown(loaded.name, (*source, *target)))
@@ -251,8 +253,7 @@ def _load_model(name: str, device: str | None, *, chat: bool) -> LanguageModel |
         return model
     if isinstance(model, LanguageModel):
         return model.as_chat()
-    remedy = "Leave out --chat, or choose an instruct model."
-    raise UserError("E_CHAT", f"{name} makes pictures and has no chat template", remedy=remedy)
+    raise no_chat(name)
 
 
 def _config(

@@ -14,7 +14,6 @@ from lineas_core.cli.arguments import (
     MapsWithStrengths,
     check_choice,
     check_strengths,
-    load_map_and_strength,
     load_model_of,
     load_noted,
     split_strength,
@@ -57,8 +56,8 @@ def export(
     strength: Annotated[
         list[float] | None,
         typer.Option(
-            help="Strength of MAP, then of each --map [default: that of the map's method, usually "
-            "1]."
+            help="Strength of MAP, then of each --map without :STRENGTH [default: that of the "
+            "map's method, usually 1]."
         ),
     ] = None,
     further: MapsWithStrengths = None,
@@ -89,23 +88,36 @@ def _export_weights(
     map: str, further: Sequence[str], given: Sequence[float], to: str, output_dir: Path
 ) -> None:
     """Write the model of a map with this and further maps in its weights."""
-    maps, others = load_noted(map), [load_map_and_strength(text) for text in further]
-    strengths = [recommended_strength(maps.metadata), *(own for _, own in others)]
-    if given and len(given) != len(strengths):
-        reason = f"{len(given)} strengths came with {len(strengths)} maps, give one for each map"
-        raise typer.BadParameter(reason, param_hint="--strength")
-    strengths = [*given] or strengths
+    split: list[tuple[str, float | None]] = [(map, None), *(split_strength(t) for t in further)]
+    filled = _filled([own for _, own in split], given)
+    maps = [load_noted(place) for place, _ in split]
+    strengths = [
+        recommended_strength(each.metadata) if own is None else own
+        for each, own in zip(maps, filled, strict=True)
+    ]
     check_strengths(strengths)
-    names = [name_of_maps(map), *(name_of_maps(split_strength(text)[0]) for text in further)]
+    names = [name_of_maps(place) for place, _ in split]
     name = "-".join(f"{name}-{own:g}" for name, own in zip(names, strengths, strict=True))
     check_is_new(output_dir / name)  # before the model is loaded, which takes long
-    model = load_model_of(maps, name_of_maps(map))
+    model = load_model_of(maps[0], names[0])
     if to != (needed := "checkpoint" if isinstance(model, LanguageModel) else "diffusers"):
         reason = f"a map of {model.name} is written with --to {needed}"
         raise typer.BadParameter(reason, param_hint="--to")
-    proof = export_checkpoint([maps, *(m for m, _ in others)], strengths, model, output_dir / name)
+    proof = export_checkpoint(maps, strengths, model, output_dir / name)
     typer.echo(str(output_dir / name))
     typer.echo(str(proof), err=True)
+
+
+def _filled(own: Sequence[float | None], given: Sequence[float]) -> list[float | None]:
+    """Return the strengths of maps, with the given ones for those that have none of their own."""
+    lacking = own.count(None)
+    if given and len(given) != lacking:
+        reason = f"{len(given)} came for {lacking} {'maps' if lacking > 1 else 'map'}"
+        if lacking < len(own):
+            reason += " (a --map with :STRENGTH has its own)"
+        raise typer.BadParameter(f"{reason}, give one for each", param_hint="--strength")
+    rest = iter(given)
+    return [next(rest, None) if each is None else each for each in own]
 
 
 def push(

@@ -15,16 +15,18 @@ from lineas_core.cli.arguments import (
     MapPlace,
     check_choice,
     check_strengths,
-    load_map_and_model,
-    none_for_texts,
+    load_model_of,
+    load_noted,
     numbers,
 )
+from lineas_core.cli.checks import known_kind, none_for_texts
 from lineas_core.cli.formats import format_row, json_line
 from lineas_core.errors import UserError
 from lineas_core.evaluation import pictures, texts
 from lineas_core.evaluation.texts import METRICS
 from lineas_core.models import TextToImageModel
 from lineas_core.prompts.files import read_file, read_rows
+from lineas_core.storage.places import name_of_maps
 from lineas_core.tables import EDITIONS, TABLES, make
 from lineas_core.tables.cluster import make_on, parse_place
 from lineas_core.tables.plan import plan as describe_plan
@@ -64,10 +66,14 @@ def sweep(
     check_choice(metric or _METRIC, METRICS, "--metric")
     factors, lines = numbers(strengths), _read_lines(openings)
     check_strengths(factors)
-    maps, model = load_map_and_model(map)
+    maps = load_noted(map)
+    name = str(maps.metadata.get("model") or "")
+    if known_kind(name) == "text-to-image":
+        none_for_texts(name, metric=metric, seeds=seeds)
+    model = load_model_of(maps, name_of_maps(map))
     rows: Iterator[dict]
     if isinstance(model, TextToImageModel):
-        none_for_texts(model, metric=metric, seeds=seeds)
+        none_for_texts(model.name, metric=metric, seeds=seeds)
         rows = pictures.sweep_pictures(model, maps, lines, strengths=factors)
     else:
         found, repetitions = metric or _METRIC, range(seeds or _SEEDS)

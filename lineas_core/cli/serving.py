@@ -9,10 +9,9 @@ import typer
 
 from lineas_core.cli.arguments import Device, load_language_model, load_noted
 from lineas_core.errors import UserError
-from lineas_core.paths import ASSETS
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.storage.maps import holds_maps, read_metadata
-from lineas_core.storage.places import name_of_maps
+from lineas_core.storage.maps import read_metadata
+from lineas_core.storage.places import name_of_maps, ready_made
 
 if TYPE_CHECKING:
     from lineas_core.serving.served import Served
@@ -137,8 +136,7 @@ def load_served(model: str, maps: list[str] | None = None, device: str | None = 
 
 def _load_maps(model: str, given: list[str] | None) -> dict[str, SteeringMaps]:
     if given is None:
-        folders = [path for path in sorted((ASSETS / "maps").glob("*")) if holds_maps(path)]
-        given = [str(path) for path in folders if read_metadata(path).get("model") == model]
+        given = [str(path) for path in ready_made() if read_metadata(path).get("model") == model]
     loaded: dict[str, SteeringMaps] = {}
     for text in given:
         name = name_of_maps(text)

@@ -84,7 +84,7 @@ class FitConfig:
         for field in fields(self):
             name, value = field.name, getattr(self, field.name)
             if name in _CHOICES and value not in _CHOICES[name]:
-                raise _setting_error(name, value, f"one of {_CHOICES[name]}")
+                raise _setting_error(name, value, " or ".join(map(str, _CHOICES[name])))
             if name in _RANGES and not (value is None and name in _OPTIONAL):
                 _check_range(name, value, *_RANGES[name])
 

@@ -13,7 +13,7 @@ from lineas_core.models.base import SteerableModel
 from lineas_core.models.denoising import at_each_step
 from lineas_core.steering.affine import SteeringMaps
 
-__all__ = ["Method", "check_model", "closed_form"]
+__all__ = ["Method", "check_kind", "check_model", "closed_form"]
 
 
 @dataclass(frozen=True)
@@ -56,22 +56,32 @@ class Method:
 
 
 def check_model(method: Method, model: SteerableModel) -> None:
+    """Refuse a model as `check_kind` does."""
+    check_kind(method, model.name, model.kind, chat=getattr(model, "chat", False))
+
+
+def check_kind(method: Method, name: str, kind: str, *, chat: bool) -> None:
     """Refuse a model of a kind that the method cannot steer, or one that chats if it cannot.
+
+    Args:
+        method: the method.
+        name: name of the model.
+        kind: as in `SteerableModel`.
+        chat: whether the model takes prompts as turns of a chat.
 
     Raises:
         UserError: the model is refused.
     """
-    if getattr(model, "chat", False) and not method.chats:
+    if chat and not method.chats:
         raise UserError(
             "E_CHAT",
             f"{method.label} does not learn from the turns of a chat",
             remedy="Leave out --chat, or choose another method.",
         )
-    if model.kind not in method.kinds:
+    if kind not in method.kinds:
         raise UserError(
             "E_METHOD",
-            f"{method.label} steers {' and '.join(method.kinds)} models, "
-            f"{model.name} is {model.kind}",
+            f"{method.label} steers {' and '.join(method.kinds)} models, {name} is {kind}",
             remedy="Choose another method, or another model.",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = [
     "find_maps_here",
     "hub_place",
     "name_of_maps",
+    "ready_made",
     "slug",
 ]
 
@@ -39,12 +41,11 @@ def find_maps(path: str | Path, revision: str | None = None) -> Path:
         revision: branch, tag or commit of the repository, if `path` names none.
 
     Returns:
-        A folder, or a file if `path` is one. If `path` cannot be the name of a repository, it need
-        not exist.
+        A folder, or a file if `path` is one. One that is given by its path need not exist.
 
     Raises:
-        UserError: the repository cannot be downloaded or has no map, or a revision is given for
-            maps that are not on the hub.
+        UserError: there is nothing of a plain name, the repository cannot be downloaded or has no
+            map, or a revision is given for maps that are not on the hub.
     """
     place = hub_place(path)
     if revision is not None:
@@ -54,7 +55,10 @@ def find_maps(path: str | Path, revision: str | None = None) -> Path:
             raise UserError("E_HUB", what, remedy=remedy)
         place = HubPlace(place.repository, revision)
     if place is None:
-        return find_maps_here(path) or Path(path)
+        found = find_maps_here(path)
+        if not found and isinstance(path, str) and not {*path} & {"/", "\\"}:
+            raise _no_map(path)
+        return found or Path(path)
     return download(place, WEIGHTS, TEXTS, MAX_FILE)
 
 
@@ -72,6 +76,11 @@ def find_maps_here(path: str | Path) -> Path | None:
 def _found(path: str | Path) -> Path | None:
     # Unlike a `Path`, this takes any text, such as one that is too long for a file name.
     return next((p for p in (Path(path), ASSETS / "maps" / path) if os.path.exists(p)), None)
+
+
+def ready_made() -> list[Path]:
+    """Return the folders of the ready-made maps, sorted by name."""
+    return sorted(folder.parent for folder in (ASSETS / "maps").glob(f"*/{WEIGHTS}"))
 
 
 def _learnt(name: str | Path) -> Path | None:
@@ -111,6 +120,18 @@ def name_of_maps(path: str | Path) -> str:
     if not found and _learnt(path):
         return str(path)
     return (found or Path(path)).resolve().name
+
+
+def _no_map(name: str) -> UserError:
+    """Return the error for a plain name, with the ready-made maps that may be meant."""
+    sought, known = name.lower(), [folder.name for folder in ready_made()]
+    # Close matches lack short names, such as `day`, to which that of the model is added.
+    close = [each for each in known if sought and each.startswith(sought)]
+    close = close or difflib.get_close_matches(sought, known, cutoff=0.5)
+    remedy = "Give a folder, OWNER/NAME of the hub, or a name that `lineas maps` lists."
+    if close:
+        remedy = f"Did you mean {', '.join(close[:3])}?"
+    return UserError("E_FILE", f"there is no map {name!r:.200}", remedy=remedy)
 
 
 def slug(title: str) -> str:

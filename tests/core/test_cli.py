@@ -14,12 +14,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lineas_core import AffineMap, LearnConfig, PromptSet, SteeringMaps, UserError, cli
-from lineas_core.cli import arguments, generation, learning, runs
+from lineas_core.cli import arguments as arguments_module
+from lineas_core.cli import generation, learning, runs
 from lineas_core.cli.formats import format_row, json_line
 from lineas_core.evaluation.texts import sweep
 from lineas_core.methods import METHODS, Method
 from lineas_core.methods.oracle import OracleConfig
-from lineas_core.models.catalog import suited_preset
+from lineas_core.models.catalog import MODELS, suited_preset
+from lineas_core.pictures import strip
 from lineas_core.storage.maps import load_maps, save_maps
 from tests.fakes import (
     ask_for_a_petabyte,
@@ -75,8 +77,20 @@ def test_strengths_give_one_text_each_from_one_batch(learnt):
     single = json.loads(_run("generate", "hello", "--map", f"{learnt}:0", "--json").stdout)
     result = _run("generate", "hello", "--map", learnt, "--strengths=-1,0,1", "--json")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [row["strength"] for row in rows] == [-1, 0, 1]
+    assert [row["factor"] for row in rows] == [-1, 0, 1]
     assert rows[1]["text"] == single["text"]
+
+
+def test_a_result_is_labelled_with_the_strengths_that_acted(learnt):
+    given = ["--map", f"{learnt}:0.8", "--map", f"{learnt}:-0.5", "--max-new-tokens", 1]
+    rows = _run("generate", "hello", *given, "--strengths=0,0.001,1", "--json").stdout
+    acted = [(row["factor"], row["strengths"]) for row in map(json.loads, rows.splitlines())]
+    assert acted == [(0, [0, 0]), (0.001, [0.0008, -0.0005]), (1, [0.8, -0.5])]
+    told = _run("generate", "hello", *given, "--strengths=0,0.001,1").stdout
+    for label in ("λ +0, +0  hello", "λ +0.0008, -0.0005  hello", "λ +0.8, -0.5  hello"):
+        assert label in told
+    alone = json.loads(_run("generate", "hello", *given, "--json").stdout)
+    assert (alone["strengths"], "factor" in alone) == ([0.8, -0.5], False)
 
 
 @pytest.mark.parametrize(("method", "strength"), [("lin-act", 1.0), ("iti-c", 0.5)])
@@ -279,16 +293,21 @@ def test_pictures_are_written_with_their_recipe(painted, tmp_path):
         assert image.text["parameters"].endswith('LinEAS: "set: 0.5"')
 
 
-def test_strengths_give_one_labelled_strip(painted, tmp_path):
+def test_strengths_give_one_strip_labelled_with_those_that_acted(painted, tmp_path, monkeypatch):
+    labels = []
+    monkeypatch.setattr(
+        generation, "strip", lambda images, told: labels.extend(told) or strip(images, told)
+    )
     result = _run(
-        "generate", "a b", "--map", painted, "--strengths=-1,0,1",
+        "generate", "a b", "--map", f"{painted}:0.5", "--strengths=-1,0,1",
         "--output-dir", tmp_path, "--json",
     )  # fmt: skip
     row = json.loads(result.stdout)
-    assert row["strengths"] == [-1, 0, 1]
+    assert (row["factors"], row["strengths"]) == ([-1, 0, 1], [[-0.5, 0, 0.5]])
+    assert labels == ["-0.5", "original", "+0.5"]
     with Image.open(row["file"]) as image:
         assert image.width > 3 * 64
-        assert json.loads(image.text["lineas"])["maps"] == [["set", [-1, 0, 1]]]
+        assert json.loads(image.text["lineas"])["maps"] == [["set", [-0.5, 0, 0.5]]]
 
 
 def test_a_map_of_norms_is_exported_with_its_inverse(painted, tmp_path):
@@ -304,7 +323,7 @@ def test_a_map_of_norms_is_exported_with_its_inverse(painted, tmp_path):
 def test_what_no_lycoris_file_can_hold_is_refused_before_a_model_is_loaded(
     learnt, options, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(arguments, "load_model", no_model)
+    monkeypatch.setattr(arguments_module, "load_model", no_model)
     refused = _run("export", learnt, *options, "--output-dir", tmp_path)
     assert "are not norms of a UNet" in str(refused.exception)
     assert "--to checkpoint" in str(refused.exception)
@@ -313,8 +332,8 @@ def test_what_no_lycoris_file_can_hold_is_refused_before_a_model_is_loaded(
 
 def test_maps_are_exported_as_the_weights_of_their_model(learnt, tmp_path):
     result = _run(
-        "export", learnt, "--to", "checkpoint", "--strength", 0.8, "--map", f"{learnt}:-0.5",
-        "--strength", 0.5, "--output-dir", tmp_path,
+        "export", learnt, "--to", "checkpoint", "--strength", 0.8, "--map", f"{learnt}:0.5",
+        "--output-dir", tmp_path,
     )  # fmt: skip
     assert result.exit_code == 0
     folder = tmp_path / "map-0.8-map-0.5"
@@ -337,14 +356,20 @@ def test_an_export_has_the_names_of_the_folders(learnt, tmp_path, monkeypatch):
     save_maps(load_maps(learnt), tmp_path / "night:v2")
     monkeypatch.chdir(tmp_path / "night:v2")
     (tmp_path / "night:v2-0.5-night:v2-0.25").mkdir()
-    options = ["--strength", 0.5, "--strength", 0.25, "--to", "checkpoint"]
-    monkeypatch.setattr(arguments, "load_model", no_model)  # the folder is looked for before
-    for further in (".", f"{tmp_path}/night:v2", f"{tmp_path}/night:v2:0.5"):
-        result = _run("export", ".", *options, "--map", further, "--output-dir", tmp_path)
+    options = ["--strength", 0.5, "--to", "checkpoint", "--output-dir", tmp_path]
+    monkeypatch.setattr(
+        arguments_module, "load_model", no_model
+    )  # the folder is looked for before
+    for further in (
+        (".", "--strength", 0.25),
+        (f"{tmp_path}/night:v2", "--strength", 0.25),
+        (f"{tmp_path}/night:v2:0.25",),
+    ):
+        result = _run("export", ".", *options, "--map", *further)
         assert "a folder of this name exists" in str(result.exception)
 
 
-def no_model(name):
+def no_model(name, **_):
     raise AssertionError(f"{name} was loaded")
 
 
@@ -359,9 +384,12 @@ def test_a_map_for_pictures_is_exported_as_a_unet(painted, tmp_path):
     [
         (["--to", "onnx"], "choose from lycoris, checkpoint, diffusers"),
         (["--to", "diffusers"], "is written with --to checkpoint"),
-        (["--to", "checkpoint", "--strength", 1, "--strength", 1], "2 strengths came with 1 maps"),
+        (["--to", "checkpoint", "--strength", 1, "--strength", 1], "2 came for 1 map, give one"),
+        (["--to", "checkpoint", "--strength", 1, "--map", "a"], "1 came for 2 maps, give one"),
+        (["--to", "checkpoint", "--strength", 1, "--strength", 1, "--map", "a/b:0.5"],
+         "2 came for 1 map (a --map with :STRENGTH has its own), give one for each"),
     ],
-)
+)  # fmt: skip
 def test_export_says_which_options_do_not_fit(learnt, options, sentence, tmp_path):
     result = _run("export", learnt, *options, "--output-dir", tmp_path)
     assert result.exit_code == 2
@@ -537,13 +565,94 @@ def test_a_console_that_lacks_a_character_shows_its_number(learnt, console, enco
     strengths = ("--map", learnt, "--strengths=0,1", "--max-new-tokens", 2)
     status, written, _ = console(encoding, "generate", "日本 “λ”", *strengths)
     assert status == 0
-    assert ("λ +1.00" in written) == (encoding == "utf-8")
-    assert ("\\u03bb +1.00" in written) == (encoding != "utf-8")
+    assert ("λ +1  " in written) == (encoding == "utf-8")
+    assert ("\\u03bb +1  " in written) == (encoding != "utf-8")
     status, written, _ = console(encoding, "generate", "日本 🦊", *strengths, "--json")
     assert status == 0
     assert {json.loads(line)["prompt"] for line in written.splitlines()} == {"日本 🦊"}
     status, _, written = console(encoding, "info", "Schloß “λ”")
-    assert (status, written.startswith("error: Schlo")) == (1, True)
+    assert (status, written.startswith("error: there is no map 'Schlo")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["generate", "a", "--steer-steps", "early"],
+         "Invalid value for --steer-steps: 'early' is neither a step nor a range of steps"),
+        (["generate", "a", "--model", "dmd2-4-steps", "--steer-steps", "5-9"],
+         "--steer-steps is 5-9 for dmd2-4-steps. Give a first and a last step up to 3."),
+        (["generate", "a", "--model", "dmd2-4-steps", "--num-inference-steps", 3],
+         "--num-inference-steps is 3 for dmd2-4-steps. Give 4, which it was trained for."),
+        (["generate", "a", "--model", "owner/any", "--steer-steps", "2-1"],
+         "--steer-steps is 2-1 for owner/any. Give a first"),
+        (["generate", "a", "--steer-steps", "0"], "smollm2-135m writes texts, which take no"),
+        (["generate", "a", "--output-dir", "b"], "smollm2-135m writes texts, which are printed"),
+        (["generate", "a", "--model", "dmd2", "--chat"], "which take no --chat"),
+        (["generate", "a", "--max-new-tokens", 0], "--max-new-tokens is 0. Give a whole number"),
+        (["chat", "--temperature", 11], "--temperature is 11.0. Give a number from 0 to 10."),
+        (["learn", "SET", "OUT", "--model", "dmd2", "--denoising-step", "3"],
+         "--denoising-step is 3 for dmd2. Give different steps from 0 to 0."),
+        (["learn", "SET", "OUT", "--model", "sdxl-turbo", "--denoising-step", "a"],
+         "'a' is not a list of whole numbers"),
+        (["learn", "SET", "OUT", "--method", "caa", "--model", "dmd2-4-steps",
+          "--denoising-step", "0,1"], "caa takes one step"),
+        (["learn", "SET", "OUT", "--method", "reft", "--model", "dmd2"],
+         "ReFT steers language models, dmd2 is text-to-image"),
+        (["learn", "SET", "OUT", "--compare", "foo"],
+         "--compare is 'foo'. Give activations or output."),
+        (["learn", "SET", "OUT", "--compare", "output"], "output is for pictures"),
+        (["learn", "SET", "OUT", "--iterations", 0], "--iterations is 0. Give a whole number"),
+        (["learn", "SET", "OUT", "--modules", "("], "'(' is not a regular expression"),
+        (["learn", "a.txt", "b.txt", "OUT", "--matched"], "give --no-matched"),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_named_before_a_model_is_loaded(
+    workplace, tmp_path, console, monkeypatch, arguments, sentence
+):
+    for module in (arguments_module, generation, learning):
+        monkeypatch.setattr(module, "load_model", no_model)
+    (tmp_path / "a.txt").write_text("a b\nb c\n")
+    (tmp_path / "b.txt").write_text("c d\nd e\ne f\n")
+    monkeypatch.chdir(tmp_path)
+    known = {"SET": workplace / "set.json", "OUT": tmp_path / "map"}
+    status, _, told = console("utf-8", *(known.get(each, each) for each in arguments))
+    assert status == 2
+    assert sentence in " ".join(told.replace("│", " ").split())
+    assert not (tmp_path / "map").exists()
+
+
+def test_ready_made_maps_and_models_are_listed(console):
+    maps = [json.loads(line) for line in _run("maps", "--json").stdout.splitlines()]
+    assert {
+        "name": "football-smollm2-135m",
+        "title": "Football",
+        "model": "smollm2-135m",
+        "kind": "language",
+    } in maps
+    lines = _run("maps").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [row["name"] for row in maps]
+    models = [json.loads(line) for line in _run("models", "--json").stdout.splitlines()]
+    assert [row["name"] for row in models] == [*MODELS]
+    assert next(row["installed"] for row in models if row["name"] == "emoji-world")
+    lines = _run("models").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [*MODELS]
+    assert re.fullmatch(r"lineas .*\n", console("utf-8", "--version")[1])
+
+
+@pytest.mark.parametrize("strength", ["", ":0.8"])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("football", "football-gemma-3-270m, football-smollm2-135m"),
+        ("Football-SmolLM2-135M", "football-smollm2-135m"),
+        ("vaporwve", "vaporwave-emoji-world"),
+    ],
+)
+def test_a_wrong_name_of_a_map_is_told_with_those_that_may_be_meant(name, meant, strength):
+    refused = _run("generate", "a", "--map", f"{name}{strength}").exception
+    assert str(refused) == f"there is no map {name!r}. Did you mean {meant}?"
+    refused = _run("generate", "a", "--map", f"nosuch{strength}").exception
+    assert str(refused).startswith("there is no map 'nosuch'. Give a folder, OWNER/NAME of the")
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
@@ -656,7 +765,7 @@ def test_learning_from_one_side_advises_what_the_command_takes(workplace, tmp_pa
         (["generate", "hello", "--map", "missing:abc"], 1),
         (["learn"], 2),
         (["generate", "hello", "--strengths=0,1"], 2),
-        (["generate", "hello", "--map", "missing", "--strengths=a"], 1),
+        (["generate", "hello", "--map", "missing", "--strengths=a"], 2),
     ],
 )
 def test_a_mistake_is_one_line_and_an_exit_code(arguments, code, monkeypatch, capsys):
@@ -892,20 +1001,20 @@ def test_rows_of_a_sweep_are_readable():
     side = {"concept": 0.5, "image": 0.75}
     pictures = {"strength": -1.0, "pictures": 2, "with": side, "without": side | {"concept": None}}
     assert format_row(pictures) == (
-        "λ -1.00  concept with  0.50  ImgScore  0.75  without -  ImgScore  0.75  (2 pictures)"
+        "λ -1     concept with  0.50  ImgScore  0.75  without -  ImgScore  0.75  (2 pictures)"
     )
     thing = {"left": 0.031, "visible": 1, "shown": 2, "cast": 5.1, "kept": 0.9, "moved": 2.55}
     assert format_row({**pictures, "removal": thing}).startswith(
-        "λ -1.00  left  0.03  visible 1/2  rest  2.0%  moved  1.0%  concept with  0.50"
+        "λ -1     left  0.03  visible 1/2  rest  2.0%  moved  1.0%  concept with  0.50"
     )
     style = {"way": None, "way_in_pixels": None, "astray": 0.25, "moved": 2.55}
     assert format_row({**pictures, "removal": style}).startswith(
-        "λ -1.00  way     -  astray  0.25  moved  1.0%  concept with  0.50"
+        "λ -1     way     -  astray  0.25  moved  1.0%  concept with  0.50"
     )
     share = {"share": 0.25, "spread": 0.0, "judged": 4}
     texts = {"strength": 1.0, "texts": 4, **share, "by": {"toxicity": share, "insults": share}}
     assert format_row({**texts, "perplexity": 12.34, "repetition": 0.1}) == (
-        "λ +1.00  toxicity  25.0% ±  0.0%  insults  25.0% ±  0.0%"
+        "λ +1     toxicity  25.0% ±  0.0%  insults  25.0% ±  0.0%"
         "  perplexity   12.3  repeated  10%  (4 texts)"
     )
     unjudged = {"share": math.nan, "spread": math.nan, "judged": 0}

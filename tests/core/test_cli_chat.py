@@ -1,5 +1,6 @@
 """`lineas chat` as a real process: messages on stdin, answers on stdout."""
 
+import io
 import os
 import subprocess
 import sys
@@ -113,6 +114,19 @@ def test_a_wrong_line_of_a_script_is_one_sentence(folder, line, sentence):
     done = _chat(line if isinstance(line, bytes) else [line], "--map", folder / "map")
     assert isinstance(done.exception, UserError)
     assert sentence in str(done.exception)
+
+
+def test_a_message_that_is_no_text_is_one_sentence_where_stdin_takes_any_bytes(
+    folder, monkeypatch, capsys
+):
+    stdin = io.TextIOWrapper(io.BytesIO(b"caf\xe9 au lait?\n"), "utf-8", "surrogateescape")
+    monkeypatch.setattr("sys.stdin", stdin)  # as Python's is where LANG is C.UTF-8
+    monkeypatch.setattr("sys.argv", ["lineas_core", *_command("--model", folder / "model")])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 1
+    told = "error: the input is not a text. Write messages in the encoding of the terminal.\n"
+    assert capsys.readouterr().err.endswith(told)
 
 
 def test_after_an_error_the_conversation_is_as_before(model, folder, monkeypatch):
