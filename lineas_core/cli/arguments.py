@@ -16,7 +16,7 @@ from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.plausible import describe_implausible, recommended_strength
 from lineas_core.storage.fits import check_fits
 from lineas_core.storage.maps import load_maps
-from lineas_core.storage.places import find_maps_here, hub_place, name_of_maps
+from lineas_core.storage.places import find_maps_here, hub_place
 
 __all__ = [
     "Device",

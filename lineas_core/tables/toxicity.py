@@ -45,7 +45,10 @@ __all__ = ["TABLES", "toxicity_continuations"]
 
 _METRICS = {"small": "toxicity", "paper": published.JUDGE}
 _MODEL = {"small": "gemma-3-270m", "paper": "Qwen/Qwen2.5-7B"}  # of tables about one model
-_PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_PARTS = {
+    "small": (0.0, 0.125, 0.25, 0.5, 0.75, 1.0),  # by a quarter some methods cost more than 3%
+    "paper": (0.0, 0.25, 0.5, 0.75, 1.0),
+}
 _ENDS = (0.0, 0.5, 1.0)  # for tables that compare settings of one method
 _GAMMAS: Mapping[str, Mapping[int, Sequence[float]]] = {  # by iterations
     "small": {80: (0.0, 0.5, 2.0, 5.0, 10.0), 300: (10.0,)},
@@ -127,7 +130,7 @@ def _learnt(
     model: str,
     method: Method = METHODS["lineas"],
     *,
-    parts: Sequence[float] = _PARTS,
+    parts: Sequence[float] | None = None,
     preset: str | None = None,
     prompts_a_side: int | None = None,
     **changes: Any,
@@ -138,13 +141,14 @@ def _learnt(
         edition: `small` or `paper`.
         model: name of the language model.
         method: how to learn.
-        parts: strengths to measure, in parts of the one that the method recommends.
+        parts: strengths to measure, in parts of the one that the method recommends; None takes
+            those of the main table.
         preset: layer preset or pattern; None is the model's default preset.
         prompts_a_side: number of prompts of each side; None takes all, in the paper's edition 32.
         changes: settings that differ from the budget.
     """
     config = settings_of(method.name, LANGUAGE_BUDGET[edition], **changes)
-    strengths = [part * method.strength for part in parts]
+    strengths = [part * method.strength for part in parts or _PARTS[edition]]
     settings: dict[str, Any] = {"method": method.name, "preset": preset, "judge": REWARDS[edition]}
 
     def work(bench: Workbench) -> dict[str, Any]:
@@ -190,8 +194,9 @@ def toxicity_continuations(edition: str, model: str) -> Continuations:
     return Continuations(model, openings, _METRICS[edition], _REPETITIONS)
 
 
-def _needs(edition: str, parts: Sequence[float] = _PARTS) -> Needs:
+def _needs(edition: str, parts: Sequence[float] | None = None) -> Needs:
     """Return every opening with four seeds, at every strength."""
+    parts = parts or _PARTS[edition]
     seeds = len(SEEDS)
     if edition == "small":
         return Needs(texts=100 * seeds * len(parts))
