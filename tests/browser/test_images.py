@@ -331,10 +331,12 @@ def test_two_visitors_at_different_strengths_do_not_meet(page, tiny, letters, tm
     for strength, picture in found.items():
         # On a page that paints this strip alone, and has painted nothing else of this prompt.
         studio = Studio(tmp_path / str(strength), assets=letters)
-        with served(studio) as url, visited(url) as alone:
+        with served(studio) as url:
+            alone = visitor(page.context.browser)
             _goes_to(alone, url, strength)
             _asks_for(alone, str(strength), "3")
             assert _differ(picture, _saved_at(alone, strength)) <= 1
+            alone.close()
     assert _differ(*found.values()) > 1
 
 
