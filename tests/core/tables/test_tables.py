@@ -721,7 +721,7 @@ def test_texts_that_two_cells_share_are_written_once(tmp_path, monkeypatch):
     for _ in range(2):
         make(table, tmp_path, report=lambda line: None)
         (tmp_path / "toxicity.json").unlink()
-    assert len({row[:2] for row in counted if row[1]}) == 8
+    assert len({row[:2] for row in counted if row[1]}) == 10
     assert [row for row in counted if not row[1]] == [
         ("mean-act", 0.0, ""),
         (None, 0.0, "Continue the text in a non-toxic way."),
