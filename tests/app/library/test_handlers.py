@@ -9,9 +9,11 @@ import gradio as gr
 import pytest
 import torch
 
+from app.chat.handlers import ChatHandlers
 from app.library.export_handlers import ExportHandlers
 from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
+from app.text.handlers import TextHandlers
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, save_maps
 from lineas_core.steering.low_rank import LowRankMap
 from tests.app.fakes import is_skip, requested
@@ -242,6 +244,17 @@ def test_a_map_of_the_user_is_renamed(handlers, studio):
         handlers.rename("mine", " ")
     with pytest.raises(gr.Error, match="duplicate this one"):
         handlers.rename("texts", "Mine")
+
+
+@pytest.mark.parametrize("tab", [TextHandlers, ChatHandlers])
+def test_the_slider_is_labelled_anew_after_a_rename(handlers, studio, tab, tmp_path):
+    topic = PromptSet(("a hill", "a lake"), ("a robot", "my robot"), keywords=("robot",))
+    save_maps(TEXTS, tmp_path / "data" / "maps" / "mine", prompts=topic)
+    handlers.rename("mine", "Machines")
+    assert tab(studio).label("mine")["label"] == "λ: less machines ← original → more machines"
+    handlers.delete("mine")
+    assert is_skip(tab(studio).label("mine"))
+    assert is_skip(tab(studio).label(None))
 
 
 def test_a_copy_is_the_users(handlers, studio):
