@@ -40,6 +40,7 @@ _DEMO: dict[str, Any] = {"per_session": 2, "per_address": 6}
 _ANSWERS = 256  # requests without a session whose answers are kept
 
 _log = logging.getLogger(__name__)
+_preprocess = gr.Slider.preprocess
 
 
 class StudioBlocks(gr.Blocks):
@@ -62,6 +63,7 @@ class StudioBlocks(gr.Blocks):
         self._turns = {name["concurrency_id"]: Turns(**limits) for name in (MODEL, MANY)}
         self._done: deque[str] = deque()  # requests without a session, oldest first
         write_pictures_once()
+        gr.Slider.preprocess = _slider_value  # type: ignore[assignment]
         super().__init__(**options)
 
     def get_config_file(self) -> Any:
@@ -206,6 +208,12 @@ def app_options(guard: Lifespan) -> dict[str, Any]:
         "middleware": [Middleware(Streams)],
         "exception_handlers": dict.fromkeys(unfit, _no_endpoint),
     }
+
+
+def _slider_value(slider: gr.Slider, value: float | None) -> float | None:
+    """Return the value of a slider; None while its number box is empty, as of a `gr.Number`."""
+    # Of a subclass of a component, Gradio would write a .pyi file beside its module.
+    return None if value is None else _preprocess(slider, value)
 
 
 async def _no_endpoint(request: Request, error: Exception) -> Response:

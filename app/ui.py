@@ -152,9 +152,9 @@ def build_demo(studio: Studio) -> gr.Blocks:
             (page.frames.text, handlers.text, page.text),
         ):
             query = add_history(handlers.history, tab, home)
-            _update_menu(frame, events, tab.concept, home, opened)
+            _update_menu(frame, events, tab, home, opened)
             frame.select(None, [query], None, js=script("show_address"), **IN_PAGE)
-        _update_menu(page.frames.chat, handlers.chat, page.chat.concept, home, opened)
+        _update_menu(page.frames.chat, handlers.chat, page.chat, home, opened)
         _open_maps(handlers.library, page)
         page.frames.library.select(**page.library.refresh)
         if not studio.read_only:
@@ -209,18 +209,19 @@ def _tabs(handlers: _Handlers, studio: Studio) -> _Page:
 def _update_menu(
     frame: gr.Tab,
     handlers: SteeringHandlers,
-    concept: gr.Dropdown,
+    tab: SteeringTab | ChatTab,
     home: gr.Textbox,
     opened: gr.events.Dependency,
 ) -> None:
     """Update the menu of maps when its tab is opened; only the open tab starts model work."""
     update: dict[str, Any] = {
         "fn": handlers.library,
-        "inputs": [concept, home],
-        "outputs": [concept],
+        "inputs": [tab.concept, home],
+        "outputs": [tab.concept],
         **QUIET,
     }
     frame.select(**update)
+    frame.select(handlers.label, [tab.concept], [tab.strength], **QUIET)
     opened.then(js=script("if_tab_chosen", label=frame.label), **update)
 
 

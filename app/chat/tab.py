@@ -39,10 +39,12 @@ class ChatTab:
 
     Attributes:
         concept: menu of maps.
+        strength: slider for λ.
         restore: arguments of the event that shows a chat again after a lost connection.
     """
 
     concept: gr.Dropdown
+    strength: gr.Slider
     restore: dict[str, Any]
 
 
@@ -124,7 +126,7 @@ def chat_tab(handlers: ChatHandlers, install: InstallHandlers) -> ChatTab:
     )
     examples.click(handlers.pick, [examples], [message], **QUIET)
     restore = {"fn": handlers.restore, "inputs": [turns], "outputs": [*talk], **QUIET}
-    return ChatTab(ask.concept, {**restore, "js": script("kept_turns")})
+    return ChatTab(ask.concept, strength, {**restore, "js": script("kept_turns")})
 
 
 def _composer() -> tuple[gr.Textbox, gr.Slider]:

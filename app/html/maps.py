@@ -14,7 +14,7 @@ from lineas_core.prompts.errors import plural
 from ..studio.maps import MapEntry
 from .basics import hint, link, safe, warning
 
-__all__ = ["about", "summary", "vocabulary"]
+__all__ = ["about", "summary", "vocabulary", "way_to_target"]
 
 
 def summary(entry: MapEntry, warnings: Sequence[str] = ()) -> str:
@@ -62,6 +62,13 @@ def vocabulary(words: Mapping[str, Sequence[str]]) -> str:
     )
 
 
+def way_to_target(start: float, end: float) -> str:
+    """Say how far a map carries prompts, given their distance to the target before and after."""
+    if end > start:
+        return "further from the target"
+    return f"{1 - end / (start or 1):.0%} of the way to the target"
+
+
 def _licensed(model: str) -> str:
     entry = MODELS.get(model)
     if entry is None:
@@ -86,9 +93,7 @@ def _quality(entry: MapEntry) -> str:
     start, end = entry.metadata.get("heldout_start"), entry.metadata.get("heldout")
     if not isinstance(start, float) or not isinstance(end, float) or start <= 0:
         return ""
-    if end > start:
-        return "further from the target on unseen prompts"
-    return f"{1 - end / start:.0%} of the way to the target on unseen prompts"
+    return f"{way_to_target(start, end)} on unseen prompts"
 
 
 def _heldout(entry: MapEntry) -> str:

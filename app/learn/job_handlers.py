@@ -164,9 +164,10 @@ def _report(job: Job, records: Sequence[Mapping[str, Any]], maps: SteeringMaps |
     if maps is None or job.state in PENDING:
         return ""
     best = [place for place, record in enumerate(records) if record["best"]]
-    if job.state != "done" and best:
+    ended_early = job.state != "done"
+    if ended_early and best:
         records = records[: best[-1] + 1]
-    return learn_html.report(report(records, maps))
+    return learn_html.report(report(records, maps, ended_early=ended_early))
 
 
 def _maps_of(job: Job) -> tuple[SteeringMaps | None, str]:

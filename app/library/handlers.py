@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -14,7 +15,7 @@ from lineas_core.storage.places import slug
 
 from ..events import BySession, LatestRequest, changes, latest_only, session, user_errors
 from ..html import basics, charts
-from ..studio.maps import prompts_of
+from ..studio.maps import MapEntry, prompts_of
 from ..studio.plausible import confirm, is_confirmed, suspicion, warnings_about
 from ..studio.studio import Studio
 from ..widgets.map_menu import map_menu
@@ -206,19 +207,21 @@ class LibraryHandlers:
             The row with the undo button, its sentence, and the id of the deleted map.
         """
         title = self._studio.user_maps.delete(chosen)
-        return gr.Row(visible=True), basics.hint(f"“{title}” was deleted."), chosen
+        return gr.Row(visible=True), _deleted(title), chosen
 
     @changes
     @user_errors
-    def undo(self, deleted: str) -> tuple[gr.Row, str, str, str]:
-        """Restore the map that was deleted last.
+    def undo(self, deleted: str) -> tuple[gr.Row, str, str, str, str, str]:
+        """Restore a deleted map, and offer to restore the one that was deleted before it.
 
         Returns:
-            The row with the undo button, hidden; the filter, set to all kinds; the words of the
-            search, none; and the id of the map.
+            The row with the undo button, hidden if no map is left to restore; its sentence, and
+            the id of that map; the filter, set to all kinds; the words of the search, none; and
+            the id of the restored map.
         """
         self._studio.user_maps.restore(deleted)
-        return gr.Row(visible=False), "", "", deleted
+        left, title = self._studio.user_maps.last_deleted()
+        return gr.Row(visible=bool(left)), _deleted(title), left, "", "", deleted
 
     @changes
     @user_errors
@@ -249,19 +252,34 @@ class LibraryHandlers:
         if not ids:
             hint = basics.hint(_nothing(kind, words))
             return Shelf(damage + hint, "", 1, gr.Row(visible=False), "")
-        asked, chosen = chosen, chosen if chosen in ids else ids[0]
+        asked, chosen = chosen, chosen if chosen in ids else self._instead(chosen, entries)
         last = (len(ids) - 1) // _ON_A_PAGE + 1
-        page = ids.index(chosen) // _ON_A_PAGE + 1 if page is None else int(page)
+        place = ids.index(chosen) if chosen else 0
+        page = place // _ON_A_PAGE + 1 if page is None else int(page)
         page = min(max(page, 1), last)
         start = (page - 1) * _ON_A_PAGE
         shown = entries[start : start + _ON_A_PAGE]
         cards = [(e, self._studio.user_maps.pictures(e), prompts_of(e)) for e in shown]
-        place = basics.hint(f"{start + 1:,} to {start + len(shown):,} of {len(ids):,} maps")
+        told = basics.hint(f"{start + 1:,} to {start + len(shown):,} of {len(ids):,} maps")
         pager = gr.Row(visible=last > 1)
         clicked = self._picked.get(session())  # meanwhile
         chosen = clicked if clicked in ids else chosen
         marked = damage + library_html.cards(cards, chosen)
-        return Shelf(marked, gr.skip() if chosen == asked else chosen, page, pager, place)
+        return Shelf(marked, gr.skip() if chosen == asked else chosen, page, pager, told)
+
+    def _instead(self, gone: str | None, entries: Sequence[MapEntry]) -> str:
+        """Return the map to choose of those that are shown, because another one is not.
+
+        After a deletion it is none of the user's own: a second click would delete it as well.
+        """
+        deleted = bool(gone) and gone not in {entry.id for entry in self._studio.maps()}
+        fitting = [e.id for e in entries if not (deleted and e.origin == "yours")]
+        return next(iter(fitting), "")
+
+
+def _deleted(title: str) -> str:
+    """Name the map that the undo button restores."""
+    return basics.hint(f"“{title}” was deleted.")
 
 
 def _nothing(kind: str, words: str | None) -> str:

@@ -12,7 +12,7 @@ from lineas_core.models import title_of
 from lineas_core.steering.presets import PRESETS
 
 from ..html.basics import hint, link, safe, warning
-from ..html.maps import about
+from ..html.maps import about, way_to_target
 from ..html.settings import listed
 from ..html.thumbnails import thumbnail
 from ..studio.archive import UNREADABLE
@@ -135,7 +135,7 @@ def _effect(metadata: Mapping[str, Any]) -> str:
     """Return how far a map carries unseen prompts to the target, else its number of modules."""
     start, end = metadata.get("heldout_start"), metadata.get("heldout")
     if isinstance(start, float) and isinstance(end, float) and start > 0:
-        return f"{max(1 - end / start, 0):.0%} of the way to the target"
+        return way_to_target(start, end)
     return f"{len(metadata['modules'])} modules"
 
 

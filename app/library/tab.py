@@ -101,10 +101,9 @@ def library_tab(handlers: LibraryHandlers, exports: ExportHandlers) -> LibraryTa
     _wire_exports(exports, sheet, chosen)
     listed = [tools.kind, tools.words, chosen]
     imported = tools.upload.upload(handlers.import_map, [tools.upload], listed, **QUIET)
-    removed = sheet.delete.click(
-        handlers.delete, [chosen], [tools.undo_row, tools.deleted_note, deleted], **QUIET
-    )
-    restored = tools.undo.click(handlers.undo, [deleted], [tools.undo_row, *listed], **QUIET)
+    bin_shown = [tools.undo_row, tools.deleted_note, deleted]
+    removed = sheet.delete.click(handlers.delete, [chosen], bin_shown, **QUIET)
+    restored = tools.undo.click(handlers.undo, [deleted], [*bin_shown, *listed], **QUIET)
     for event in (imported, removed, restored):
         event.success(**refresh)
     return LibraryTab(chosen, sheet.use, refresh)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lineas_core import PromptSet, UserError
+from lineas_core.evaluation.counterfactual import Concept
 from lineas_core.methods import LINEAS, METHODS
 from lineas_core.models import title_of
 from lineas_core.models.catalog import MODELS, Kind
@@ -84,7 +85,8 @@ class MapEntry:
     @property
     def ends(self) -> tuple[str, str]:
         """What the strengths −1 and 1 do, in a few words."""
-        concept = self.title[:1].lower() + self.title[1:]
+        noun = Concept((f"with {self.title}",)).noun  # "no a balloon" would have an article
+        concept = noun[:1].lower() + noun[1:]
         if self.harmful:
             less, more = "less offensive", "more offensive"
         elif self.direction:

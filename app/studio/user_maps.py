@@ -1,8 +1,8 @@
 """The user's own maps: added to a folder, imported, or learnt by a job.
 
 A map that a job learnt stays in the folder of the job and has its id; deleting the map deletes
-the job. The map deleted last can be restored until the app is started again. Each server has a
-bin of its own, so that another one on the same data folder does not empty it.
+the job. Deleted maps can be restored until the app is started again. Each server has a bin of its
+own, so that another one on the same data folder does not empty it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class UserMaps:
         self._folder, self._jobs = folder, jobs
         self._bins = folder.parent / "deleted"
         self._bin = self._bins / secrets.token_hex(4)
-        self._homes: dict[str, Path] = {}  # original folders of the maps in the bin
+        # Original folders and titles of the maps in the bin, by id; the one deleted last is last.
+        self._deleted: dict[str, tuple[Path, str]] = {}
         self._lock = Lock()
 
     def tidy(self) -> None:
@@ -136,29 +137,37 @@ class UserMaps:
         return self._add(imported.maps, {"title": title, **kind}, imported.files)
 
     def delete(self, map_id: str) -> str:
-        """Move a map to the bin, and remove the one that was there; returns its title."""
+        """Move a map to the bin; returns its title."""
         entry = self._own(map_id)
         home = entry.folder.parent if self._from_job(entry) else entry.folder
         with self._lock, saving("the map was", done="deleted"):
-            shutil.rmtree(self._bin, ignore_errors=True)
             self._bin.mkdir(parents=True, exist_ok=True)
-            self._homes.clear()
+            # A folder can be put in the place of a deleted one by hand.
+            shutil.rmtree(self._bin / map_id, ignore_errors=True)
             home.rename(self._bin / map_id)
-            self._homes[map_id] = home
+            self._deleted.pop(map_id, None)
+            self._deleted[map_id] = home, entry.title
         return entry.title
 
+    def last_deleted(self) -> tuple[str, str]:
+        """Return id and title of the map in the bin that was deleted last; empty without one."""
+        with self._lock:
+            for map_id, (_, title) in reversed(self._deleted.items()):
+                return map_id, title
+        return "", ""
+
     def restore(self, map_id: str) -> None:
-        """Restore the map that was deleted last.
+        """Restore a deleted map.
 
         Raises:
-            UserError: another map was deleted after it.
+            UserError: it is not in the bin of this server.
         """
         with self._lock, saving("the map was", done="restored"):
-            if map_id not in self._homes:
-                what = "this map cannot be restored, because another one was deleted after it"
+            if map_id not in self._deleted:
+                what = "this map cannot be restored, because it is not among the deleted ones"
                 raise UserError("E_MAP", what, remedy="Learn or import it again.")
-            (self._bin / map_id).rename(self._homes[map_id])
-            del self._homes[map_id]
+            (self._bin / map_id).rename(self._deleted[map_id][0])
+            del self._deleted[map_id]
 
     def contents(self, entry: MapEntry) -> dict[str, bytes]:
         """Return the files of any map, previews included: content by path within its folder."""

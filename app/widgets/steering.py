@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import gradio as gr
 from gradio.blocks import Block
 
+from lineas_core import UserError
 from lineas_core.models.catalog import Kind
 
-from ..events import BySession, LatestRequest, user_errors
+from ..events import BySession, LatestRequest, session, user_errors
 from ..studio.studio import Studio
 from .map_menu import map_menu
+from .strength_slider import strength_label
 
 __all__ = ["SteeringHandlers", "SteeringTab", "restored_prompt"]
 
@@ -45,6 +48,15 @@ class SteeringHandlers:
         if not home:
             return gr.skip()
         return map_menu(self._studio, self.kind, chosen, shown=chosen)
+
+    @user_errors
+    def label(self, map_id: str | None) -> Any:
+        """Name the ends of the slider again, because the map may have been renamed."""
+        with suppress(UserError):  # none, or deleted: the menu takes another one
+            label = strength_label(self._studio.entry(map_id or ""))
+            if self.chosen.get(session(), map_id) == map_id:  # no other one meanwhile
+                return gr.update(label=label)
+        return gr.skip()
 
     def new_request(self, request: gr.Request) -> int:
         """Number a new request of this session; work for older ones ends."""

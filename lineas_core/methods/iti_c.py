@@ -69,7 +69,7 @@ class ItiConfig(FitConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         # `not ... < inf` rather than `>= inf`: NaN fails every comparison.
-        if not 0 < self.penalty < float("inf"):
+        if self.penalty is None or not 0 < self.penalty < float("inf"):
             raise UserError(
                 "E_SETTING", f"penalty is {self.penalty!r}", remedy="Give a number above 0."
             )

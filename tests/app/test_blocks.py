@@ -5,6 +5,7 @@ import logging
 import re
 from urllib.parse import quote
 
+import gradio as gr
 import pytest
 
 from app.log import EscapingFormatter
@@ -95,6 +96,29 @@ def test_missing_arguments_take_their_defaults(program):
     assert all(row["perplexity"] >= 1 for row in rows)
     kind, (pictures,) = program.call("make_pictures", "letters", "a b", [0])
     assert (kind, len(pictures)) == ("complete", 1)
+
+
+def test_an_emptied_number_box_is_no_internal_error(page, program):
+    """The box of a slider is empty while a number is typed into it."""
+    demo, _ = page
+    for number, function in demo.fns.items():
+        if not any(isinstance(block, gr.Slider | gr.Number) for block in function.inputs):
+            continue
+        if function.fn is None:
+            continue
+        name = str(getattr(function.fn, "__qualname__", function.fn))
+        values = [_typed(block, name) for block in function.inputs]
+        told = program.join("typing", number, values)["output"]
+        assert "Internal error" not in str(told.get("error")), (name, told)
+
+
+def _typed(block, name):
+    """What a page sends for a component whose number boxes are all empty."""
+    if isinstance(block, gr.Slider | gr.Number):
+        return None if block.label else block.value  # without one, nobody can type
+    if isinstance(block, gr.Dropdown) and (block.label or "").startswith(("Concept", "Inspect")):
+        return "words" if re.match("Text|Rates|BlindText|Chat", name) else "letters"
+    return "a b" if isinstance(block, gr.Textbox) else block.value
 
 
 FORGED = re.compile(r"[\r\n\u2028]2026-01-01|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u202e]")

@@ -6,6 +6,7 @@ from threading import Event
 import pytest
 
 from app.studio.studio import Studio
+from lineas_core import SteeringMaps, load_maps, save_maps
 from lineas_core.tables import DETAILS
 from tests.browser.pages import CHROMIUM, MARKUP, STRIP, served, visible, visited
 
@@ -30,6 +31,10 @@ def page(address):
         page.get_by_role("tab", name="Library").click()
         _shown(page, "Letters")
         yield page
+
+
+_CUT = """() => [...document.querySelectorAll('.card, .card small')]
+    .filter(part => part.scrollWidth > part.clientWidth).map(part => part.textContent)"""
 
 
 def _shown(page, title):
@@ -121,7 +126,15 @@ def test_an_export_that_takes_long_says_so_and_is_not_shown_under_another_map(
     page.locator(".chosen .file-preview a").first.wait_for()
 
 
-def test_a_narrow_library_scrolls_in_one_direction_only(page):
+def test_no_card_is_cut_and_a_narrow_library_scrolls_in_one_direction_only(page, studio, tmp_path):
+    maps = load_maps(studio.maps()[0].folder)
+    facts = {**maps.metadata, "title": "Measured", "heldout_start": 1.0, "heldout": 0.5}
+    save_maps(SteeringMaps(maps.maps, facts), tmp_path / "data" / "maps" / "measured")
+    page.get_by_role("tab", name="Images").click()
+    page.get_by_role("tab", name="Library").click()
+    _cards(page, ["Measured", "Letters"])
+    assert page.locator(".card em.yours").is_visible()
+    assert page.evaluate(_CUT) == []
     page.set_viewport_size({"width": 375, "height": 812})
     page.locator(".chosen .bars").last.wait_for()
     page.wait_for_function("document.documentElement.scrollWidth <= 375")

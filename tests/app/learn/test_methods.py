@@ -1,5 +1,6 @@
 """Every method in the Learn tab: what the form shows of it, asks it for, and tells of it."""
 
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import pytest
 from app.html import maps as map_html
 from app.learn import html as learn_html
 from app.learn.endpoint import LearnEndpoint
-from app.learn.form import SETTINGS
+from app.learn.form import SETTINGS, config_of, values_of
 from app.learn.form_handlers import FormHandlers
 from app.learn.job_handlers import JobHandlers
 from app.learn.report import report
 from app.studio.maps import MapEntry
-from lineas_core import FitConfig, LearnConfig, SteeringMaps
+from lineas_core import FitConfig, LearnConfig, SteeringMaps, UserError
 from lineas_core.methods import METHODS
 from lineas_core.methods.iti_c import ItiConfig
 from lineas_core.methods.reft import ReftConfig
@@ -73,6 +74,16 @@ def test_the_form_asks_a_method_for_what_it_takes(studio):
     )
     assert iti.config == replace(METHODS["iti-c"].config, penalty=2.0, precision="auto")
     assert (lineas.method, lineas.config) == ("lineas", LearnConfig(iterations=7))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_setting_that_is_left_empty_is_one_sentence_or_has_a_meaning(method):
+    """Every number box and slider of the form can be emptied."""
+    values = values_of(METHODS[method].config)
+    for name in values:
+        given = [{**values, name: None}.get(each) for each in SETTINGS]
+        with suppress(UserError):
+            config_of(METHODS[method], given)
 
 
 def test_the_endpoint_learns_with_every_method(studio):

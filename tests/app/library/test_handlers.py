@@ -9,9 +9,11 @@ import gradio as gr
 import pytest
 import torch
 
+from app.chat.handlers import ChatHandlers
 from app.library.export_handlers import ExportHandlers
 from app.library.handlers import LibraryHandlers
 from app.studio.studio import Studio
+from app.text.handlers import TextHandlers
 from lineas_core import AffineMap, PromptSet, SteeringMaps, UserError, save_maps
 from lineas_core.steering.low_rank import LowRankMap
 from tests.app.fakes import is_skip, requested
@@ -87,7 +89,7 @@ def test_the_users_maps_come_first_and_the_first_is_chosen(handlers):
 def test_a_choice_stays_while_it_is_among_the_maps(handlers):
     assert is_skip(handlers.library("", "texts")[1])
     assert handlers.library("language", "pictures")[1] == "mine"
-    assert handlers.library("", "gone")[1] == "mine"
+    assert handlers.library("", "gone")[1] == "pictures"  # read-only, so that no click deletes it
 
 
 def test_the_filter_shows_maps_of_one_kind(handlers):
@@ -244,31 +246,63 @@ def test_a_map_of_the_user_is_renamed(handlers, studio):
         handlers.rename("texts", "Mine")
 
 
+@pytest.mark.parametrize("tab", [TextHandlers, ChatHandlers])
+def test_the_slider_is_labelled_anew_after_a_rename(handlers, studio, tab, tmp_path):
+    topic = PromptSet(("a hill", "a lake"), ("a robot", "my robot"), keywords=("robot",))
+    save_maps(TEXTS, tmp_path / "data" / "maps" / "mine", prompts=topic)
+    handlers.rename("mine", "Machines")
+    assert tab(studio).label("mine")["label"] == "λ: less machines ← original → more machines"
+    handlers.delete("mine")
+    assert is_skip(tab(studio).label("mine"))
+    assert is_skip(tab(studio).label(None))
+
+
 def test_a_copy_is_the_users(handlers, studio):
     copy = studio.entry(handlers.duplicate("texts"))
     assert (copy.title, copy.origin) == ("Letters (copy)", "yours")
 
 
-def test_undo_restores_no_other_map_than_the_page_names(studio):
+def test_undo_restores_the_map_that_the_page_names(studio):
     """The answer to a second Delete was still on its way to the page."""
-    studio.user_maps.duplicate(studio.entry("texts"))
-
-    def own():
-        return [entry.id for entry in studio.maps() if entry.origin == "yours"]
+    copy = studio.user_maps.duplicate(studio.entry("texts"))
 
     def call(handler, *values):
         return program.join("me", event_of(demo, f"LibraryHandlers.{handler}"), [*values])
 
-    before = own()
     with served(studio) as (demo, address):
         program = Program(address)
         call("library", "", None, "")  # chooses the first one
         call("delete", None)
-        (named,) = {*before} - {*own()}
-        call("library", "", None, "")
-        call("delete", None)
-        assert not call("undo", named)["success"]
-    assert own() == []
+        (first,) = {copy, "mine"} - {entry.id for entry in studio.maps()}
+        (second,) = {copy, "mine"} - {first}
+        studio.user_maps.delete(second)
+        told = call("undo", first)
+    assert told["success"]
+    assert [entry.id for entry in studio.maps() if entry.origin == "yours"] == [first]
+    assert told["output"]["data"][2] == second  # which is offered next
+
+
+def test_two_clicks_on_delete_delete_one_map(handlers, studio):
+    copy = studio.user_maps.duplicate(studio.entry("mine"))
+    handlers.delete("mine")
+    assert handlers.library("", "mine").chosen in ("texts", "pictures")
+    assert handlers.library("language", "mine").chosen == "texts"
+    shelf = handlers.library("", "mine", "copy")  # only one's own are shown
+    assert (shelf.chosen, _order(shelf.cards)) == ("", [copy])
+    assert 'aria-pressed="true"' not in shelf.cards
+    assert not handlers.details("").frame.visible
+
+
+def test_deletions_are_undone_one_by_one(handlers, studio):
+    copy = studio.user_maps.duplicate(studio.entry("mine"))
+    handlers.delete("mine")
+    *_, deleted = handlers.delete(copy)
+    row, sentence, deleted, *_ = handlers.undo(deleted)
+    assert (row.visible, deleted) == (True, "mine")
+    assert "“Letters” was deleted" in sentence
+    row, *_ = handlers.undo(deleted)
+    assert not row.visible
+    assert {"mine", copy} <= {entry.id for entry in studio.maps()}
 
 
 def test_a_deleted_map_leaves_every_menu_and_comes_back(handlers, studio):
@@ -280,7 +314,7 @@ def test_a_deleted_map_leaves_every_menu_and_comes_back(handlers, studio):
     assert "mine" not in _order(handlers.library("", "mine")[0])
     _, texts, _ = handlers.use("texts")
     assert [value for _, value in texts.choices] == ["texts"]
-    row, kind, words, chosen = handlers.undo(deleted)
+    row, _, _, kind, words, chosen = handlers.undo(deleted)
     assert (row.visible, kind, words, chosen) == (False, "", "", "mine")
     assert studio.entry("mine").title == MARKUP
 

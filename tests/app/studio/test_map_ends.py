@@ -33,6 +33,16 @@ def test_the_ends_are_named_after_what_the_prompts_show(tmp_path, prompts, kind,
     assert read_map("robot", "yours", tmp_path).ends == ends
 
 
+@pytest.mark.parametrize(
+    ("title", "concept"),
+    [("A balloon", "balloon"), ("an Owl", "owl"), ("The moon", "moon"), ("Atlas", "atlas")],
+)
+def test_an_article_in_the_title_does_not_follow_more_or_no(tmp_path, title, concept):
+    maps = type(MAPS)(MAPS.maps, {"title": title, "kind": "text-to-image"})
+    save_maps(maps, tmp_path, prompts=_prompts(concept, source=True))
+    assert read_map("it", "yours", tmp_path).ends == (f"more {concept}", f"no {concept}")
+
+
 def test_a_map_without_prompts_has_general_ends(tmp_path):
     save_maps(MAPS, tmp_path)
     towards_source, towards_target = read_map("mine", "yours", tmp_path).ends

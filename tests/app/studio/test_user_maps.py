@@ -197,14 +197,28 @@ def test_a_job_is_deleted_and_brought_back_with_its_map(user_maps, jobs):
     ]
 
 
-def test_only_what_was_deleted_last_can_be_brought_back(user_maps):
+def test_every_deleted_map_can_be_brought_back_the_last_one_first(user_maps):
+    before = _titles(user_maps)
+    assert user_maps.last_deleted() == ("", "")
     user_maps.delete("letters")
     user_maps.delete(JOB)
-    with pytest.raises(UserError, match="cannot be restored, because another"):
-        user_maps.restore("letters")
+    assert user_maps.last_deleted() == (JOB, "Learnt")
     user_maps.restore(JOB)
-    with pytest.raises(UserError, match="cannot be restored, because another"):
+    assert user_maps.last_deleted() == ("letters", "Letters")
+    user_maps.restore("letters")
+    assert (_titles(user_maps), user_maps.last_deleted()) == (before, ("", ""))
+    with pytest.raises(UserError, match="not among the deleted ones"):
         user_maps.restore(JOB)
+
+
+def test_a_map_that_was_put_in_the_place_of_a_deleted_one_can_be_deleted(user_maps, tmp_path):
+    shutil.copytree(tmp_path / "maps" / "letters", tmp_path / "kept")
+    user_maps.delete("letters")
+    shutil.copytree(tmp_path / "kept", tmp_path / "maps" / "letters")
+    user_maps.delete("letters")
+    assert list(_titles(user_maps)) == [JOB]
+    user_maps.restore("letters")
+    assert list(_titles(user_maps)) == ["letters", JOB]
 
 
 def test_another_server_neither_empties_nor_fills_the_bin(tmp_path):
