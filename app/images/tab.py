@@ -123,7 +123,7 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
         new_request=handlers.pictures.new_request,
         chosen=events.chosen,
         made=events.made,
-        asked=events.asked,
+        result=canvas.tools.result,
         restored=[*controls, rows.further, *canvas.tools.boxes, *rows.updated],
         earlier=below.earlier,
         code=below.code,
@@ -246,7 +246,7 @@ def _wire_painting(
     painted = request.change(
         handlers.generate,
         [shown, *asked],
-        [pair, canvas.strip, note, shown, canvas.curve, measured],  # as in `Canvas`
+        [pair, canvas.strip, note, shown, canvas.curve, measured, canvas.tools.result],  # `Canvas`
         trigger_mode="always_last",
         **HIDDEN,
         **MODEL,

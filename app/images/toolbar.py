@@ -18,12 +18,21 @@ __all__ = ["Toolbar", "toolbar", "wire_saving"]
 
 
 class Toolbar(NamedTuple):
-    """The components that other parts of the tab use."""
+    """The components that other parts of the tab use.
+
+    Attributes:
+        seed: seed of the starting noise.
+        boxes: steps and guidance.
+        save: saves the steered picture.
+        save_strip: saves the strip.
+        result: query of the link of the pair that is shown; empty at first.
+    """
 
     seed: SeedBox
     boxes: StepsBoxes
     save: gr.Button
     save_strip: gr.Button
+    result: gr.Textbox
 
 
 def toolbar() -> Toolbar:
@@ -34,7 +43,7 @@ def toolbar() -> Toolbar:
         save = gr.Button("Save", min_width=70, **small)
         save_strip = gr.Button("Save strip", min_width=100, **small)
         copy_link()
-    return Toolbar(seed, boxes, save, save_strip)
+    return Toolbar(seed, boxes, save, save_strip, gr.Textbox(visible=False))
 
 
 def wire_saving(handlers: SaveHandlers, tools: Toolbar, asked: Sequence[gr.blocks.Block]) -> None:
