@@ -96,7 +96,6 @@ class _Events(NamedTuple):
     chosen: gr.events.Dependency
     made: gr.events.Dependency
     request: gr.State
-    asked: Sequence[gr.blocks.Block]
 
 
 def images_tab(handlers: ImagesHandlers) -> SteeringTab:
@@ -113,7 +112,7 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
     ask.prompt.submit(**seed.renewal)
     events = _wire(handlers.pictures, ask, canvas, below, controls, rows.further)
     follow(handlers.follow, ask.concept, ask.summary, events.request, events.chosen)
-    wire_saving(handlers.save, canvas.tools, events.asked)
+    wire_saving(handlers.save, canvas.tools, canvas.strength)
     return SteeringTab(
         concept=ask.concept,
         strength=canvas.strength,
@@ -227,7 +226,7 @@ def _wire(
     asked = [strength, concept, further, prompt, seed, *boxes]
     painted = _wire_painting(handlers, canvas, ask.note, below.goal, request, asked)
     painted.success(handlers.offer_steps, [ask.model], [*boxes], **LATEST)
-    return _Events(chosen, painted, request, asked)
+    return _Events(chosen, painted, request)
 
 
 def _wire_painting(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -46,11 +45,11 @@ def toolbar() -> Toolbar:
     return Toolbar(seed, boxes, save, save_strip, gr.Textbox(visible=False))
 
 
-def wire_saving(handlers: SaveHandlers, tools: Toolbar, asked: Sequence[gr.blocks.Block]) -> None:
-    """Wire the buttons that save; `asked` are the settings of a picture, see `ImageHandlers`."""
+def wire_saving(handlers: SaveHandlers, tools: Toolbar, strength: gr.Slider) -> None:
+    """Wire the buttons that save what is shown."""
     for button, save, inputs in (
-        (tools.save, handlers.picture, asked),
-        (tools.save_strip, handlers.strip, asked[1:]),  # all but the strength
+        (tools.save, handlers.picture, [tools.result, strength]),
+        (tools.save_strip, handlers.strip, [tools.result]),
     ):
         # Of its own, so that two clicks save two files.
         file = [gr.Textbox(visible=False) for _ in range(2)]  # as in `SavedFile`
