@@ -151,9 +151,9 @@ def build_demo(studio: Studio) -> gr.Blocks:
             (page.frames.images, handlers.images, page.images),
             (page.frames.text, handlers.text, page.text),
         ):
-            query = add_history(handlers.history, tab, home)
+            add_history(handlers.history, tab, home)
             _update_menu(frame, events, tab, home, opened)
-            frame.select(None, [query], None, js=script("show_address"), **IN_PAGE)
+            frame.select(None, [tab.result], None, js=script("show_address"), **IN_PAGE)
         _update_menu(page.frames.chat, handlers.chat, page.chat, home, opened)
         _open_maps(handlers.library, page)
         page.frames.library.select(**page.library.refresh)

@@ -53,8 +53,6 @@ LARGE = {
     "app.images.methods_handlers.paint": EVENT,
     "app.images.methods_handlers.paint_learnt": EVENT,
     "app.images.overview_handlers.overview": EVENT,
-    "app.images.save_handlers.picture": EVENT,
-    "app.images.save_handlers.strip": EVENT,
     "app.launch.studio": ARGUMENTS,
     "app.learn.endpoint.learn": ARGUMENTS,
     "app.learn.form_handlers.start": EVENT,

@@ -33,14 +33,10 @@ from .updates import PictureSettings, Start, TextSettings
 __all__ = ["HistoryHandlers"]
 
 _MOST = 12  # earlier results that are kept
-_OTHERS = {  # settings besides maps and strengths, in the order of `SteeringTab.asked`
-    "text-to-image": ("prompt", "seed", "steps", "guidance", "steer_steps"),
-    "language": ("prompt", "seed", "length", "temperature", "chat"),
-}
 
 
 class HistoryHandlers:
-    """The event handlers that restore settings, and those that describe the current ones."""
+    """The event handlers that restore settings, and those that describe a result."""
 
     def __init__(self, studio: Studio, mix_rows: Callable[..., tuple[Any, ...]]) -> None:
         """Restore settings; `mix_rows(first, rows)` returns the updates that show further maps."""
@@ -112,36 +108,20 @@ class HistoryHandlers:
         return Start(gr.skip() if own == at == 1 else own, [], own)
 
     @user_errors
-    def describe(
-        self,
-        home: str,
-        strength: float | None,
-        map_id: str | None,
-        further: Sequence[Sequence],
-        *others: Any,
-    ) -> tuple[Any, Any]:
-        """Describe the current settings as a link and as code to copy.
+    def describe(self, home: str, query: str) -> Any:
+        """Describe the result that is shown as code to copy.
 
         Args:
             home: address of the page.
-            strength: λ of the first map.
-            map_id: id of the first map.
-            further: pairs (id, λ) of the maps that are applied after it.
-            others: prompt and seed; then for a picture steps, guidance and steered steps,
-                for a text length, temperature and chat.
+            query: query of its link; empty at first.
 
         Returns:
-            The query of the link, and the code as HTML.
+            The code as HTML.
         """
-        with suppress(UserError):  # the handler that makes the result reports the error
-            maps: list[Any] = [map_id, *(each for each, _ in further)]
-            strengths: list[Any] = [strength, *(each for _, each in further)]
-            names = _OTHERS[self._studio.entry(map_id).kind]
-            settings = Settings(maps, strengths, **dict(zip(names, others, strict=False)))
-            prompt_text(settings.prompt)
-            found = snippets(settings, self._entries(settings), home)
-            return settings.query, history_html.copies(found)
-        return gr.skip(), gr.skip()
+        with suppress(UserError):  # there is no result yet, or its map has been deleted
+            settings = _parsed(query)
+            return history_html.copies(snippets(settings, self._entries(settings), home))
+        return gr.skip()
 
     @user_errors
     def keep(self, past: list[str], query: str) -> tuple[Any, Any]:
@@ -248,11 +228,9 @@ class HistoryHandlers:
         return chosen if chosen in ids else ids[0]
 
     def _is_made(self, query: str) -> bool:
-        """Return whether there is a result: a cached picture, or a text of an installed model."""
+        """Return whether its picture is still cached; texts are described once they are made."""
         entries, image = self._cached(_parsed(query))
-        if entries[0].kind == "language":
-            return self._studio.models.installed(entries[0].model)
-        return image is not None
+        return entries[0].kind == "language" or image is not None
 
     def _cached(self, settings: Settings) -> tuple[list[MapEntry], Image | None]:
         """Return the maps of these settings, and their picture if it is cached."""

@@ -17,16 +17,13 @@ from .html import earlier
 __all__ = ["add_history"]
 
 
-def add_history(handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox) -> gr.Textbox:
+def add_history(handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox) -> None:
     """Declare the panels of a tab and wire them to it.
 
     Args:
         handlers: event handlers of the panels.
         tab: a tab that has been declared.
         home: address of the page.
-
-    Returns:
-        The query of the address that restores the current settings of the tab.
     """
     begun = tab.chosen.then(
         handlers.begin,
@@ -34,25 +31,19 @@ def add_history(handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox) -
         [tab.strength, tab.kept, tab.began],
         **LATEST,
     )
-    query, again = _earlier_results(handlers, tab, home)
-    restoring = [begun, again]
+    restoring = [begun, _earlier_results(handlers, tab, home)]
     if tab.upload:
         with tab.upload:
             restoring.append(_restore(handlers, tab.concept, tab.restored))
     for event in restoring:
         event.then(tab.new_request, None, [tab.request], **QUIET)
-    return query
 
 
 def _earlier_results(
     handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox
-) -> tuple[gr.Textbox, gr.events.Dependency]:
-    """Declare the panels below a result.
-
-    Returns:
-        The query of the address, and the event after an earlier result was restored.
-    """
-    past, query = gr.State([]), gr.Textbox(visible=False)
+) -> gr.events.Dependency:
+    """Declare the panels below a result, and return the event after an earlier one is restored."""
+    past = gr.State([])
     with tab.earlier:
         tiles = gr.HTML(earlier([]), apply_default_css=False, js_on_load=script("earlier_result"))
     with tab.code:
@@ -62,15 +53,10 @@ def _earlier_results(
             js_on_load=script("copy"),
         )
     # After the result, not at each request: the slider makes many that have none.
-    described = tab.made.then(
-        handlers.describe,
-        [home, *tab.asked],
-        [query, copies],
-        **LATEST,
-    )
-    described.then(None, [query], None, js=script("show_address"), **IN_PAGE)
-    described.then(handlers.keep, [past, query], [past, tiles], **LATEST)
-    return query, tiles.click(handlers.again, None, tab.restored, **QUIET)
+    described = tab.made.then(handlers.describe, [home, tab.result], [copies], **LATEST)
+    described.then(None, [tab.result], None, js=script("show_address"), **IN_PAGE)
+    described.then(handlers.keep, [past, tab.result], [past, tiles], **LATEST)
+    return tiles.click(handlers.again, None, tab.restored, **QUIET)
 
 
 def _restore(

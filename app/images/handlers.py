@@ -19,7 +19,7 @@ from ..studio.checks import prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.mix import Mix
 from ..studio.picture_cache import Painted
-from ..studio.settings import STRIP
+from ..studio.settings import STRIP, Settings
 from ..studio.steps import checked_steps
 from ..studio.studio import Studio
 from ..widgets.steering import SteeringHandlers, restored_prompt
@@ -52,7 +52,7 @@ class MapView(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """The pictures, the note on the prompt, and the key of the strip that is shown.
+    """The pictures, the note on the prompt, the key of the strip, and the link of the pair.
 
     The pair is the original and the steered picture, labelled with a number of its own, so that
     the page notices the same pictures again, and with λ: the page shows them unless the slider
@@ -66,6 +66,7 @@ class Canvas(NamedTuple):
     shown: Any = gr.skip()
     curve: Any = gr.skip()
     measured: Any = gr.skip()
+    result: Any = gr.skip()
 
 
 class ImageHandlers(SteeringHandlers):
@@ -262,6 +263,7 @@ class ImageHandlers(SteeringHandlers):
         paint = partial(pictures.paint, mix.entries, prompt, seed=seed)
         painted = partial(pictures.painted, mix.entries, prompt, seed=seed)
         note = partial(self._note, mix.entries[0], prompt)
+        result = Settings(mix.ids, strengths, prompt, seed, *mix.steps).query
         key, pair = repr((mix.key, prompt, seed)), [mix.original, strengths]
         if shown != key and painted(pair) is None:
             yield Canvas(note=note(doing=_PAINTING))
@@ -269,14 +271,14 @@ class ImageHandlers(SteeringHandlers):
         labels = secrets.token_hex(8), str(strengths[0])
         arrived = [(each.image, label) for each, label in zip(both, labels, strict=True)]
         if shown == key:
-            yield Canvas(arrived, note=note(both), shown=key)
+            yield Canvas(arrived, note=note(both), shown=key, result=result)
             return
         rows = [mix.at(each) for each in STRIP]
         if painted(rows) is None:  # meanwhile remove the strip of the previous prompt
-            yield Canvas(arrived, [], note(both, _PAINTING), "", "", "")
+            yield Canvas(arrived, [], note(both, _PAINTING), "", "", "", result)
         images = [picture.image for picture in paint(rows)]
         strip = [*zip(images, map(mix.label, STRIP), strict=True)]
-        yield Canvas(arrived, strip, note(both), key, "", "")
+        yield Canvas(arrived, strip, note(both), key, "", "", result)
 
     def _note(
         self, entry: MapEntry, prompt: str, pictures: Sequence[Painted] = (), doing: str = ""

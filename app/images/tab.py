@@ -96,7 +96,6 @@ class _Events(NamedTuple):
     chosen: gr.events.Dependency
     made: gr.events.Dependency
     request: gr.State
-    asked: Sequence[gr.blocks.Block]
 
 
 def images_tab(handlers: ImagesHandlers) -> SteeringTab:
@@ -113,7 +112,7 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
     ask.prompt.submit(**seed.renewal)
     events = _wire(handlers.pictures, ask, canvas, below, controls, rows.further)
     follow(handlers.follow, ask.concept, ask.summary, events.request, events.chosen)
-    wire_saving(handlers.save, canvas.tools, events.asked)
+    wire_saving(handlers.save, canvas.tools, canvas.strength)
     return SteeringTab(
         concept=ask.concept,
         strength=canvas.strength,
@@ -123,7 +122,7 @@ def images_tab(handlers: ImagesHandlers) -> SteeringTab:
         new_request=handlers.pictures.new_request,
         chosen=events.chosen,
         made=events.made,
-        asked=events.asked,
+        result=canvas.tools.result,
         restored=[*controls, rows.further, *canvas.tools.boxes, *rows.updated],
         earlier=below.earlier,
         code=below.code,
@@ -227,7 +226,7 @@ def _wire(
     asked = [strength, concept, further, prompt, seed, *boxes]
     painted = _wire_painting(handlers, canvas, ask.note, below.goal, request, asked)
     painted.success(handlers.offer_steps, [ask.model], [*boxes], **LATEST)
-    return _Events(chosen, painted, request, asked)
+    return _Events(chosen, painted, request)
 
 
 def _wire_painting(
@@ -246,7 +245,7 @@ def _wire_painting(
     painted = request.change(
         handlers.generate,
         [shown, *asked],
-        [pair, canvas.strip, note, shown, canvas.curve, measured],  # as in `Canvas`
+        [pair, canvas.strip, note, shown, canvas.curve, measured, canvas.tools.result],  # `Canvas`
         trigger_mode="always_last",
         **HIDDEN,
         **MODEL,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -18,12 +17,21 @@ __all__ = ["Toolbar", "toolbar", "wire_saving"]
 
 
 class Toolbar(NamedTuple):
-    """The components that other parts of the tab use."""
+    """The components that other parts of the tab use.
+
+    Attributes:
+        seed: seed of the starting noise.
+        boxes: steps and guidance.
+        save: saves the steered picture.
+        save_strip: saves the strip.
+        result: query of the link of the pair that is shown; empty at first.
+    """
 
     seed: SeedBox
     boxes: StepsBoxes
     save: gr.Button
     save_strip: gr.Button
+    result: gr.Textbox
 
 
 def toolbar() -> Toolbar:
@@ -34,14 +42,14 @@ def toolbar() -> Toolbar:
         save = gr.Button("Save", min_width=70, **small)
         save_strip = gr.Button("Save strip", min_width=100, **small)
         copy_link()
-    return Toolbar(seed, boxes, save, save_strip)
+    return Toolbar(seed, boxes, save, save_strip, gr.Textbox(visible=False))
 
 
-def wire_saving(handlers: SaveHandlers, tools: Toolbar, asked: Sequence[gr.blocks.Block]) -> None:
-    """Wire the buttons that save; `asked` are the settings of a picture, see `ImageHandlers`."""
+def wire_saving(handlers: SaveHandlers, tools: Toolbar, strength: gr.Slider) -> None:
+    """Wire the buttons that save what is shown."""
     for button, save, inputs in (
-        (tools.save, handlers.picture, asked),
-        (tools.save_strip, handlers.strip, asked[1:]),  # all but the strength
+        (tools.save, handlers.picture, [tools.result, strength]),
+        (tools.save_strip, handlers.strip, [tools.result]),
     ):
         # Of its own, so that two clicks save two files.
         file = [gr.Textbox(visible=False) for _ in range(2)]  # as in `SavedFile`

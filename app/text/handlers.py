@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -19,7 +19,7 @@ from ..html.texts import CONTENT, HARMFUL
 from ..studio.checks import check_count, number, prompt_text, seed_of
 from ..studio.maps import MapEntry
 from ..studio.plausible import warnings_about
-from ..studio.settings import STRIP, sampling_of
+from ..studio.settings import STRIP, Settings, sampling_of
 from ..studio.texts import Continuation
 from ..widgets.steering import SteeringHandlers, restored_prompt
 from ..widgets.strength_slider import strength_label
@@ -105,32 +105,35 @@ class TextHandlers(SteeringHandlers):
         temperature: float,
         chat: bool,
         request: gr.Request,
-    ) -> Iterator[tuple[str, ...]]:
+    ) -> Iterator[tuple[Any, ...]]:
         """Write the original and the steered text side by side, then score both.
 
         Yields:
-            Both texts as HTML.
+            Both texts as HTML; at the end, the query of the link that restores them, too.
         """
         # None while a number is being typed
         if not map_id or strength is None or self.is_opening(prompt, request):
             return
         latest, entry = self.requests.latest(request), self._studio.entry(map_id)
         if not self._studio.models.installed(entry.model):
-            yield tuple(
-                text_html.empty(title, "First install the model above.") for title in TITLES
-            )
+            first = "First install the model above."
+            yield *(text_html.empty(title, first) for title in TITLES), gr.skip()
             return
         strengths = [0.0, number("λ", strength, -1, 1)]
         lead = f"{prompt}\n\n" if chat else prompt
         notes = ("", HARMFUL if strength * entry.harmful > 0 else "")
         sampling = sampling_of(length, temperature)
+        others: dict[str, Any] = {"length": length, "temperature": temperature, "chat": bool(chat)}
+        result = Settings([entry.id], strengths[1:], prompt, seed, **others).query
         for rows in self._write(entry, prompt, strengths, seed, sampling, chat=chat):
             if self.requests.outdated(latest, request):
                 return
-            yield tuple(
+            passages = [
                 text_html.passage(title, lead, row, keywords=entry.keywords, note=note)
                 for title, row, note in zip(TITLES, rows, notes, strict=True)
-            )
+            ]
+            yield *passages, gr.skip()
+        yield *passages, result
 
     @user_errors
     def sweep(

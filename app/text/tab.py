@@ -69,6 +69,7 @@ class _Layout(NamedTuple):
     model: gr.State
     caution: gr.HTML
     passages: list[gr.HTML]
+    result: gr.Textbox
     strength: gr.Slider
     settings: _Settings
     earlier: gr.Tab
@@ -97,7 +98,8 @@ def text_tab(handlers: TextTabHandlers) -> SteeringTab:
         with gr.Tab("About this map"):
             facts = gr.HTML(apply_default_css=False)
     layout = _Layout(
-        *(ask, model, caution, passages, strength, settings, earlier, code, table, facts)
+        *(ask, model, caution, passages, gr.Textbox(visible=False), strength, settings),
+        *(earlier, code, table, facts),
     )
     return _wire(handlers.texts, layout, installed)
 
@@ -132,8 +134,7 @@ def _wire(handlers: TextHandlers, layout: _Layout, installed: gr.events.Dependen
         new_request=handlers.new_request,
         chosen=chosen,
         made=_generate(handlers, layout, request),
-        # No further maps.
-        asked=[strength, ask.concept, gr.State([]), ask.prompt, *layout.settings.inputs],
+        result=layout.result,
         restored=[ask.concept, strength, ask.prompt, seed.number, kept, *others, chat],
         earlier=layout.earlier,
         code=layout.code,
@@ -144,7 +145,7 @@ def _generate(handlers: TextHandlers, layout: _Layout, request: gr.State) -> gr.
     return request.change(
         handlers.generate,
         [layout.strength, layout.ask.concept, layout.ask.prompt, *layout.settings.inputs],
-        layout.passages,
+        [*layout.passages, layout.result],
         trigger_mode="always_last",
         **HIDDEN,
         **MODEL,

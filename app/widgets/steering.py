@@ -107,7 +107,7 @@ class SteeringTab:
         new_request: handler that numbers a request.
         chosen: the event after a map was chosen.
         made: the event after a result was made.
-        asked: λ, map, further maps, prompt, seed, and the other settings of a result.
+        result: query of the link that restores the result that is shown; empty at first.
         restored: the components that restored settings are written to, see `HistoryHandlers`.
         earlier: frame for earlier results.
         code: frame for the settings as code to copy.
@@ -122,7 +122,7 @@ class SteeringTab:
     new_request: Callable[..., int]
     chosen: gr.events.Dependency
     made: gr.events.Dependency
-    asked: Sequence[Block]
+    result: gr.Textbox
     restored: Sequence[Block]
     earlier: gr.Tab
     code: gr.Tab

@@ -17,7 +17,9 @@ from app.images.handlers import ImageHandlers
 from app.images.mix_handlers import MixHandlers
 from app.studio.settings import Settings
 from app.studio.steps import Steps, checked_steps
+from app.studio.studio import Studio
 from app.text.handlers import TextHandlers
+from app.ui import build_demo
 from lineas_core.models.denoising import Denoising
 from lineas_core.pictures import Recipe, save_png
 from tests.app.fakes import MARKUP, image_studio, is_skip
@@ -176,8 +178,7 @@ def test_an_earlier_result_is_that_of_its_steered_steps(handlers, studio):
     for steered in ("", "0-1"):
         steps = checked_steps(None, None, steered)
         studio.pictures.with_steps(steps).paint([entry], "A valley", [[1]], seed=7)
-        query, _ = handlers.describe(HOME, 1, "robot", [], "A valley", 7, None, None, steered)
-        queries.append(query)
+        queries.append(Settings(["robot"], [1], "A valley", 7, *steps).query)
     past, tiles = handlers.keep([queries[0]], queries[1])
     assert past == queries[::-1]
     assert re.findall(r"<small>(seed .*?)</small>", tiles) == ["seed 7, steered at 0-1", "seed 7"]
@@ -259,30 +260,42 @@ def test_a_recipe_that_is_no_object_is_one_sentence(handlers, tmp_path):
         handlers.from_picture(str(tmp_path / "a.png"), None)
 
 
-def _tell(handlers, map_id="robot", strength=0.5, further=(), prompt="A valley", seed=1):
-    return handlers.describe(HOME, strength, map_id, further, prompt, seed)
+def _settings(map_id="robot", strength=0.5, further=(), prompt="A valley", seed=1):
+    (*ids,), (*strengths,) = zip((map_id, strength), *further, strict=True)
+    return Settings(ids, strengths, prompt, seed)
 
 
-def test_what_is_asked_for_is_told_as_an_address_and_to_copy(handlers):
-    prompt = f"{MARKUP} & more"
-    query, copies = _tell(handlers, further=[("mine", -1)], prompt=prompt)
-    assert Settings.from_link(query[1:]) == Settings(["robot", "mine"], [0.5, -1], prompt)
+def test_what_is_shown_is_told_to_copy(handlers):
+    settings = _settings(further=[("mine", -1)], prompt=f"{MARKUP} & more")
+    copies = handlers.describe(HOME, settings.query)
     assert copies.count("<pre>") == 4
     assert "<img" not in copies
-    assert HOME in copies
+    assert html.escape(f"{HOME}{settings.query}") in copies
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [{"strength": None}, {"seed": None}, {"map_id": None}, {"map_id": "gone"}, {"prompt": " "}],
-)
-def test_nothing_is_told_of_what_cannot_be_made(handlers, asked):
-    assert all(map(is_skip, _tell(handlers, **asked)))
+def test_nothing_is_told_before_there_is_a_result_or_once_its_map_is_gone(handlers):
+    for query in ("", _settings(map_id="gone").query):
+        assert is_skip(handlers.describe(HOME, query))
+
+
+def test_link_and_code_and_earlier_results_are_of_what_is_shown_not_of_the_boxes(tmp_path):
+    """A prompt can be typed while another one is being painted or written."""
+    functions = build_demo(Studio(tmp_path)).fns.values()
+    named = [(getattr(each.fn, "__qualname__", ""), each) for each in functions]
+    answered = {
+        box
+        for name, each in named
+        for box in each.outputs
+        if name in ("ImageHandlers.generate", "TextHandlers.generate", "HistoryHandlers.keep")
+    }
+    reads = ("HistoryHandlers.describe", "HistoryHandlers.keep")
+    found = [{*each.inputs} - answered for name, each in named if name in reads]
+    assert [[box.label for box in rest] for rest in found] == [[None], [], [None], []]  # `home`
 
 
 def _make(studio, handlers, past=(), **asked):
-    query, _ = _tell(handlers, **asked)
-    now = Settings.from_link(query[1:])
+    now = _settings(**asked)
+    query = now.query
     studio.pictures.paint(studio.together(now.maps), now.prompt, [now.strengths], seed=now.seed)
     return handlers.keep(list(past), query)
 
@@ -324,14 +337,12 @@ def test_at_most_twelve_are_kept(studio, handlers):
 
 
 def test_a_picture_that_is_not_painted_yet_is_no_result(handlers):
-    query, _ = _tell(handlers)
-    for each in (query, ""):
+    for each in (_settings().query, ""):
         assert all(map(is_skip, handlers.keep([], each)))
 
 
 def test_a_text_is_kept_without_a_picture(handlers):
-    asked = ("topic", [], f"{MARKUP} word " * 9, 1, 60, 1.0, False)
-    query, _ = handlers.describe(HOME, 0.5, *asked)
+    query = _settings(map_id="topic", prompt=f"{MARKUP} word " * 9).query
     past, tiles = handlers.keep([], query)
     assert len(past) == 1
     assert "<img" not in tiles

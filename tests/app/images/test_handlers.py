@@ -17,7 +17,7 @@ from PIL import Image
 from app.images.endpoint import PictureEndpoint
 from app.images.handlers import ImageHandlers
 from app.studio.opening import warm_up
-from app.studio.settings import SEED, STRIP
+from app.studio.settings import SEED, STRIP, Settings
 from lineas_core.models.denoising import Denoising
 from tests.app.fakes import MARKUP, ME, image_studio, is_skip
 
@@ -56,8 +56,8 @@ def test_the_pair_comes_first_and_then_the_strip(studio):
 
 def test_a_strip_that_is_shown_stays_while_the_slider_moves(studio):
     handlers = ImageHandlers(studio)
-    *_, (*_, shown, _, _) = _generate(handlers)
-    (((_, (steered, _)), strip, note, still, *curve),) = _generate(
+    *_, (*_, shown, _, _, _) = _generate(handlers)
+    (((_, (steered, _)), strip, note, still, *curve, _),) = _generate(
         handlers, shown=shown, strength=0.5
     )
     assert all(map(is_skip, curve))
@@ -67,9 +67,18 @@ def test_a_strip_that_is_shown_stays_while_the_slider_moves(studio):
     assert "Painting" not in note
 
 
+def test_a_pair_comes_with_the_link_of_its_own_settings(studio):
+    chosen = {"further": [("mine", 0.25)], "steps": 4, "steer_steps": "0-1"}
+    working, pair, strip = _generate(ImageHandlers(studio), prompt="A valley ", **chosen)
+    assert is_skip(working.result)  # the pair before is still shown
+    assert pair.result == strip.result
+    made = Settings(["robot", "mine"], [0.6, 0.25], "A valley", 1, 4, None, (0, 1))
+    assert Settings.from_link(pair.result[1:]) == made
+
+
 def test_another_seed_takes_the_old_strip_away(studio):
     handlers = ImageHandlers(studio)
-    *_, (*_, shown, _, _) = _generate(handlers)
+    *_, (*_, shown, _, _, _) = _generate(handlers)
     _, pair, strip = _generate(handlers, shown=shown, seed=2)
     assert pair.strip == []
     assert pair.shown == ""

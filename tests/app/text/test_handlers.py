@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
+from app.studio.settings import Settings
 from app.text.handlers import HARMFUL, TextHandlers
 from tests.app.fakes import MARKUP, ME, is_skip, text_studio
 
@@ -20,7 +21,7 @@ def _generate(handlers, strength=1.0, map_id="topic", prompt="The man", session=
 
 
 def test_both_texts_stream_and_end_with_their_scores(studio):
-    first, *_, (original, steered) = _generate(TextHandlers(studio))
+    first, *_, (original, steered, _) = _generate(TextHandlers(studio))
     assert "caret" in first[0]
     assert "caret" not in steered
     assert "λ = 0" in original
@@ -30,8 +31,15 @@ def test_both_texts_stream_and_end_with_their_scores(studio):
     assert "<mark>goal</mark>" in steered
 
 
+def test_finished_texts_come_with_the_link_of_their_own_settings(studio):
+    *writing, done = _generate(TextHandlers(studio), prompt="The man ")
+    assert all(is_skip(result) for *_, result in writing)
+    made = Settings(["topic"], [1.0], "The man", 1, length=20)
+    assert Settings.from_link(done[2][1:]) == made
+
+
 def test_no_markup_of_a_text_reaches_the_page(studio):
-    *_, (original, steered) = _generate(TextHandlers(studio), prompt=MARKUP)
+    *_, (original, steered, _) = _generate(TextHandlers(studio), prompt=MARKUP)
     assert "<img" not in original + steered
     assert "&lt;img" in steered
 
@@ -51,7 +59,7 @@ def test_a_newer_wish_ends_the_older_writing(studio):
 
 def test_a_model_that_is_missing_names_the_next_step(studio):
     studio.models.missing = {"tiny"}
-    ((original, steered),) = _generate(TextHandlers(studio))
+    ((original, steered, _),) = _generate(TextHandlers(studio))
     assert "install the model" in original
 
 
