@@ -23,14 +23,74 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.runtime.processes import is_first
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.presets import find_modules
+from lineas_core.storage.maps import check_vacant, holds_maps, read_metadata, save_maps
 
-__all__ = ["Learner", "report"]
+__all__ = ["Learner", "make_folder", "report", "save_partial"]
 
 
 def report(line: str) -> None:
     """Print a line to stderr, once for all processes that learn together."""
     if is_first():
         typer.echo(line, err=True)
+
+
+def make_folder(folder: Path, checkpoint: Path | None, *, overwrite: bool) -> None:
+    """Create the folder for the map before learning, which can take an hour.
+
+    Args:
+        folder: the folder.
+        checkpoint: the file from which an interrupted run continues; such a run may replace what
+            it has saved so far.
+        overwrite: whether any other map may be replaced, too.
+
+    Raises:
+        UserError: the folder holds a map that must not be replaced, or a file of somebody else.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"cannot create the folder for the map ({error.strerror})"
+        raise typer.BadParameter(reason, param_hint="OUTPUT") from None
+    check_vacant(folder)
+    goes_on = checkpoint is not None and checkpoint.is_file() and not _holds_finished(folder)
+    if holds_maps(folder) and not (overwrite or goes_on):
+        raise UserError(
+            "E_FILE",
+            "the folder holds a map",
+            where=str(folder),
+            remedy="Give another folder, or --overwrite to replace the map; an interrupted run "
+            "continues with the --checkpoint that it was started with.",
+        )
+
+
+def save_partial(
+    maps: SteeringMaps, folder: Path, data: PromptSet, checkpoint: Path | None
+) -> None:
+    """Save the best maps of a run that has not ended, unless that loses something, and say so."""
+    iteration = maps.metadata["iteration"]
+    best = f"the best maps so far, of iteration {iteration},"
+    if not iteration:
+        told = "no map is saved, because none is better yet than the unsteered model"
+    elif _holds_finished(folder):
+        told = f"the finished map in {folder} stays, and {best} are not saved"
+    else:
+        save_maps(maps, folder, prompts=data)
+        typer.echo(str(folder))
+        told = f"{best} are saved in {folder}"
+    how = "the same command continues"
+    if not (checkpoint and checkpoint.is_file()):
+        again = "--overwrite and " if holds_maps(folder) else ""
+        how = f"start anew, with {again}--checkpoint FILE to be able to continue"
+    report(f"{told[0].upper()}{told[1:]}; {how}.")
+
+
+def _holds_finished(folder: Path) -> bool:
+    """Return whether a folder holds maps other than those of a run that was interrupted."""
+    try:
+        facts = read_metadata(folder)
+        return not facts["iteration"] < facts["config"]["iterations"]
+    except (LookupError, TypeError, UserError):  # of another method, or damaged
+        return holds_maps(folder)
 
 
 @dataclass(frozen=True)
@@ -94,6 +154,7 @@ def _run_and_report(
                 checkpoint.write_if_due(last)
     except KeyboardInterrupt:
         if last is None:
+            report("No map is saved, because learning has not begun; run the command again.")
             raise SystemExit(130) from None
         if checkpoint:
             checkpoint.write(last)
@@ -103,7 +164,7 @@ def _run_and_report(
             raise
         if checkpoint and error.code != "E_DIVERGED":
             checkpoint.write(last)
-        typer.echo(f"error: {error} The best maps so far are saved.", err=True)
+        typer.echo(f"error: {error}", err=True)
         return last.best_maps, 1
     if checkpoint:
         checkpoint.remove()
