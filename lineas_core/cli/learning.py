@@ -22,7 +22,7 @@ from lineas_core.cli.arguments import (
 )
 from lineas_core.cli.checks import check_learning, check_pairs, no_chat
 from lineas_core.cli.planning import describe_run
-from lineas_core.cli.runs import Learner, ignore_stops, report, stoppable
+from lineas_core.cli.runs import Learner, ignore_stops, make_folder, report, save_best, stoppable
 from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, FitConfig, suited_config
 from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_model
@@ -32,8 +32,7 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.prompts.tables import Columns
 from lineas_core.runtime.processes import is_first, is_launched, joined
 from lineas_core.runtime.reporting import on_change
-from lineas_core.storage.disk import put_back
-from lineas_core.storage.maps import check_vacant, save_maps
+from lineas_core.storage.maps import save_maps
 
 __all__ = ["fetch_model", "learn"]
 
@@ -144,6 +143,9 @@ def learn(
             "command continues from it. Removed at the end. Other methods take none."
         ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a map that OUTPUT holds.")
+    ] = False,
     chat: Annotated[
         bool,
         typer.Option(
@@ -170,7 +172,10 @@ def learn(
         bool, typer.Option("--plan", help="Only print the GPU memory and the time that it needs.")
     ] = False,
 ) -> None:
-    """Learn a map from source and target prompts. Ctrl-C or SIGTERM saves the best maps so far."""
+    """Learn a map from source and target prompts.
+
+    Ctrl-C or SIGTERM saves the best maps so far, but never in place of a finished one.
+    """
     chosen = {
         "iterations": iterations,
         "both_ways": both_ways,
@@ -206,7 +211,7 @@ def learn(
             batch = getattr(settings(keeps_layout=keeps_layout), "batch_size", None)
             typer.echo(describe_run(model, modules, data, batch))
             return
-        _make_folder(output)
+        make_folder(output, checkpoint, overwrite=overwrite)
         loaded = as_denoising(_load_model(model, device, chat=chat), **steps)
         source, target = data.source + data.heldout_source, data.target + data.heldout_target
         _note(loaded.reader.describe(source, target))
@@ -215,7 +220,9 @@ def learn(
         learner = Learner(METHODS[method], loaded, data, config, modules)
         maps, status = learner.learn(checkpoint)
     ignore_stops()
-    if first:
+    if first and status:
+        save_best(maps, output, data, checkpoint)
+    elif first:
         save_maps(maps, output, prompts=data)
         typer.echo(str(output))
     raise SystemExit(status)
@@ -288,14 +295,3 @@ def _check(method: str, budget: str, given: dict[str, Any], checkpoint: Path | N
         options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(others))
         raise typer.BadParameter(f"{method} takes no {options}", param_hint="--method")
     replace(config, **given)  # raises an error for a value out of range
-
-
-def _make_folder(folder: Path) -> None:
-    """Create the folder for the map before learning, which can take an hour."""
-    put_back(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = f"cannot create the folder for the map ({error.strerror})"
-        raise typer.BadParameter(reason, param_hint="OUTPUT") from None
-    check_vacant(folder)

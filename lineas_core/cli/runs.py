@@ -25,8 +25,10 @@ from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.runtime.processes import is_first
 from lineas_core.steering.affine import SteeringMaps
 from lineas_core.steering.presets import find_modules
+from lineas_core.storage.disk import put_back
+from lineas_core.storage.maps import check_vacant, holds_maps, read_metadata, save_maps
 
-__all__ = ["Learner", "ignore_stops", "report", "stoppable"]
+__all__ = ["Learner", "ignore_stops", "make_folder", "report", "save_best", "stoppable"]
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -53,6 +55,64 @@ def ignore_stops() -> None:
     """Ignore Ctrl-C and SIGTERM until the end of `stoppable`, while the result is saved."""
     for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def make_folder(folder: Path, checkpoint: Path | None, *, overwrite: bool) -> None:
+    """Create the folder for the map before learning, which can take an hour.
+
+    Args:
+        folder: the folder.
+        checkpoint: the file from which an interrupted run continues; such a run may replace what
+            it has saved so far.
+        overwrite: whether any other map may be replaced, too.
+
+    Raises:
+        UserError: the folder holds a map that must not be replaced, or a file of somebody else.
+    """
+    put_back(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"cannot create the folder for the map ({error.strerror})"
+        raise typer.BadParameter(reason, param_hint="OUTPUT") from None
+    check_vacant(folder)
+    goes_on = checkpoint is not None and checkpoint.is_file() and not _holds_finished(folder)
+    if holds_maps(folder) and not (overwrite or goes_on):
+        raise UserError(
+            "E_FILE",
+            "the folder holds a map",
+            where=str(folder),
+            remedy="Give another folder, or --overwrite to replace the map; an interrupted run "
+            "continues with the --checkpoint that it was started with.",
+        )
+
+
+def save_best(maps: SteeringMaps, folder: Path, data: PromptSet, checkpoint: Path | None) -> None:
+    """Save the best maps of a run that has not ended, unless that loses something, and say so."""
+    iteration = maps.metadata["iteration"]
+    best = f"the best maps so far, of iteration {iteration},"
+    if not iteration:
+        told = "no map is saved, because none is better yet than the unsteered model"
+    elif _holds_finished(folder):
+        told = f"the finished map in {folder} stays, and {best} are not saved"
+    else:
+        save_maps(maps, folder, prompts=data)
+        typer.echo(str(folder))
+        told = f"{best} are saved in {folder}"
+    how = "the same command continues"
+    if not (checkpoint and checkpoint.is_file()):
+        again = "--overwrite and " if holds_maps(folder) else ""
+        how = f"start anew, with {again}--checkpoint FILE to be able to continue"
+    report(f"{told[0].upper()}{told[1:]}; {how}.")
+
+
+def _holds_finished(folder: Path) -> bool:
+    """Return whether a folder holds maps other than those of a run that was interrupted."""
+    try:
+        facts = read_metadata(folder)
+        return not facts["iteration"] < facts["config"]["iterations"]
+    except (LookupError, TypeError, UserError):  # of another method, or damaged
+        return holds_maps(folder)
 
 
 @dataclass(frozen=True)
@@ -116,6 +176,7 @@ def _run_and_report(
                 checkpoint.write_if_due(last)
     except KeyboardInterrupt:
         if last is None:
+            report("No map is saved, because learning has not begun; run the command again.")
             raise SystemExit(130) from None
         ignore_stops()
         if checkpoint:
@@ -126,7 +187,7 @@ def _run_and_report(
             raise
         if checkpoint and error.code != "E_DIVERGED":
             checkpoint.write(last)
-        typer.echo(f"error: {error} The best maps so far are saved.", err=True)
+        typer.echo(f"error: {error}", err=True)
         return last.best_maps, 1
     if checkpoint:
         checkpoint.remove()

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lineas_core.errors import UserError
+
 __all__ = ["matching", "wasserstein_1d"]
 
 
@@ -30,7 +32,15 @@ def wasserstein_1d(x: Tensor, y: Tensor) -> Tensor:
 
     Returns:
         (d,) squared distances in squared units of the activations.
+
+    Raises:
+        UserError: these are no such samples, or none.
     """
+    samples = all(each.is_floating_point() and each.dim() == 2 and len(each) for each in (x, y))
+    if not samples or x.shape[1] != y.shape[1]:
+        what = " and ".join(f"{each.dtype} {tuple(each.shape)}" for each in (x, y))
+        remedy = "Give floating-point samples (n, d) and (m, d), with n and m above 0."
+        raise UserError("E_SHAPE", f"the samples are {what}", remedy=remedy)
     return _Wasserstein1d.apply(x, y.sort(dim=0).values)
 
 

@@ -22,7 +22,9 @@ from lineas_core.models.decoding import check_tokens, context_length, position_l
 from lineas_core.models.likelihood import sum_log_probabilities
 from lineas_core.models.pretrained import load_checkpoint, token_for_padding
 from lineas_core.models.reading import MAX_TOKENS, Reader
+from lineas_core.models.requests import check_prompts, check_seeds
 from lineas_core.models.sampling import Sampling, sample_tokens
+from lineas_core.prompts.errors import check_texts
 from lineas_core.steering.presets import find_default, find_modules
 
 if TYPE_CHECKING:  # its classes take seconds to import
@@ -140,6 +142,7 @@ class LanguageModel:
         Raises:
             UserError: a prompt is empty, or has a token that the network does not know.
         """
+        check_texts("prompts", prompts)
         texts = self._texts(prompts, chat=self.chat)
         tokens = self.tokenizer(
             texts,
@@ -235,12 +238,7 @@ class LanguageModel:
                 none, or it is a conversation and the model has no chat template.
         """
         rows = [torch.tensor(tokens) for tokens in self.tokens(prompts, chat=chat)]
-        if len(seeds) != len(prompts):
-            raise UserError(
-                "E_SEED",
-                f"{len(prompts)} prompts came with {len(seeds)} seeds",
-                remedy="Give one seed for each prompt.",
-            )
+        check_seeds(seeds, len(prompts))
         tokens = aligned(rows, self.tokenizer.pad_token_id, self.network.device)
         check_tokens(self.network, self.name, tokens["input_ids"], sampling.max_new_tokens)
         for ids in sample_tokens(self.network, self.tokenizer, tokens, seeds, sampling):
@@ -248,6 +246,7 @@ class LanguageModel:
 
     def tokens(self, prompts: Sequence[Prompt], *, chat: bool = False) -> list[list[int]]:
         """Return the tokens of each prompt; arguments and errors as in `stream`."""
+        check_prompts(prompts)
         chat = chat or _are_conversations(prompts)
         texts = self._texts(prompts, chat=chat)
         if not texts:

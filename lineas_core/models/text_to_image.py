@@ -22,6 +22,8 @@ from lineas_core.models.denoising import denoising_of
 from lineas_core.models.families import check_pipeline, family_of, size_of
 from lineas_core.models.layout import LAYOUT_NUMBERS, layout_noise
 from lineas_core.models.reading import Reader, silenced
+from lineas_core.models.requests import check_seeds
+from lineas_core.prompts.errors import check_texts
 from lineas_core.steering.presets import find_modules
 
 if TYPE_CHECKING:  # imported lazily: diffusers takes seconds to import
@@ -200,12 +202,7 @@ class TextToImageModel:
             UserError: the numbers of prompts and seeds differ, there is no prompt, or one is
                 empty.
         """
-        if len(seeds) != len(prompts):
-            raise UserError(
-                "E_SEED",
-                f"{len(prompts)} prompts came with {len(seeds)} seeds",
-                remedy="Give one seed for each prompt.",
-            )
+        check_seeds(seeds, len(prompts))
         _check_prompts(prompts)
         return self._call(self._encoded(prompts), seeds).images
 
@@ -280,5 +277,6 @@ class TextToImageModel:
 
 
 def _check_prompts(prompts: Sequence[str]) -> None:
+    check_texts("prompts", prompts)
     if not prompts or not all(text.strip() for text in prompts):
         raise UserError("E_PROMPT", "a prompt is empty", remedy="Write a few words.")

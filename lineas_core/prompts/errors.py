@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from lineas_core.errors import UserError
 
-__all__ = ["UNCLEAR", "listed", "plural", "prompt_error"]
+__all__ = ["UNCLEAR", "check_texts", "listed", "plural", "prompt_error"]
 
 UNCLEAR = ("E_COLUMNS", "E_LABELS")
 """Codes of the errors that a choice of columns resolves."""
-_LONGEST_LIST = 80  # characters
+_LONGEST_LIST = 200  # characters
 
 _REMEDIES = {
     "E_BINARY": "Save the prompts as UTF-8 text.",
@@ -22,11 +22,14 @@ _REMEDIES = {
     "E_ENCODING": "Save the prompts as UTF-8 text.",
     "E_FILE": "Check the path.",
     "E_FORMAT": "Use a txt, csv, tsv, json, jsonl or ndjson file.",
+    "E_HEADER": "Give each column a name of its own.",
     "E_JSON": "Correct this line.",
     "E_KEYWORDS": "Keep fewer, or shorter ones.",
     "E_KIND": "Choose one of them, or leave it out.",
+    "E_LABEL": "Correct this label; a command also takes --source-label.",
     "E_LABELS": "Rename the labels to source and target; a command also takes --source-label.",
-    "E_LAYOUT": "Give as many prompts on each side, or leave the layout out.",
+    "E_LAYOUT": "Give as many prompts on each side, or leave out the layout or --matched.",
+    "E_PROMPTS": "Give a list of texts.",
     "E_SIDES": "Give one file with both sides, or two files with one side each.",
     "E_STYLES": "Give a file with the columns source and target, or one file for each side.",
     "E_TOO_FEW": "Add prompts to this side.",
@@ -48,12 +51,29 @@ def prompt_error(code: str, what: str, where: int | str = "") -> UserError:
     return UserError(code, what, where=place, remedy=_REMEDIES[code])
 
 
+def check_texts(name: str, texts: object) -> None:
+    """Refuse what is no list of texts, such as one text, whose letters would be taken for texts.
+
+    Args:
+        name: what to call them in the error.
+        texts: what a caller gave.
+
+    Raises:
+        UserError: it is something else, or an item of it is.
+    """
+    if isinstance(texts, str) or not isinstance(texts, Collection):
+        raise prompt_error("E_PROMPTS", f"{name} is {texts!r:.60}")
+    for text in texts:
+        if not isinstance(text, str):
+            raise prompt_error("E_PROMPTS", f"{name} has {text!r:.60} among its texts")
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, such as `1 prompt` or `2 prompts`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names separated by commas, cut to 80 characters."""
+    """Return names separated by commas, cut to 200 characters."""
     text = ", ".join(names)
     return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]} ..."

@@ -253,6 +253,9 @@ def tidy_pairs(source: list[Row], target: list[Row]) -> tuple[list[tuple[str, st
     Raises:
         UserError: the sides differ in size.
     """
+    least = min(len(source), len(target))
+    if not any(row.text for row in (*source[least:], *target[least:])):  # empty lines at an end
+        source, target = source[:least], target[:least]
     if len(source) != len(target):
         what = f"the layout is pairs, but the sides have {len(source)} and {len(target)} prompts"
         raise prompt_error("E_LAYOUT", what)

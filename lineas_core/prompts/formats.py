@@ -147,7 +147,7 @@ def _named(names: list[str], line: int) -> list[int]:
     named = [k for k, name in enumerate(names) if name and not name.startswith(_NO_NAME)]
     if not named or len({names[k] for k in named}) < len(named):
         what = f"{listed(names) or 'nothing'} found; {EXPECTED} expected"
-        raise prompt_error("E_CSV", what, line)
+        raise prompt_error("E_HEADER", what, line)
     return named
 
 

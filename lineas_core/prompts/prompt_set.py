@@ -13,7 +13,8 @@ from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
 
-from lineas_core.prompts.errors import plural, prompt_error
+from lineas_core.errors import UserError
+from lineas_core.prompts.errors import check_texts, plural, prompt_error
 from lineas_core.prompts.files import (
     MAX_BYTES,
     MAX_KEYWORD,
@@ -28,19 +29,18 @@ from lineas_core.prompts.files import (
 from lineas_core.prompts.formats import LISTS, SIDES, TEXTS
 from lineas_core.prompts.syntax import describe_syntax
 from lineas_core.prompts.tables import PAIRS, Columns, Row
+from lineas_core.prompts.wording import as_phrase, capitalised, keyword, with_article
 
 __all__ = ["MIN_PROMPTS", "PromptSet"]
 
 MIN_PROMPTS = 2  # per side: one prompt has no variance
 _KINDS = ("", "style", "thing", "manner", "topic")
 _LONGEST_WORD = 60
-_SPOKEN_VOWEL = ("a", "e", "i", "o", "u", "hour", "honest", "heir")
-_SPOKEN_CONSONANT = ("uni", "use", "uku", "eu", "one")
 
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Source and target prompts of one concept.
+    """Source and target prompts of one concept; lists become tuples.
 
     Attributes:
         source: prompts whose activations are moved, at least two.
@@ -67,6 +67,9 @@ class PromptSet:
     dropped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for field in LISTS:
+            check_texts(field, getattr(self, field))
+            object.__setattr__(self, field, tuple(getattr(self, field)))
         heldout = 1 if self.heldout_source or self.heldout_target else 0
         for side, least in zip(SIDES, (MIN_PROMPTS, MIN_PROMPTS, heldout, heldout), strict=True):
             found = len(getattr(self, side))
@@ -93,6 +96,7 @@ class PromptSet:
         target_path: str | PathLike[str] | None = None,
         *,
         columns: Columns = Columns(),  # noqa: B008 - frozen
+        layout: str = "",
     ) -> PromptSet:
         """Read one file with both sides, or two files with one side each.
 
@@ -100,15 +104,14 @@ class PromptSet:
             path: the file with both sides, or with the source side.
             target_path: the file with the target side; None if `path` holds both.
             columns: the columns of a table; those that are not named are found by name.
+            layout: `pairs` if prompt k of both sides belongs together, whatever the files say.
 
         Raises:
             UserError: a file cannot be read, or its content is invalid, or it is not certain
-                which column holds what.
+                which column holds what, or there are no pairs.
         """
-        if target_path is None:
-            return cls.parse(*read_file(Path(path)), columns=columns)
-        files = *read_file(Path(path)), *read_file(Path(target_path))
-        return cls.parse(*files, columns=columns)
+        paths = (path,) if target_path is None else (path, target_path)
+        return cls._from_files([read_file(Path(each)) for each in paths], columns, layout)
 
     @classmethod
     def parse(
@@ -122,14 +125,10 @@ class PromptSet:
         limit: int = MAX_BYTES,
     ) -> PromptSet:
         """Parse the content of files like `load`, given their bytes and names, and most bytes."""
-        if target_data is None:
-            rows, notes = read_rows(data, filename, "", columns, limit)
-            return cls._from_rows(rows, PurePath(filename).stem, notes)
-        rows, notes = read_rows(data, filename, "source", columns, limit)
-        found = read_rows(target_data, target_filename, "target", columns, limit)
-        target_rows, target_notes = found
-        name = PurePath(target_filename).stem
-        return cls._from_rows(rows + target_rows, name, notes + target_notes)
+        files = [(data, filename)]
+        if target_data is not None:
+            files.append((target_data, target_filename))
+        return cls._from_files(files, columns, limit=limit)
 
     @classmethod
     def from_texts(cls, source: str, target: str, *, layout: str = "") -> PromptSet:
@@ -169,10 +168,10 @@ class PromptSet:
                 f"the name has {len(word)} characters, but needs 1 to {_LONGEST_WORD} on one line"
             )
             raise prompt_error("E_WORD", what)
-        names = {"word": word, "a_word": _with_article(word)}
+        names = {"word": word, "a_word": with_article(word)}
         count = len(plain) if any("{scene}" in line for line in templates) else len(templates)
         filled = tuple(
-            _capitalised(templates[k % len(templates)].format(**names, scene=_as_phrase(plain[k])))
+            capitalised(templates[k % len(templates)].format(**names, scene=as_phrase(plain[k])))
             for k in range(min(count, len(plain)))
         )
         others = tuple(plain[: len(filled)])
@@ -182,9 +181,9 @@ class PromptSet:
         return cls(
             source,
             target,
-            name=_capitalised(word),
+            name=capitalised(word),
             description=f"Written from templates: from {start} to {end}",
-            keywords=tuple(dict.fromkeys([_keyword(templates[0], names), word])),
+            keywords=tuple(dict.fromkeys([keyword(templates[0], names), word])),
         )
 
     @staticmethod
@@ -250,6 +249,29 @@ class PromptSet:
         return replace(self, source=self.source[:count], target=self.target[:count])
 
     @classmethod
+    def _from_files(
+        cls,
+        files: Sequence[tuple[bytes, str]],
+        columns: Columns,
+        layout: str = "",
+        limit: int = MAX_BYTES,
+    ) -> PromptSet:
+        sides = ("",) if len(files) == 1 else SIDES[:2]
+        read = [
+            read_rows(*file, side, columns, limit) for file, side in zip(files, sides, strict=True)
+        ]
+        rows = [row for each in read for row in each.rows]
+        rows += [Row("layout", layout, 1)] if layout else []
+        notes = [note for each in read for note in each.notes]
+        try:
+            return cls._from_rows(rows, PurePath(files[-1][1]).stem, notes)
+        except UserError as error:  # a set is called like the file of its target
+            side = error.where.rpartition(", ")[2]
+            if error.code != "E_TOO_FEW" or len(files) == 1:
+                raise
+            raise prompt_error(error.code, error.what, files[side == "target"][1]) from error
+
+    @classmethod
     def _from_rows(cls, rows: list[Row], name: str, notes: Sequence[str] = ()) -> PromptSet:
         texts = {row.field: row.text for row in rows if row.field in TEXTS}
         about: dict[str, Any] = {k: v for k, v in texts.items() if k not in ("license", "layout")}
@@ -268,29 +290,6 @@ class PromptSet:
             about[field], further = tidy(found, field)
             dropped += further
         return cls(**{"name": name, **about}, dropped=tuple(dropped))
-
-
-def _with_article(word: str) -> str:
-    lowered = word.lower()
-    if lowered.split(maxsplit=1)[0] in ("a", "an", "the", "some"):
-        return word
-    spoken = lowered.startswith(_SPOKEN_VOWEL) and not lowered.startswith(_SPOKEN_CONSONANT)
-    return f"{'an' if spoken else 'a'} {word}"
-
-
-def _as_phrase(prompt: str) -> str:
-    """Lower the first letter and drop the full stop, for use within a longer prompt."""
-    return prompt[:1].lower() + prompt[1:].rstrip(" .")
-
-
-def _capitalised(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"
-
-
-def _keyword(template: str, names: dict[str, str]) -> str:
-    """Return the text that a template adds after the scene, or the word if it has no scene."""
-    _, scene, tail = template.partition("{scene}")
-    return tail.strip(" ,").format(**names) if scene else names["word"]
 
 
 def _check_count(count: int, least: int, most: int) -> None:

@@ -136,9 +136,7 @@ def guess_columns(table: Table, chosen: Columns) -> Columns:
     text = chosen.text or next((names[n] for n in _TEXTS if n in names), "")
     label = chosen.label or next((names[n] for n in _LABELS if n in names), "")
     if label and not text:
-        others = [
-            name for name in table.columns if name != label and are_texts(table.values(name))
-        ]
+        others = [n for n in table.columns if n != label and are_texts(table.values(n))]
         text = others[0] if len(others) == 1 else ""
     if text and not label:
         flags = [name for name in table.columns if name != text and are_flags(table.values(name))]
@@ -246,7 +244,9 @@ def _unclear(table: Table, columns: Columns) -> Exception:
         return prompt_error("E_LABELS", what, f"column {columns.label}")
     what = f"{listed(table.columns)} found; {EXPECTED} expected"
     if columns.text:
-        what = f"{columns.text} holds prompts, but no column says which side they are on"
+        others = [name for name in table.columns if name != columns.text]
+        what = f"{columns.text} holds prompts, but no column says which side they are on, of "
+        what += listed(sorted(others, key=lambda name: not side_of(name)))
     return prompt_error("E_COLUMNS", what, table.line)
 
 
@@ -282,7 +282,7 @@ def _labelled(table: Table, columns: Columns, notes: list[str], *, strict: bool)
         label = label_of(record.values.get(columns.label), scores=scores)
         if strict and label not in ("", "source", "target"):
             what = f"label {label!r:.40} found; source or target expected"
-            raise prompt_error(table.code, what, record.line)
+            raise prompt_error("E_LABEL", what, record.line)
         missing += not label
         if label:
             side = "source" if label == columns.source_label else "target"

@@ -433,23 +433,83 @@ def test_a_sweep_prints_one_row_per_strength(learnt, workplace):
     assert all(row["texts"] == 4 and 0 <= row["share"] <= 1 for row in rows)
 
 
-def test_an_interrupted_run_saves_the_best_so_far(workplace, monkeypatch):
-    def interrupted(*_, **__):
-        yield from iterates[:2]
-        raise KeyboardInterrupt
+def _ends_after(monkeypatch, iteration, error=KeyboardInterrupt):
+    """Let every run end after an iteration with an error."""
 
-    from lineas_core import LearnConfig, learn_iter
+    def ending(*arguments, **settings):
+        for iterate in learn_iter(*arguments, **settings):
+            yield iterate
+            if iterate.iteration == iteration:
+                raise error
 
-    config = LearnConfig(iterations=3)
-    iterates = list(
-        learn_iter(tiny_language_model(), ["a b", "c d"], ["e f", "g h"], config=config)
-    )
-    monkeypatch.setattr(runs, "learn_iter", interrupted)
+    learn_iter = runs.learn_iter
+    monkeypatch.setattr(runs, "learn_iter", ending)
+
+
+FAILURE = UserError("E_DIVERGED", "the run diverged", remedy="Start again.")
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (FAILURE, 1)])
+def test_a_run_that_ends_early_saves_the_best_so_far_and_says_how_to_go_on(
+    workplace, tmp_path, monkeypatch, error, status
+):
+    _ends_after(monkeypatch, 2, error)
     result = _run(
-        "learn", workplace / "set.json", workplace / "partial", "--model", workplace / "model"
+        "learn", workplace / "set.json", tmp_path / "partial", "--model", workplace / "model"
     )
+    assert result.exit_code == status
+    iteration = load_maps(tmp_path / "partial").metadata["iteration"]
+    assert 0 < iteration <= 2
+    assert result.stdout == f"{tmp_path / 'partial'}\n"
+    assert result.stderr.endswith(
+        f"The best maps so far, of iteration {iteration}, are saved in {tmp_path / 'partial'}; "
+        "start anew, with --overwrite and --checkpoint FILE to be able to continue.\n"
+    )
+    assert ("error: the run diverged. Start again.\n" in result.stderr) == (status == 1)
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (FAILURE, 1)])
+def test_a_run_that_ends_before_any_progress_saves_no_identity(
+    workplace, tmp_path, monkeypatch, error, status
+):
+    _ends_after(monkeypatch, 0, error)
+    result = _run(
+        "learn", workplace / "set.json", tmp_path / "map", "--model", workplace / "model"
+    )
+    assert result.exit_code == status
+    assert [*(tmp_path / "map").iterdir()] == []
+    assert "No map is saved, because none is better yet than the unsteered model;" in result.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--checkpoint", "state"]])
+def test_a_map_is_replaced_on_request_only(workplace, learnt, tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "state").write_text("")  # left by another run
+    monkeypatch.setattr(learning, "load_model", no_model)
+    refused = _run("learn", workplace / "set.json", learnt, *options)
+    assert str(refused.exception) == (
+        f"{learnt}: the folder holds a map. Give another folder, or --overwrite to replace the "
+        "map; an interrupted run continues with the --checkpoint that it was started with."
+    )
+
+
+def test_a_partial_map_never_takes_the_place_of_a_finished_one(
+    workplace, learnt, tmp_path, monkeypatch
+):
+    shutil.copytree(learnt, tmp_path / "map")
+    command = (
+        "learn", workplace / "set.json", tmp_path / "map", "--model", workplace / "model",
+        "--overwrite", "--checkpoint", tmp_path / "state",
+    )  # fmt: skip
+    with monkeypatch.context() as patch:
+        _ends_after(patch, 2)
+        result = _run(*command, "--iterations", 4)
     assert result.exit_code == 130
-    assert load_maps(workplace / "partial").metadata["iteration"] <= 1
+    assert load_maps(tmp_path / "map").metadata["iteration"] == 3  # as learnt
+    assert f"The finished map in {tmp_path / 'map'} stays, and the best maps" in result.stderr
+    assert result.stderr.endswith("are not saved; the same command continues.\n")
+    assert _run(*command, "--iterations", 4).exit_code == 0
+    assert load_maps(tmp_path / "map").metadata["iteration"] == 4
 
 
 def test_a_run_that_a_scheduler_ends_saves_the_best_so_far(workplace, tmp_path):
@@ -789,22 +849,6 @@ def test_only_the_strength_tells_rows_of_an_evaluation_apart(learnt):
     rows = sweep(model, load_maps(learnt), ["hello"], metric="toxicity", strengths=[0.0, 0.0])
     first, second = rows
     assert first == second
-
-
-def test_a_run_that_fails_saves_the_best_so_far(workplace, monkeypatch):
-    def failing(*arguments, **options):
-        yield next(learn_iter(*arguments, **options))
-        raise UserError("E_DIVERGED", "the run diverged", remedy="Start again.")
-
-    from lineas_core import learn_iter
-
-    monkeypatch.setattr(runs, "learn_iter", failing)
-    result = _run(
-        "learn", workplace / "set.json", workplace / "failed", "--model", workplace / "model"
-    )
-    assert result.exit_code == 1
-    assert "the run diverged. Start again. The best maps so far are saved." in result.stderr
-    assert load_maps(workplace / "failed").metadata["iteration"] == 0
 
 
 def test_a_place_that_cannot_hold_a_map_is_refused_before_the_work(workplace):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from lineas_core import wasserstein_1d
+from lineas_core import UserError, wasserstein_1d
 
 
 def test_shifted_samples_are_the_squared_shift_apart():
@@ -42,3 +42,19 @@ def test_gaussians_are_at_their_closed_form_distance():
     normal = torch.special.ndtri(q).unsqueeze(1)
     distance = wasserstein_1d(3 + 2 * normal, normal)
     assert distance.item() == pytest.approx(3**2 + (2 - 1) ** 2, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (torch.arange(6).view(3, 2), torch.arange(6).view(3, 2)),  # whole numbers
+        (torch.zeros(0, 2), torch.zeros(3, 2)),
+        (torch.zeros(3, 2), torch.zeros(0, 2)),
+        (torch.zeros(3), torch.zeros(3)),
+        (torch.zeros(3, 2), torch.zeros(3, 4)),
+        (torch.zeros(3, 2, 1), torch.zeros(3, 2, 1)),
+    ],
+)
+def test_what_are_no_samples_are_refused(x, y):
+    with pytest.raises(UserError, match="the samples are .* Give floating-point samples"):
+        wasserstein_1d(x, y)

@@ -1,6 +1,6 @@
 import pytest
 
-from lineas_core.prompts.matching import are_matched
+from lineas_core.prompts.matching import are_matched, describe_matching
 
 SCENES = ("A fox in the snow", "A quiet lake, soft light", "An owl at night")
 
@@ -37,3 +37,13 @@ def test_a_word_that_is_part_of_another_is_not_the_same():
 
 def test_nothing_is_not_matched():
     assert not are_matched([], [])
+
+
+def test_the_pairs_that_are_none_are_counted_and_the_first_of_them_named():
+    source = [f"{scene}, with a car" for scene in SCENES * 2]
+    told = describe_matching(source, [*SCENES, "A fox", "A pond", "An owl"])
+    assert told.endswith("More than added words differ in 1 of 6 pairs (line 5).")
+    told = describe_matching(source[::-1], [*SCENES, *SCENES[1:], "A fox"])
+    assert told.endswith("differ in 4 of 6 pairs (line 1, 3, 4, ...).")
+    assert describe_matching(source[1:], SCENES).endswith("with and without the concept.")
+    assert "are matched" in describe_matching(source[:3], SCENES)

@@ -355,17 +355,10 @@ def test_a_utf32_text_is_refused():
 
 
 CSV_MISTAKES = {
-    "": "x.csv, line 1: nothing found; source and target, text and label, or text expected.",
-    "source,source\na,b\n": (
-        "x.csv, line 1: source, source found; source and target, text and label, or text expected."
-    ),
     "source,target\na,b\nc\n": "x.csv, line 3: 1 cell found, 2 expected.",
     'source,target\n"a\nb",c\n\nHello, you,d\n': "x.csv, line 5: 3 cells found, 2 expected.",
     'source,target\na,b\n"c,d\ne,f\n': "x.csv, line 3: not valid CSV (unexpected end of data).",
     'source,target\n"a" b,c\n': "x.csv, line 2: not valid CSV (',' expected after '\"').",
-    "text,label\na,source\nb,toxic\n": (
-        "x.csv, line 3: label 'toxic' found; source or target expected."
-    ),
 }
 
 
@@ -375,6 +368,76 @@ def test_a_csv_mistake_is_named_with_its_line_and_remedy(text):
     error = refusal(text, "x.csv")
     assert error.code == "E_CSV"
     assert str(error) == f"{CSV_MISTAKES[text]} {remedy}"
+
+
+@pytest.mark.parametrize("names", ["", "source,source"])
+def test_columns_without_a_name_of_their_own_are_told_with_another_remedy(names):
+    error = refusal(f"{names}\na,b\n" if names else "", "x.csv")
+    assert error.code == "E_HEADER"
+    assert str(error) == (
+        f"x.csv, line 1: {names.replace(',', ', ') or 'nothing'} found; source and target, text "
+        "and label, or text expected. Give each column a name of its own."
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("text,label\na,source\nb,toxic\n", "x.csv"),
+        ('{"text": "a", "label": "source"}\n\n{"text": "b", "label": "toxic"}\n', "x.jsonl"),
+    ],
+)
+def test_a_label_that_is_neither_side_is_told_with_a_remedy_for_labels(content, name):
+    error = refusal(content, name)
+    assert (error.code, error.where) == ("E_LABEL", f"{name}, line 3")
+    assert error.what == "label 'toxic' found; source or target expected"
+    assert error.remedy == "Correct this label; a command also takes --source-label."
+
+
+def test_columns_that_may_say_the_side_are_listed_the_likeliest_first():
+    scores = {f"prompt.{name}": 0.3 for name in ("profanity", "threat", "insult", "toxicity")}
+    record = {"filename": "x", "begin": 340, "end": 564, "prompt.text": "one", **scores}
+    lines = [json.dumps(record | {"prompt.text": text}) for text in ("one", "two")]
+    error = refusal("\n".join(lines), "rtp.jsonl")
+    assert error.code == "E_COLUMNS"
+    assert error.what == (
+        "prompt.text holds prompts, but no column says which side they are on, of "
+        "prompt.toxicity, filename, begin, end, prompt.profanity, prompt.threat, prompt.insult"
+    )
+
+
+def test_the_file_with_too_few_prompts_is_named():
+    enough, few = (b"a\nb\n", "many.txt"), (b"\n", "few.txt")
+    for files in ((*few, *enough), (*enough, *few)):
+        with pytest.raises(UserError) as caught:
+            PromptSet.parse(*files)
+        assert str(caught.value).startswith("few.txt: 0 prompts found, at least 2 needed.")
+
+
+def test_two_files_are_read_as_pairs_whatever_is_dropped(tmp_path):
+    (tmp_path / "one.txt").write_text("a car\nb car\n\na car\nd car\n")
+    (tmp_path / "two.txt").write_text("a\n\nc\nx\nd\n\n")
+    files = tmp_path / "one.txt", tmp_path / "two.txt"
+    data = PromptSet.load(*files, layout="pairs")
+    assert data.source == ("a car", "a car", "d car")
+    assert data.target == ("a", "x", "d")
+    assert "2 incomplete pairs dropped (line 2, 3)" in data.notes
+    (tmp_path / "two.txt").write_text("a\n\nc\n")
+    with pytest.raises(UserError, match="the layout is pairs, but the sides have 5 and 3"):
+        PromptSet.load(*files, layout="pairs")
+
+
+@pytest.mark.parametrize("side", ["rude.txt", 7, None, ["a", None], [1, 2, 3], b"ab"])
+def test_a_side_that_is_no_list_of_texts_is_one_sentence(side):
+    for sides in ((side, ["a", "b"]), (["a", "b"], side)):
+        with pytest.raises(UserError, match=r"^(source|target) (is|has) .*Give a list of texts"):
+            PromptSet(*sides)
+
+
+def test_lists_become_tuples_so_that_a_set_of_lists_can_be_saved():
+    data = PromptSet(["a", "b"], ["c", "d"], keywords=["a"])
+    assert (data.source, data.target, data.keywords) == (("a", "b"), ("c", "d"), ("a",))
+    assert data.layout == ""
 
 
 def test_a_header_without_rows_holds_too_few_prompts():
@@ -489,7 +552,7 @@ def oversized() -> dict[str, tuple[bytes, str, str]]:
         "a prompt of a megabyte": (b"x" * MAX_BYTES, "x.txt", "E_TOO_LONG"),
         "a million lines": (b"\n" * MAX_BYTES, "x.txt", "E_TOO_MANY"),
         "a third of a million texts": (b"[" + b'"",' * 333_000 + b'""]', "x.json", "E_TOO_MANY"),
-        "half a million columns": (b"a," * 499_999, "x.csv", "E_CSV"),
+        "half a million columns": (b"a," * 499_999, "x.csv", "E_HEADER"),
         "a cell of a megabyte": (b"text\n" + b"x" * 999_000, "x.csv", "E_CSV"),
     }
 
