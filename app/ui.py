@@ -151,9 +151,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
             (page.frames.images, handlers.images, page.images),
             (page.frames.text, handlers.text, page.text),
         ):
-            add_history(handlers.history, tab, home)
+            add_history(handlers.history, tab, frame, home)
             _update_menu(frame, events, tab, home, opened)
-            frame.select(None, [tab.result], None, js=script("show_address"), **IN_PAGE)
         _update_menu(page.frames.chat, handlers.chat, page.chat, home, opened)
         _open_maps(handlers.library, page)
         page.frames.library.select(**page.library.refresh)

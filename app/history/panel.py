@@ -17,12 +17,15 @@ from .html import earlier
 __all__ = ["add_history"]
 
 
-def add_history(handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox) -> None:
+def add_history(
+    handlers: HistoryHandlers, tab: SteeringTab, frame: gr.Tab, home: gr.Textbox
+) -> None:
     """Declare the panels of a tab and wire them to it.
 
     Args:
         handlers: event handlers of the panels.
         tab: a tab that has been declared.
+        frame: its frame.
         home: address of the page.
     """
     begun = tab.chosen.then(
@@ -31,7 +34,10 @@ def add_history(handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox) -
         [tab.strength, tab.kept, tab.began],
         **LATEST,
     )
-    restoring = [begun, _earlier_results(handlers, tab, home)]
+    described, again = _earlier_results(handlers, tab, home)
+    for event, only in ((described.then, frame.elem_id), (frame.select, "")):
+        event(None, [tab.result], None, js=script("show_address", tab=only), **IN_PAGE)
+    restoring = [begun, again]
     if tab.upload:
         with tab.upload:
             restoring.append(_restore(handlers, tab.concept, tab.restored))
@@ -41,8 +47,12 @@ def add_history(handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox) -
 
 def _earlier_results(
     handlers: HistoryHandlers, tab: SteeringTab, home: gr.Textbox
-) -> gr.events.Dependency:
-    """Declare the panels below a result, and return the event after an earlier one is restored."""
+) -> tuple[gr.events.Dependency, gr.events.Dependency]:
+    """Declare the panels below a result.
+
+    Returns:
+        The events after a result was described, and after an earlier one was restored.
+    """
     past = gr.State([])
     with tab.earlier:
         tiles = gr.HTML(earlier([]), apply_default_css=False, js_on_load=script("earlier_result"))
@@ -54,9 +64,8 @@ def _earlier_results(
         )
     # After the result, not at each request: the slider makes many that have none.
     described = tab.made.then(handlers.describe, [home, tab.result], [copies], **LATEST)
-    described.then(None, [tab.result], None, js=script("show_address"), **IN_PAGE)
     described.then(handlers.keep, [past, tab.result], [past, tiles], **LATEST)
-    return tiles.click(handlers.again, None, tab.restored, **QUIET)
+    return described, tiles.click(handlers.again, None, tab.restored, **QUIET)
 
 
 def _restore(

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 from contextlib import contextmanager, suppress
 from io import BytesIO
+from threading import Event
 from urllib.parse import quote
 
 import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
+from app.studio.pictures import Pictures
 from app.studio.studio import Studio
 from lineas_core.methods import METHODS
 from lineas_core.models import installed
@@ -122,6 +124,21 @@ def test_the_toolbar_draws_a_seed_keeps_a_locked_one_and_saves_under_a_speaking_
     page.get_by_label("What to paint").press("Enter")
     _picture(page, other_than=after)
     assert seed.input_value() != drawn
+
+
+def test_a_result_that_comes_late_leaves_the_address_of_another_tab(page, monkeypatch):
+    wanted, paint = Event(), Pictures.paint
+    page.wait_for_url("**strength=1&**")
+    # Until the other tab is open.
+    monkeypatch.setattr(Pictures, "paint", lambda *a, **k: wanted.wait(300) and paint(*a, **k))
+    visible(page, "range slider for λ").press("Home")
+    page.get_by_role("tab", name="Library").click()
+    page.wait_for_url("**#library")
+    wanted.set()
+    page.locator(".tiles [data-query*='strength=-1&']").wait_for(state="attached")
+    assert "strength=1&" in page.url
+    page.get_by_role("tab", name="Images").click()
+    page.wait_for_url("**strength=-1&**")
 
 
 def test_a_click_on_the_strip_moves_the_slider(page):
