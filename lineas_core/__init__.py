@@ -4,7 +4,7 @@ Learn a map from two sets of prompts, then generate with the map at any strength
 
     model = load_model("smollm2-135m")
     data = PromptSet.load("prompts/football.json")
-    maps = learn(model, data.source, data.target)
+    maps = learn(model, data.source, data.target, **suited(model, data))
     with steer(model.network, maps, strength=0.8):
         texts = model.generate(["Once upon a time"], seeds=[0])
 
@@ -15,6 +15,7 @@ h and w height and width, v words of the vocabulary.
 from lineas_core.errors import UserError
 from lineas_core.learning.config import BUDGETS, FitConfig, LearnConfig, SelectConfig
 from lineas_core.learning.lineas import Iterate, learn, learn_iter
+from lineas_core.learning.suited import suited
 from lineas_core.learning.wasserstein import wasserstein_1d
 from lineas_core.models import load_model
 from lineas_core.prompts.prompt_set import PromptSet
@@ -50,5 +51,6 @@ __all__ = [
     "record",
     "save_maps",
     "steer",
+    "suited",
     "wasserstein_1d",
 ]

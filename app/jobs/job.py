@@ -29,7 +29,7 @@ class JobRequest:
         prompts: the prompts of both sides, and held-out prompts to measure on.
         config: settings of the run, of the type that the method requires.
         preset: layer preset or module pattern; None uses those that suit the model and the kind
-            of the set, see `lineas_core.models.catalog.suited_preset`.
+            of the set, see `lineas_core.learning.suited.suited_preset`.
         preview_prompt: prompt of the previews, made at every quarter of the run; empty for none.
         method: a key of `lineas_core.methods.METHODS`; missing in jobs of early versions.
         denoising: settings of `TextToImageModel.with_denoising` that differ from those of the

@@ -21,12 +21,11 @@ from typing import Any
 
 from lineas_core.errors import UserError
 from lineas_core.learning.lineas import learn_iter
+from lineas_core.learning.suited import suited_preset
 from lineas_core.methods import METHODS
 from lineas_core.models import load_model
-from lineas_core.models.catalog import suited_preset
 from lineas_core.runtime.processes import ENDED, meet, together
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.presets import find_modules
 
 from .checkpoints import restore_checkpoint
 from .files import read_job
@@ -90,13 +89,12 @@ def as_requested(model: Any, request: JobRequest) -> Any:
     return model.with_denoising(**request.denoising) if request.denoising else model
 
 
-def arguments(model: Any, request: JobRequest) -> tuple[tuple, dict[str, Any]]:
+def arguments(request: JobRequest) -> tuple[tuple, dict[str, Any]]:
     """Return both sides of the prompts, and the keyword arguments of every method."""
     prompts = request.prompts
-    preset = request.preset or suited_preset(request.model, prompts.kind)
-    modules = find_modules(model.network, preset) if preset else None
+    modules = request.preset or _suited_preset(request)
     heldout = (prompts.heldout_source, prompts.heldout_target)
-    settings = {"config": request.config, "modules": modules, "heldout": heldout}
+    settings = {"config": request.config, "modules": modules or None, "heldout": heldout}
     return (prompts.source, prompts.target), settings
 
 
@@ -108,13 +106,17 @@ def estimate(model: Any, request: JobRequest) -> SteeringMaps:
     texts and pictures. All processes of a job take part.
     """
     prompts, method = request.prompts, METHODS["mean-act"]
-    if not request.preset and suited_preset(request.model, prompts.kind):
+    if not request.preset and _suited_preset(request):
         method = METHODS["caa"]
     else:
         prompts = prompts.take(min(_FEW, len(prompts.source), len(prompts.target)))
-    sides, settings = arguments(model, replace(request, prompts=prompts, config=method.config))
+    sides, settings = arguments(replace(request, prompts=prompts))
     del settings["heldout"]
-    return method.learn(model, *sides, **settings)
+    return method.learn(model, *sides, **{**settings, "config": method.config})
+
+
+def _suited_preset(request: JobRequest) -> str:
+    return suited_preset(request.model, request.prompts.kind, request.config)
 
 
 def end_with_parent() -> None:
@@ -141,7 +143,7 @@ def _learn(folder: Path, rank: int, size: int) -> None:
     request = read_job(folder).request
     with together(folder / MEETING, rank, size):
         model = as_requested(load_model(request.model), request)
-        sides, settings = arguments(model, request)
+        sides, settings = arguments(request)
         meet()  # the worker has removed what is damaged
         state, _ = restore_checkpoint(folder)
         if state is None:

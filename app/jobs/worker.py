@@ -148,7 +148,7 @@ def _learn(model: _Model, request: JobRequest, folder: Path) -> tuple[str, str]:
     """Learn from the last checkpoint on; returns the final state of the job, and a message."""
     stop = folder / STOP
     state, elapsed, note = _restore(folder)
-    sides, settings = arguments(model, request)
+    sides, settings = arguments(request)
     _unless_stopped(folder, meet)  # all processes start from the checkpoint that is there now
     if state is None:
         with suppress(UserError):  # the job itself says what is wrong
@@ -177,7 +177,7 @@ def _learn_in_one_pass(model: _Model, request: JobRequest, folder: Path) -> tupl
 
     A resumed job starts from the beginning, unless the method keeps checkpoints of its own.
     """
-    sides, settings = arguments(model, request)
+    sides, settings = arguments(request)
     method, started, states = METHODS[request.method], time.monotonic(), folder / "checkpoints"
     if method.checkpoints:
         settings["checkpoints"] = states

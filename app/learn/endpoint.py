@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from lineas_core import BUDGETS, FitConfig, PromptSet, UserError
-from lineas_core.learning.config import suited_config
+from lineas_core.learning.suited import suited_settings
 from lineas_core.methods import LINEAS
 from lineas_core.models.catalog import MODELS
 from lineas_core.models.locations import on_the_hub
@@ -16,7 +16,7 @@ from ..jobs.job import JobRequest
 from ..studio.steps import checked_steps, learning_steps
 from ..studio.studio import Studio
 from .boxes import lines
-from .form import check_steers, keeps_layout, method_of, title_of
+from .form import check_steers, method_of, title_of
 
 __all__ = ["LearnEndpoint"]
 
@@ -121,7 +121,7 @@ def _config(model: str, method: str, budget: str, given: dict[str, Any]) -> FitC
         raise UserError("E_BUDGET", f"budget is {budget!r:.60}", remedy=remedy)
     chosen, found = {k: v for k, v in given.items() if v is not None}, method_of(method)
     if found.iterative:
-        return replace(suited_config(budget=budget, keeps_layout=keeps_layout(model)), **chosen)
+        return replace(suited_settings(model, budget=budget)[0], **chosen)
     lacking = [name for name in given if not hasattr(found.config, name)]
     if any(chosen.get(name) for name in lacking) or budget != next(iter(BUDGETS)):
         named = ", no ".join(lacking)

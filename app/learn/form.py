@@ -8,10 +8,10 @@ from math import prod
 from typing import Any, NamedTuple
 
 from lineas_core import BUDGETS, FitConfig, PromptSet, UserError, models
-from lineas_core.learning.config import suited_config
+from lineas_core.learning.suited import suited_settings
 from lineas_core.methods import METHODS, Method
-from lineas_core.models.catalog import MODELS, Kind, suited_preset
-from lineas_core.prompts.matching import are_matched
+from lineas_core.models.catalog import MODELS, Kind
+from lineas_core.prompts.matching import describe_matching
 
 from ..studio.user_maps import LONGEST_TITLE, tidy
 from .boxes import lines
@@ -30,7 +30,6 @@ __all__ = [
     "config_of",
     "fill",
     "in_steps",
-    "keeps_layout",
     "kind_of",
     "layout_of",
     "matching",
@@ -61,7 +60,7 @@ SUITED = (
     "learning_rate",
     "optimizer",
 )
-"""Settings that depend on the model and the prompt set, see `suited_config`."""
+"""Settings that depend on the model and the prompt set, see `lineas_core.suited`."""
 _OTHER_KIND = {"language": "DMD2", "text-to-image": "language"}  # in names of unsuitable budgets
 _AIMS: dict[Kind, dict[str, tuple[str, bool]]] = {  # -> template, and whether to remove
     "language": {"write about it": ("about", False), "avoid it": ("about", True)},
@@ -123,11 +122,6 @@ def budgets(model: str) -> list[tuple[str, str]]:
 def kind_of(model: str) -> Kind:
     """Return the kind of a model; one that is not on this machine is a language model."""
     return models.kind_of(model)
-
-
-def keeps_layout(model: str) -> bool:
-    """Return whether pictures of a model of the catalog keep their layout when words are added."""
-    return model in MODELS and MODELS[model].keeps_layout
 
 
 def in_steps(model: str) -> bool:
@@ -204,12 +198,7 @@ def matching(model: str, source: Sequence[str], target: Sequence[str]) -> str:
     """Say whether the sides are matched, for a picture model; empty for texts."""
     if kind_of(model) != "text-to-image":
         return ""
-    if are_matched(source, target):
-        return "The sides are matched: the two lines of every pair differ only by added words."
-    return (
-        "The sides are not matched. Maps for pictures are cleaner if line k of each side is the "
-        "same scene, with and without the concept."
-    )
+    return describe_matching(source, target)
 
 
 def layout_of(known: dict[str, Any] | None) -> str:
@@ -244,8 +233,7 @@ def suited_values(model: str, known: dict[str, Any] | None, budget: str) -> dict
         budget: a key of `BUDGETS`.
     """
     kind = known["kind"] if known else ""
-    preset = suited_preset(model, kind)
-    config = suited_config(kind, budget, keeps_layout=keeps_layout(model), preset=preset)
+    config, _ = suited_settings(model, kind, budget)
     return values_of(config)
 
 

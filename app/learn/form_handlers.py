@@ -242,7 +242,7 @@ class FormHandlers:
             source: prompts to steer away from, one per line.
             target: prompts to steer towards, one per line.
             heldout: number of prompts at the end of each side that are only measured on.
-            preset: layer preset or module pattern; empty for the default of the model.
+            preset: layer preset or module pattern; empty for those that suit model and set.
             preview_prompt: prompt of the previews during learning; empty for none.
             learn_at: numbers of the denoising steps at which to learn; empty for the first, and
                 not read for a model that has only one.

@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from lineas_core import BUDGETS
-from lineas_core.learning.config import suited_config
+from lineas_core.learning.suited import suited_settings
 from lineas_core.methods import LINEAS
 from lineas_core.steering.presets import PRESETS
 
@@ -20,7 +20,7 @@ from ..widgets.install_handlers import InstallHandlers
 from ..widgets.prompts_box import read_prompts
 from ..widgets.unless_typed import unless_typed
 from .columns_panel import columns_panel
-from .form import PREVIEWS, SUITED, aims, budgets, in_steps, keeps_layout, kind_of, methods
+from .form import PREVIEWS, SUITED, aims, budgets, in_steps, kind_of, methods
 from .form_handlers import FormHandlers
 from .job_handlers import STOP, JobHandlers
 from .model_handlers import ModelHandlers
@@ -96,7 +96,7 @@ def _form(all_handlers: LearnHandlers, job: gr.Dropdown) -> None:
     with gr.Accordion("Settings", open=False):
         heldout, preset, preview = _run_settings(initial)
         timing, learn_at = _timing(initial)
-        settings = settings_panel(suited_config(keeps_layout=keeps_layout(initial)))
+        settings = settings_panel(suited_settings(initial)[0])
     start = gr.Button("Start", variant="primary")
 
     values = [*settings.values()]

@@ -22,14 +22,22 @@ from lineas_core.cli.arguments import (
 )
 from lineas_core.cli.checks import check_learning, check_pairs, no_chat
 from lineas_core.cli.planning import describe_run
-from lineas_core.cli.runs import Learner, ignore_stops, make_folder, report, save_best, stoppable
-from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, FitConfig, suited_config
+from lineas_core.cli.runs import (
+    Learner,
+    ignore_stops,
+    make_folder,
+    note_matching,
+    report,
+    save_best,
+    stoppable,
+)
+from lineas_core.learning.config import BUDGETS, COMPARISONS, MATCHING, FitConfig, LearnConfig
+from lineas_core.learning.suited import suited_settings
 from lineas_core.methods import METHODS
 from lineas_core.models import LanguageModel, TextToImageModel, fetch, load_model
-from lineas_core.models.catalog import MODELS, suited_preset
 from lineas_core.models.vocabulary import note_unknown
 from lineas_core.prompts.prompt_set import PromptSet
-from lineas_core.prompts.tables import Columns
+from lineas_core.prompts.tables import PAIRS, Columns
 from lineas_core.runtime.processes import is_first, is_launched, joined
 from lineas_core.runtime.reporting import on_change
 from lineas_core.storage.maps import save_maps
@@ -98,7 +106,10 @@ def learn(
     ] = None,
     shift_only: Annotated[
         bool | None,
-        typer.Option(help="Learn shifts only, no scales [default: on for sets about a tone]."),
+        typer.Option(
+            help="Learn shifts only, no scales [default: on for sets about a tone, and for topics "
+            "on SmolLM2]."
+        ),
     ] = None,
     support: Annotated[
         float | None,
@@ -199,25 +210,25 @@ def learn(
     check_learning(model, method, modules, given, steps, chat=chat)
     with joined():
         first = is_first()
-        data = _load(prompts, _columns(text_column or [], label_column, source_label))
+        columns = _columns(text_column or [], label_column, source_label)
+        data = _load(prompts, columns, PAIRS if matched else "")
         _note(data.notes)
         check_pairs(data.source, data.target, given)
-        suited = "" if modules else suited_preset(model, data.kind)
-        modules = modules or suited or None
-        settings = partial(_config, method, budget, data, given, preset=suited)
+        suited = partial(suited_settings, model, data.kind, budget, modules=modules or "")
         if plan:
-            entry = MODELS.get(model)
-            keeps_layout = entry is not None and entry.keeps_layout
-            batch = getattr(settings(keeps_layout=keeps_layout), "batch_size", None)
-            typer.echo(describe_run(model, modules, data, batch))
+            config, steered = _settings(method, suited(), given)
+            batch = getattr(config, "batch_size", None)
+            typer.echo(describe_run(model, steered, data, batch))
             return
         make_folder(output, checkpoint, overwrite=overwrite)
         loaded = as_denoising(_load_model(model, device, chat=chat), **steps)
         source, target = data.source + data.heldout_source, data.target + data.heldout_target
         _note(loaded.reader.describe(source, target))
         _note(note_unknown(loaded.name, (*source, *target)))
-        config = settings(keeps_layout=loaded.keeps_layout)
-        learner = Learner(METHODS[method], loaded, data, config, modules)
+        suits = suited(keeps_layout=loaded.keeps_layout)
+        config, steered = _settings(method, suits, given)
+        _note(note_matching(loaded.kind, data, config))
+        learner = Learner(METHODS[method], loaded, data, config, steered)
         maps, status = learner.learn(checkpoint)
     ignore_stops()
     if first and status:
@@ -237,13 +248,13 @@ def _columns(texts: Sequence[str], label: str, source_label: str) -> Columns:
     return Columns("".join(texts), label, source_label)
 
 
-def _load(files: Sequence[Path], columns: Columns) -> PromptSet:
+def _load(files: Sequence[Path], columns: Columns, layout: str) -> PromptSet:
     if len(files) > 2:
         raise typer.BadParameter("give one file, or two", param_hint="PROMPTS")
     if len(files) == 2 and columns.source:
         reason = "with a file for each side, give the one column that both have"
         raise typer.BadParameter(reason, param_hint="--text-column")
-    return PromptSet.load(*files, columns=columns)
+    return PromptSet.load(*files, columns=columns, layout=layout)
 
 
 def _note(notes: Iterable[str]) -> None:
@@ -263,20 +274,12 @@ def _load_model(name: str, device: str | None, *, chat: bool) -> LanguageModel |
     raise no_chat(name)
 
 
-def _config(
-    method: str,
-    budget: str,
-    data: PromptSet,
-    given: dict[str, Any],
-    *,
-    keeps_layout: bool,
-    preset: str,
-) -> FitConfig:
-    """Return the settings that suit the run, with those that are given in their place."""
-    config = METHODS[method].config
-    if METHODS[method].iterative:
-        config = suited_config(data.kind, budget, keeps_layout=keeps_layout, preset=preset)
-    return replace(config, **given)
+def _settings(
+    method: str, suited: tuple[LearnConfig, str], given: dict[str, Any]
+) -> tuple[FitConfig, str | None]:
+    """Return settings and layers that suit the run, with what is given in their place."""
+    config: FitConfig = suited[0] if METHODS[method].iterative else METHODS[method].config
+    return replace(config, **given), suited[1] or None
 
 
 def _check(method: str, budget: str, given: dict[str, Any], checkpoint: Path | None) -> None:

@@ -21,14 +21,22 @@ from lineas_core.learning.facts import describe_start
 from lineas_core.learning.lineas import Iterate, learn_iter
 from lineas_core.methods import Method
 from lineas_core.models.base import SteerableModel
+from lineas_core.prompts.matching import are_matched, describe_matching
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.runtime.processes import is_first
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.presets import find_modules
 from lineas_core.storage.disk import put_back
 from lineas_core.storage.maps import check_vacant, holds_maps, read_metadata, save_maps
 
-__all__ = ["Learner", "ignore_stops", "make_folder", "report", "save_best", "stoppable"]
+__all__ = [
+    "Learner",
+    "ignore_stops",
+    "make_folder",
+    "note_matching",
+    "report",
+    "save_best",
+    "stoppable",
+]
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -106,6 +114,23 @@ def save_best(maps: SteeringMaps, folder: Path, data: PromptSet, checkpoint: Pat
     report(f"{told[0].upper()}{told[1:]}; {how}.")
 
 
+def note_matching(kind: str, data: PromptSet, config: FitConfig) -> list[str]:
+    """Say that a set for pictures is not matched, unless the user has said whether it is.
+
+    Args:
+        kind: kind of the model, see `SteerableModel`.
+        data: the set.
+        config: settings of the run.
+    """
+    chosen = getattr(config, "matched", "auto") != "auto"
+    if kind != "text-to-image" or chosen or are_matched(data.source, data.target):
+        return []
+    told = describe_matching(data.source, data.target)
+    # Without mini-batches all lines are taken anyway.
+    how = " --matched takes them as pairs." if getattr(config, "batch_size", None) else ""
+    return [told + how]
+
+
 def _holds_finished(folder: Path) -> bool:
     """Return whether a folder holds maps other than those of a run that was interrupted."""
     try:
@@ -130,10 +155,10 @@ class Learner:
 
         A method that keeps checkpoints of its own has a folder of that name for them.
         """
-        data, network = self.data, self.model.network
+        data = self.data
         arguments: dict[str, Any] = {
             "config": self.config,
-            "modules": find_modules(network, self.modules) if self.modules else None,
+            "modules": self.modules,
             "heldout": (data.heldout_source, data.heldout_target),
         }
         if not self.method.iterative:

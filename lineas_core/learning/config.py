@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from lineas_core.errors import UserError
 from lineas_core.learning.pooling import POOLINGS
+from lineas_core.prompts.errors import check_texts
 
 __all__ = [
     "BUDGETS",
@@ -19,6 +21,7 @@ __all__ = [
     "LearnConfig",
     "SelectConfig",
     "check_settings",
+    "check_sides",
     "suited_config",
 ]
 
@@ -41,6 +44,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**53),
 }
 _FRACTIONS = ("learning_rate", "sparsity", "support")
+_MIN_PROMPTS = 2  # per side: one prompt has no spread
 _OPTIONAL = ("batch_size", "micro_batch_size")
 _CHOICES = {
     "optimizer": OPTIMIZERS,
@@ -177,6 +181,19 @@ def check_settings(config: FitConfig, kind: type[FitConfig], method: str) -> Non
         )
 
 
+def check_sides(source: Sequence[str], target: Sequence[str]) -> None:
+    """Refuse sides that are no lists of at least two prompts.
+
+    Raises:
+        UserError: a side is refused.
+    """
+    for side, prompts in (("source", source), ("target", target)):
+        check_texts(side, prompts)
+        if len(prompts) < _MIN_PROMPTS:
+            remedy = f"Give at least {_MIN_PROMPTS}, better 32."
+            raise UserError("E_PROMPTS", f"{side} has {len(prompts)} prompts", remedy=remedy)
+
+
 def _check_range(name: str, value: object, low: float, high: float) -> None:
     whole = name not in _FRACTIONS
     kind = int if whole else int | float
@@ -241,7 +258,7 @@ def suited_config(
         budget: a key of `BUDGETS`; those of the paper are returned as they are.
         keeps_layout: as in `SteerableModel`; False also for picture models whose layout depends
             on the prompt, on which these settings were not tried.
-        preset: what `lineas_core.models.catalog.suited_preset` returns.
+        preset: what `lineas_core.learning.suited.suited_preset` returns.
     """
     config = BUDGETS[budget]
     if budget.startswith("paper"):

@@ -17,7 +17,7 @@ from warnings import warn
 from torch import Tensor
 
 from lineas_core.errors import UserError
-from lineas_core.learning.config import LearnConfig, suited_config
+from lineas_core.learning.config import LearnConfig, check_sides, suited_config
 from lineas_core.learning.descent import Descent, Measurements
 from lineas_core.learning.facts import describe_run, heldout_distance
 from lineas_core.learning.problem import Problem
@@ -67,7 +67,7 @@ def learn(
     target: Sequence[str],
     *,
     config: LearnConfig | None = None,
-    modules: Sequence[str] | None = None,
+    modules: Sequence[str] | str | None = None,
     heldout: tuple[Sequence[str], Sequence[str]] | None = None,
     resume: dict[str, Tensor] | None = None,
     watch: Callable[[Iterate], object] | None = None,
@@ -109,7 +109,7 @@ def learn_iter(
     target: Sequence[str],
     *,
     config: LearnConfig | None = None,
-    modules: Sequence[str] | None = None,
+    modules: Sequence[str] | str | None = None,
     heldout: tuple[Sequence[str], Sequence[str]] | None = None,
     resume: dict[str, Tensor] | None = None,
 ) -> Iterator[Iterate]:
@@ -121,8 +121,10 @@ def learn_iter(
         model: the frozen model.
         source: n prompts to steer away from, 2 or more.
         target: m prompts to steer towards, 2 or more.
-        config: settings of the run; None means the quick budget as it suits the model.
-        modules: dotted names of the modules to steer; None means the model's default preset.
+        config: settings of the run; None means the quick budget as it suits the model. Those
+            that suit model and prompts are in `lineas_core.suited`.
+        modules: dotted names of the modules to steer, or a layer preset or pattern for
+            `find_modules`; None means the model's default preset.
         heldout: source and target prompts that are only used for evaluation; None means no
             evaluation.
         resume: `Iterate.state` of an interrupted run with the same arguments; None means a new
@@ -138,6 +140,7 @@ def learn_iter(
             Divergence means that loss or gradient is not finite, or that the loss is a hundred
             times the one at the start. Earlier iterates stay valid.
     """
+    check_sides(source, target)
     config = config or suited_config(keeps_layout=model.keeps_layout)
     problem = Problem(model, source, target, config, modules)
     evaluate = heldout_distance(problem.steps, heldout)

@@ -72,7 +72,7 @@ class Problem:
         source: Sequence[str],
         target: Sequence[str],
         config: LearnConfig,
-        modules: Sequence[str] | None,
+        modules: Sequence[str] | str | None,
     ) -> None:
         """Encode the prompts and find centre and unit; arguments and errors as in `learn_iter`."""
         check_settings(config, LearnConfig, "lineas")

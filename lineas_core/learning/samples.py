@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lineas_core.errors import UserError
-from lineas_core.learning.config import FitConfig
+from lineas_core.learning.config import FitConfig, check_sides
 from lineas_core.learning.pooling import pool, weighted
 from lineas_core.learning.spread import floored, moments
 from lineas_core.models.base import Inputs, SteerableModel
@@ -35,7 +35,6 @@ __all__ = ["UNTOUCHED", "Samples", "not_finite"]
 
 UNTOUCHED = SteeringMaps({})
 """Maps that steer no module."""
-_MIN_PROMPTS = 2  # per side: one prompt has no spread
 
 
 class Samples:
@@ -58,7 +57,7 @@ class Samples:
         source: Sequence[str],
         target: Sequence[str],
         config: FitConfig,
-        modules: Sequence[str] | None,
+        modules: Sequence[str] | str | None,
         compare: str = "activations",
     ) -> None:
         """Encode the prompts and run one of them to find the order and widths of the modules.
@@ -68,7 +67,7 @@ class Samples:
             source: two or more prompts.
             target: two or more prompts.
             config: settings of the method.
-            modules: dotted names of the modules to steer; None means the model's default preset.
+            modules: see `lineas_core.learn`.
             compare: what `rows` holds: `activations`, pooled, of the steered modules, or the
                 `output` of the network, every number of it.
 
@@ -76,10 +75,7 @@ class Samples:
             UserError: there are too few prompts, a module is missing or does not run, memory runs
                 out, or the output of a language model is to be compared.
         """
-        for side, prompts in (("source", source), ("target", target)):
-            if len(prompts) < _MIN_PROMPTS:
-                remedy = f"Give at least {_MIN_PROMPTS}, better 32."
-                raise UserError("E_PROMPTS", f"{side} has {len(prompts)} prompts", remedy=remedy)
+        check_sides(source, target)
         if config.pooling == "auto":
             config = replace(config, pooling=model.default_pooling)
         if compare == "output" and model.kind != "text-to-image":
@@ -88,6 +84,8 @@ class Samples:
         self.model, self.config, self.compare = model, config, compare
         self.memory = MemoryPlan(config.micro_batch_size)
         self.source, self.target = model.encode(source), model.encode(target)
+        if isinstance(modules, str):
+            modules = find_modules(model.network, modules)
         self.names = list(modules or model.default_modules)
         if not self.names:  # raises an error that lists the modules of this network
             find_modules(model.network, "post-layernorms")

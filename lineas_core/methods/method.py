@@ -108,7 +108,7 @@ def closed_form(
         target: Sequence[str],
         *,
         config: FitConfig = defaults,
-        modules: Sequence[str] | None = None,
+        modules: Sequence[str] | str | None = None,
         heldout: tuple[Sequence[str], Sequence[str]] | None = None,
     ) -> SteeringMaps:
         check_settings(config, type(defaults), name)

@@ -37,7 +37,6 @@ from lineas_core.metrics.insults import insults
 from lineas_core.models.language import LanguageModel
 from lineas_core.runtime.precision import native_bfloat16
 from lineas_core.steering.affine import SteeringMaps
-from lineas_core.steering.presets import find_modules
 
 __all__ = ["Adapter", "Judge", "OracleConfig", "oracle"]
 
@@ -96,14 +95,13 @@ def oracle(name: str, title: str, adapter: Adapter, config: OracleConfig) -> Met
         target: Sequence[str],
         *,
         config: OracleConfig = defaults,
-        modules: Sequence[str] | None = None,
+        modules: Sequence[str] | str | None = None,
         heldout: tuple[Sequence[str], Sequence[str]] | None = None,
         **options: Any,
     ) -> SteeringMaps:
         check_settings(config, type(defaults), name)
         check_model(method, model)
-        names = modules or find_modules(model.network, adapter.preset)
-        samples = Samples(model, source, target, config, names)
+        samples = Samples(model, source, target, config, modules or adapter.preset)
         maps, rewards = _train(samples, source, adapter, **options)
         facts = describe_run(model, samples, name) | {"rewards": rewards}
         if evaluate := heldout_distance([samples], heldout):

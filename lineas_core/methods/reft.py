@@ -76,7 +76,7 @@ def learn(
     target: Sequence[str],
     *,
     config: ReftConfig = ReftConfig(),  # noqa: B008 - frozen
-    modules: Sequence[str] | None = None,
+    modules: Sequence[str] | str | None = None,
     heldout: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> SteeringMaps:
     """Learn low-rank maps; arguments and errors as in `lineas_core.learn`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lineas_core.models.entries import EmbeddedFile, Kind, ModelEntry, Painting
 
-__all__ = ["MODELS", "EmbeddedFile", "Kind", "ModelEntry", "Painting", "suited_preset"]
+__all__ = ["MODELS", "EmbeddedFile", "Kind", "ModelEntry", "Painting"]
 
 _Terms = tuple[str, str]  # name of a licence, address of its text
 _APACHE: _Terms = ("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0")
@@ -230,13 +230,3 @@ MODELS: dict[str, ModelEntry] = {
         note="1024 pixels in one to four steps; also for commercial use.",
     ),
 }
-
-
-def suited_preset(model: str, concept_kind: str) -> str:
-    """Return the layer preset that suits a concept; empty for the default of the model.
-
-    Args:
-        model: a key of `MODELS`; others have no preset that suits a concept.
-        concept_kind: `PromptSet.kind`.
-    """
-    return MODELS[model].topic_preset if concept_kind == "topic" and model in MODELS else ""

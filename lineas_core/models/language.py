@@ -234,8 +234,9 @@ class LanguageModel:
             The n continuations so far.
 
         Raises:
-            UserError: the numbers of prompts and seeds differ, a prompt is empty, there is
-                none, or it is a conversation and the model has no chat template.
+            UserError: the numbers of prompts and seeds differ, a seed is no whole number, a prompt
+                is empty or no text, there is none, or it is a conversation and the model has no
+                chat template.
         """
         rows = [torch.tensor(tokens) for tokens in self.tokens(prompts, chat=chat)]
         check_seeds(seeds, len(prompts))

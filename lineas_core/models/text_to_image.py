@@ -199,11 +199,11 @@ class TextToImageModel:
             n pictures, `size` pixels wide and high.
 
         Raises:
-            UserError: the numbers of prompts and seeds differ, there is no prompt, or one is
-                empty.
+            UserError: the numbers of prompts and seeds differ, a seed is no whole number, there
+                is no prompt, or one is empty or no text.
         """
-        check_seeds(seeds, len(prompts))
         _check_prompts(prompts)
+        check_seeds(seeds, len(prompts))
         return self._call(self._encoded(prompts), seeds).images
 
     def _encoded(self, prompts: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from lineas_core.evaluation.pictures import Judges, sweep_pictures
-from lineas_core.learning.config import FitConfig, suited_config
+from lineas_core.learning.config import FitConfig
+from lineas_core.learning.suited import suited
 from lineas_core.methods import METHODS
 from lineas_core.metrics.clip_score import CLIP, clip_scores
 from lineas_core.metrics.dinov2 import DINOV2, dinov2_scores
@@ -70,8 +71,7 @@ class _Learning:
     def config(self, model: SteerableModel, prompts: PromptSet) -> FitConfig:
         if not (self.suited and METHODS[self.method].iterative):
             return settings_of(self.method, self.budget, **self.changes)
-        suited = suited_config(prompts.kind, self.budget, keeps_layout=model.keeps_layout)
-        return replace(suited, **self.changes)
+        return replace(suited(model, prompts, self.budget)["config"], **self.changes)
 
 
 def _measured(

@@ -20,7 +20,7 @@ from lineas_core.cli.formats import format_row, json_line
 from lineas_core.evaluation.texts import sweep
 from lineas_core.methods import METHODS, Method
 from lineas_core.methods.oracle import OracleConfig
-from lineas_core.models.catalog import MODELS, suited_preset
+from lineas_core.models.catalog import MODELS
 from lineas_core.pictures import strip
 from lineas_core.storage.maps import load_maps, save_maps
 from tests.fakes import (
@@ -263,10 +263,8 @@ def test_what_suits_the_kind_of_set_is_learnt_unless_told_otherwise(
 def test_a_topic_is_learnt_at_the_layers_that_suit_it_unless_others_are_given(
     workplace, tmp_path, monkeypatch, options, late, optimizer
 ):
-    suited = suited_preset("smollm2-135m", "topic")
-    monkeypatch.setattr(
-        "lineas_core.cli.learning.suited_preset", lambda _, kind: {"topic": suited}[kind]
-    )
+    monkeypatch.setitem(MODELS, str(workplace / "model"), MODELS["smollm2-135m"])
+    monkeypatch.setattr(learning, "load_model", lambda *_, **__: tiny_language_model())
     prompts = json.loads((workplace / "set.json").read_text()) | {"kind": "topic"}
     (tmp_path / "topic.json").write_text(json.dumps(prompts))
     iterations = [] if "--method" in options else ["--iterations", 1]
@@ -898,6 +896,46 @@ def test_sides_that_the_network_does_not_tell_apart_are_told_at_the_start(workpl
     )  # fmt: skip
     assert result.exit_code == 0
     assert "note: The loss is 0 before the first iteration" in result.stderr
+
+
+@pytest.mark.usefixtures("painted")
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--batch-size", 2], "(line 2). --matched takes them as pairs.\n"),
+        ([], "(line 2).\n"),  # every iteration takes all lines
+        (["--matched"], ""),
+        (["--no-matched"], ""),
+        (["--method", "mean-act"], "(line 2).\n"),
+    ],
+)
+def test_one_pair_that_differs_by_more_than_added_words_is_told(
+    workplace, tmp_path, options, told
+):
+    sides = {"source": ["a b x", "c d x", "e f x"], "target": ["a b", "c g", "e f"]}
+    (tmp_path / "set.json").write_text(json.dumps(sides))
+    iterations = [] if "--method" in options else ["--iterations", 1]
+    result = _run(
+        "learn", tmp_path / "set.json", tmp_path / "map", "--model", workplace / "pipeline",
+        *iterations, *options,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert ("note: The sides are not matched. Maps for" in result.stderr) == bool(told)
+    assert f"More than added words differ in 1 of 3 pairs {told}" in result.stderr or not told
+
+
+def test_matched_files_stay_matched_where_a_line_is_dropped(workplace, tmp_path):
+    (tmp_path / "with.txt").write_text("a x\nb x\na x\nc x\nd x\n")
+    (tmp_path / "without.txt").write_text("a\n\ne\nc\nd\n")
+    result = _run(
+        "learn", tmp_path / "with.txt", tmp_path / "without.txt", tmp_path / "map",
+        "--model", workplace / "model", "--iterations", 1, "--matched",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    data = PromptSet.load(tmp_path / "map" / "prompts.json")
+    assert (*zip(data.source, data.target, strict=True),) == (
+        ("a x", "a"), ("a x", "e"), ("c x", "c"), ("d x", "d")
+    )  # fmt: skip
 
 
 @pytest.mark.usefixtures("painted")

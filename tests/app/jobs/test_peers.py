@@ -17,7 +17,7 @@ from app.jobs.job import JobRequest
 from app.jobs.peers import arguments, estimate
 from app.jobs.queue import Jobs
 from app.jobs.worker import work
-from lineas_core import LearnConfig, PromptSet, load_maps
+from lineas_core import BUDGETS, FitConfig, LearnConfig, PromptSet, find_modules, load_maps
 from tests.app.jobs.test_jobs import wait_until as _wait_until
 from tests.fakes import save_model, tiny_language_model
 
@@ -125,19 +125,22 @@ def test_a_shared_job_is_stopped_and_goes_on_also_after_a_process_was_killed(job
 
 
 @pytest.mark.parametrize(
-    ("model", "kind", "preset", "late"),
+    ("model", "kind", "preset", "config", "late"),
     [
-        ("smollm2-135m", "topic", None, True),
-        ("smollm2-135m", "manner", None, False),
-        ("gemma-3-270m", "topic", None, False),
-        ("smollm2-135m", "topic", "attention-output", False),
+        ("smollm2-135m", "topic", None, CONFIG, True),
+        ("smollm2-135m", "topic", None, FitConfig(), True),
+        ("smollm2-135m", "manner", None, CONFIG, False),
+        ("gemma-3-270m", "topic", None, CONFIG, False),
+        ("smollm2-135m", "topic", "attention-output", CONFIG, False),
+        ("smollm2-135m", "topic", None, BUDGETS["paper (language)"], False),
     ],
 )
-def test_a_topic_is_learnt_at_the_layers_where_it_costs_least(model, kind, preset, late):
+def test_a_topic_is_learnt_at_the_layers_where_it_costs_least(model, kind, preset, config, late):
     """Unless others are chosen: the form says so, and its settings suit these layers."""
     tiny = tiny_language_model()
-    request = JobRequest("t", model, replace(PROMPTS, kind=kind), CONFIG, preset)
-    modules = arguments(tiny, request)[1]["modules"] or tiny.default_modules
+    request = JobRequest("t", model, replace(PROMPTS, kind=kind), config, preset)
+    layers = arguments(request)[1]["modules"]
+    modules = find_modules(tiny.network, layers) if layers else tiny.default_modules
     assert any("layers.0." in name for name in modules) == (not late)
     assert any("layers.1." in name for name in modules)
     first = estimate(tiny, request)
