@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lineas_core.learning.config import FitConfig, LearnConfig, suited_config
+from lineas_core.learning.config import FitConfig, LearnConfig
+from lineas_core.learning.suited import suited_settings
 from lineas_core.methods import LINEAS, METHODS, Method
-from lineas_core.models.catalog import MODELS, suited_preset
+from lineas_core.models.catalog import MODELS
 from lineas_core.prompts.prompt_set import PromptSet
 from lineas_core.steering.presets import find_modules
 from lineas_core.tables.cells import Cell
@@ -45,10 +46,9 @@ def _timed(edition: str, name: str, method: Method) -> Callable[[Workbench], dic
 
     def work(bench: Workbench) -> dict[str, Any]:
         model, prompts = bench.model(name), PromptSet.load(PROMPTS / file)
-        config, preset = method.config, suited_preset(name, prompts.kind)
-        if method.iterative:
-            settings = {"keeps_layout": model.keeps_layout, "preset": preset}
-            config = suited_config(prompts.kind, budget, **settings)
+        suits = {"keeps_layout": model.keeps_layout}
+        suited, preset = suited_settings(name, prompts.kind, budget, **suits)
+        config = suited if method.iterative else method.config
         modules = find_modules(model.network, preset) if preset else None
         start = time.perf_counter()
         maps = method.learn(model, prompts.source, prompts.target, config=config, modules=modules)

@@ -146,7 +146,7 @@ def test_a_map_with_more_prompts_than_fit_one_file_is_copied_and_imported(user_m
 
 
 def test_a_copy_of_a_map_of_an_early_version_has_its_prompts(user_maps):
-    early = read_map("football", "ready-made", ASSETS / "maps" / "football-smollm2-135m")
+    early = read_map("night", "ready-made", ASSETS / "maps" / "night-smollm2-135m")
     assert "prompts_sha256" not in early.metadata
     copied = user_maps.duplicate(early)
     (copy,) = [entry for entry in user_maps.maps() if entry.id == copied]
