@@ -85,6 +85,8 @@ class Recipe:
         num_inference_steps: number of denoising steps.
         guidance_scale: see `lineas_core.models.denoising`; None for a model without one.
         steer_at: the first and the last step at which maps act, from 0; None stands for all.
+        identities: id and checksum of the values of each map, by which it is found again once it
+            has another title; "" and None if unknown. Empty in recipes of earlier versions.
     """
 
     prompt: str
@@ -96,6 +98,7 @@ class Recipe:
     num_inference_steps: int = 1
     guidance_scale: float | None = 0
     steer_at: Sequence[int] | None = None
+    identities: Sequence[tuple[str, str | None]] = ()
 
     @property
     def parameters(self) -> str:
@@ -125,7 +128,11 @@ class Recipe:
 
 
 def recipe_of(
-    model: TextToImageModel, prompt: str, seed: int, maps: Sequence[tuple[str, Strength]] = ()
+    model: TextToImageModel,
+    prompt: str,
+    seed: int,
+    maps: Sequence[tuple[str, Strength]] = (),
+    identities: Sequence[tuple[str, str | None]] = (),
 ) -> Recipe:
     """Return the recipe of a picture by this model; arguments as in `Recipe`."""
     scheduler, denoising = type(model.pipeline.scheduler).__name__, model.denoising
@@ -139,6 +146,7 @@ def recipe_of(
         denoising.num_inference_steps,
         denoising.guidance_scale,
         denoising.steer_at,
+        identities,
     )
 
 
@@ -162,7 +170,11 @@ def read_recipe(file: Path) -> Recipe:
         numbers = ("seed", "size", "num_inference_steps", "guidance_scale", "steer_at")
         # Recipes of version 0.1 name neither steps nor guidance, which were 1 and 0.
         given: dict[str, Any] = {name: facts[name] for name in numbers if name in facts}
-        return Recipe(**names, maps=maps, **given)
+        pairs = facts.get("identities", ())
+        known = [(_text(map_id), digest and _text(digest)) for map_id, digest in pairs]
+        if known and len(known) != len(maps):
+            raise ValueError
+        return Recipe(**names, maps=maps, identities=known or (), **given)
     except (ValueError, TypeError, KeyError, RecursionError):  # any other JSON
         what, remedy = "the recipe of this picture cannot be read", "Choose another picture."
         raise UserError("E_RECIPE", what, remedy=remedy) from None

@@ -73,8 +73,12 @@ class HistoryHandlers:
         recipe = read_recipe(Path(file))
         # One map more than allowed is enough for `Settings` to report it.
         applied: list[Any] = [*recipe.maps[: MOST_FURTHER + 2]] or [(None, 0.0)]
+        known = [*recipe.identities[: MOST_FURTHER + 2]] or [("", None)] * len(applied)
         settings = Settings(
-            [self._find(title, recipe.model, chosen) for title, _ in applied],
+            [
+                self._find(title, identity, recipe.model, chosen)
+                for (title, _), identity in zip(applied, known, strict=True)
+            ],
             # A strip has a strength for each picture; its last picture is restored.
             [each[-1] if isinstance(each, list) and each else each for _, each in applied],
             prompt_text(recipe.prompt),
@@ -206,11 +210,20 @@ class HistoryHandlers:
             raise UserError("E_MAP", "a text can be steered by one map only", remedy="Choose one.")
         return entries
 
-    def _find(self, title: str | None, model: str, chosen: str | None) -> str:
-        """Return the id of the map for pictures with this title.
+    def _find(
+        self,
+        title: str | None,
+        identity: tuple[str, str | None],
+        model: str,
+        chosen: str | None,
+    ) -> str:
+        """Return the id of the map for pictures with these values, this id or this title.
+
+        A title that several maps have gives a warning.
 
         Args:
             title: title of the map; None accepts every map of the model.
+            identity: its id and the checksum of its values, see `Recipe`.
             model: model that it was learnt on.
             chosen: id of the map to prefer among several.
 
@@ -218,14 +231,21 @@ class HistoryHandlers:
             UserError: there is no such map.
         """
         entries = [e for e in self._studio.maps() if (e.kind, e.model) == ("text-to-image", model)]
-        ids = [e.id for e in entries if title in (None, e.title)]
+        map_id, checksum = identity
+        same = [e.id for e in entries if checksum and e.identity[1] == checksum]
+        ids = same or [e.id for e in entries if e.id == map_id]
+        titled = [] if ids else [e.id for e in entries if title in (None, e.title)]
+        ids = ids or titled
         if not ids:
             which = f"the map “{title:.60}” for" if title else "a map for"
             what = (
                 f"{which} {title_of(model):.60}, which this picture needs, is not in the library"
             )
             raise UserError("E_MAP", what, remedy="Learn or import it, then try again.")
-        return chosen if chosen in ids else ids[0]
+        if title is not None and len(titled) > 1:
+            what = f"{len(titled)} maps are called “{title:.60}”: this may not be the one."
+            gr.Warning(safe(what), title="Several maps fit this picture")
+        return next((each for each in (map_id, chosen) if each in ids), ids[0])
 
     def _is_made(self, query: str) -> bool:
         """Return whether its picture is still cached; texts are described once they are made."""

@@ -57,9 +57,11 @@ class SaveHandlers:
         sheet = strip([each.image for each in painted], [*map(mix.label, STRIP)])
         titles = [entry.title for entry in mix.entries]
         by_map = [[*strengths] for strengths in zip(*rows, strict=True)]
-        recipe = replace(painted[0].recipe, maps=[*zip(titles, by_map, strict=True)])
-        applied = ["_strip", *(f"{strength:+g}" for strength in mix.fixed)]
-        return _file(_name(mix, applied, seed), png(sheet, recipe))
+        applied = [*zip(titles, by_map, strict=True)]
+        identities = [entry.identity for entry in mix.entries]
+        recipe = replace(painted[0].recipe, maps=applied, identities=identities)
+        named = ["_strip", *(f"{strength:+g}" for strength in mix.fixed)]
+        return _file(_name(mix, named, seed), png(sheet, recipe))
 
     def _shown(self, result: str) -> tuple[Mix, Settings]:
         """Return the maps and the settings of what is shown.

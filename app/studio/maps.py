@@ -73,6 +73,12 @@ class MapEntry:
     signs: Signs | None = None
 
     @property
+    def identity(self) -> tuple[str, str | None]:
+        """Its id and the checksum of its values, as in `Recipe.identities`."""
+        checksum = self.metadata.get("sha256")
+        return self.id, checksum if isinstance(checksum, str) else None
+
+    @property
     def harmful(self) -> int:
         """Sign of the strengths that make texts more offensive; 0 if neither sign does."""
         return (self.signs or _signs_of(self)).harmful

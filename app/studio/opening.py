@@ -89,7 +89,8 @@ def _picture(png: str, recipe: dict, truncated: bool) -> Painted:
     """Return a picture as it was when `main` took it apart."""
     with Image.open(BytesIO(b64decode(png))) as image:
         image.load()
-    recipe["maps"] = [(title, strength) for title, strength in recipe["maps"]]
+    for pairs in ("maps", "identities"):
+        recipe[pairs] = [(one, other) for one, other in recipe[pairs]]
     return Painted(image, Recipe(**recipe), truncated)
 
 

@@ -284,14 +284,12 @@ def _paint(
         check_fits(each, model)
     images = pictures.paint(model, maps, strengths, prompt, seed)
     truncated = bool(model.truncated([prompt]))
-    titles = [entry.title for entry in entries]
     return [
-        Painted(image, recipe_of(model, prompt, seed, _applied(titles, row)), truncated)
+        Painted(image, recipe_of(model, prompt, seed, *_applied(entries, row)), truncated)
         for image, row in zip(images, strengths, strict=True)
     ]
 
 
-def _applied(titles: Sequence[str], strengths: Sequence[float]) -> list[tuple[str, float]]:
-    return [
-        (title, strength) for title, strength in zip(titles, strengths, strict=True) if strength
-    ]
+def _applied(entries: Sequence[MapEntry], strengths: Sequence[float]) -> tuple[list, list]:
+    acting = [pair for pair in zip(entries, strengths, strict=True) if pair[1]]
+    return [(entry.title, each) for entry, each in acting], [entry.identity for entry, _ in acting]

@@ -187,7 +187,10 @@ def _paint(
 ) -> dict[str, Any]:
     """Paint a picture, or a strip with one picture for each factor, and save it as one file."""
     titles = [str(maps.metadata.get("title", "a map")) for maps in steering.maps]
-    recipe = recipe_of(model, prompt, seed, list(zip(titles, steering.by_map, strict=True)))
+    identities = [("", maps.metadata.get("sha256")) for maps in steering.maps]
+    recipe = recipe_of(
+        model, prompt, seed, list(zip(titles, steering.by_map, strict=True)), identities
+    )
     images = paint(model, steering.maps, steering.by_result, prompt, seed)
     if model.truncated([prompt]):
         message = "The prompt exceeds the model's context length and was truncated."

@@ -313,6 +313,7 @@ def _key(entries, prompt, row, seed):
 
 def _grey(entries, prompt, row, seed, steps):
     maps = [*zip([entry.id for entry in entries], row, strict=True)]
-    recipe = Recipe(prompt, seed, "small", 8, "LCMScheduler", maps, *steps)
+    identities = [entry.identity for entry in entries]
+    recipe = Recipe(prompt, seed, "small", 8, "LCMScheduler", maps, *steps, identities)
     image = Image.new("L", (8, 8), round(100 + 100 * sum(row)))
     return Painted(image, recipe, truncated=len(prompt) > 40)

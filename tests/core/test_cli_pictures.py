@@ -42,6 +42,7 @@ def test_a_map_is_learnt_at_a_step_and_painted_in_other_numbers_of_them(folder):
     assert made.exit_code == 0
     recipe = read_recipe(Path(json.loads(made.stdout)["file"]))
     assert (recipe.num_inference_steps, recipe.guidance_scale) == (3, 2)
+    assert recipe.identities == [("", load_maps(folder / "map").metadata["sha256"])]
     assert "Steps: 3" in recipe.parameters
     assert "CFG scale: 2" in recipe.parameters
 

@@ -159,6 +159,42 @@ def test_a_saved_picture_brings_its_settings_back(handlers, tmp_path):
     assert values == [0.35, "浮世絵", 7, ["mine", "浮世絵"], [("robot", -0.5)]]
 
 
+def test_a_saved_picture_finds_its_map_by_its_values_then_by_its_id_then_by_its_title(
+    handlers, studio, tmp_path, user_errors
+):
+    robot, mine = studio.entries[1:]
+    studio.entries[1:] = [
+        replace(robot, title="Mine", metadata={"sha256": "r"}),
+        replace(mine, metadata={"sha256": "m"}),
+    ]
+
+    def found(*identities, title="Mine", chosen=None):
+        recipe = replace(_recipe([(title, 1)]), identities=identities)
+        return handlers.from_picture(_png(tmp_path / f"{identities}", recipe), chosen)[0].value
+
+    assert found(("mine", "m"), chosen="robot") == "mine"
+    assert found(("", "m")) == "mine"  # by the command line
+    assert found(("elsewhere", "m"), title="Renamed since") == "mine"
+    assert found(("robot", "m")) == "mine"
+    assert found(("mine", "learnt on"), title="Renamed since") == "mine"
+    assert user_errors == []
+    assert found(("gone", "g")) == "robot"
+    assert found(chosen="mine") == "mine"  # saved by an earlier version
+    assert len(user_errors) == 2
+    assert "2 maps are called “Mine”" in user_errors[0]
+    with pytest.raises(gr.Error, match="“Renamed since” for small"):
+        found(("gone", "g"), title="Renamed since")
+
+
+@pytest.mark.parametrize(
+    "identities", [[["a"]], [[1, "a"]], [["a", 1]], 1, None, [["a", "b"]] * 2]
+)
+def test_identities_that_are_none_are_one_sentence(handlers, tmp_path, identities):
+    file = _png(tmp_path, replace(_recipe([("Mine", 1)]), identities=identities))
+    with pytest.raises(gr.Error, match="cannot be read"):
+        handlers.from_picture(file, None)
+
+
 @pytest.mark.parametrize(
     ("steered", "text"), [((0, 1), "0-1"), ((2, 2), "2"), (None, ""), ((0, 3), "")]
 )

@@ -58,6 +58,7 @@ def test_a_strip_is_one_picture_with_the_strength_of_each(handlers, tmp_path):
     file = handlers.strip(SHOWN.query)
     assert file.name == "mine_strip_seed7.png"
     path = _saved(file, tmp_path)
+    assert read_recipe(path).identities == [("mine", None)]
     ((_, strengths),) = read_recipe(path).maps
     assert tuple(strengths) == STRIP
     with Image.open(BytesIO(path.read_bytes())) as image:

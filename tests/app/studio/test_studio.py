@@ -345,3 +345,5 @@ def test_a_renamed_map_is_painted_anew_so_that_its_recipe_tells_the_name(gallery
         renamed.user_maps.rename("mine", title)
         (picture,) = renamed.pictures.paint([renamed.entry("mine")], "a b", _alone(1.0))
         assert picture.recipe.maps == [(title, 1.0)]
+        (identity,) = picture.recipe.identities
+        assert identity == ("mine", renamed.entry("mine").metadata["sha256"])
