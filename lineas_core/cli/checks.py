@@ -19,7 +19,6 @@ from lineas_core.steering.presets import LATE
 __all__ = [
     "check_denoising",
     "check_learning",
-    "check_pairs",
     "known_kind",
     "message_of",
     "no_chat",
@@ -138,14 +137,3 @@ def check_learning(
     except re.error as error:
         reason = f"{modules!r} is not a regular expression ({error})"
         raise typer.BadParameter(reason, param_hint="--modules") from None
-
-
-def check_pairs(source: Sequence[str], target: Sequence[str], given: Mapping[str, Any]) -> None:
-    """Refuse --matched for sides that are not pairs.
-
-    Raises:
-        typer.BadParameter: they differ in size.
-    """
-    if given.get("matched") == "yes" and len(source) != len(target):
-        reason = f"{len(source)} source and {len(target)} target prompts are no pairs"
-        raise typer.BadParameter(f"{reason}; give --no-matched", param_hint="--matched")

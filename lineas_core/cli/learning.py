@@ -20,7 +20,7 @@ from lineas_core.cli.arguments import (
     check_choice,
     whole_numbers,
 )
-from lineas_core.cli.checks import check_learning, check_pairs, no_chat
+from lineas_core.cli.checks import check_learning, no_chat
 from lineas_core.cli.planning import describe_run
 from lineas_core.cli.runs import (
     Learner,
@@ -213,7 +213,6 @@ def learn(
         columns = _columns(text_column or [], label_column, source_label)
         data = _load(prompts, columns, PAIRS if matched else "")
         _note(data.notes)
-        check_pairs(data.source, data.target, given)
         suited = partial(suited_settings, model, data.kind, budget, modules=modules or "")
         if plan:
             config, steered = _settings(method, suited(), given)

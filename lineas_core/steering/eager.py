@@ -65,7 +65,7 @@ def _stance() -> AbstractContextManager[object]:
 
 def inside(module: nn.Module) -> nn.Module:
     """Return the module that `torch.compile` was called with; others are returned as they are."""
-    while module is not None and _WRAPPED in module._modules:
+    while _WRAPPED in getattr(module, "_modules", ()):
         module = module._modules[_WRAPPED]  # type: ignore[assignment]
     return module
 
