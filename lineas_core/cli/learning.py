@@ -205,12 +205,13 @@ def learn(
             batch = getattr(config, "batch_size", None)
             typer.echo(describe_run(model, steered, data, batch))
             return
+        learn_at = whole_numbers(denoising_step)
         make_folder(output, checkpoint, overwrite=overwrite)
         loaded = as_denoising(
             _load_model(model, device, chat=chat),
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
-            learn_at=whole_numbers(denoising_step),
+            learn_at=learn_at,
         )
         source, target = data.source + data.heldout_source, data.target + data.heldout_target
         _note(loaded.reader.describe(source, target))
