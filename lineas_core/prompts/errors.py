@@ -10,7 +10,7 @@ __all__ = ["UNCLEAR", "check_list", "check_texts", "listed", "plural", "prompt_e
 
 UNCLEAR = ("E_COLUMNS", "E_LABELS")
 """Codes of the errors that a choice of columns resolves."""
-_LONGEST_LIST = 200  # characters
+_LONGEST_LIST = 160  # characters
 
 _REMEDIES = {
     "E_BINARY": "Save the prompts as UTF-8 text.",
@@ -87,6 +87,6 @@ def plural(count: int, noun: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names separated by commas, cut to 200 characters."""
+    """Return names separated by commas, cut to 160 characters."""
     text = ", ".join(names)
     return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]} ..."
