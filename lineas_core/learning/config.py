@@ -8,7 +8,7 @@ from typing import Any
 
 from lineas_core.errors import UserError
 from lineas_core.learning.pooling import POOLINGS
-from lineas_core.prompts.errors import check_texts
+from lineas_core.prompts.errors import check_list
 
 __all__ = [
     "BUDGETS",
@@ -188,7 +188,7 @@ def check_sides(source: Sequence[str], target: Sequence[str]) -> None:
         UserError: a side is refused.
     """
     for side, prompts in (("source", source), ("target", target)):
-        check_texts(side, prompts)
+        check_list(side, prompts)  # the model checks what is in it
         if len(prompts) < _MIN_PROMPTS:
             remedy = f"Give at least {_MIN_PROMPTS}, better 32."
             raise UserError("E_PROMPTS", f"{side} has {len(prompts)} prompts", remedy=remedy)

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable
 
 from lineas_core.errors import UserError
 
-__all__ = ["UNCLEAR", "check_texts", "listed", "plural", "prompt_error"]
+__all__ = ["UNCLEAR", "check_list", "check_texts", "listed", "plural", "prompt_error"]
 
 UNCLEAR = ("E_COLUMNS", "E_LABELS")
 """Codes of the errors that a choice of columns resolves."""
-_LONGEST_LIST = 180  # characters
+_LONGEST_LIST = 160  # characters
 
 _REMEDIES = {
     "E_BINARY": "Save the prompts as UTF-8 text.",
@@ -51,8 +51,22 @@ def prompt_error(code: str, what: str, where: int | str = "") -> UserError:
     return UserError(code, what, where=place, remedy=_REMEDIES[code])
 
 
-def check_texts(name: str, texts: object) -> None:
-    """Refuse what is no list of texts, such as one text, whose letters would be taken for texts.
+def check_list(name: str, prompts: object) -> None:
+    """Refuse one text in place of a list, whose letters would be taken for texts, and no list.
+
+    Args:
+        name: what to call the list in the error.
+        prompts: what a caller gave.
+
+    Raises:
+        UserError: it is no list.
+    """
+    if isinstance(prompts, str) or not isinstance(prompts, Collection):
+        raise prompt_error("E_PROMPTS", f"{name} is {prompts!r:.60}")
+
+
+def check_texts(name: str, texts: Collection[object]) -> None:
+    """Refuse what is no list of texts.
 
     Args:
         name: what to call them in the error.
@@ -61,8 +75,7 @@ def check_texts(name: str, texts: object) -> None:
     Raises:
         UserError: it is something else, or an item of it is.
     """
-    if isinstance(texts, str) or not isinstance(texts, Collection):
-        raise prompt_error("E_PROMPTS", f"{name} is {texts!r:.60}")
+    check_list(name, texts)
     for text in texts:
         if not isinstance(text, str):
             raise prompt_error("E_PROMPTS", f"{name} has {text!r:.60} among its texts")
@@ -74,6 +87,6 @@ def plural(count: int, noun: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names separated by commas, cut to 180 characters."""
+    """Return names separated by commas, cut to 160 characters."""
     text = ", ".join(names)
     return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]} ..."

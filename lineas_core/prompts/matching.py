@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from lineas_core.prompts.errors import check_texts
+
 __all__ = ["are_matched", "describe_matching"]
 
 _SHOWN = 3  # deviating pairs
@@ -19,9 +21,14 @@ def are_matched(source: Sequence[str], target: Sequence[str]) -> bool:
     Args:
         source: n prompts.
         target: m prompts; sides of different size are not matched.
+
+    Raises:
+        UserError: a prompt is no text.
     """
     if len(source) != len(target) or list(source) == list(target):
         return False
+    check_texts("source", source)
+    check_texts("target", target)
     return all(map(_differ_by_added_words, source, target))
 
 

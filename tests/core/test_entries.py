@@ -19,10 +19,11 @@ def model(request):
 @pytest.mark.parametrize("texts", NO_TEXTS)
 def test_learning_takes_lists_of_texts_only(model, texts):
     good = ["a b", "c d", "e f"]
-    for method in ("lineas", "mean-act"):
+    batches = {"config": LearnConfig(batch_size=2)}  # which looks for pairs
+    for method, settings in (("lineas", {}), ("lineas", batches), ("mean-act", {})):
         for source, target in ((texts, good), (good, texts)):
-            with pytest.raises(UserError, match=r"^(source|target) (is|has) .*a list of texts"):
-                METHODS[method].learn(model, source, target)
+            with pytest.raises(UserError, match=r"^(source|target|prompts) (is|has) .*a list of"):
+                METHODS[method].learn(model, source, target, **settings)
     if texts:
         with pytest.raises(UserError, match=r"^prompts (is|has) .*Give a list of texts"):
             learn(model, *SIDES, heldout=(texts, good))
