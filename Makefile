@@ -9,9 +9,10 @@ BIN := .venv/bin
 run: .venv/ready models
 	$(BIN)/python app.py $(ARGS)
 
+# The timeout makes a test that waits for ever fail by its name; the slowest one takes a minute.
 test: .venv/ready-dev
 	$(BIN)/python -m lineas_core fetch smollm2-135m
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 600 $(ARGS)
 
 # As on a processor without AVX-512, AMX and bfloat16, where sums are added up in another order.
 test-avx2: export ONEDNN_MAX_CPU_ISA = AVX2

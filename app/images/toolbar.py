@@ -42,7 +42,7 @@ def toolbar() -> Toolbar:
         save = gr.Button("Save", min_width=70, **small)
         save_strip = gr.Button("Save strip", min_width=100, **small)
         copy_link()
-    return Toolbar(seed, boxes, save, save_strip, gr.Textbox(visible=False))
+    return Toolbar(seed, boxes, save, save_strip, gr.Textbox("", visible=False))
 
 
 def wire_saving(handlers: SaveHandlers, tools: Toolbar, strength: gr.Slider) -> None:

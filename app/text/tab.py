@@ -98,7 +98,7 @@ def text_tab(handlers: TextTabHandlers) -> SteeringTab:
         with gr.Tab("About this map"):
             facts = gr.HTML(apply_default_css=False)
     layout = _Layout(
-        *(ask, model, caution, passages, gr.Textbox(visible=False), strength, settings),
+        *(ask, model, caution, passages, gr.Textbox("", visible=False), strength, settings),
         *(earlier, code, table, facts),
     )
     return _wire(handlers.texts, layout, installed)

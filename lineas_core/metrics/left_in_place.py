@@ -17,7 +17,9 @@ else it went: `trace`, `astray` and the eye tell that.
 
 Where the object makes the main subject stand elsewhere, A and B differ there, too, and a subject
 that stays where A has it would count as if the object were left. A fourth picture C, with another
-object in its place, tells the two apart.
+object in its place, tells the two apart. Where the object hides a part of the subject, C cannot:
+there S may also show what B shows a little to the left or right, as far as the subject that can be
+seen beside the object stands from its place in B.
 
 Source: our own. The paper has no such reference, and asks CLIP and DINOv2 instead (LinEAS,
 section 4.4); see `lineas_core.metrics.concept` and `lineas_core.metrics.image_similarity`.
@@ -35,6 +37,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lineas_core.metrics.image_similarity import features_of
+from lineas_core.metrics.main_subject import with_subject_as_in
 
 __all__ = [
     "CLEAR",
@@ -69,7 +72,8 @@ def left_in_place(
     """Share of the object that still stands where it stood.
 
     Σ(S-B)(A-B) / Σ(A-B)² over the pixels where A and B differ clearly: the share of the difference
-    that is left, as least squares sees it.
+    that is left, as least squares sees it. For a pixel of B stands the one that is as far to the
+    left or right of it as the main subject of S, where that one is nearer to S.
 
     Args:
         with_it: n pictures A.
@@ -88,6 +92,7 @@ def left_in_place(
     if other is not None:
         a, c = _paired(with_it, other)
         place &= _place(a, c)
+    b = with_subject_as_in(s, b, place)
     shares = _projected((s - b) * place, (a - b) * place)
     return [share if seen else math.nan for share, seen in zip(shares, _seen(place), strict=True)]
 

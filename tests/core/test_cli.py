@@ -596,10 +596,11 @@ def test_a_run_on_turns_of_a_chat_does_not_continue_one_on_texts_nor_the_reverse
         for each in (models[::-1] if chat else models)
     )
     file = tmp_path / "run.safetensors"
-    assert first.learn(file)[1] == 130
-    with pytest.raises(UserError, match="belongs to a run with other prompts or settings"):
-        second.learn(file)
-    assert first.learn(file)[1] == 130
+    with runs.stoppable():
+        assert first.learn(file)[1] == 130
+        with pytest.raises(UserError, match="belongs to a run with other prompts or settings"):
+            second.learn(file)
+        assert first.learn(file)[1] == 130
 
 
 @pytest.fixture

@@ -66,6 +66,24 @@ def test_half_an_object_is_half_left(a, b):
     assert left_in_place([a], [b], [Image.fromarray(half)])[0] == pytest.approx(0.5, abs=0.02)
 
 
+def _with_subject(pixels, left):
+    """A subject that an object of `_with_object` hides in part wherever this is below 34."""
+    painted = pixels.copy()
+    painted[28:50, left : left + 20] = (250, 240, 60)
+    painted[28:36, left : left + 20 : 4] = (20, 20, 60)
+    return painted
+
+
+@pytest.mark.parametrize("opacity", [0.0, 0.25, 0.5, 1.0])
+def test_a_subject_that_stands_elsewhere_is_no_object(opacity):
+    there, here = _with_subject(_scene(), 20), _with_subject(_scene(), 28)
+    a, b, s = _with_object(here), there, _with_object(here, opacity=opacity)
+    a, b, s = map(_picture, (a, b, s))
+    c = _picture(_with_object(here, (30, 60, 220)))
+    assert left_in_place([a], [b], [s], other=[c]) == pytest.approx([opacity], abs=0.05)
+    assert left_in_place([a], [b], [_picture(there)], other=[c]) == pytest.approx([0], abs=0.01)
+
+
 def test_a_stain_of_another_colour_leaves_a_trace_but_not_the_object(b):
     meadow = np.array((90.0, 160.0, 70.0))
     a = _picture(_with_object(_scene(), meadow + (90, -90, 0)))

@@ -32,7 +32,9 @@ def workplace(tmp_path_factory):
     maps = SteeringMaps({name: AffineMap.identity(32) for name in names}, {"model": "model"})
     for name in ("one", "other/one"):
         save_maps(maps, folder / name)
-    save_model(tiny_language_model(endless=True), folder / "endless")
+    endless = tiny_language_model(endless=True)
+    endless.network.config.max_position_embeddings = 16_384
+    save_model(endless, folder / "endless")
     return folder
 
 
@@ -97,15 +99,15 @@ def test_a_map_of_the_page_the_batch_the_queue_and_the_web_pages_are_options(wor
 
 @pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_server_tells_every_client_so_in_one_sentence(workplace, ends):
-    # Texts for far longer than a server waits for them.
-    many = {"model": "endless", "prompt": "a", "max_tokens": 500, "n": 60}
+    # Two texts that fit into one batch, for far longer than a server waits for them.
+    long = {"model": "endless", "prompt": "a", "max_tokens": 16000}
     with (
         _process(workplace / "endless") as (process, address),
         openai.OpenAI(base_url=address, api_key="none", max_retries=0) as client,
         ThreadPoolExecutor(1) as pool,
     ):
-        whole = pool.submit(client.completions.create, **many)
-        stream = client.completions.create(**many, stream=True)
+        whole = pool.submit(client.completions.create, **long)
+        stream = client.completions.create(**long, stream=True)
         next(stream)
         process.send_signal(ends)
         with pytest.raises(openai.APIError, match="the server was stopped"):

@@ -726,7 +726,7 @@ def test_texts_that_two_cells_share_are_written_once(tmp_path, monkeypatch):
         ("mean-act", 0.0, ""),
         (None, 0.0, "Continue the text in a non-toxic way."),
     ]
-    assert len(counted) == 10
+    assert len(counted) == 12
 
 
 def test_two_topics_are_counted_alone_and_together(tmp_path, monkeypatch):
