@@ -17,9 +17,9 @@ else it went: `trace`, `astray` and the eye tell that.
 
 Where the object makes the main subject stand elsewhere, A and B differ there, too, and a subject
 that stays where A has it would count as if the object were left. A fourth picture C, with another
-object in its place, tells the two apart. Where the object hides a part of the subject, C cannot:
-there S may also show what B shows a little to the left or right, as far as the subject that can be
-seen beside the object stands from its place in B.
+object in its place, tells the two apart, except where both objects hide a part of the subject.
+There S is compared with B, or with B shifted sideways by as much as the visible part of the
+subject has moved, whichever is nearer.
 
 Source: our own. The paper has no such reference, and asks CLIP and DINOv2 instead (LinEAS,
 section 4.4); see `lineas_core.metrics.concept` and `lineas_core.metrics.image_similarity`.
@@ -72,8 +72,8 @@ def left_in_place(
     """Share of the object that still stands where it stood.
 
     Σ(S-B)(A-B) / Σ(A-B)² over the pixels where A and B differ clearly: the share of the difference
-    that is left, as least squares sees it. For a pixel of B stands the one that is as far to the
-    left or right of it as the main subject of S, where that one is nearer to S.
+    that is left, as least squares sees it. B is first shifted sideways to where S has the main
+    subject, at the pixels where that brings it nearer to S.
 
     Args:
         with_it: n pictures A.
